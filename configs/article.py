@@ -1,0 +1,30 @@
+"""The article's recipe: four convolutions, RMSprop, 25 epochs at 180x180.
+
+    python -m trainer.task --config=configs/article.py --config.data.path=DATA --workdir=RUN
+"""
+
+from ml_collections import ConfigDict
+
+from trainer.config import default
+
+
+def get_config() -> ConfigDict:
+    """Returns the article's fields."""
+    config = default()
+    config.name = "article"
+    config.data.image_size = 180
+    config.augment.rotation_range = 40.0
+    config.augment.width_shift_range = 0.2
+    config.augment.height_shift_range = 0.2
+    config.augment.shear_range = 0.2
+    config.augment.zoom_range = 0.2
+    config.augment.horizontal_flip = True
+    config.augment.fill_mode = "nearest"
+    config.model.name = "article"
+    config.model.channels = 3
+    config.model.dropout = 0.3
+    config.train.epochs = 25
+    config.train.batch_size = 32
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 1e-4
+    return config

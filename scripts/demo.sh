@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes a small set of phantom radiographs, trains on it and tests the model; work that is done
+# already is reused. Arguments go to the trainer, and DEMO_DIR replaces runs/demo.
+set -euo pipefail
+
+root=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
+demo=${DEMO_DIR:-runs/demo}
+# A relative DEMO_DIR is meant from where the user is.
+case ${DEMO_DIR-} in
+  '' | /* | gs://*) ;;
+  *) demo=$PWD/$DEMO_DIR ;;
+esac
+cd "$root"
+
+scripts/setup.sh
+.venv/bin/python -m trainer.data.prepare --source=phantom:1200 --out="$demo/data"
+.venv/bin/python -m trainer.task --config=configs/demo.py --config.data.path="$demo/data" \
+  --workdir="$demo/run" "$@"
+printf 'To see the curves in TensorBoard: scripts/tensorboard.sh %q\n' "$demo/run"

@@ -1,0 +1,114 @@
+"""Batch k is a pure function of (seed, k)."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from trainer.data import pipeline
+from trainer.entry import Refusal
+
+SIZE = 24
+
+
+@pytest.fixture(scope="module")
+def split(phantoms: epath.Path) -> pipeline.Split:
+    return pipeline.open_split(phantoms, "train")
+
+
+@pytest.fixture(scope="module")
+def cached(split: pipeline.Split) -> pipeline.Pixels:
+    return pipeline.pixels(split, SIZE, "host")
+
+
+def assert_same(one: dict, other: dict) -> None:
+    for name in ("image", "label", "row", "weight"):
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def numbered(size: int) -> pipeline.Pixels:
+    """Records whose image is their number."""
+    return pipeline.Pixels(size, lambda numbers: numbers.map(lambda n: (n, n)))
+
+
+def visits(batches: tf.data.Dataset) -> np.ndarray:
+    seen = [(b["image"].numpy(), b["weight"].numpy()) for b in batches]
+    return np.concatenate([image[weight > 0] for image, weight in seen])
+
+
+def test_a_batch_has_the_shapes_that_it_says(cached: pipeline.Pixels):
+    batch = next(iter(pipeline.train_batches(cached, 0, 8, 1)))
+    assert batch["image"].shape == (8, SIZE, SIZE, 1) and batch["image"].dtype == tf.uint8
+    assert batch["label"].shape == (8, 1) and batch["label"].dtype == tf.float32
+    np.testing.assert_array_equal(batch["row"], np.arange(8))
+    np.testing.assert_array_equal(batch["weight"], np.ones(8))
+
+
+def test_both_caches_give_the_same_batches(split: pipeline.Split, cached: pipeline.Pixels):
+    read = pipeline.train_batches(pipeline.pixels(split, SIZE, "none"), 3, 8, 2)
+    kept = pipeline.train_batches(cached, 3, 8, 2)
+    count = 0
+    for one, other in zip(read, kept, strict=True):
+        assert_same(one, other)
+        count += 1
+    assert count == pipeline.steps(2 * split.size, 8)
+
+
+@pytest.mark.parametrize("start", [1, 7, 11, 13])
+def test_starting_at_step_k_gives_batch_k(cached: pipeline.Pixels, start: int):
+    whole = list(pipeline.train_batches(cached, 0, 12, 2))
+    later = list(pipeline.train_batches(cached, 0, 12, 2, start_step=start))
+    assert len(later) == len(whole) - start
+    for one, other in zip(later, whole[start:], strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize(("size", "batch"), [(20, 8), (24, 8), (5, 16), (7, 7)])
+def test_three_epochs_see_each_example_three_times(size: int, batch: int):
+    seen = visits(pipeline.train_batches(numbered(size), 0, batch, 3))
+    np.testing.assert_array_equal(np.bincount(seen, minlength=size), 3)
+
+
+def test_each_epoch_and_each_seed_has_an_order_of_its_own():
+    orders = [
+        tuple(visits(pipeline.train_batches(numbered(50), seed, 50, 3, start, pipeline.ONE_HOST).take(1)))
+        for seed, start in [(0, 0), (0, 1), (0, 2), (1, 0)]
+    ]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(50)) for order in orders)
+
+
+def test_the_last_batch_weighs_as_much_as_the_others():
+    *_, last = pipeline.train_batches(numbered(20), 0, 8, 1)
+    np.testing.assert_allclose(last["weight"], [2, 2, 2, 2, 0, 0, 0, 0])
+
+
+def test_hosts_take_their_rows_of_the_same_global_batch(cached: pipeline.Pixels):
+    whole = list(pipeline.train_batches(cached, 5, 8, 1))
+    for host in range(2):
+        context = tf.distribute.InputContext(2, host, 4)
+        parts = list(pipeline.train_batches(cached, 5, 8, 1, 0, context))
+        assert len(parts) == 2 * len(whole)  # two replicas a host, one after the other
+        for k, part in enumerate(parts):
+            rows = slice(4 * host + 2 * (k % 2), 4 * host + 2 * (k % 2) + 2)
+            assert_same(part, {name: value[rows] for name, value in whole[k // 2].items()})
+
+
+def test_evaluation_visits_every_record_once_in_order(cached: pipeline.Pixels):
+    np.testing.assert_array_equal(
+        visits(pipeline.evaluation_batches(numbered(21), 8)), np.arange(21)
+    )
+    assert len(list(pipeline.evaluation_batches(cached, 8))) == pipeline.steps(cached.size, 8)
+
+
+def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
+    images, names, labels = pipeline.first_of_each_class(split, SIZE, 3)
+    assert images.shape == (6, SIZE, SIZE, 1) and labels == [0, 0, 0, 1, 1, 1]
+    all_names, _ = pipeline.identities(split)
+    assert set(names) <= {name.split("/")[-1] for name in all_names}
+    assert all("IM-" in name for name in names[:3]) and all("person" in n for n in names[3:])
+
+
+def test_a_path_without_a_data_set_is_refused(tmp_path: epath.Path):
+    with pytest.raises(Refusal, match=r"trainer\.data\.prepare"):
+        pipeline.open_split(tmp_path, "train")

@@ -1,0 +1,66 @@
+"""The config names what is wrong, what is allowed, and the closest match."""
+
+from pathlib import Path
+
+import pytest
+
+from trainer import config
+from trainer.entry import Refusal
+from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
+
+ROOT = Path(__file__).parents[1]
+
+
+def parse(*overrides: str) -> None:
+    argv = ["task", f"--config={ROOT}/configs/article.py", "--workdir=run", *overrides]
+    config.parse_flags(argv)
+
+
+def test_every_default_is_allowed():
+    config.check(config.default())
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("--config.train.epoch=3", ["'train.epoch'", "'train.epochs'"]),
+        ("--config.optimiser.learning_rate=1", ["'optimizer.learning_rate'"]),
+        ("--config.train.epochs=0", ["train.epochs", "'0'", "at least 1"]),
+        ("--config.train.epochs=many", ["train.epochs", "'many'", "whole number"]),
+        ("--config.train.batch_size=2.5", ["train.batch_size", "'2.5'", "whole number"]),
+        ("--config.optimizer.name=adamx", ["optimizer.name", "adam, adamw", "mean 'adam"]),
+        ("--config.optimizer.learning_rate=-1", ["optimizer.learning_rate", "above 0"]),
+        ("--config.optimizer.learning_rate=nan", ["optimizer.learning_rate", "above 0"]),
+        ("--config.augment.horizontal_flip=perhaps", ["horizontal_flip", "true or false"]),
+        ("--config.model.channels=2", ["model.channels", "1, 3"]),
+        ("--config.data.cache=hots", ["data.cache", "mean 'host'"]),
+    ],
+)
+def test_a_bad_override_is_refused_by_name_value_and_remedy(override: str, said: list[str]):
+    with pytest.raises(Refusal) as refusal:
+        parse(override)
+    for words in said:
+        assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_config_file_is_refused():
+    with pytest.raises(Refusal, match="--config"):
+        config.parse_flags(["task", "--workdir=run", "--config.train.epochs=3"])
+
+
+def test_a_bad_value_inside_a_config_file_is_refused():
+    changed = config.default()
+    changed.train.epochs = 0
+    with pytest.raises(Refusal, match=r"train\.epochs"):
+        config.check(changed)
+
+
+def test_a_run_is_not_taken_up_with_other_numbers():
+    begun = config.default().to_dict()
+    changed = config.default()
+    changed.data.cache = "none"
+    config.check_same_run(changed, begun)
+    changed.optimizer.learning_rate = 0.5
+    with pytest.raises(Refusal, match=r"optimizer\.learning_rate=0\.001, not 0\.5"):
+        config.check_same_run(changed, begun)

@@ -1,0 +1,248 @@
+"""The package, its pinned sets and its scripts, as somebody meets them who installs it."""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import setuptools
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import trainer
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+SCRIPTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("scripts/*.sh"), ROOT / "requirements/compile.sh", ROOT / ".ci/run"]
+)
+
+
+@pytest.fixture
+def packaging(monkeypatch):
+    """What setup.py hands to setuptools."""
+    given = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **kwargs: given.update(kwargs))
+    runpy.run_path(str(ROOT / "setup.py"))
+    return given
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the scripts and pinned sets, in a folder whose name has a space."""
+    root = tmp_path / "a checkout"
+    for folder in ["scripts", "requirements"]:
+        shutil.copytree(ROOT / folder, root / folder)
+    return root
+
+
+def lines(name):
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def pins(name, python):
+    """The versions that a pinned set installs on Linux with this Python, by package."""
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.4",
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    found = {}
+    for requirement in map(Requirement, lines(name)):
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            package = canonicalize_name(requirement.name)
+            assert package not in found, f"{name}.txt pins {package} twice for Python {python}"
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "=="
+            found[package] = specifier.version
+    return found
+
+
+def import_trainer(*flags, **environment):
+    """Imports the package in a fresh Python and returns how that went."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import trainer"
+    return subprocess.run(
+        [sys.executable, "-I", *flags, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def run(script, *arguments, cwd, **environment):
+    """Runs a script of a checkout from another folder."""
+    return subprocess.run(
+        ["bash", str(script), *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environment},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_import_without_tensorflow_names_the_extras():
+    # -S leaves out site-packages, and TensorFlow with it.
+    done = import_trainer("-S")
+    assert done.returncode != 0
+    for extra in ["[cpu]", "[gpu]", "[tpu]"]:
+        assert f"radiograph-trainer{extra}" in done.stderr
+
+
+def test_import_with_another_keras_backend_says_what_to_do():
+    done = import_trainer(KERAS_BACKEND="jax")
+    assert "ImportError" in done.stderr
+    assert "KERAS_BACKEND is 'jax': unset it" in done.stderr
+
+
+def test_import_does_not_load_tensorflow():
+    code = "import sys, trainer; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_version_is_the_packages(packaging):
+    assert packaging["version"] == trainer.__version__
+
+
+def test_every_dependency_has_a_floor_and_a_ceiling(packaging):
+    extras = [spec for extra in packaging["extras_require"].values() for spec in extra]
+    for requirement in map(Requirement, packaging["install_requires"] + extras):
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators in ({">=", "<"}, {"=="}), f"{requirement} is open-ended"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("extra", ["cpu", "gpu", "tpu", "test"])
+def test_pins_lie_within_the_ranges(packaging, extra, python):
+    assert SpecifierSet(packaging["python_requires"]).contains(f"{python}.4")
+    pinned = pins(extra, python)
+    specs = packaging["extras_require"][extra]
+    if extra != "test":  # which goes on top of another set
+        specs = packaging["install_requires"] + specs
+    for requirement in map(Requirement, specs):
+        if requirement.marker is None or requirement.marker.evaluate(
+            {"platform_machine": "x86_64"}
+        ):
+            version = pinned[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), f"{requirement}, pinned {version}"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("accelerator", ["cpu", "gpu", "tpu"])
+def test_the_test_set_goes_with_every_other(accelerator, python):
+    others = pins(accelerator, python)
+    for package, version in pins("test", python).items():
+        assert others.get(package, version) == version
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "tpu", "test"])
+def test_pinned_sets_hold_only_pins(name):
+    # No indexes, links, paths or options: where to install from is the user's own setting.
+    for line in lines(name):
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.+]+( ; .+)?", line)
+        assert "://" not in line
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_is_valid_and_executable(script):
+    assert subprocess.run(["bash", "-n", str(ROOT / script)]).returncode == 0
+    assert os.access(ROOT / script, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        ({"PYTHON": "/no/such/python"}, [], "PYTHON is '/no/such/python', which is no working"),
+        ({"ACCELERATOR": "npu"}, [], "ACCELERATOR is 'npu', but must be cpu, gpu or tpu."),
+        ({}, ["--tset"], "unknown arguments '--tset': the only option is --test."),
+    ],
+)
+def test_setup_refuses_bad_input_in_one_line(checkout, tmp_path, environment, arguments, message):
+    done = run(checkout / "scripts/setup.sh", *arguments, cwd=tmp_path, **environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("setup: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (checkout / ".venv").exists()
+
+
+def test_setup_without_a_suitable_python_says_so(checkout, tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ["bash", "dirname", "flock", "grep", "realpath", "sha256sum"]:
+        (tools / tool).symlink_to(shutil.which(tool))
+    # As a version manager leaves them: there, but failing when called.
+    (tools / "python3.11").write_text("#!/bin/sh\nexit 127\n")
+    (tools / "python3.11").chmod(0o755)
+    done = run(checkout / "scripts/setup.sh", cwd=tmp_path, PATH=str(tools))
+    assert done.returncode == 1
+    assert "no working Python 3.10 to 3.13 found" in done.stderr
+
+
+PYTHON_STUB = """#!/usr/bin/env bash
+# Stands in for Python, venv and pip: tells what is asked for in the file calls.
+case "$*" in
+  *'-c import sys'*) echo 'python 3.11' ;;
+  *'-m venv'*)
+    echo venv >>calls
+    rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python
+    ;;
+  *install*--requirement*)
+    echo pip >>calls
+    [[ ! -e offline ]] || { echo 'ERROR: no network' && exit 1; }
+    ;;
+esac
+"""
+
+
+def test_setup_works_once_and_does_not_trust_an_unfinished_install(checkout, tmp_path):
+    stub = tmp_path / "python"
+    stub.write_text(PYTHON_STUB)
+    stub.chmod(0o755)
+    calls = checkout / "calls"
+
+    def setup(*arguments, **environment):
+        calls.write_text("")
+        environment = {"PYTHON": str(stub), **environment}
+        done = run(checkout / "scripts/setup.sh", *arguments, cwd=tmp_path, **environment)
+        return done, calls.read_text().split()
+
+    (checkout / "offline").touch()
+    done, called = setup()
+    assert done.returncode == 1
+    assert "pip says: no network" in done.stderr
+    assert called == ["venv", "pip"]
+
+    (checkout / "offline").unlink()
+    done, called = setup()
+    assert done.returncode == 0, done.stderr
+    assert called == ["venv", "pip"], "a half-filled environment is made anew"
+    assert setup()[1] == []
+    assert setup("--test")[1] == ["pip"], "the test set is added"
+    assert setup()[1] == [], "an environment with more than is asked for will do"
+    assert setup(ACCELERATOR="gpu")[1] == ["venv", "pip"], "another TensorFlow is not laid on top"
+    assert setup()[1] == [], "without a wish the accelerator stays"
+
+    with open(checkout / "requirements/gpu.txt", "a") as file:
+        file.write("another==1.0\n")
+    assert setup()[1] == ["pip"], "new pins are installed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "name the run to show"), (["nowhere"], "'nowhere' has no folder 'tensorboard'")],
+)
+def test_tensorboard_without_a_run_says_so(checkout, tmp_path, arguments, message):
+    done = run(checkout / "scripts/tensorboard.sh", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (checkout / ".venv").exists()

@@ -1,0 +1,22 @@
+"""Distributed TensorFlow and Keras training of chest radiograph classifiers."""
+
+import os
+from importlib.util import find_spec
+
+__version__ = "0.1.0"
+
+# Asked for and not imported: TensorFlow takes seconds, and its log level counts at import.
+if find_spec("tensorflow") is None:
+    raise ImportError(
+        "trainer needs TensorFlow, which is not installed: choose one of "
+        "pip install 'radiograph-trainer[cpu]', 'radiograph-trainer[gpu]' or "
+        "'radiograph-trainer[tpu]'."
+    )
+
+if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ImportError(
+        f"trainer needs Keras' tensorflow backend, but the environment variable KERAS_BACKEND "
+        f"is {os.environ['KERAS_BACKEND']!r}: unset it or set it to 'tensorflow'."
+    )
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

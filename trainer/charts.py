@@ -1,0 +1,201 @@
+"""Charts of a run as SVG text to put into a page, in colours for a light and a dark one."""
+
+import io
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+BLUE, ORANGE, GREEN, PURPLE = "#3d85c6", "#e07b39", "#3a9d6e", "#9b6bc4"
+# Stands for the page's text colour; becomes `currentColor` in the SVG.
+INK = "#010203"
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "trainer",
+    "font.size": 9.5,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    **dict.fromkeys(
+        ["text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "grid.color"], INK
+    ),
+    **dict.fromkeys(["xtick.color", "ytick.color"], INK),
+}
+
+
+class Curve(NamedTuple):
+    """One line over the epochs: `history[i][split][metric]`."""
+
+    label: str
+    split: str
+    metric: str
+    colour: str
+    line: str = "-"
+
+
+def epoch_chart(
+    title: str,
+    unit: str,
+    history: Sequence[Mapping],
+    curves: Sequence[Curve],
+    kept_epoch: int,
+    share: bool = True,
+) -> str:
+    """Curves over the epochs with the kept epoch marked.
+
+    Args:
+      title: heading of the chart.
+      unit: label of the vertical axis.
+      history: one entry per epoch; a value of None leaves a gap.
+      curves: the lines to draw.
+      kept_epoch: the epoch whose weights were kept.
+      share: whether the values are shares, whose axis ends at 1.
+
+    Returns:
+      An `<svg>` element.
+    """
+    with _chart(title, "epoch", unit) as (figure, axes):
+        epochs = [entry["epoch"] for entry in history]
+        for curve in curves:
+            values = np.array([entry[curve.split][curve.metric] for entry in history], float)
+            # A value between two gaps has no line, so a short history shows its points too.
+            marker = "o" if len(epochs) <= 30 else None
+            axes.plot(
+                epochs, values, curve.line, marker=marker, color=curve.colour, label=curve.label
+            )
+        axes.axvline(
+            kept_epoch, color=INK, alpha=0.5, ls=":", lw=1.4, label=f"kept: epoch {kept_epoch}"
+        )
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if share:
+            axes.set_ylim(top=1.01)
+        else:
+            axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8.5)
+        return _svg(figure, title)
+
+
+def history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[str]:
+    """The charts of a training: loss, accuracy, AUC, sensitivity and specificity.
+
+    Args:
+      history: one entry per epoch: `epoch`, and the metrics under `train` and `validation`.
+      kept_epoch: the epoch whose weights were kept.
+
+    Returns:
+      `<svg>` elements.
+    """
+
+    def both(metric: str) -> list[Curve]:
+        return [
+            Curve("training", "train", metric, BLUE),
+            Curve("validation", "validation", metric, ORANGE),
+        ]
+
+    rates = [
+        Curve("sensitivity, validation", "validation", "sensitivity", PURPLE),
+        Curve("sensitivity, training", "train", "sensitivity", PURPLE, "--"),
+        Curve("specificity, validation", "validation", "specificity", GREEN),
+        Curve("specificity, training", "train", "specificity", GREEN, "--"),
+    ]
+    return [
+        epoch_chart("Accuracy", "share correct", history, both("accuracy"), kept_epoch),
+        epoch_chart("Loss", "cross-entropy", history, both("loss"), kept_epoch, share=False),
+        epoch_chart("Area under the ROC curve", "AUC", history, both("auc"), kept_epoch),
+        epoch_chart("Sensitivity and specificity", "share", history, rates, kept_epoch),
+    ]
+
+
+def roc_chart(
+    scores: Mapping[str, tuple[np.ndarray, np.ndarray]], operating_points: Sequence[Mapping]
+) -> str:
+    """ROC curves with the operating points of the last one marked.
+
+    Args:
+      scores: by split, labels [n] of 0 and 1 and scores [n]; a split of one class is left out.
+      operating_points: each `name`, and `sensitivity` and `specificity` with their `value`.
+
+    Returns:
+      An `<svg>` element.
+    """
+    with _chart("ROC curve", "1 - specificity", "sensitivity", (4.8, 4.6)) as (figure, axes):
+        axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.35, lw=1, label="chance")
+        colours = [BLUE, ORANGE][-len(scores) :]
+        for (split, (labels, values)), colour in zip(scores.items(), colours, strict=True):
+            if len(np.unique(labels)) == 2:
+                axes.plot(*roc_curve(labels, values), color=colour, label=split)
+        for point, marker in zip(operating_points, itertools.cycle("oDs^")):
+            specificity, sensitivity = (
+                point[rate]["value"] for rate in ("specificity", "sensitivity")
+            )
+            if specificity is None or sensitivity is None:
+                continue
+            axes.plot(
+                1 - specificity,
+                sensitivity,
+                marker,
+                color=PURPLE,
+                markersize=8,
+                markerfacecolor="none",
+                markeredgewidth=2,
+                label=f"{point['name']} (at {point['threshold']:.2f})",
+            )
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.legend(loc="lower right", fontsize=8.5)
+        return _svg(figure, "ROC curve")
+
+
+def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points of the ROC curve, one for each distinct score, from (0, 0) to (1, 1).
+
+    Args:
+      labels: [n] of 0 and 1, both present.
+      scores: [n] float, higher for class 1.
+
+    Returns:
+      False and true positive rate, each [distinct scores + 1] float64.
+    """
+    order = np.argsort(-scores, kind="stable")
+    positive = labels[order] == 1
+    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    true, false = (np.cumsum(hits)[last_of_ties] for hits in (positive, ~positive))
+    return np.append(0, false / false[-1]), np.append(0, true / true[-1])
+
+
+@contextmanager
+def _chart(
+    title: str, xlabel: str, ylabel: str, size: tuple[float, float] = (4.8, 3.4)
+) -> Iterator[tuple[Figure, Axes]]:
+    """A figure with one set of axes in the page's style; size in inches."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot(title=title, xlabel=xlabel, ylabel=ylabel)
+        yield figure, axes
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The `<svg>` element alone, its ids its own, named for a screen reader."""
+    buffer = io.StringIO()
+    metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    prefix = re.sub(r"\W+", "-", name.lower())
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)

@@ -1,0 +1,221 @@
+"""The configuration of a run: every field, its default, its meaning, and what it may hold."""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from trainer.entry import Refusal
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: its default, what it means, and which values it may hold."""
+
+    default: Any
+    meaning: str
+    allowed: str
+    accepts: Callable[[Any], bool]
+
+
+def _one_of(default: Any, meaning: str, *choices: Any) -> Field:
+    allowed = ", ".join(map(str, choices))
+    return Field(default, meaning, f"one of {allowed}", lambda v: v in choices)
+
+
+def _number(
+    default: float, meaning: str, low: float, high: float | None = None, below: bool = False
+) -> Field:
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    if high is None:
+        return Field(default, meaning, f"{kind} of at least {low}", lambda v: low <= v < 1e300)
+    if below:
+        return Field(default, meaning, f"{kind} from {low} to below {high}", lambda v: low <= v < high)
+    return Field(default, meaning, f"{kind} from {low} to {high}", lambda v: low <= v <= high)
+
+
+def _positive(default: float, meaning: str) -> Field:
+    return Field(default, meaning, "a number above 0", lambda v: 0 < v < 1e300)
+
+
+def _switch(default: bool, meaning: str) -> Field:
+    return Field(default, meaning, "true or false", lambda v: isinstance(v, bool))
+
+
+def _text(default: str, meaning: str) -> Field:
+    return Field(default, meaning, "a text", lambda v: isinstance(v, str))
+
+
+FIELDS: dict[str, Field] = {
+    "name": _text("resnet", "what the run is called in the report"),
+    "seed": _number(0, "seed of the initial weights, the order and every draw", 0, 2**31 - 1),
+    "precision": _one_of(
+        "float32", "arithmetic of the layers", "float32", "mixed_bfloat16", "mixed_float16"
+    ),
+    "data.path": _text("", "prepared data set, the --out of trainer.data.prepare"),
+    "data.image_size": _number(180, "side of the square that images are squashed to, pixels", 16, 4096),
+    "data.cache": _one_of("host", "where decoded pixels live", "host", "none"),
+    "augment.rotation_range": _number(0.0, "largest rotation, degrees", 0, 180),
+    "augment.width_shift_range": _number(0.0, "largest shift, fraction of the width", 0, 1),
+    "augment.height_shift_range": _number(0.0, "largest shift, fraction of the height", 0, 1),
+    "augment.shear_range": _number(0.0, "largest shear angle, degrees", 0, 89),
+    "augment.zoom_range": _number(0.0, "zoom of each axis from 1-z to 1+z", 0, 1, below=True),
+    "augment.horizontal_flip": _switch(False, "flips every second image, left to right"),
+    "augment.vertical_flip": _switch(False, "flips every second image, upside down"),
+    "augment.fill_mode": _one_of(
+        "nearest", "what is beyond the border", "nearest", "reflect", "constant"
+    ),
+    "augment.cval": _number(0.0, "grey beyond the border when constant, 0 to 1", 0, 1),
+    "augment.brightness_range": _number(0.0, "largest change, fraction of full scale", 0, 1),
+    "augment.contrast_range": _number(0.0, "contrast factor from 1-r to 1+r", 0, 1),
+    "augment.gamma_range": _number(0.0, "gamma from 1/(1+r) to 1+r", 0, 10),
+    "augment.blur_range": _number(0.0, "largest standard deviation of blur, pixels", 0, 16),
+    "augment.noise_range": _number(0.0, "largest standard deviation of noise, full scale", 0, 1),
+    "augment.jit_compile": _switch(True, "compiles the augmentation with XLA"),
+    "model.name": _one_of("resnet", "network", "article", "resnet"),
+    "model.channels": _one_of(1, "colour channels the network takes; grey is repeated", 1, 3),
+    "model.width": _number(16, "filters of the first stage (resnet)", 1, 1024),
+    "model.blocks": _number(1, "residual blocks a stage (resnet)", 1, 64),
+    "model.dropout": _number(0.0, "share of features dropped before the output", 0, 1, below=True),
+    "train.epochs": _number(20, "passes over the training set", 1, 100_000),
+    "train.batch_size": _number(32, "images a step, over all replicas", 1, 1_000_000),
+    "train.ema": _number(0.0, "momentum of the averaged weights; 0 is off", 0, 1, below=True),
+    "optimizer.name": _one_of("adamw", "optimizer", "adam", "adamw", "rmsprop", "sgd"),
+    "optimizer.learning_rate": _positive(1e-3, "peak learning rate"),
+    "optimizer.weight_decay": _number(0.0, "decoupled weight decay", 0, 10),
+    "optimizer.clip_norm": _number(0.0, "largest global gradient norm; 0 is off", 0),
+    "schedule.name": _one_of("constant", "learning rate over time", "constant", "cosine"),
+    "schedule.warmup_epochs": _number(0.0, "linear warm-up, epochs", 0),
+    "loss.label_smoothing": _number(0.0, "share of the label spread over both classes", 0, 1, below=True),
+    "loss.class_weights": _one_of("none", "weight of a class in the loss", "none", "balanced"),
+    "distribute.strategy": _one_of(
+        "auto", "how replicas are laid out", "auto", "one_device", "mirrored"
+    ),
+    "distribute.cpu_devices": _number(0, "logical CPU devices to make; 0 uses what is there", 0, 64),
+    "checkpoint.keep": _number(3, "newest checkpoints kept", 1),
+    "checkpoint.every_steps": _number(0, "steps between checkpoints; 0 is once an epoch", 0),
+}
+
+# What may change when a run is taken up again: it moves no number of the run.
+CHANGEABLE = (
+    "data.path",
+    "data.cache",
+    "checkpoint.keep",
+    "checkpoint.every_steps",
+    "distribute.strategy",
+    "distribute.cpu_devices",
+)
+
+
+def default() -> ConfigDict:
+    """Returns every field at its default, locked: a config file changes values, not names."""
+    tree: dict[str, Any] = {}
+    for path, field in FIELDS.items():
+        *groups, leaf = path.split(".")
+        place = tree
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[leaf] = field.default
+    return ConfigDict(tree).lock()
+
+
+def fields(config: ConfigDict) -> Iterator[tuple[str, Any]]:
+    """Yields (dotted path, value) of every field."""
+    for path, value in config.items(preserve_field_references=False):
+        if isinstance(value, ConfigDict):
+            yield from ((f"{path}.{leaf}", v) for leaf, v in fields(value))
+        else:
+            yield path, value
+
+
+def check(config: ConfigDict) -> None:
+    """Raises a Refusal that names the first field holding what it may not."""
+    given = dict(fields(config))
+    for path in given:
+        if path not in FIELDS:
+            raise Refusal(_unknown(path))
+    for path, field in FIELDS.items():
+        if path not in given:
+            raise Refusal(f"{path} is missing from the config: start from trainer.config.default().")
+        if not _holds(field, given[path]):
+            raise Refusal(_not_allowed(path, given[path]))
+
+
+def parse_flags(argv: Sequence[str]) -> Sequence[str]:
+    """Parses `--config=FILE --config.a.b=value ...`, refusing what is not a field or a value.
+
+    Every override is looked at before the config file is read, since ml_collections answers a
+    name that it does not know with a traceback.
+    """
+    if not any(a.split("=")[0].lstrip("-") == "config" for a in argv):
+        raise Refusal("--config=FILE is missing: name a recipe such as configs/resnet.py.")
+    for argument in argv[1:]:
+        name, has_value, text = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name.startswith("config."):
+            path = name.removeprefix("config.")
+            if path not in FIELDS:
+                raise Refusal(_unknown(path))
+            if has_value and not _holds(FIELDS[path], _read(FIELDS[path], text)):
+                raise Refusal(_not_allowed(path, text))
+    try:
+        rest = flags.FLAGS(list(argv))
+        check(flags.FLAGS.config)
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, SyntaxError) as error:
+        lines = [line for line in str(error).strip().splitlines() if line.strip()]
+        raise Refusal(f"--config cannot be read: {lines[-1].strip() if lines else error!r}.") from error
+    return rest
+
+
+def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
+    """Raises a Refusal if `config` would change the numbers of the run that `saved` began."""
+    before = dict(fields(ConfigDict(saved)))
+    for path, value in fields(config):
+        if path not in CHANGEABLE and before.get(path) != value:
+            raise Refusal(
+                f"this work directory was begun with {path}={before.get(path)!r}, not {value!r}: "
+                f"name another --workdir, or give --config.{path}={before.get(path)} to go on."
+            )
+
+
+def to_json(config: ConfigDict) -> str:
+    """Returns the config as indented JSON."""
+    return json.dumps(config.to_dict(), indent=2) + "\n"
+
+
+def _holds(field: Field, value: Any) -> bool:
+    kinds = {int: int, float: (int, float), str: str, bool: bool}[type(field.default)]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+        return False
+    return field.accepts(value)
+
+
+def _read(field: Field, text: str) -> Any:
+    """Returns the value that absl will read from `text`, or None where it will not."""
+    parsers = {int: flags.IntegerParser(), float: flags.FloatParser(), bool: flags.BooleanParser()}
+    parser = parsers.get(type(field.default), flags.ArgumentParser())
+    try:
+        return parser.parse(text)
+    except ValueError:
+        return None
+
+
+def _unknown(path: str) -> str:
+    near = difflib.get_close_matches(path, FIELDS, n=1, cutoff=0.0)[0]
+    leaf = difflib.get_close_matches(path.split(".")[-1], [p.split(".")[-1] for p in FIELDS], n=1)
+    if leaf:
+        near = next(p for p in FIELDS if p.split(".")[-1] == leaf[0])
+    return f"the config has no field {path!r}: did you mean {near!r} ({FIELDS[near].meaning})?"
+
+
+def _not_allowed(path: str, value: Any) -> str:
+    field = FIELDS[path]
+    near = ""
+    if isinstance(value, str) and field.allowed.startswith("one of"):
+        choices = field.allowed.removeprefix("one of ").split(", ")
+        match = difflib.get_close_matches(value, choices, n=1)
+        near = f"; did you mean {match[0]!r}?" if match else ""
+    return f"{path}={value!r} is not allowed ({field.meaning}): give {field.allowed}{near or '.'}"

@@ -1,0 +1,261 @@
+"""From the prepared data set to batches: batch k is a pure function of (seed, k).
+
+Epoch e visits the records in an order keyed by (seed, e). Batch k takes positions
+[k * B, (k + 1) * B) of the concatenated epochs, so that to start at step k is to skip numbers,
+not images. A host takes its contiguous rows of the global batch.
+
+A batch is a dict, b rows of the global batch of B:
+  image:  [b, S, S, 1] uint8, squashed to the square S
+  label:  [b, 1] float32, 1 for the second class
+  row:    [b] int32, the example's row in the global batch
+  weight: [b] float32, 0 for the rows that fill up the last batch
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+from etils import epath
+
+from trainer import draws
+from trainer.data import dataset
+from trainer.entry import Refusal
+
+READ_BATCH = 64
+ONE_HOST = tf.distribute.InputContext(1, 0, 1)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a prepared data set: its records in a fixed order, read at random.
+
+    Attributes:
+      name: "train", "validation" or "test".
+      size: number of records.
+      classes: class names; the second is the positive one.
+      counts: number of records of each class.
+      read: [n] int64 record numbers -> [n] object, serialised examples.
+      parse: serialised example -> dict with image as bytes, label, name, patient.
+    """
+
+    name: str
+    size: int
+    classes: list[str]
+    counts: list[int]
+    read: Callable[[np.ndarray], np.ndarray]
+    parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+
+def open_split(path: epath.PathLike, name: str) -> Split:
+    """Opens one split of the data set that `trainer.data.prepare` wrote under `path`.
+
+    Raises:
+      Refusal: if there is no finished data set.
+    """
+    summary = dataset.read_summary(path) if path else None
+    if summary is None:
+        raise Refusal(
+            f"data.path={str(path)!r} holds no prepared data set: make one with "
+            "python -m trainer.data.prepare --source=SOURCE --out=DATA and give "
+            "--config.data.path=DATA."
+        )
+    builder = tfds.builder_from_directory(dataset.directory(path))
+    source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
+    classes = summary["classes"]
+
+    def read(numbers: np.ndarray) -> np.ndarray:
+        return np.array(source.__getitems__(numbers.tolist()), object)
+
+    def parse(example: tf.Tensor) -> dict[str, tf.Tensor]:
+        skip = {"image": tfds.decode.SkipDecoding()}
+        return builder.info.features.deserialize_example(example, decoders=skip)
+
+    per_class = summary["splits"][name]["per_class"]
+    return Split(name, len(source), classes, [per_class[c] for c in classes], read, parse)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Decoded images and labels of a split by record number.
+
+    Attributes:
+      size: number of records.
+      look_up: data set of [b] int64 record numbers -> data set of
+        ([b, S, S, 1] uint8, [b, 1] float32).
+    """
+
+    size: int
+    look_up: Callable[[tf.data.Dataset], tf.data.Dataset]
+
+
+def pixels(split: Split, image_size: int, cache: str) -> Pixels:
+    """Returns the images of `split`, squashed to `image_size`.
+
+    Args:
+      split: where they are read from.
+      image_size: side of the square S, pixels.
+      cache: "host" decodes everything once and keeps it in memory; "none" reads and decodes at
+        every visit, for data of any size.
+    """
+    decoded = _decoder(split, image_size)
+    if cache == "none":
+        return Pixels(split.size, decoded)
+    with tf.device("CPU:0"):
+        numbers = tf.data.Dataset.range(split.size).batch(READ_BATCH)
+        parts = list(decoded(numbers).prefetch(2))
+        images = tf.concat([image for image, _ in parts], 0)
+        labels = tf.concat([label for _, label in parts], 0)
+
+    def gather(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.device("CPU:0"):
+            return tf.gather(images, numbers), tf.gather(labels, numbers)
+
+    return Pixels(split.size, lambda batches: batches.map(gather))
+
+
+def train_batches(
+    pixels: Pixels,
+    seed: int,
+    global_batch: int,
+    epochs: int,
+    start_step: int = 0,
+    context: tf.distribute.InputContext = ONE_HOST,
+) -> tf.data.Dataset:
+    """Batches of `epochs` passes from `start_step` on, one for each replica in turn.
+
+    The last batch is filled up with what would come next, at weight 0; its other rows weigh
+    more in turn, so that a mean over the global batch stays a mean over its examples.
+    """
+    first = start_step * global_batch
+    orders = tf.data.Dataset.range(first // pixels.size, epochs + 1 + global_batch // pixels.size)
+    numbers = orders.map(lambda epoch: epoch_order(seed, epoch, pixels.size)).unbatch()
+    return _batches(
+        pixels,
+        numbers.skip(first % pixels.size),
+        epochs * pixels.size,
+        global_batch,
+        start_step,
+        context,
+    )
+
+
+def evaluation_batches(
+    pixels: Pixels, global_batch: int, context: tf.distribute.InputContext = ONE_HOST
+) -> tf.data.Dataset:
+    """Batches that visit every record once, in order, the last one filled up at weight 0."""
+    numbers = tf.data.Dataset.range(pixels.size).concatenate(
+        tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(global_batch - 1)
+    )
+    return _batches(pixels, numbers, pixels.size, global_batch, 0, context)
+
+
+def epoch_order(seed: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns the order in which epoch `epoch` visits the records: [size] int64."""
+    return tf.random.experimental.stateless_shuffle(
+        tf.range(size, dtype=tf.int64), draws.key(seed, epoch), alg=draws.ALGORITHM
+    )
+
+
+def steps(images: int, global_batch: int) -> int:
+    """Returns how many steps it takes to visit `images` images."""
+    return -(-images // global_batch)
+
+
+def _batches(
+    pixels: Pixels,
+    numbers: tf.data.Dataset,
+    end: int,
+    global_batch: int,
+    start_step: int,
+    context: tf.distribute.InputContext,
+) -> tf.data.Dataset:
+    """Batches of the record `numbers` that begin at `start_step` and end at position `end`."""
+    host_rows = global_batch // context.num_input_pipelines
+    replica_rows = global_batch // context.num_replicas_in_sync
+    last = steps(end, global_batch)
+    filled = end - (last - 1) * global_batch
+
+    def host_part(step: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        rows = tf.range(global_batch)
+        real = (step < last - 1) | (rows < filled)
+        scale = tf.where(step < last - 1, 1.0, global_batch / filled)
+        part = slice(
+            context.input_pipeline_id * host_rows, (context.input_pipeline_id + 1) * host_rows
+        )
+        return numbers[part], rows[part], (tf.cast(real, tf.float32) * scale)[part]
+
+    index = tf.data.Dataset.zip(
+        tf.data.Dataset.range(start_step, last), numbers.batch(global_batch, drop_remainder=True)
+    )
+    index = index.map(host_part).unbatch().batch(replica_rows, drop_remainder=True)
+    looked_up = pixels.look_up(index.map(lambda numbers, rows, weights: numbers))
+    rows = index.map(lambda numbers, rows, weights: (rows, weights))
+
+    def as_dict(pixels: tuple, rows: tuple) -> dict[str, tf.Tensor]:
+        return {"image": pixels[0], "label": pixels[1], "row": rows[0], "weight": rows[1]}
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    batches = tf.data.Dataset.zip(looked_up, rows).map(as_dict)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _decoder(split: Split, image_size: int) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """Returns what turns batches of record numbers into batches of images and labels."""
+
+    def read(numbers: tf.Tensor) -> tf.Tensor:
+        examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
+        return tf.ensure_shape(examples, numbers.shape)
+
+    def decode(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = split.parse(example)
+        image = tf.io.decode_image(example["image"], channels=1, expand_animations=False)
+        image = tf.image.resize(image, (image_size, image_size), "bilinear", antialias=True)
+        image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+        return image, tf.cast(example["label"], tf.float32)[None]
+
+    def look_up(batches: tf.data.Dataset) -> tf.data.Dataset:
+        def decode_batch(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            signature = (tf.TensorSpec((image_size, image_size, 1), tf.uint8), tf.TensorSpec((1,)))
+            return tf.map_fn(decode, examples, fn_output_signature=signature)
+
+        read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        return read_ahead.map(decode_batch, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return look_up
+
+
+def identities(split: Split) -> tuple[list[str], list[str]]:
+    """Returns the name and the patient of every record, in order."""
+    names, patients = [], []
+    for start in range(0, split.size, READ_BATCH):
+        numbers = np.arange(start, min(start + READ_BATCH, split.size))
+        for example in map(split.parse, split.read(numbers)):
+            names.append(example["name"].numpy().decode())
+            patients.append(example["patient"].numpy().decode())
+    return names, patients
+
+
+def first_of_each_class(
+    split: Split, image_size: int, count: int
+) -> tuple[np.ndarray, list[str], list[int]]:
+    """Returns the first `count` images of each class, the healthy first.
+
+    Returns:
+      images [n, S, S, 1] uint8, their file names, and their class numbers.
+    """
+    found: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
+    number = 0
+    while number < split.size and any(len(found[c]) < min(count, split.counts[c]) for c in found):
+        example = split.parse(split.read(np.array([number]))[0])
+        of_class = found[int(example["label"])]
+        if len(of_class) < count:
+            of_class.append((number, example["name"].numpy().decode().split("/")[-1]))
+        number += 1
+    chosen = [(n, name, c) for c, of_class in found.items() for n, name in of_class]
+    numbers = tf.data.Dataset.from_tensors(tf.constant([n for n, *_ in chosen], tf.int64))
+    images, _ = next(iter(pixels(split, image_size, "none").look_up(numbers)))
+    return images.numpy(), [name for _, name, _ in chosen], [c for *_, c in chosen]

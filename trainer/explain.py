@@ -1,0 +1,54 @@
+"""What the inner layers make of an image: the outputs of the convolution and pooling layers."""
+
+import keras
+import numpy as np
+
+LAYER_TYPES = (
+    keras.layers.Conv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+)
+
+
+def activation_model(model: keras.Model) -> keras.Model:
+    """The part of `model` that ends in its convolution and pooling layers; weights are shared.
+
+    Made once and kept: it follows the training of `model`. Global pooling is left out, and
+    models nested inside `model` are not opened.
+
+    Args:
+      model: a functional model with channels last.
+
+    Returns:
+      A model of the same inputs with a list of outputs in order of data flow, each
+      [n, h, w, c] in the compute dtype and named after its layer.
+
+    Raises:
+      ValueError: `model` has no such layer.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, LAYER_TYPES)]
+    if not layers:
+        raise ValueError(f"The model {model.name} has no convolution or pooling layer of its own.")
+    return keras.Model(model.input, [layer.output for layer in layers], name="activations")
+
+
+def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs of the inner layers for `images`, as in inference.
+
+    Args:
+      activation_model: from `activation_model()`.
+      images: [n, H, W, C] float32, 0..1.
+
+    Returns:
+      By layer name, in order of data flow: [n, h, w, c] float32.
+    """
+    # A plain call: predict() under a distribution strategy would run once per replica.
+    outputs = activation_model(images, training=False)
+    # Keras hands a single output back without its list.
+    outputs = keras.tree.flatten(outputs)
+    return {
+        name: keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
+        for name, output in zip(activation_model.output_names, outputs, strict=True)
+    }

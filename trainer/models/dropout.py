@@ -1,0 +1,60 @@
+"""Dropout whose masks depend on (seed, step, row) alone.
+
+Keras' own keeps the state of its generator in a variable that starts equal on every replica:
+replicas would share their masks, and a checkpoint would have to carry that state.
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from trainer import draws
+
+
+class Draw(NamedTuple):
+    """What a mask is drawn from: key [2] int32, rows [b] int32, and the global batch's size."""
+
+    key: tf.Tensor
+    rows: tf.Tensor
+    global_batch: int
+
+
+_DRAW: ContextVar[Draw | None] = ContextVar("draw", default=None)
+
+
+@contextmanager
+def drawing_from(key: tf.Tensor, rows: tf.Tensor, global_batch: int) -> Iterator[None]:
+    """Gives the Dropout layers that are called inside what they draw from."""
+    token = _DRAW.set(Draw(key, rows, global_batch))
+    try:
+        yield
+    finally:
+        _DRAW.reset(token)
+
+
+@keras.saving.register_keras_serializable("trainer")
+class Dropout(keras.layers.Layer):
+    """Drops a share `rate` of an example's features in training, and scales up the others."""
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training or self.rate == 0 or isinstance(inputs, keras.KerasTensor):
+            return inputs
+        draw = _DRAW.get()
+        if draw is None:
+            raise RuntimeError("Dropout in training is called inside dropout.drawing_from(...)")
+        salt = zlib.crc32(self.name.encode()) & 0x7FFFFFFF
+        uniform = draws.uniform(draw.key, salt, draw.rows, draw.global_batch, inputs.shape[1:])
+        kept = tf.cast(uniform >= self.rate, inputs.dtype)
+        return inputs * kept / (1 - self.rate)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "rate": self.rate}

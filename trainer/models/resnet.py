@@ -1,0 +1,75 @@
+"""A small residual network for radiographs, trained from scratch."""
+
+import keras
+from keras import layers
+
+from trainer.models.dropout import Dropout
+
+STAGES = 4
+
+
+def network(
+    shape: tuple[int, int, int],
+    outputs: int = 1,
+    width: int = 16,
+    blocks: int = 1,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Builds four stages of residual blocks; each stage halves the side and doubles the filters.
+
+    The stem brings the image to a quarter of its side before the blocks, since at full side
+    they would cost most of the time. Residual blocks after He et al. (arXiv:1512.03385), the
+    last scale of each starting at 0 (Goyal et al., arXiv:1706.02677).
+
+    Args:
+      shape: height, width and channels of the images.
+      outputs: number of logits.
+      width: filters of the first stage.
+      blocks: residual blocks a stage.
+      dropout: share of the pooled features dropped in training.
+    """
+    image = keras.Input(shape, name="image")
+    x = _convolution(image, width, 5, 2, "stem")
+    x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
+    for stage in range(STAGES):
+        for block in range(blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            x = _residual(x, width * 2**stage, stride, f"stage{stage + 1}_block{block + 1}")
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    x = Dropout(dropout, name="dropout")(x)
+    logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name="resnet")
+
+
+def _residual(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _convolution(x, filters, 1, stride, f"{name}_shortcut", relu=False)
+    x = _convolution(x, filters, 3, stride, f"{name}_conv1")
+    x = _convolution(x, filters, 3, 1, f"{name}_conv2", relu=False, scale="zeros")
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
+
+
+def _convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    size: int,
+    stride: int,
+    name: str,
+    relu: bool = True,
+    scale: str = "ones",
+) -> keras.KerasTensor:
+    """Convolution, batch normalisation over all replicas, and relu."""
+    x = layers.Conv2D(
+        filters,
+        size,
+        stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    x = layers.BatchNormalization(
+        momentum=0.9, gamma_initializer=scale, synchronized=True, name=f"{name}_norm"
+    )(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x

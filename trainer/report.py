@@ -1,0 +1,204 @@
+"""The report of a finished run: one HTML page that holds everything it shows.
+
+python -m trainer.report RUN
+"""
+
+import base64
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+import numpy as np
+from absl import app
+from etils import epath
+
+from trainer import charts
+
+SPLITS = ("validation", "test")
+RECORDS = (
+    "config.json",
+    "environment.json",
+    "data_summary.json",
+    "history.json",
+    *(f"evaluation/{split}.{kind}" for split in SPLITS for kind in ("json", "csv")),
+)
+
+
+class UnfinishedRunError(Exception):
+    """A work directory lacks what a report needs; the message says what and what to do."""
+
+
+def write(workdir: epath.Path | str) -> epath.Path:
+    """Writes `report.html` into the work directory of a finished run, in place of an older one.
+
+    Args:
+      workdir: local or remote directory with the records of the run; its `pictures/` may be
+        absent.
+
+    Returns:
+      The path of the report.
+
+    Raises:
+      UnfinishedRunError: the directory or one of its records is missing or cannot be read.
+    """
+    workdir = epath.Path(workdir)
+    html = _template().render(_content(workdir))
+    report = workdir / "report.html"
+    # A reader never sees half a page.
+    partial = workdir / "report.html.partial"
+    partial.write_text(html)
+    return partial.replace(report)
+
+
+def _content(workdir: epath.Path) -> dict[str, Any]:
+    """All that the template shows."""
+    _require_records(workdir)
+    history = _json(workdir / "history.json")
+    if not history:
+        raise UnfinishedRunError(f"{workdir} has finished no epoch yet. {_advice(workdir)}")
+    validation, test = (_json(workdir / f"evaluation/{split}.json") for split in SPLITS)
+    scores = {split: _scores(workdir / f"evaluation/{split}.csv") for split in SPLITS}
+    environment = _json(workdir / "environment.json")
+    return {
+        "config": _json(workdir / "config.json"),
+        "environment": environment,
+        "started": datetime.fromisoformat(environment["started"]),
+        "data": _json(workdir / "data_summary.json"),
+        "history": history,
+        "speed": _speed(history),
+        "validation": validation,
+        "test": test,
+        "history_charts": _markup(charts.history_charts(history, test["epoch"])),
+        "roc_chart": markupsafe.Markup(charts.roc_chart(scores, test["operating_points"])),
+        "sample_sheet": _picture(workdir / "pictures/sample_sheet.png"),
+        "augmented": _picture(workdir / "pictures/augmented.png"),
+        "activations": _activations(workdir / "pictures/activations"),
+    }
+
+
+def _require_records(workdir: epath.Path) -> None:
+    if not workdir.is_dir():
+        raise UnfinishedRunError(
+            f"There is no run at {workdir}. Give the work directory of a finished training."
+        )
+    missing = [name for name in RECORDS if not (workdir / name).exists()]
+    if missing:
+        raise UnfinishedRunError(
+            f"{workdir} is not a finished run: {', '.join(missing)} missing. {_advice(workdir)}"
+        )
+
+
+def _advice(workdir: epath.Path) -> str:
+    """How to finish the run, with its own command where that is known."""
+    try:
+        command = json.loads((workdir / "environment.json").read_text())["command"]
+    except (OSError, ValueError, KeyError):
+        return "Train it to the end, then ask for the report again."
+    return f"Train it to the end, then ask for the report again: {command}"
+
+
+def _json(path: epath.Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+
+
+def _scores(path: epath.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [n] int and scores [n] float of an evaluated split."""
+    try:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        labels = np.array([int(row["label"]) for row in rows])
+        return labels, np.array([float(row["score"]) for row in rows])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: epath.Path, error: Exception) -> UnfinishedRunError:
+    return UnfinishedRunError(f"{path} cannot be read ({error}). Evaluate the run again.")
+
+
+def _picture(path: epath.Path) -> str | None:
+    """The PNG as a data URI, or None where the run kept no such picture."""
+    if not path.exists():
+        return None
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _activations(directory: epath.Path) -> list[tuple[str, str | None]]:
+    """Name and picture of each inner layer, in order of data flow."""
+    if not directory.is_dir():
+        return []
+    paths = sorted(directory.glob("*.png"), key=lambda path: path.name)
+    return [(path.stem.partition("_")[2], _picture(path)) for path in paths]
+
+
+def _speed(history: Sequence[Mapping]) -> str:
+    """The training speed of the median epoch: the first one compiles."""
+    speeds = [entry["train"]["images_per_second"] for entry in history]
+    speeds = [speed for speed in speeds if speed is not None]
+    return f"{np.median(speeds):,.0f} images/s" if speeds else "not measured"
+
+
+def _markup(elements: Sequence[str]) -> list[markupsafe.Markup]:
+    return [markupsafe.Markup(element) for element in elements]
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=_percent, decimal=_decimal, duration=_duration, settings=_settings
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.1f} %"
+
+
+def _decimal(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    # Seconds say nothing beside hours.
+    return " ".join([f"{value} {unit}" for value, unit in parts if value][:2]) or "0 s"
+
+
+def _settings(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of a nested config by their dotted names."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _main(argv: Sequence[str]) -> int:
+    if len(argv) != 2:
+        raise app.UsageError("Give one run: python -m trainer.report RUN")
+    try:
+        print(write(argv[1]))
+    except UnfinishedRunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(_main)

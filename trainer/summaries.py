@@ -1,0 +1,72 @@
+"""Everything that is written for TensorBoard, and the pictures that the report shows too."""
+
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from trainer import explain, pictures
+from trainer.step import images_to_float, repeat_channels
+
+
+class Summaries:
+    """Writes events under `workdir/tensorboard` and pictures under `workdir/pictures`.
+
+    Train and validation write the same tags into two folders, so that TensorBoard draws both
+    curves on one chart.
+    """
+
+    def __init__(self, workdir: epath.Path):
+        self._writers = {
+            name: tf.summary.create_file_writer(str(workdir / "tensorboard" / name))
+            for name in ("train", "validation")
+        }
+        self._pictures = workdir / "pictures"
+
+    def scalars(self, part: str, step: int, values: dict[str, float | None]) -> None:
+        """Writes what is defined of `values` for "train" or "validation"."""
+        with self._writers[part].as_default(step):
+            for tag, value in values.items():
+                if value is not None:
+                    tf.summary.scalar(tag, value)
+
+    def text(self, tag: str, text: str) -> None:
+        """Writes a text, its white space kept."""
+        with self._writers["train"].as_default(0):
+            tf.summary.text(tag, "\n".join(f"    {line}" for line in text.splitlines()))
+
+    def picture(self, tag: str, file: str, step: int, picture: np.ndarray) -> None:
+        """Writes a picture [H, W, 3] uint8 as a summary and as `pictures/file`."""
+        with self._writers["train"].as_default(step):
+            tf.summary.image(tag, picture[None])
+        path = self._pictures / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pictures.png(picture))
+
+    def flush(self) -> None:
+        """Makes what was written visible."""
+        for writer in self._writers.values():
+            writer.flush()
+
+
+class ActivationWatch:
+    """Shows how fixed examples flow through the inner layers, as training goes on.
+
+    Args:
+      model: the network to look into.
+      images: fixed examples, [n, S, S, 1] uint8.
+      captions: one for each.
+    """
+
+    def __init__(self, model: tf.keras.Model, images: np.ndarray, captions: list[str]):
+        self._model = explain.activation_model(model)
+        grey = images_to_float(tf.constant(images))
+        self._images = repeat_channels(grey, model.input_shape[-1]).numpy()
+        self._captions = captions
+
+    def write(self, summaries: Summaries, step: int) -> None:
+        """Writes a montage of every convolution and pooling layer."""
+        maps = explain.activation_maps(self._model, self._images)
+        for number, (layer, activations) in enumerate(maps.items(), 1):
+            montage = pictures.activation_montage(layer, activations, self._captions)
+            name = f"{number:02d}_{layer}"
+            summaries.picture(f"activations/{name}", f"activations/{name}.png", step, montage)

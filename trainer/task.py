@@ -1,0 +1,25 @@
+"""The training job: `python -m trainer.task --config=configs/resnet.py --workdir=RUN`.
+
+Any field of the config is overridden as `--config.group.field=value`. The same command again
+goes on where the run stopped; on a finished run it only evaluates again.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from trainer import config, entry, train
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
+_WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written", required=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Trains what the flags describe."""
+    del argv
+    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    entry.run(main, config.parse_flags)
