@@ -1,6 +1,6 @@
 """The article's recipe: four convolutions, RMSprop, 25 epochs at 180x180.
 
-    python -m trainer.task --config=configs/article.py --config.data.path=DATA --workdir=RUN
+python -m trainer.task --config=configs/article.py --config.data.path=DATA --workdir=RUN
 """
 
 from ml_collections import ConfigDict

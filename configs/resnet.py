@@ -1,6 +1,6 @@
 """A small residual network, AdamW with warm-up and cosine, averaged weights: the default.
 
-    python -m trainer.task --config=configs/resnet.py --config.data.path=DATA --workdir=RUN
+python -m trainer.task --config=configs/resnet.py --config.data.path=DATA --workdir=RUN
 """
 
 from ml_collections import ConfigDict

@@ -20,10 +20,7 @@ sys.exit(not (3, 10) <= v < (3, 14))' 2>/dev/null
 # Shows that pip is at work, with a dot for each package.
 progress() {
   while read -r word _; do
-    case $word in
-      Collecting) printf . ;;
-      Installing) printf ' unpacking' ;;
-    esac
+    [[ $word != Collecting && $word != Installing ]] || printf .
   done
 }
 
@@ -96,8 +93,9 @@ printf 'Installing %s into .venv (some minutes the first time) ' "${sets[*]}"
 # The package needs no isolated build: setuptools is among the pinned.
 if ! install "${sets[@]/#/--requirement=}" ||
   ! install --no-deps --no-build-isolation --editable .; then
+  echo
   fail "the installation failed$(sed -n 's/^ERROR/, pip says/p' .venv/install.log | tail -n 1);" \
     'see .venv/install.log, then run this again.'
 fi
-
+echo ' done'
 printf '%s\n' "$wanted" "$(version .venv/bin/python)" >"$stamp"

@@ -60,9 +60,18 @@ def changed_runs(flags):
     return np.flatnonzero(np.diff(flags.astype(int), prepend=0) == 1)
 
 
+def test_labels_place_the_images_of_uneven_classes():
+    images = shades(5)
+
+    sheet = pictures.sample_sheet(images, ["x"] * 5, ["NORMAL", "PNEUMONIA"], [1, 0, 1, 1, 1])
+
+    rows = [places(sheet, image[0, 0, 0])[0].mean() for image in images]
+    assert rows[1] < rows[0] == rows[2] == rows[3] == rows[4]
+
+
 @pytest.mark.parametrize("count", [0, 15])
-def test_uneven_classes_are_refused(count):
-    with pytest.raises(ValueError, match="equal rows"):
+def test_uneven_classes_without_labels_are_refused(count):
+    with pytest.raises(ValueError, match="do not make a sheet"):
         pictures.sample_sheet(shades(count), ["x"] * count, ["NORMAL", "PNEUMONIA"])
 
 
@@ -118,9 +127,9 @@ def ramps(channels, size=8):
     """Maps of 2 examples, each channel a ramp of a different height."""
     heights = np.arange(channels, dtype=np.float32)
     ramp = np.linspace(0, 1, size, dtype=np.float32)
-    return np.broadcast_to(
-        ramp[None, None, :, None] * heights, (2, size, size, channels)
-    ).astype(np.float32)
+    return np.broadcast_to(ramp[None, None, :, None] * heights, (2, size, size, channels)).astype(
+        np.float32
+    )
 
 
 def test_the_most_active_channels_come_first():

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import roc_curve
 
 BLUE, ORANGE, GREEN, PURPLE = "#3d85c6", "#e07b39", "#3a9d6e", "#9b6bc4"
 # Stands for the page's text colour; becomes `currentColor` in the SVG.
@@ -25,6 +26,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.ymargin": 0.1,
     "axes.axisbelow": True,
     "grid.alpha": 0.15,
     "grid.linewidth": 0.8,
@@ -139,7 +141,8 @@ def roc_chart(
         colours = [BLUE, ORANGE][-len(scores) :]
         for (split, (labels, values)), colour in zip(scores.items(), colours, strict=True):
             if len(np.unique(labels)) == 2:
-                axes.plot(*roc_curve(labels, values), color=colour, label=split)
+                false_positive, true_positive, _ = roc_curve(labels, values)
+                axes.plot(false_positive, true_positive, color=colour, label=split)
         for point, marker in zip(operating_points, itertools.cycle("oDs^")):
             specificity, sensitivity = (
                 point[rate]["value"] for rate in ("specificity", "sensitivity")
@@ -161,30 +164,15 @@ def roc_chart(
         return _svg(figure, "ROC curve")
 
 
-def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points of the ROC curve, one for each distinct score, from (0, 0) to (1, 1).
-
-    Args:
-      labels: [n] of 0 and 1, both present.
-      scores: [n] float, higher for class 1.
-
-    Returns:
-      False and true positive rate, each [distinct scores + 1] float64.
-    """
-    order = np.argsort(-scores, kind="stable")
-    positive = labels[order] == 1
-    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
-    true, false = (np.cumsum(hits)[last_of_ties] for hits in (positive, ~positive))
-    return np.append(0, false / false[-1]), np.append(0, true / true[-1])
-
-
 @contextmanager
 def _chart(
     title: str, xlabel: str, ylabel: str, size: tuple[float, float] = (4.8, 3.4)
 ) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one set of axes in the page's style; size in inches."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
+        # Fixed margins line the charts of a page up, and draw twice as fast as a computed layout.
+        figure.subplots_adjust(left=0.15, right=0.98, bottom=0.15, top=0.91)
         axes = figure.add_subplot(title=title, xlabel=xlabel, ylabel=ylabel)
         yield figure, axes
 

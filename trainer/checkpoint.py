@@ -32,9 +32,9 @@ def restore(folder: epath.Path, variables: dict[str, tf.Variable]) -> dict[str, 
     """
     prefix = str(folder / "variables")
     saved = {
-        name.removeprefix("variables/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").replace(
-            ".S", "/"
-        ): shape
+        name.removeprefix("variables/")
+        .removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
+        .replace(".S", "/"): shape
         for name, shape in tf.train.list_variables(prefix)
         if name.startswith("variables/")
     }

@@ -34,7 +34,9 @@ def _number(
     if high is None:
         return Field(default, meaning, f"{kind} of at least {low}", lambda v: low <= v < 1e300)
     if below:
-        return Field(default, meaning, f"{kind} from {low} to below {high}", lambda v: low <= v < high)
+        return Field(
+            default, meaning, f"{kind} from {low} to below {high}", lambda v: low <= v < high
+        )
     return Field(default, meaning, f"{kind} from {low} to {high}", lambda v: low <= v <= high)
 
 
@@ -57,7 +59,9 @@ FIELDS: dict[str, Field] = {
         "float32", "arithmetic of the layers", "float32", "mixed_bfloat16", "mixed_float16"
     ),
     "data.path": _text("", "prepared data set, the --out of trainer.data.prepare"),
-    "data.image_size": _number(180, "side of the square that images are squashed to, pixels", 16, 4096),
+    "data.image_size": _number(
+        180, "side of the square that images are squashed to, pixels", 16, 4096
+    ),
     "data.cache": _one_of("host", "where decoded pixels live", "host", "none"),
     "augment.rotation_range": _number(0.0, "largest rotation, degrees", 0, 180),
     "augment.width_shift_range": _number(0.0, "largest shift, fraction of the width", 0, 1),
@@ -90,12 +94,16 @@ FIELDS: dict[str, Field] = {
     "optimizer.clip_norm": _number(0.0, "largest global gradient norm; 0 is off", 0),
     "schedule.name": _one_of("constant", "learning rate over time", "constant", "cosine"),
     "schedule.warmup_epochs": _number(0.0, "linear warm-up, epochs", 0),
-    "loss.label_smoothing": _number(0.0, "share of the label spread over both classes", 0, 1, below=True),
+    "loss.label_smoothing": _number(
+        0.0, "share of the label spread over both classes", 0, 1, below=True
+    ),
     "loss.class_weights": _one_of("none", "weight of a class in the loss", "none", "balanced"),
     "distribute.strategy": _one_of(
         "auto", "how replicas are laid out", "auto", "one_device", "mirrored"
     ),
-    "distribute.cpu_devices": _number(0, "logical CPU devices to make; 0 uses what is there", 0, 64),
+    "distribute.cpu_devices": _number(
+        0, "logical CPU devices to make; 0 uses what is there", 0, 64
+    ),
     "checkpoint.keep": _number(3, "newest checkpoints kept", 1),
     "checkpoint.every_steps": _number(0, "steps between checkpoints; 0 is once an epoch", 0),
 }
@@ -140,7 +148,9 @@ def check(config: ConfigDict) -> None:
             raise Refusal(_unknown(path))
     for path, field in FIELDS.items():
         if path not in given:
-            raise Refusal(f"{path} is missing from the config: start from trainer.config.default().")
+            raise Refusal(
+                f"{path} is missing from the config: start from trainer.config.default()."
+            )
         if not _holds(field, given[path]):
             raise Refusal(_not_allowed(path, given[path]))
 
@@ -166,7 +176,9 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         check(flags.FLAGS.config)
     except (OSError, KeyError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
-        raise Refusal(f"--config cannot be read: {lines[-1].strip() if lines else error!r}.") from error
+        raise Refusal(
+            f"--config cannot be read: {lines[-1].strip() if lines else error!r}."
+        ) from error
     return rest
 
 

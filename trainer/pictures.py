@@ -33,33 +33,36 @@ def sample_sheet(
     images: np.ndarray,
     captions: Sequence[str],
     class_names: Sequence[str],
+    labels: Sequence[int] | None = None,
     title: str = "Sample radiographs",
 ) -> np.ndarray:
     """Examples of each class, a row each, the class name in front and a caption below each.
 
     Args:
-      images: [n, H, W, 1|3] uint8, the same number for each class, in the order of the classes.
+      images: [n, H, W, 1|3] uint8.
       captions: n short names of patients or files; cut in the middle where too long.
       class_names: the classes, from the top.
+      labels: n class numbers; without them each class has as many images, in order.
       title: heading of the sheet.
 
     Returns:
       [h, w, 3] uint8.
 
     Raises:
-      ValueError: the images do not divide evenly among the classes, or lack captions.
+      ValueError: there are no images, captions or labels are missing, or, without labels, the
+        images do not divide evenly among the classes.
     """
-    columns, rest = divmod(len(images), len(class_names))
-    if rest or not columns or len(captions) != len(images):
+    if labels is None:
+        labels = np.repeat(np.arange(len(class_names)), len(images) // len(class_names))
+    if not len(images) or not len(images) == len(captions) == len(labels):
         raise ValueError(
-            f"{len(images)} images and {len(captions)} captions do not make "
-            f"equal rows for {len(class_names)} classes."
+            f"{len(images)} images, {len(captions)} captions and {len(labels)} labels do not make "
+            f"a sheet of {len(class_names)} classes."
         )
-    starts = range(0, len(images), columns)
-    rows = [
-        Row(name, images[start : start + columns], captions[start : start + columns])
-        for name, start in zip(class_names, starts, strict=True)
-    ]
+    rows = []
+    for number, name in enumerate(class_names):
+        chosen = np.flatnonzero(np.asarray(labels) == number)
+        rows.append(Row(name, images[chosen], [captions[index] for index in chosen]))
     return _sheet(title, rows)
 
 

@@ -61,7 +61,7 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
     _require_records(workdir)
     history = _json(workdir / "history.json")
     if not history:
-        raise UnfinishedRunError(f"{workdir} has finished no epoch yet. {_advice(workdir)}")
+        raise UnfinishedRunError(f"{workdir} has finished no epoch yet: {_advice(workdir)}")
     validation, test = (_json(workdir / f"evaluation/{split}.json") for split in SPLITS)
     scores = {split: _scores(workdir / f"evaluation/{split}.csv") for split in SPLITS}
     environment = _json(workdir / "environment.json")
@@ -71,7 +71,8 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
         "started": datetime.fromisoformat(environment["started"]),
         "data": _json(workdir / "data_summary.json"),
         "history": history,
-        "speed": _speed(history),
+        "speed": _typical(history, "images_per_second", "{:,.0f} images/s"),
+        "waiting": _typical(history, "input_wait", "{:.1%} of the time"),
         "validation": validation,
         "test": test,
         "history_charts": _markup(charts.history_charts(history, test["epoch"])),
@@ -85,13 +86,11 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
 def _require_records(workdir: epath.Path) -> None:
     if not workdir.is_dir():
         raise UnfinishedRunError(
-            f"There is no run at {workdir}. Give the work directory of a finished training."
+            f"There is no run at {workdir}: give the work directory of a finished training."
         )
     missing = [name for name in RECORDS if not (workdir / name).exists()]
     if missing:
-        raise UnfinishedRunError(
-            f"{workdir} is not a finished run: {', '.join(missing)} missing. {_advice(workdir)}"
-        )
+        raise UnfinishedRunError(f"{workdir} lacks {', '.join(missing)}: {_advice(workdir)}")
 
 
 def _advice(workdir: epath.Path) -> str:
@@ -99,8 +98,8 @@ def _advice(workdir: epath.Path) -> str:
     try:
         command = json.loads((workdir / "environment.json").read_text())["command"]
     except (OSError, ValueError, KeyError):
-        return "Train it to the end, then ask for the report again."
-    return f"Train it to the end, then ask for the report again: {command}"
+        return "train it to the end, then ask for the report again."
+    return f"train it to the end with `{command}`, then ask for the report again."
 
 
 def _json(path: epath.Path) -> Any:
@@ -121,7 +120,7 @@ def _scores(path: epath.Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _unreadable(path: epath.Path, error: Exception) -> UnfinishedRunError:
-    return UnfinishedRunError(f"{path} cannot be read ({error}). Evaluate the run again.")
+    return UnfinishedRunError(f"{path} cannot be read ({error}): train or evaluate the run again.")
 
 
 def _picture(path: epath.Path) -> str | None:
@@ -139,11 +138,11 @@ def _activations(directory: epath.Path) -> list[tuple[str, str | None]]:
     return [(path.stem.partition("_")[2], _picture(path)) for path in paths]
 
 
-def _speed(history: Sequence[Mapping]) -> str:
-    """The training speed of the median epoch: the first one compiles."""
-    speeds = [entry["train"]["images_per_second"] for entry in history]
-    speeds = [speed for speed in speeds if speed is not None]
-    return f"{np.median(speeds):,.0f} images/s" if speeds else "not measured"
+def _typical(history: Sequence[Mapping], name: str, form: str) -> str:
+    """A measure of training in its median epoch, since the first one also compiles."""
+    values = [entry["train"][name] for entry in history]
+    values = [value for value in values if value is not None]
+    return form.format(np.median(values)) if values else "not measured"
 
 
 def _markup(elements: Sequence[str]) -> list[markupsafe.Markup]:

@@ -143,7 +143,9 @@ def train_loop(
             asked = tf.timestamp()
             with tf.control_dependencies([asked]):
                 batch = next(iterator)
-            with tf.control_dependencies(tf.nest.flatten(strategy.experimental_local_results(batch))):
+            with tf.control_dependencies(
+                tf.nest.flatten(strategy.experimental_local_results(batch))
+            ):
                 wait += tf.timestamp() - asked
             loss, *seen = strategy.run(train_step, args=(batch,))
             losses = losses.write(i, strategy.reduce("SUM", loss, axis=None))

@@ -284,9 +284,7 @@ def _end_epoch(job: Job, record: Record, validation: step.Scores, learning_rate:
     candidate |= {"auc": measured["auc"], "loss": measured["loss"]}
     if record.best is None or _rank(candidate) > _rank(record.best):
         record.best = candidate
-        checkpoint.save_newest(
-            job.workdir / "best", job.state.variables(), asdict(record), keep=1
-        )
+        checkpoint.save_newest(job.workdir / "best", job.state.variables(), asdict(record), keep=1)
     checkpoint.write_json(job.workdir / "history.json", record.history)
 
 

@@ -71,7 +71,11 @@ def test_three_epochs_see_each_example_three_times(size: int, batch: int):
 
 def test_each_epoch_and_each_seed_has_an_order_of_its_own():
     orders = [
-        tuple(visits(pipeline.train_batches(numbered(50), seed, 50, 3, start, pipeline.ONE_HOST).take(1)))
+        tuple(
+            visits(
+                pipeline.train_batches(numbered(50), seed, 50, 3, start, pipeline.ONE_HOST).take(1)
+            )
+        )
         for seed, start in [(0, 0), (0, 1), (0, 2), (1, 0)]
     ]
     assert len(set(orders)) == 4

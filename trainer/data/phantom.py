@@ -33,11 +33,10 @@ SERIES = ("IM", "bacteria", "NORMAL2-IM", "virus", "bacteria", "IM", "virus")
 IMAGES_PER_PATIENT = (1, 3)
 
 # The torso map: PIXELS a side, 3 torso units wide and high.
-PIXELS = 288
+PIXELS = 256
 PIXELS_PER_UNIT = PIXELS / 3
-CENTRE_Y = -0.1
 X = np.linspace(-1.5, 1.5, PIXELS, dtype=np.float32)[None, :]
-Y = np.linspace(-1.5, 1.5, PIXELS, dtype=np.float32)[:, None] + np.float32(CENTRE_Y)
+Y = np.linspace(-1.6, 1.4, PIXELS, dtype=np.float32)[:, None]
 U = np.abs(X)  # distance from the midline
 
 
@@ -68,10 +67,17 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Patient:
-    """A phantom's anatomy and its opacity: [PIXELS, PIXELS] float32, or 0 where there is none."""
+    """A phantom's torso maps, each [PIXELS, PIXELS] float32.
 
-    anatomy: Anatomy
-    opacity: np.ndarray | float
+    Attributes:
+      tissue: attenuation with airless lungs; 0 for air, about 0.6 for soft tissue.
+      lungs: 1 in the lungs, 0 outside.
+      opacity: what pneumonia adds to the lungs' attenuation, 0 where there is none.
+    """
+
+    tissue: np.ndarray
+    lungs: np.ndarray
+    opacity: np.ndarray
 
 
 def archive(images: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
@@ -106,14 +112,16 @@ def draw(rng: np.random.Generator, pneumonia: bool) -> np.ndarray:
 def draw_patient(rng: np.random.Generator, pattern: Pattern | None) -> Patient:
     """A new patient, with pneumonia of the given pattern or, for None, without."""
     anatomy = _anatomy(rng)
-    return Patient(anatomy, 0.0 if pattern is None else _opacity(rng, anatomy, pattern))
+    tissue, lungs = _torso(anatomy)
+    opacity = np.zeros_like(lungs) if pattern is None else _opacity(rng, anatomy, pattern)
+    return Patient(tissue, lungs, opacity)
 
 
 def radiograph(patient: Patient, rng: np.random.Generator) -> np.ndarray:
     """One image of the patient, posed and exposed anew: [H, W] uint8, 200 to 340 pixels a side."""
     aeration = rng.uniform(0.34, 0.5)
     course = rng.uniform(0.75, 1.15)  # the opacity waxes and wanes between a patient's images
-    attenuation = _attenuation(patient.anatomy, aeration, course * patient.opacity)
+    attenuation = patient.tissue + patient.lungs * (course * patient.opacity - aeration)
     return _labelled(_exposed(_posed(attenuation, rng), rng))
 
 
@@ -155,7 +163,7 @@ def _anatomy(rng: np.random.Generator) -> Anatomy:
         clavicle_slope=rng.uniform(0.05, 0.35),
         gastric_bubble=max(0.0, rng.uniform(-0.2, 0.25)),
         hilum=rng.uniform(0.1, 0.22),
-        markings=0.035 * _smooth_noise(rng, 0.075) + 0.025 * _smooth_noise(rng, 0.15),
+        markings=0.035 * _smooth_noise(rng, 0.075) + 0.015 * _smooth_noise(rng, 0.15),
     )
 
 
@@ -171,19 +179,20 @@ def _opacity(rng: np.random.Generator, anatomy: Anatomy, pattern: Pattern) -> np
     if pattern == "focal":
         spots = int(rng.integers(5, 10))
         centres = _in_the_lungs(rng, anatomy, 1) + rng.normal(0, 0.1, (spots, 2))
-        radii = rng.uniform(0.06, 0.12, spots)
+        radii = rng.uniform(0.07, 0.125, spots)
+        strength = rng.uniform(0.35, 0.65)
     else:
         spots = int(rng.integers(18, 32))
         centres = _in_the_lungs(rng, anatomy, spots)
         radii = rng.uniform(0.04, 0.07, spots)
-    strength = rng.uniform(0.25, 0.5)  # from faint to near soft tissue
+        strength = rng.uniform(0.25, 0.5)  # many, hence found while fainter
     return strength * np.tanh(_blobs(centres, radii))
 
 
 def _in_the_lungs(rng: np.random.Generator, anatomy: Anatomy, points: int) -> np.ndarray:
-    """Points of either hemithorax: [points, 2] float64, x and y."""
-    x = rng.uniform(0.3, 0.75, points) * anatomy.cage_width * rng.choice([-1, 1], points)
-    return np.stack([x, rng.uniform(-0.55, 0.4, points)], axis=1)
+    """Points of either lung field, mostly clear of the heart: [points, 2] float64, x and y."""
+    x = rng.uniform(0.37, 0.77, points) * anatomy.cage_width * rng.choice([-1, 1], points)
+    return np.stack([x, rng.uniform(-0.55, 0.37, points)], axis=1)
 
 
 def _blobs(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -216,18 +225,18 @@ def _ellipse(x: float, y: float, width: float, height: float) -> np.ndarray:
     return (1 - ((X - x) / width) ** 2) - ((Y - y) / height) ** 2
 
 
-def _attenuation(a: Anatomy, aeration: float, opacity: np.ndarray | float) -> np.ndarray:
-    """The torso map: [PIXELS, PIXELS] float32, 0 for air, about 0.6 for soft tissue."""
+def _torso(a: Anatomy) -> tuple[np.ndarray, np.ndarray]:
+    """The patient's tissue and lungs."""
     cage = _ellipse(0, 0.3, a.cage_width, a.cage_height)
     heart, abdomen = _heart(a), _abdomen(a)
     mediastinum = np.maximum(_step(a.mediastinum_width - U, 0.06), heart)
     lungs = _step(cage, 0.1) * (1 - abdomen) * (1 - mediastinum)
     hila = a.hilum * _bump(U - 0.25, 0.15) * _bump(Y + 0.08, 0.2)
-    total = 0.62 * _soft_tissue(a) + 0.06 * heart + _spine() + _clavicles(a)
-    total += lungs * (hila + a.markings + opacity - aeration)
-    total += a.rib_contrast * _step(cage + 0.1, 0.15) * (1 - 0.7 * abdomen) * _ribs(a, cage)
-    total += abdomen * (0.1 - _gastric_bubble(a))
-    return total
+    tissue = 0.62 * _soft_tissue(a) + 0.06 * heart + _spine() + _clavicles(a)
+    tissue += lungs * (hila + a.markings)
+    tissue += a.rib_contrast * _step(cage + 0.1, 0.15) * (1 - 0.7 * abdomen) * _ribs(a, cage)
+    tissue += abdomen * (0.1 - _gastric_bubble(a))
+    return tissue, lungs
 
 
 def _soft_tissue(a: Anatomy) -> np.ndarray:
@@ -306,9 +315,9 @@ def _posed(attenuation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _exposed(attenuation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Grey levels [H, W] uint8; as under automatic exposure, their mean tells nothing."""
+    """Grey levels [H, W] uint8; automatic exposure hides the opacity from their mean."""
     height, width = attenuation.shape
-    level, contrast = rng.uniform(0.42, 0.62), rng.uniform(0.7, 1.2)
+    level, contrast = rng.uniform(0.38, 0.66), rng.uniform(0.7, 1.2)
     # The beam is not quite even over the detector.
     tilt_y, tilt_x = rng.normal(0, 0.05, 2).astype(np.float32)
     beam = np.linspace(-tilt_y, tilt_y, height)[:, None] + np.linspace(-tilt_x, tilt_x, width)

@@ -20,7 +20,9 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".we
 
 # The public Kermany names. Each series counts its patients by itself, so that
 # person3_bacteria and person3_virus are two patients.
-PATIENT_NAMES = re.compile(r"(?P<series>person|(?:NORMAL\d*-)?IM-)(?P<number>\d+)(?P<kind>_bacteria|_virus)?[-_]")
+PATIENT_NAMES = re.compile(
+    r"(?P<series>person|(?:NORMAL\d*-)?IM-)(?P<number>\d+)(?P<kind>_bacteria|_virus)?[-_]"
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,168 @@
+"""The step does what the config says, alike on one replica and on two."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer import step
+from trainer.data import pipeline
+
+STEPS = 20
+
+
+def trained(
+    strategy: tf.distribute.Strategy, config: ConfigDict, steps: int = STEPS, loops: int = 2
+) -> tuple[step.State, list[step.LoopResult]]:
+    split = pipeline.open_split(config.data.path, "train")
+    pixels = pipeline.pixels(split, config.data.image_size, "host")
+    with strategy.scope():
+        state = step.create_state(config, 2 * STEPS, STEPS)
+    loop = step.train_loop(strategy, state, config, (1.3, 0.8))
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        return pipeline.train_batches(pixels, config.seed, config.train.batch_size, 4, 0, context)
+
+    iterator = iter(strategy.distribute_datasets_from_function(batches))
+    return state, [loop(iterator, steps // loops) for _ in range(loops)]
+
+
+def weights(state: step.State) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in state.variables().items()}
+
+
+def largest_difference(one: step.State, other: step.State) -> float:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    return max(np.abs(ours[name].astype(np.float64) - theirs[name]).max() for name in ours)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_one_replica_and_two_arrive_at_the_same_weights(
+    tiny: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    dropout: float,
+):
+    tiny.model.dropout = dropout
+    tiny.optimizer.name = "sgd"  # Adam turns gradients of rounding size into whole steps
+    tiny.optimizer.learning_rate = 0.01
+    one, one_results = trained(one_device, tiny)
+    two, two_results = trained(two_replicas, tiny)
+    assert int(one.step.numpy()) == int(two.step.numpy()) == STEPS
+    assert largest_difference(one, two) < 1e-5
+    for ours, theirs in zip(one_results, two_results, strict=True):
+        np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-5)
+        np.testing.assert_allclose(ours.scores.logits, theirs.scores.logits, atol=1e-4)
+        np.testing.assert_array_equal(ours.scores.labels, theirs.scores.labels)
+
+
+def test_training_moves_every_weight(tiny: ConfigDict, one_device: tf.distribute.Strategy):
+    state, _ = trained(one_device, tiny, steps=4)
+    begun = step.create_state(tiny, 2 * STEPS, STEPS)
+    moved = weights(state)
+    for name, before in weights(begun).items():
+        assert not np.array_equal(moved[name], before), name
+
+
+def test_how_steps_are_grouped_into_loops_changes_nothing(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    one, _ = trained(one_device, tiny, steps=6, loops=1)
+    other, _ = trained(one_device, tiny, steps=6, loops=3)
+    assert largest_difference(one, other) == 0
+
+
+def test_the_gradient_is_clipped_as_a_whole(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, two_replicas: tf.distribute.Strategy
+):
+    tiny.optimizer.name = "sgd"
+    tiny.optimizer.learning_rate = 1.0
+    tiny.optimizer.clip_norm = 0.01
+    tiny.schedule.warmup_epochs = 0.0
+    for strategy in (one_device, two_replicas):
+        state, _ = trained(strategy, tiny, steps=1, loops=1)
+        with strategy.scope():
+            begun = step.create_state(tiny, 2 * STEPS, STEPS)
+        pairs = zip(state.model.trainable_variables, begun.model.trainable_variables, strict=True)
+        moved = np.sqrt(sum(np.sum((a.value.numpy() - b.value.numpy()) ** 2) for a, b in pairs))
+        assert moved == pytest.approx(0.01 * 1.9, rel=1e-3)  # Nesterov's first step: 1 + 0.9
+
+
+def test_the_average_follows_the_weights_with_its_momentum(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    state, _ = trained(one_device, tiny, steps=1, loops=1)
+    begun = weights(step.create_state(tiny, 2 * STEPS, STEPS))
+    keep = 2 / 11  # (1 + 1) / (10 + 1)
+    for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
+        expected = keep * begun[f"averaged/{average.path}"] + (1 - keep) * variable.value.numpy()
+        np.testing.assert_allclose(average.value.numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains(
+    tiny: ConfigDict, two_replicas: tf.distribute.Strategy, precision: str
+):
+    tiny.precision = precision
+    _, results = trained(two_replicas, tiny, steps=4)
+    assert all(np.isfinite(result.losses).all() for result in results)
+
+
+def test_smoothing_and_class_weights_follow_their_formulas():
+    logits, labels = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [0.0]])
+    loss = step.loss_of(logits, labels, tf.constant([1.0, 0.5]), 0.2, (3.0, 0.7))
+    of = lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))  # noqa: E731
+    sick, healthy = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))
+    expected = 0.7 * of(sick, 0.9) + 3.0 * 0.5 * of(healthy, 0.1)
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_0(tiny: ConfigDict):
+    tiny.schedule.warmup_epochs = 1.0
+    rate = step.learning_rate(tiny, total_steps=100, epoch_steps=10)
+    peak = tiny.optimizer.learning_rate
+    values = [float(rate(k)) for k in (0, 5, 10, 55, 100)]
+    np.testing.assert_allclose(values, [0, peak / 2, peak, peak / 2, 0], atol=1e-9)
+    tiny.schedule.name, tiny.schedule.warmup_epochs = "constant", 0.0
+    assert {float(step.learning_rate(tiny, 100, 10)(k)) for k in (0, 50, 99)} == {
+        pytest.approx(peak)
+    }
+
+
+def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribute.Strategy):
+    with one_device.scope():
+        state = step.create_state(tiny, 10, 10)
+    loop = step.train_loop(one_device, state, tiny)
+    pixels = pipeline.pixels(pipeline.open_split(tiny.data.path, "train"), 32, "host")
+
+    def late(batch: dict) -> dict:
+        tf.py_function(lambda: __import__("time").sleep(0.3), [], [])
+        return batch
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        fast = pipeline.train_batches(pixels, 0, tiny.train.batch_size, 4, 0, context)
+        return fast.map(late)
+
+    iterator = iter(one_device.distribute_datasets_from_function(batches))
+    loop(iterator, 1)
+    assert loop(iterator, 3).wait_seconds > 0.5
+
+
+def test_evaluation_scores_every_record_in_order(
+    tiny: ConfigDict, phantoms: epath.Path, two_replicas: tf.distribute.Strategy
+):
+    split = pipeline.open_split(phantoms, "test")
+    pixels = pipeline.pixels(split, 32, "host")
+    with two_replicas.scope():
+        state = step.create_state(tiny, 10, 10)
+    loop = step.evaluation_loop(two_replicas, state.averaged, 8)
+    batches = two_replicas.distribute_datasets_from_function(
+        lambda context: pipeline.evaluation_batches(pixels, 8, context)
+    )
+    scores = loop(iter(batches), pipeline.steps(split.size, 8)).seen()
+    images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
+    direct = state.averaged(step.images_to_float(images), training=False)
+    np.testing.assert_array_equal(scores.labels, labels[:, 0])
+    np.testing.assert_allclose(scores.logits, direct[:, 0], atol=1e-5)
