@@ -94,7 +94,7 @@ printf 'Installing %s into .venv (some minutes the first time) ' "${sets[*]}"
 if ! install "${sets[@]/#/--requirement=}" ||
   ! install --no-deps --no-build-isolation --editable .; then
   echo
-  fail "the installation failed$(sed -n 's/^ERROR/, pip says/p' .venv/install.log | tail -n 1);" \
+  fail "the installation failed$(sed -n 's/^ERROR: *\(.*[^.]\)\.*$/, pip says: \1/p' .venv/install.log | tail -n 1);" \
     'see .venv/install.log, then run this again.'
 fi
 echo ' done'

@@ -253,7 +253,7 @@ def _clip_global(gradients: list[tf.Tensor], limit: float | tf.Tensor) -> list[t
 
 
 def _update_average(state: State, momentum: float) -> None:
-    """Moves the average; early on it follows faster, so that the first weights soon count little."""
+    """Moves the average; early on it follows faster: the first weights soon count little."""
     step = tf.cast(state.step, tf.float32)
     keep = tf.minimum(momentum, (1 + step) / (10 + step))
     for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):

@@ -326,8 +326,8 @@ def _watch_activations(job: Job) -> ActivationWatch:
 def _write_introduction(job: Job, summaries: Summaries, pixels: pipeline.Pixels) -> None:
     """Writes what can be shown before the first step: samples, an augmented batch, texts."""
     config, split = job.config, job.splits["train"]
-    images, names, _ = pipeline.first_of_each_class(split, config.data.image_size, 8)
-    sheet = pictures.sample_sheet(images, names, split.classes)
+    images, names, labels = pipeline.first_of_each_class(split, config.data.image_size, 8)
+    sheet = pictures.sample_sheet(images, names, split.classes, labels)
     summaries.picture("samples", "sample_sheet.png", 0, sheet)
     batch_size = config.train.batch_size
     batch = next(iter(pipeline.train_batches(pixels, config.seed, batch_size, 1)))

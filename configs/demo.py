@@ -1,0 +1,31 @@
+"""The demo: a small residual network on synthetic radiographs, in minutes on two CPU cores.
+
+scripts/demo.sh
+"""
+
+from ml_collections import ConfigDict
+
+from trainer.config import default
+
+
+def get_config() -> ConfigDict:
+    """Returns the demo's fields."""
+    config = default()
+    config.name = "demo (synthetic radiographs)"
+    config.data.image_size = 96
+    config.augment.rotation_range = 5.0
+    config.augment.width_shift_range = 0.05
+    config.augment.height_shift_range = 0.05
+    config.augment.zoom_range = 0.1
+    config.augment.horizontal_flip = True
+    config.model.name = "resnet"
+    config.model.width = 16
+    config.model.blocks = 1
+    config.train.epochs = 12
+    config.train.batch_size = 32
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.weight_decay = 1e-3
+    config.schedule.name = "cosine"
+    config.schedule.warmup_epochs = 0.5
+    return config
