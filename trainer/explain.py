@@ -31,7 +31,7 @@ def activation_model(model: keras.Model) -> keras.Model:
     layers = [layer for layer in model.layers if isinstance(layer, LAYER_TYPES)]
     if not layers:
         raise ValueError(f"The model {model.name} has no convolution or pooling layer of its own.")
-    return keras.Model(model.input, [layer.output for layer in layers], name="activations")
+    return keras.Model(model.inputs[0], [layer.output for layer in layers], name="activations")
 
 
 def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:

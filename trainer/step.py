@@ -217,14 +217,16 @@ def _optimizer(
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": lambda **fields: keras.optimizers.SGD(momentum=0.9, nesterov=True, **fields),
     }
-    optimizer = kinds[config.optimizer.name](
+    name, decay = config.optimizer.name, config.optimizer.weight_decay
+    optimizer = kinds[name](
         learning_rate=learning_rate(config, total_steps, epoch_steps),
-        weight_decay=config.optimizer.weight_decay or None,
+        weight_decay=decay if decay or name == "adamw" else None,
+        name=name,  # else Keras counts the optimizers of the process into the checkpoint's names
     )
-    if config.optimizer.weight_decay:
+    if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if config.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
     return optimizer
 
 

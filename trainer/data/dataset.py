@@ -37,7 +37,7 @@ def write_summary(path: epath.PathLike, summary: dict) -> None:
     temporary.replace(epath.Path(path) / SUMMARY)
 
 
-class Radiographs(tfds.core.GeneratorBasedBuilder):
+class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Radiographs with a class and a patient, split by patient.
 
     An example is {image: [H, W, 1] uint8 as PNG, label: class number, name, patient}. After

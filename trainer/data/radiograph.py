@@ -43,7 +43,7 @@ def decode(data: bytes, max_side: int) -> np.ndarray:
     except UnidentifiedImageError:
         raise Unreadable("not an image of a known format") from None
     except Image.DecompressionBombError:
-        raise Unreadable("more pixels than allowed") from None
+        raise Unreadable(f"more than {MOST_PIXELS // 10**6} million pixels") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as error:
         raise Unreadable(f"damaged: {error}") from None
     image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -107,9 +107,7 @@ class Folder:
 
     def __init__(self, path: epath.Path):
         self.name = str(path)
-        self._files = {
-            str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()
-        }
+        self._files = {str(file.relative_to(path)): file for file in _files_under(path)}
         self.fingerprint = _digest(
             f"{name} {file.stat().length} {file.stat().mtime}" for name, file in self._files.items()
         )
@@ -182,6 +180,15 @@ def _place(parts: list[str]) -> tuple[str, str, str]:
 def _record(name: str, place: tuple[str, str, str], read: Callable[[], bytes]) -> Record:
     split, class_name, _ = place
     return Record(name, read, class_name, patient_of(name), split)
+
+
+def _files_under(folder: epath.Path) -> Iterator[epath.Path]:
+    """Yields every file below `folder` in order (epath has no rglob)."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files_under(path)
+        else:
+            yield path
 
 
 def _digest(lines: Iterable[str]) -> str:
