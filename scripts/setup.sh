@@ -94,8 +94,8 @@ printf 'Installing %s into .venv (some minutes the first time) ' "${sets[*]}"
 if ! install "${sets[@]/#/--requirement=}" ||
   ! install --no-deps --no-build-isolation --editable .; then
   echo
-  fail "the installation failed$(sed -n 's/^ERROR: *\(.*[^.]\)\.*$/, pip says: \1/p' .venv/install.log | tail -n 1);" \
-    'see .venv/install.log, then run this again.'
+  says=$(sed -n 's/^ERROR: *\(.*[^.]\)\.*$/, pip says: \1/p' .venv/install.log | tail -n 1)
+  fail "the installation failed$says; see .venv/install.log, then run this again."
 fi
 echo ' done'
 printf '%s\n' "$wanted" "$(version .venv/bin/python)" >"$stamp"

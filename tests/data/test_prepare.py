@@ -79,12 +79,12 @@ def test_another_data_set_is_not_overwritten(phantoms: epath.Path):
 
 def test_tfds_opens_what_was_prepared(phantoms: epath.Path):
     summary = dataset.read_summary(phantoms)
-    loaded = tfds.load("radiographs", data_dir=phantoms, split="test", as_supervised=True)
-    labels = [int(label) for _, label in loaded]
+    loaded = tfds.data_source("radiographs", data_dir=phantoms, split="test")
+    labels = [int(example["label"]) for example in loaded]
     per_class = summary["splits"]["test"]["per_class"]
     assert [labels.count(0), labels.count(1)] == [per_class[c] for c in summary["classes"]]
     builder = tfds.builder_from_directory(dataset.directory(phantoms))
-    example = next(iter(tfds.as_numpy(builder.as_dataset(split="train"))))
+    example = builder.as_data_source(split="train")[0]
     assert example["image"].dtype == np.uint8 and example["image"].shape[-1] == 1
     assert example["patient"].decode() == sources.patient_of(example["name"].decode())
 
