@@ -1,7 +1,8 @@
 """Prepares a data set: `python -m trainer.data.prepare --source=chest_xray.zip --out=DATA`.
 
 Decodes and checks every image, groups by patient, and writes a tensorflow-datasets data set
-with the splits train, validation and test, which `tfds.data_source("radiographs", data_dir=DATA)` opens.
+with the splits train, validation and test, which `tfds.data_source("radiographs", data_dir=DATA)`
+opens.
 """
 
 import hashlib
