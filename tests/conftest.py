@@ -29,8 +29,9 @@ def one_device() -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy("CPU:0")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_replicas() -> tf.distribute.Strategy:
+    """One for all tests: strategies of one process would share the keys of their collectives."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
