@@ -23,16 +23,17 @@ setup(
         "absl-py>=2.1,<3",
         "array_record>=0.8.1,<0.9",
         "etils[epath]>=1.12,<2",
-        "google-cloud-storage>=2.18,<4",
         # tensorflow-datasets imports it without declaring it.
         "importlib_resources>=6.4,<8",
         "Jinja2>=3.1,<4",
         "keras>=3.12,<4",
+        "MarkupSafe>=2.1,<4",
         "matplotlib>=3.9,<4",
         "ml_collections>=1.0,<2",
         "numpy>=2.0,<3",
         "Pillow>=10.4,<14",
         "scikit-learn>=1.5,<2",
+        "scipy>=1.13,<2",
         # TensorBoard 2.20 imports pkg_resources, which later releases of setuptools dropped.
         "setuptools>=77,<81",
         # TensorFlow 2.21 no longer brings it.
@@ -40,7 +41,6 @@ setup(
         "tensorflow-datasets>=4.9.9,<5",
         # Not imported here: keeps resolvers from its early releases, which accept any protobuf.
         "tensorflow-metadata>=1.17,<2",
-        "tqdm>=4.66,<5",
     ],
     # TensorFlow comes as a different distribution for each accelerator.
     extras_require={
@@ -52,11 +52,10 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.14"],
         "test": [
+            "packaging>=24,<28",
             "pytest>=8.3,<10",
             # A new minor release of ruff may format differently.
             "ruff>=0.17,<0.18",
-            # Only for the comparison with Keras' own affine transform.
-            "scipy>=1.13,<2",
         ],
     },
 )

@@ -24,6 +24,11 @@ progress() {
   done
 }
 
+# A relative PYTHON is meant from where the user is.
+case ${PYTHON-} in
+  /*) ;;
+  */*) PYTHON=$PWD/$PYTHON ;;
+esac
 cd "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")"
 stamp=.venv/stamp
 installed=
@@ -76,7 +81,7 @@ if ! reusable; then
     'as in PYTHON=/path/to/python3.11 scripts/setup.sh.'
   if ! "$python" -I -m venv --clear --without-pip .venv &>/dev/null ||
     ! echo "$accelerator unfinished" >"$stamp" ||
-    ! .venv/bin/python -I -m ensurepip &>/dev/null; then
+    ! .venv/bin/python -I -m ensurepip --default-pip &>/dev/null; then
     fail "$python cannot make a virtual environment with pip: install its venv module" \
       '(on Debian and Ubuntu: apt-get install python3-venv) or set PYTHON to another one.'
   fi
