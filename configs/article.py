@@ -18,9 +18,6 @@ def get_config() -> ConfigDict:
     config = default()
     config.name = "article"
     config.data.image_size = 180
-    config.augment.rotation_range = 40.0
-    config.augment.width_shift_range = 0.2
-    config.augment.height_shift_range = 0.2
     config.augment.shear_range = 0.2
     config.augment.zoom_range = 0.2
     config.augment.horizontal_flip = True

@@ -19,7 +19,8 @@ def network(
 
     The stem brings the image to a quarter of its side before the blocks, since at full side
     they would cost most of the time. Residual blocks after He et al. (arXiv:1512.03385), the
-    last scale of each starting at 0 (Goyal et al., arXiv:1706.02677).
+    last scale of each starting at 0 (Goyal et al., arXiv:1706.02677), shortcuts averaged before
+    they are projected (He et al., arXiv:1812.01187).
 
     Args:
       shape: height, width and channels of the images.
@@ -43,8 +44,12 @@ def network(
 
 def _residual(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
     shortcut = x
-    if stride > 1 or x.shape[-1] != filters:
-        shortcut = _convolution(x, filters, 1, stride, f"{name}_shortcut", relu=False)
+    if stride > 1:
+        # Averaged, not skipped: no pixel is lost, and oneDNN's gradient of a strided 1x1
+        # convolution varies from call to call on CPUs without AVX-512.
+        shortcut = layers.AveragePooling2D(stride, padding="same", name=f"{name}_average")(x)
+    if x.shape[-1] != filters:
+        shortcut = _convolution(shortcut, filters, 1, 1, f"{name}_shortcut", relu=False)
     x = _convolution(x, filters, 3, stride, f"{name}_conv1")
     x = _convolution(x, filters, 3, 1, f"{name}_conv2", relu=False, scale="zeros")
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
