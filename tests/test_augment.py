@@ -189,15 +189,6 @@ def test_gamma_raises_to_one_exponent_within_its_range():
     assert 0.5 <= exponent.min() < 0.9 and 1.1 < exponent.max() <= 2.0
 
 
-def test_pixel_noise_is_normal_and_independent_between_pixels_and_rows():
-    noise = augment.pixel_noise(draws.uniform(KEY, 0, ROWS, 8), (64, 64, 1)).numpy()[..., 0]
-    assert abs(noise.mean()) < 0.02 and noise.std() == pytest.approx(1, abs=0.02)
-    assert np.mean(np.abs(noise) > 2) == pytest.approx(0.0455, abs=0.01)
-    assert abs(np.mean(noise[:, 1:] * noise[:, :-1])) < 0.03
-    assert abs(np.mean(noise[:, :, 1:] * noise[:, :, :-1])) < 0.03
-    assert np.abs(np.corrcoef(noise.reshape(8, -1)) - np.eye(8)).max() < 0.08
-
-
 def test_images_stay_float32_under_mixed_precision(plain):
     keras.config.set_dtype_policy("mixed_float16")
     result = augmented(noise_images(), **EVERYTHING)

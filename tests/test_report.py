@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from absl import app
 
 from trainer import pictures, report
+from trainer.entry import Refusal
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 MEASURES = {
@@ -265,7 +265,7 @@ def test_an_older_report_is_replaced_and_nothing_else_is_left(run):
 def test_a_missing_record_is_named_and_no_report_written(run, record):
     (run / record).unlink()
 
-    with pytest.raises(report.UnfinishedRunError, match=f"lacks {re.escape(record)}: train it"):
+    with pytest.raises(Refusal, match=f"lacks {re.escape(record)}: train it"):
         report.write(run)
     assert not (run / "report.html").exists()
 
@@ -273,7 +273,7 @@ def test_a_missing_record_is_named_and_no_report_written(run, record):
 def test_a_run_before_its_first_epoch_is_told_how_to_go_on(run):
     put(run, "history.json", [])
 
-    with pytest.raises(report.UnfinishedRunError, match="no epoch yet: .*--config=configs/tiny.py"):
+    with pytest.raises(Refusal, match="no epoch yet: .*--config=configs/tiny.py"):
         report.write(run)
 
 
@@ -289,7 +289,7 @@ def test_a_run_before_its_first_epoch_is_told_how_to_go_on(run):
 def test_a_damaged_record_is_named(run, record, content):
     (run / record).write_text(content)
 
-    with pytest.raises(report.UnfinishedRunError, match=f"{record} cannot be read"):
+    with pytest.raises(Refusal, match=f"{record} cannot be read"):
         report.write(run)
 
 
@@ -312,10 +312,14 @@ def test_the_command_writes_the_report_and_says_where(run):
 def test_the_command_answers_a_missing_run_with_one_sentence(tmp_path):
     done = command(tmp_path / "nowhere")
 
-    assert done.returncode == 1 and done.stdout == ""
-    assert re.fullmatch(r"There is no run at .*nowhere: give .*\.\n", done.stderr)
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.search(r"^error: there is no run at .*nowhere: give .*\.$", done.stderr, re.M)
 
 
-def test_the_command_wants_one_run():
-    with pytest.raises(app.UsageError, match="Give one run"):
-        report._main(["report"])
+@pytest.mark.parametrize(
+    ("arguments", "said"), [([], "RUN is missing"), (["a", "b"], "unexpected argument 'b'")]
+)
+def test_the_command_wants_one_run(arguments, said):
+    done = command(*arguments)
+
+    assert done.returncode == 2 and said in done.stderr

@@ -13,12 +13,14 @@ class Refusal(Exception):
 def run(
     main: Callable[[Sequence[str]], None],
     parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    arguments: Sequence[str] = (),
 ) -> None:
     """Parses flags, calls `main`, and ends with exit code 2 and one sentence on a Refusal.
 
     Args:
-      main: takes the arguments that are left after flags.
+      main: takes the program's name and the arguments that are left after flags.
       parse: parses the command line in place of absl's own parser.
+      arguments: names of those arguments; all must be given.
     """
 
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
@@ -31,8 +33,12 @@ def run(
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            if len(argv) > 1:
-                raise Refusal(f"unexpected argument {argv[1]!r}: use --name=value flags (--help).")
+            given = len(argv) - 1
+            if given > len(arguments):
+                surplus = argv[len(arguments) + 1]
+                raise Refusal(f"unexpected argument {surplus!r}: use --name=value flags (--help).")
+            if given < len(arguments):
+                raise Refusal(f"{arguments[given]} is missing: give {' '.join(arguments)}.")
             main(argv)
         except Refusal as refusal:
             _end(refusal)

@@ -6,7 +6,6 @@ python -m trainer.report RUN
 import base64
 import csv
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +14,10 @@ from typing import Any
 import jinja2
 import markupsafe
 import numpy as np
-from absl import app
 from etils import epath
 
-from trainer import charts
+from trainer import charts, entry
+from trainer.entry import Refusal
 
 SPLITS = ("validation", "test")
 RECORDS = (
@@ -28,10 +27,6 @@ RECORDS = (
     "history.json",
     *(f"evaluation/{split}.{kind}" for split in SPLITS for kind in ("json", "csv")),
 )
-
-
-class UnfinishedRunError(Exception):
-    """A work directory lacks what a report needs; the message says what and what to do."""
 
 
 def write(workdir: epath.Path | str) -> epath.Path:
@@ -45,7 +40,7 @@ def write(workdir: epath.Path | str) -> epath.Path:
       The path of the report.
 
     Raises:
-      UnfinishedRunError: the directory or one of its records is missing or cannot be read.
+      Refusal: the directory or one of its records is missing or cannot be read.
     """
     workdir = epath.Path(workdir)
     html = _template().render(_content(workdir))
@@ -61,7 +56,7 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
     _require_records(workdir)
     history = _json(workdir / "history.json")
     if not history:
-        raise UnfinishedRunError(f"{workdir} has finished no epoch yet: {_advice(workdir)}")
+        raise Refusal(f"{workdir} has finished no epoch yet: {_advice(workdir)}")
     validation, test = (_json(workdir / f"evaluation/{split}.json") for split in SPLITS)
     scores = {split: _scores(workdir / f"evaluation/{split}.csv") for split in SPLITS}
     environment = _json(workdir / "environment.json")
@@ -85,12 +80,12 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
 
 def _require_records(workdir: epath.Path) -> None:
     if not workdir.is_dir():
-        raise UnfinishedRunError(
-            f"There is no run at {workdir}: give the work directory of a finished training."
+        raise Refusal(
+            f"there is no run at {workdir}: give the work directory of a finished training."
         )
     missing = [name for name in RECORDS if not (workdir / name).exists()]
     if missing:
-        raise UnfinishedRunError(f"{workdir} lacks {', '.join(missing)}: {_advice(workdir)}")
+        raise Refusal(f"{workdir} lacks {', '.join(missing)}: {_advice(workdir)}")
 
 
 def _advice(workdir: epath.Path) -> str:
@@ -119,8 +114,8 @@ def _scores(path: epath.Path) -> tuple[np.ndarray, np.ndarray]:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: epath.Path, error: Exception) -> UnfinishedRunError:
-    return UnfinishedRunError(f"{path} cannot be read ({error}): train or evaluate the run again.")
+def _unreadable(path: epath.Path, error: Exception) -> Refusal:
+    return Refusal(f"{path} cannot be read ({error}): train or evaluate the run again.")
 
 
 def _picture(path: epath.Path) -> str | None:
@@ -188,16 +183,10 @@ def _settings(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _main(argv: Sequence[str]) -> int:
-    if len(argv) != 2:
-        raise app.UsageError("Give one run: python -m trainer.report RUN")
-    try:
-        print(write(argv[1]))
-    except UnfinishedRunError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def main(argv: Sequence[str]) -> None:
+    """Writes the report of the run that the command line names."""
+    print(write(argv[1]))
 
 
 if __name__ == "__main__":
-    app.run(_main)
+    entry.run(main, arguments=["RUN"])
