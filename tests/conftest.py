@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import default
 from trainer.data import prepare, sources
+from trainer.models import resnet
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -44,8 +45,9 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
 
 
 @pytest.fixture
-def tiny(phantoms: epath.Path) -> ConfigDict:
+def tiny(phantoms: epath.Path, monkeypatch: pytest.MonkeyPatch) -> ConfigDict:
     """A config that trains in seconds, with everything that draws or averages switched on."""
+    monkeypatch.setattr(resnet, "STAGES", 2)  # half the layers to trace
     config = default()
     config.name = "tiny"
     config.data.path = str(phantoms)

@@ -1,16 +1,10 @@
 """The training job, top to bottom in the order in which it happens."""
 
-import importlib.metadata
 import json
 import math
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -22,8 +16,8 @@ from trainer import (
     checkpoint,
     distribute,
     draws,
+    environment,
     evaluate,
-    metrics,
     pictures,
     report,
     step,
@@ -32,31 +26,11 @@ from trainer import config as config_schema
 from trainer.data import dataset, pipeline
 from trainer.entry import Refusal
 from trainer.progress import LiveLine, clock
+from trainer.record import Record
 from trainer.summaries import ActivationWatch, Summaries
 
 # A loop is as long as this takes: the terminal and a stop signal wait for its end.
 LOOP_SECONDS = 2.0
-
-
-@dataclass
-class Record:
-    """What the host knows of a run; it is saved with every checkpoint.
-
-    Attributes:
-      step: steps taken.
-      history: a row an epoch, see `report`.
-      best: step, epoch, AUC and loss of the best epoch by validation AUC.
-      epoch_seconds: time spent on the epoch that is under way.
-      wait_seconds: of those, waiting for input.
-      scores: what the network said of the epoch's training images so far, three rows.
-    """
-
-    step: int = 0
-    history: list[dict] = field(default_factory=list)
-    best: dict | None = None
-    epoch_seconds: float = 0.0
-    wait_seconds: float = 0.0
-    scores: list[list[float]] = field(default_factory=lambda: [[], [], []])
 
 
 @dataclass(frozen=True)
@@ -130,11 +104,7 @@ def train(job: Job, record: Record) -> None:
         result = loop(batches, count)
         seconds = time.perf_counter() - began
         _stop_if_not_finite(job, record, result.losses)
-        record.step += count
-        record.epoch_seconds += seconds
-        record.wait_seconds += result.wait_seconds
-        for column, new in zip(record.scores, result.scores.seen(), strict=True):
-            column += new.tolist()
+        record.add_loop(result, seconds)
         seconds_a_step = seconds / count
         now = {
             "learning_rate": _learning_rate(job),
@@ -149,17 +119,19 @@ def train(job: Job, record: Record) -> None:
             f"{clock((job.total_steps - record.step) * seconds_a_step)} left"
         )
         if record.step == job.epoch_end(epoch):
-            _end_epoch(job, record, validation.scores(), now["learning_rate"])
-            line.settle(_epoch_line(record.history[-1], config.train.epochs))
+            if record.end_epoch(validation.scores(), now["learning_rate"]):
+                _save(job, record, "best", keep=1)
+            checkpoint.write_json(job.workdir / "history.json", record.history)
+            line.settle(record.last_line(config.train.epochs))
             for part in ("train", "validation"):
                 curves = record.history[-1][part]
                 shared = ("loss", "accuracy", "auc", "sensitivity", "specificity")
                 summaries.scalars(part, record.step, {tag: curves[tag] for tag in shared})
             watch.write(summaries, record.step)
             summaries.flush()
-            _save(job, record)
+            _save(job, record, "checkpoints", config.checkpoint.keep)
         elif config.checkpoint.every_steps and record.step % config.checkpoint.every_steps == 0:
-            _save(job, record)
+            _save(job, record, "checkpoints", config.checkpoint.keep)
 
 
 def evaluate_best(job: Job) -> dict:
@@ -203,7 +175,9 @@ def _begin(workdir: epath.Path, config: ConfigDict, strategy: tf.distribute.Stra
     workdir.mkdir(parents=True, exist_ok=True)
     summary = dataset.read_summary(config.data.path)
     checkpoint.write_json(workdir / "data_summary.json", summary)
-    checkpoint.write_json(workdir / "environment.json", _environment(strategy))
+    checkpoint.write_json(
+        workdir / "environment.json", environment.describe(strategy.extended.worker_devices)
+    )
     checkpoint.write_json(file, config.to_dict())
 
 
@@ -262,56 +236,8 @@ def _learning_rate(job: Job) -> float:
     return float(job.state.optimizer.learning_rate)
 
 
-def _end_epoch(job: Job, record: Record, validation: step.Scores, learning_rate: float) -> None:
-    """Adds the epoch's row to the history, and keeps the weights if they are the best so far."""
-    trained = step.Scores(*(np.array(column, np.float32) for column in record.scores))
-    row = {
-        "epoch": len(record.history) + 1,
-        "step": record.step,
-        "seconds": record.epoch_seconds,
-        "train": {
-            **metrics.measure(trained),
-            "learning_rate": learning_rate,
-            "images_per_second": len(trained.logits) / record.epoch_seconds,
-            "input_wait": record.wait_seconds / record.epoch_seconds,
-        },
-        "validation": metrics.measure(validation),
-    }
-    record.history.append(row)
-    record.scores, record.epoch_seconds, record.wait_seconds = [[], [], []], 0.0, 0.0
-    measured = row["validation"]
-    candidate = {"epoch": row["epoch"], "step": record.step}
-    candidate |= {"auc": measured["auc"], "loss": measured["loss"]}
-    if record.best is None or _rank(candidate) > _rank(record.best):
-        record.best = candidate
-        checkpoint.save_newest(job.workdir / "best", job.state.variables(), asdict(record), keep=1)
-    checkpoint.write_json(job.workdir / "history.json", record.history)
-
-
-def _rank(epoch: dict) -> tuple[float, float]:
-    return (-1.0 if epoch["auc"] is None else epoch["auc"], -epoch["loss"])
-
-
-def _save(job: Job, record: Record) -> None:
-    checkpoint.save_newest(
-        job.workdir / "checkpoints",
-        job.state.variables(),
-        asdict(record),
-        job.config.checkpoint.keep,
-    )
-
-
-def _epoch_line(row: dict, epochs: int) -> str:
-    def of(part: str) -> str:
-        values = row[part]
-        auc = "-" if values["auc"] is None else f"{values['auc']:.4f}"
-        return f"{part} loss {values['loss']:.4f} accuracy {values['accuracy']:.4f} AUC {auc}"
-
-    rate = row["train"]["images_per_second"]
-    return (
-        f"epoch {row['epoch']:>3}/{epochs}  {of('train')}  |  {of('validation')}  |  "
-        f"{rate:.0f} images/s, {clock(row['seconds'])}"
-    )
+def _save(job: Job, record: Record, folder: str, keep: int) -> None:
+    checkpoint.save_newest(job.workdir / folder, job.state.variables(), asdict(record), keep)
 
 
 def _watch_activations(job: Job) -> ActivationWatch:
@@ -341,25 +267,3 @@ def _write_introduction(job: Job, summaries: Summaries, pixels: pipeline.Pixels)
     job.state.model.summary(line_length=100, print_fn=lambda line, **_: lines.append(line))
     summaries.text("model", "\n".join(lines))
     summaries.text("config", json.dumps(config.to_dict(), indent=2))
-
-
-def _environment(strategy: tf.distribute.Strategy) -> dict:
-    packages = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy")
-    versions = {"python": sys.version.split()[0]}
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    git = shutil.which("git")
-    here = Path(__file__).parent
-    commit = git and subprocess.run(
-        [git, "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {
-        "command": " ".join(["python -m trainer.task", *sys.argv[1:]]),
-        "versions": versions,
-        "devices": list(strategy.extended.worker_devices),
-        "git_commit": commit.stdout.strip() or None if commit else None,
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }

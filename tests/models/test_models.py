@@ -44,3 +44,24 @@ def test_more_width_and_blocks_make_a_larger_resnet():
         return resnet.network((32, 32, 1), width=width, blocks=blocks).count_params()
 
     assert size(4, 1) < size(8, 1) < size(8, 2)
+
+
+@pytest.mark.parametrize("name", ["article", "resnet"])
+def test_a_batch_gives_the_same_gradient_to_the_bit_each_time(name: str):
+    config = default()
+    config.model.name, config.model.width = name, 4
+    model = models.build(config.model, 48)
+    for variable in model.trainable_variables:  # some begin at 0, and let no gradient through
+        variable.assign_add(0.1 * tf.ones(variable.shape))
+    images = tf.random.stateless_uniform([8, 48, 48, 1], [1, 2])
+
+    @tf.function
+    def gradient() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.nn.softplus(model(images, training=False)))
+        return tape.gradient(loss, model.trainable_variables)
+
+    first = gradient()
+    for _ in range(150):
+        for once, again in zip(first, gradient(), strict=True):
+            np.testing.assert_array_equal(once, again)
