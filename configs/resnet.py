@@ -12,11 +12,11 @@ def get_config() -> ConfigDict:
     """Returns the fields of the residual network's recipe."""
     config = default()
     config.name = "resnet"
-    config.data.image_size = 180
+    config.data.image_size = 160
     config.augment.rotation_range = 10.0
-    config.augment.width_shift_range = 0.08
-    config.augment.height_shift_range = 0.08
-    config.augment.zoom_range = 0.1
+    config.augment.width_shift_range = 0.1
+    config.augment.height_shift_range = 0.1
+    config.augment.zoom_range = 0.2
     config.augment.horizontal_flip = True
     config.augment.brightness_range = 0.1
     config.augment.contrast_range = 0.3
@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     config.model.dropout = 0.2
     config.train.epochs = 25
     config.train.batch_size = 32
-    config.train.ema = 0.99
+    config.train.ema = 0.998
     config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 0.05
