@@ -16,4 +16,3 @@ scripts/setup.sh
 .venv/bin/python -m trainer.data.prepare --source=phantom:1200 --out="$demo/data"
 .venv/bin/python -m trainer.task --config=configs/demo.py --config.data.path="$demo/data" \
   --workdir="$demo/run" "$@"
-printf 'To see the curves in TensorBoard: scripts/tensorboard.sh %q\n' "$demo/run"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -155,7 +156,7 @@ def evaluate_best(job: Job) -> dict:
     result = write("test", scores("test"))
     page = report.write(job.workdir)
     print(f"\n{evaluate.table(result)}\n\nreport: {page}")
-    print(f"TensorBoard: scripts/tensorboard.sh {job.workdir}")
+    print(f"TensorBoard: scripts/tensorboard.sh {shlex.quote(str(job.workdir))}")
     return result
 
 
