@@ -32,19 +32,22 @@ _WORK = flags.DEFINE_string("work", None, "folder with the data; used by the ben
 
 def unpack(work: Path) -> dict:
     """Prepares the source for the job, and lays its images out as files for the others."""
-    from etils import epath
+    out = work / "data"
+    prepare = (sys.executable, "-m", "trainer.data.prepare")
+    subprocess.run([*prepare, f"--source={_SOURCE.value}", f"--out={out}"], check=True)
 
-    from trainer.data import prepare, sources
+    from trainer.data import dataset, pipeline, sources
 
-    source = sources.open_source(_SOURCE.value)
-    summary = prepare.prepare(source, epath.Path(work / "data"))
-    splits = prepare.split_by_patient(list(source.records()))
-    for split, records in splits.items():
-        for number, record in enumerate(records):
+    records = {record.name: record for record in sources.open_source(_SOURCE.value).records()}
+    sizes = {}
+    for split in dataset.SPLITS:
+        names, _ = pipeline.identities(pipeline.open_split(out, split))
+        sizes[split] = len(names)
+        for number, record in enumerate(records[name] for name in names):
             file = work / "files" / split / record.class_name / f"{number}.jpeg"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(record.read())
-    return {split: counts["images"] for split, counts in summary["splits"].items()}
+    return sizes
 
 
 def train_job(work: Path) -> dict:

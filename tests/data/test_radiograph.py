@@ -37,9 +37,35 @@ def test_every_colour_mode_gives_the_same_grey(mode: str):
     np.testing.assert_allclose(pixels[..., 0], RAMP, atol=1)
 
 
-def test_prepared_pixels_are_kept_without_loss():
-    pixels = RAMP[..., None]
-    np.testing.assert_array_equal(decoded(radiograph.encode(pixels)), pixels)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("max_side", [32, 512])
+def test_prepared_pixels_are_kept_without_loss(mode: str, kind: str, max_side: int):
+    data = file_of(Image.fromarray(RAMP).convert(mode), kind)
+    prepared = radiograph.recode(data, max_side)
+    np.testing.assert_array_equal(decoded(prepared), decoded(data, max_side))
+    assert Image.open(io.BytesIO(prepared)).mode == "L"
+
+
+def test_a_small_grey_jpeg_stays_as_it_is():
+    data = file_of(Image.fromarray(RAMP), "JPEG", dpi=(72, 72))
+    assert radiograph.recode(data, 512) == data
+
+
+def test_what_a_file_says_besides_its_pixels_is_dropped():
+    exif = Image.Exif()
+    exif[0x010E] = "Jane Doe"
+    for remark in ({"exif": exif}, {"comment": b"Jane Doe"}):
+        data = file_of(Image.fromarray(RAMP), "JPEG", **remark)
+        assert b"Jane Doe" in data and b"Jane Doe" not in radiograph.recode(data, 512)
+
+
+def test_squashing_averages_what_it_shrinks():
+    stripes = np.zeros((48, 64), np.uint8)
+    stripes[:, ::2] = 200
+    squashed = radiograph.squash(radiograph.recode(file_of(Image.fromarray(stripes)), 512), 16)
+    assert squashed.shape == (16, 16, 1) and squashed.dtype == np.uint8
+    np.testing.assert_allclose(squashed[:, 1:-1], 100, atol=2)
 
 
 def test_the_exif_orientation_is_applied():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
@@ -14,6 +15,13 @@ from trainer.data.sources import Record
 
 NAME = "radiographs"
 VERSION = "1.0.0"
+# An example as it is stored, for those who read it without tensorflow-datasets' decoding.
+STORED = {
+    "image": tf.io.FixedLenFeature([], tf.string),
+    "label": tf.io.FixedLenFeature([], tf.int64),
+    "name": tf.io.FixedLenFeature([], tf.string),
+    "patient": tf.io.FixedLenFeature([], tf.string),
+}
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
 READ_AHEAD = 64
@@ -40,7 +48,7 @@ def write_summary(path: epath.PathLike, summary: dict) -> None:
 class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Radiographs with a class and a patient, split by patient.
 
-    An example is {image: [H, W, 1] uint8 as PNG, label: class number, name, patient}. After
+    An example is {image: [H, W, 1] uint8 as JPEG or PNG, label: class number, name, patient}. After
     `download_and_prepare()`, `skipped` lists what could not be decoded, as (split, name, reason),
     and `written` every record that was, as (split, record).
     """
@@ -68,7 +76,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             description="Frontal chest radiographs, split by patient.",
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
+                    "image": tfds.features.Image(shape=(None, None, 1)),
                     "label": tfds.features.ClassLabel(names=self._classes),
                     "name": tfds.features.Text(),
                     "patient": tfds.features.Text(),
@@ -101,11 +109,11 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def _recoded(
     records: Iterable[Record], max_side: int
 ) -> Iterator[tuple[Record, bytes | radiograph.Unreadable]]:
-    """Yields (record, PNG or why not) in order, a bounded number ahead on every core."""
+    """Yields (record, file or why not) in order, a bounded number ahead on every core."""
 
     def recode(data: bytes) -> bytes | radiograph.Unreadable:
         try:
-            return radiograph.encode(radiograph.decode(data, max_side))
+            return radiograph.recode(data, max_side)
         except radiograph.Unreadable as reason:
             return reason
 

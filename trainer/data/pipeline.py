@@ -21,7 +21,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
 from trainer import draws
-from trainer.data import dataset
+from trainer.data import dataset, radiograph
 from trainer.entry import Refusal
 
 READ_BATCH = 64
@@ -38,7 +38,6 @@ class Split:
       classes: class names; the second is the positive one.
       counts: number of records of each class.
       read: [n] int64 record numbers -> [n] object, serialised examples.
-      parse: serialised example -> dict with image as bytes, label, name, patient.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Split:
     classes: list[str]
     counts: list[int]
     read: Callable[[np.ndarray], np.ndarray]
-    parse: Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
@@ -69,12 +67,8 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     def read(numbers: np.ndarray) -> np.ndarray:
         return np.array(source.__getitems__(numbers.tolist()), object)
 
-    def parse(example: tf.Tensor) -> dict[str, tf.Tensor]:
-        skip = {"image": tfds.decode.SkipDecoding()}
-        return builder.info.features.deserialize_example(example, decoders=skip)
-
     per_class = summary["splits"][name]["per_class"]
-    return Split(name, len(source), classes, [per_class[c] for c in classes], read, parse)
+    return Split(name, len(source), classes, [per_class[c] for c in classes], read)
 
 
 @dataclass(frozen=True)
@@ -210,20 +204,18 @@ def _decoder(split: Split, image_size: int) -> Callable[[tf.data.Dataset], tf.da
         examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
         return tf.ensure_shape(examples, numbers.shape)
 
-    def decode(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = split.parse(example)
-        image = tf.io.decode_image(example["image"], channels=1, expand_animations=False)
-        image = tf.image.resize(image, (image_size, image_size), "bilinear", antialias=True)
-        image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-        return image, tf.cast(example["label"], tf.float32)[None]
+    def squash(files: np.ndarray) -> np.ndarray:
+        return np.stack([radiograph.squash(file, image_size) for file in files])
+
+    def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        parsed = tf.io.parse_example(examples, dataset.STORED)
+        images = tf.numpy_function(squash, [parsed["image"]], tf.uint8, stateful=False)
+        images = tf.ensure_shape(images, (*examples.shape, image_size, image_size, 1))
+        return images, tf.cast(parsed["label"], tf.float32)[:, None]
 
     def look_up(batches: tf.data.Dataset) -> tf.data.Dataset:
-        def decode_batch(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            signature = (tf.TensorSpec((image_size, image_size, 1), tf.uint8), tf.TensorSpec((1,)))
-            return tf.map_fn(decode, examples, fn_output_signature=signature)
-
         read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-        return read_ahead.map(decode_batch, num_parallel_calls=tf.data.AUTOTUNE)
+        return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     return look_up
 
@@ -233,9 +225,9 @@ def identities(split: Split) -> tuple[list[str], list[str]]:
     names, patients = [], []
     for start in range(0, split.size, READ_BATCH):
         numbers = np.arange(start, min(start + READ_BATCH, split.size))
-        for example in map(split.parse, split.read(numbers)):
-            names.append(example["name"].numpy().decode())
-            patients.append(example["patient"].numpy().decode())
+        examples = tf.io.parse_example(split.read(numbers), dataset.STORED)
+        names += [name.decode() for name in examples["name"].numpy()]
+        patients += [patient.decode() for patient in examples["patient"].numpy()]
     return names, patients
 
 
@@ -250,7 +242,8 @@ def first_of_each_class(
     found: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
     number = 0
     while number < split.size and any(len(found[c]) < min(count, split.counts[c]) for c in found):
-        example = split.parse(split.read(np.array([number]))[0])
+        serialised = split.read(np.array([number]))[0]
+        example = tf.io.parse_single_example(serialised, dataset.STORED)
         of_class = found[int(example["label"])]
         if len(of_class) < count:
             of_class.append((number, example["name"].numpy().decode().split("/")[-1]))

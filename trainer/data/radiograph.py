@@ -8,6 +8,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 SMALLEST_SIDE = 16
 MOST_PIXELS = 100_000_000
+# What Pillow tells of a JPEG without metadata.
+PLAIN_INFO = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 
 
@@ -50,11 +52,34 @@ def decode(data: bytes, max_side: int) -> np.ndarray:
     return np.asarray(image, np.uint8)[..., None]
 
 
-def encode(pixels: np.ndarray) -> bytes:
-    """Encodes [H, W, 1] uint8 as PNG, without loss."""
+def recode(data: bytes, max_side: int) -> bytes:
+    """Turns an image file into one that holds what `decode` returns, without loss.
+
+    A grey JPEG that is small enough and says nothing but its pixels stays as it is, which is a
+    quarter of the size; all else becomes PNG.
+
+    Raises:
+      Unreadable: with the reason, in a few words.
+    """
+    pixels = decode(data, max_side)
+    with Image.open(io.BytesIO(data)) as image:
+        plain = image.format == "JPEG" and image.mode == "L" and set(image.info) <= PLAIN_INFO
+        if plain and image.size == pixels.shape[1::-1]:
+            return data
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0]).save(file, "PNG", compress_level=2)
     return file.getvalue()
+
+
+def squash(data: bytes, side: int) -> np.ndarray:
+    """Decodes what `recode` returned, and squashes it to a square, bilinear and antialiased.
+
+    Returns:
+      Grey values, [side, side, 1] uint8.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        squashed = image.resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(squashed)[..., None]
 
 
 def _check_size(width: int, height: int) -> None:
