@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 from etils import epath
 
+from trainer import whole
 from trainer.entry import Refusal
 
 MANIFEST = "manifest.json"
@@ -21,7 +22,7 @@ def save(folder: epath.Path, variables: dict[str, tf.Variable], progress: dict[s
         folder.rmtree()
     folder.mkdir(parents=True)
     tf.train.Checkpoint(variables=variables).write(str(folder / "variables"))
-    write_json(folder / MANIFEST, progress)
+    whole.write_json(folder / MANIFEST, progress)
 
 
 def restore(folder: epath.Path, variables: dict[str, tf.Variable]) -> dict[str, Any]:
@@ -70,10 +71,3 @@ def save_newest(
     for path in complete(folder)[:-keep]:
         (path / MANIFEST).unlink()  # first, so that half a checkpoint never looks whole
         path.rmtree()
-
-
-def write_json(file: epath.Path, content: Any) -> None:
-    """Writes JSON to a temporary name and renames it."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(file)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer import checkpoint, metrics
+from trainer import metrics, whole
 from trainer.data import pipeline
 from trainer.step import Batch, Scores, evaluation_loop
 
@@ -84,7 +84,7 @@ def write(
     folder = workdir / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / f"{split.name}.csv", names, patients, labels, probability)
-    checkpoint.write_json(folder / f"{split.name}.json", result)
+    whole.write_json(folder / f"{split.name}.json", result)
     return result
 
 
@@ -126,6 +126,4 @@ def _write_csv(
     writer.writerow(["name", "patient", "label", "score"])
     for row in zip(names, patients, labels.astype(int), probability, strict=True):
         writer.writerow([*row[:3], f"{row[3]:.9g}"])
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text.getvalue())
-    temporary.replace(file)
+    whole.write_text(file, text.getvalue())

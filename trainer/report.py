@@ -16,7 +16,7 @@ import markupsafe
 import numpy as np
 from etils import epath
 
-from trainer import charts, entry
+from trainer import charts, entry, whole
 from trainer.entry import Refusal
 
 SPLITS = ("validation", "test")
@@ -44,11 +44,7 @@ def write(workdir: epath.Path | str) -> epath.Path:
     """
     workdir = epath.Path(workdir)
     html = _template().render(_content(workdir))
-    report = workdir / "report.html"
-    # A reader never sees half a page.
-    partial = workdir / "report.html.partial"
-    partial.write_text(html)
-    return partial.replace(report)
+    return whole.write_text(workdir / "report.html", html)
 
 
 def _content(workdir: epath.Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from trainer import (
     pictures,
     report,
     step,
+    whole,
 )
 from trainer import config as config_schema
 from trainer.data import dataset, pipeline
@@ -97,6 +98,7 @@ def train(job: Job, record: Record) -> None:
     )
     loop = step.train_loop(job.strategy, job.state, config, class_weights(config, train_split))
     batches = _batches(job, images, record.step)
+    line.show("compiling the training step ...")
     seconds_a_step = math.inf
     while record.step < job.total_steps:
         epoch = len(record.history) + 1
@@ -106,7 +108,7 @@ def train(job: Job, record: Record) -> None:
         seconds = time.perf_counter() - began
         _stop_if_not_finite(job, record, result.losses)
         record.add_loop(result, seconds)
-        seconds_a_step = seconds / count
+        compiled, seconds_a_step = math.isfinite(seconds_a_step), seconds / count
         now = {
             "learning_rate": _learning_rate(job),
             "images_per_second": config.train.batch_size / seconds_a_step,
@@ -114,15 +116,16 @@ def train(job: Job, record: Record) -> None:
         }
         progress = {"step_loss": float(result.losses.mean()), **now}
         summaries.scalars("train", record.step, {f"training/{k}": v for k, v in progress.items()})
-        line.show(
-            f"epoch {epoch}/{config.train.epochs}  step {record.step:,}/{job.total_steps:,}  "
-            f"loss {result.losses.mean():.4f}  {now['images_per_second']:.0f} images/s  "
-            f"{clock((job.total_steps - record.step) * seconds_a_step)} left"
-        )
+        if compiled:  # else the time says nothing of the steps to come
+            line.show(
+                f"epoch {epoch}/{config.train.epochs}  step {record.step:,}/{job.total_steps:,}  "
+                f"loss {result.losses.mean():.4f}  {now['images_per_second']:.0f} images/s  "
+                f"{clock((job.total_steps - record.step) * seconds_a_step)} left"
+            )
         if record.step == job.epoch_end(epoch):
             if record.end_epoch(validation.scores(), now["learning_rate"]):
                 _save(job, record, "best", keep=1)
-            checkpoint.write_json(job.workdir / "history.json", record.history)
+            whole.write_json(job.workdir / "history.json", record.history)
             line.settle(record.last_line(config.train.epochs))
             for part in ("train", "validation"):
                 curves = record.history[-1][part]
@@ -175,11 +178,11 @@ def _begin(workdir: epath.Path, config: ConfigDict, strategy: tf.distribute.Stra
         return
     workdir.mkdir(parents=True, exist_ok=True)
     summary = dataset.read_summary(config.data.path)
-    checkpoint.write_json(workdir / "data_summary.json", summary)
-    checkpoint.write_json(
+    whole.write_json(workdir / "data_summary.json", summary)
+    whole.write_json(
         workdir / "environment.json", environment.describe(strategy.extended.worker_devices)
     )
-    checkpoint.write_json(file, config.to_dict())
+    whole.write_json(file, config.to_dict())
 
 
 def _make_job(

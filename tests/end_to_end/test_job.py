@@ -32,10 +32,10 @@ TINY = [
 # checkpoint, or between two.
 KILLED = """
 import os, signal, sys
-from trainer import checkpoint, config, entry, step, task
+from trainer import checkpoint, config, entry, step, task, whole
 
 where, last_step = sys.argv.pop(1), int(sys.argv.pop(1))
-write_json, make_loop = checkpoint.write_json, step.train_loop
+write_json, make_loop = whole.write_json, step.train_loop
 
 def die_at(reached):
     if reached >= last_step:
@@ -57,7 +57,7 @@ def dying_loop(strategy, state, *rest):
     return run
 
 if where == "saving":
-    checkpoint.write_json = dying_write_json
+    whole.write_json = dying_write_json
 else:
     step.train_loop = dying_loop
 entry.run(task.main, config.parse_flags)

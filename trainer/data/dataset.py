@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
+from trainer import whole
 from trainer.data import radiograph
 from trainer.data.sources import Record
 
@@ -40,9 +41,7 @@ def read_summary(path: epath.PathLike) -> dict | None:
 
 def write_summary(path: epath.PathLike, summary: dict) -> None:
     """Writes the summary, which marks the data set under `path` as finished."""
-    temporary = epath.Path(path) / f".{SUMMARY}.tmp"
-    temporary.write_text(json.dumps(summary, indent=2) + "\n")
-    temporary.replace(epath.Path(path) / SUMMARY)
+    whole.write_json(epath.Path(path) / SUMMARY, summary)
 
 
 class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
