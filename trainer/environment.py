@@ -1,6 +1,7 @@
 """Where and how a run was started, for whoever wants to repeat it."""
 
 import importlib.metadata
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def describe(devices: Sequence[str]) -> dict:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "command": " ".join(["python -m trainer.task", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "trainer.task", *sys.argv[1:]]),
         "versions": versions,
         "devices": list(devices),
         "git_commit": _git_commit(),

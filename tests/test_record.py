@@ -1,0 +1,66 @@
+"""A run remembers its epochs, and which of them was the best."""
+
+import numpy as np
+import pytest
+
+from trainer.record import Record
+from trainer.step import LoopResult, Scores
+
+
+def scores(logits: list[float], labels: list[float], weights: list[float] | None = None) -> Scores:
+    weights = weights or [1.0] * len(logits)
+    return Scores(*(np.array(column, np.float32) for column in (logits, labels, weights)))
+
+
+GOOD = scores([-2, -1, 1, 2], [0, 0, 1, 1])
+FAIR = scores([-2, 1, -1, 2], [0, 0, 1, 1])
+SURER = scores([-4, -3, 3, 4], [0, 0, 1, 1])
+ONE_CLASS = scores([-4, -3, 3, 4], [1, 1, 1, 1])
+
+
+def record_after(*validations: Scores) -> tuple[Record, list[bool]]:
+    record, best = Record(), []
+    for validation in validations:
+        record.add_loop(LoopResult(np.zeros(2), GOOD, 0.5), 2.0)
+        record.add_loop(LoopResult(np.zeros(1), FAIR, 0.5), 2.0)
+        best.append(record.end_epoch(validation, 0.1))
+    return record, best
+
+
+def test_an_epoch_is_measured_over_all_of_its_loops_and_begins_anew():
+    record, _ = record_after(GOOD, GOOD)
+    assert [row["step"] for row in record.history] == [3, 6]
+    for row in record.history:
+        assert row["seconds"] == 4 and row["train"]["input_wait"] == 0.25
+        assert row["train"]["images_per_second"] == 2 and row["train"]["accuracy"] == 0.75
+    assert record.epoch_seconds == 0 and record.scores == [[], [], []]
+
+
+def test_rows_that_fill_up_a_batch_do_not_count():
+    record = Record()
+    filled = scores([-1, 1, 9, 9], [0, 1, 0, 0], [1, 1, 0, 0])
+    record.add_loop(LoopResult(np.zeros(1), filled, 0.0), 1.0)
+    record.end_epoch(GOOD, 0.1)
+    assert record.history[0]["train"]["accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("validations", "best"),
+    [
+        ([FAIR, GOOD, FAIR], [True, True, False]),
+        ([GOOD, SURER, GOOD], [True, True, False]),  # the loss decides between equal AUCs
+        ([GOOD, GOOD], [True, False]),
+        ([ONE_CLASS, FAIR], [True, True]),  # without an AUC any other is better
+    ],
+)
+def test_the_best_epoch_is_that_of_the_highest_validation_auc(validations: list, best: list):
+    record, found = record_after(*validations)
+    assert found == best
+    assert record.best["epoch"] == max(epoch for epoch, is_best in enumerate(best, 1) if is_best)
+
+
+def test_the_last_epoch_reads_as_one_line():
+    record, _ = record_after(GOOD)
+    line = record.last_line(25)
+    assert line.startswith("epoch   1/25  train loss") and "validation" in line
+    assert "AUC 1.0000" in line and "2 images/s, 0:04" in line and "\n" not in line
