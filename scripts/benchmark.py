@@ -66,7 +66,7 @@ def train_job(work: Path) -> dict:
         stdout=subprocess.DEVNULL,
     )
     events = EventAccumulator(str(work / "run/tensorboard/validation"), {"tensors": 0}).Reload()
-    ends = [event.wall_time for event in events.Tensors("auc")]
+    ends = [event.wall_time for event in events.Tensors("loss")]
     last = json.loads((work / "run/history.json").read_text())[-1]["train"]
     return {"epoch_ends": ends, "input_wait": last["input_wait"]}
 
@@ -171,7 +171,8 @@ def measured(name: str, work: Path) -> dict:
         )
     if done.returncode:
         mistakes = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
-        sys.exit("\n" + (mistakes[-1] if mistakes else log.read_text()[-2000:]))
+        print("\n" + (mistakes[-1] if mistakes else log.read_text()[-2000:]), file=sys.stderr)
+        sys.exit(2)
     print(" done", file=sys.stderr)
     return json.loads(out.read_text())
 
