@@ -2,10 +2,18 @@
 
 python -m trainer.task --config=configs/article.py --config.data.path=DATA --workdir=RUN
 
-Measured on two CPU cores that were not idle, 26 to 74 images/s: 25 epochs, training accuracy 0.90;
-epoch 25 chosen by validation AUC (0.983). On the 310-image half of the Kermany test folder: AUC
-0.937, accuracy 0.716 at probability 0.5 and 0.871 at the threshold chosen on validation. That is
-below the article's claim (0.94 in training, over 0.90 on test).
+Measured on two CPU cores (AMD EPYC with AVX-512), trained on 4,638 of the Kermany images: 25
+epochs in 10.1 minutes, 196 images/s in the median epoch, training accuracy 0.95. On the 310-image
+half of the test folder, at the epoch chosen by validation AUC:
+
+  seed 0: epoch 24, AUC 0.974, accuracy 0.890; over the last ten epochs 0.632 to 0.903
+  seed 1: epoch 22, AUC 0.967, accuracy 0.845; over the last ten epochs 0.845 to 0.916
+
+The article claims over 0.94 in training, which holds, and over 0.90 on test, which single epochs
+reach but the choice by validation does not: sensitivity is 0.99, specificity 0.60 to 0.73. The
+files of this set tell the classes apart in training more than in test, so validation looks better
+(AUC 0.99) than what is to come. Stronger augmentation (rotation 40, shifts 0.2) was worse: AUC
+0.937 and training accuracy 0.90.
 """
 
 from ml_collections import ConfigDict
