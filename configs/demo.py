@@ -2,9 +2,9 @@
 
 scripts/demo.sh
 
-Measured on two CPU cores (AMD EPYC with AVX-512), 877 phantoms to train on: 12 epochs, test AUC
-0.976 (95 % interval over patients 0.948 to 0.997), DEMO_SECONDS for everything after the
-installation. The figures say that the job works, and nothing about patients.
+Measured on two CPU cores (AMD EPYC with AVX-512), 1,329 phantoms to train on: 12 epochs in 49
+seconds, evaluation and report included; test AUC 0.984 (95 % interval over patients 0.961 to
+0.998), with seed 1 0.988. The figures say that the job works, and nothing about patients.
 """
 
 from ml_collections import ConfigDict
@@ -27,6 +27,7 @@ def get_config() -> ConfigDict:
     config.model.blocks = 1
     config.train.epochs = 12
     config.train.batch_size = 32
+    config.train.ema = 0.98
     config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 1e-3
