@@ -1,7 +1,6 @@
 """The configuration of a run: every field, its default, its meaning, and what it may hold."""
 
 import difflib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -191,11 +190,6 @@ def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
                 f"this work directory was begun with {path}={before.get(path)!r}, not {value!r}: "
                 f"name another --workdir, or give --config.{path}={before.get(path)} to go on."
             )
-
-
-def to_json(config: ConfigDict) -> str:
-    """Returns the config as indented JSON."""
-    return json.dumps(config.to_dict(), indent=2) + "\n"
 
 
 def _holds(field: Field, value: Any) -> bool:
