@@ -1,35 +1,84 @@
-"""The strategy follows the config and the devices, and the log says which it is."""
+"""The strategy follows the config and the machine, and the log says which it is and why."""
 
+import json
+
+import numpy as np
 import pytest
 import tensorflow as tf
+from ml_collections import ConfigDict
 
 from trainer import distribute
 from trainer.config import default
 from trainer.entry import Refusal
 
-
-def test_auto_mirrors_over_all_devices():
-    strategy = distribute.strategy(default().distribute, global_batch=8)
-    assert strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU")) == 4
-    assert distribute.describe(strategy) == "Mirrored on CPU:0, CPU:1, CPU:2, CPU:3"
+CLUSTER = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
 
 
-def test_one_device_takes_the_first():
-    config = default().distribute
-    config.strategy = "one_device"
-    strategy = distribute.strategy(config, global_batch=7)
-    assert distribute.describe(strategy) == "OneDevice on CPU:0"
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch) -> ConfigDict:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    return default()
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
-    with pytest.raises(
-        Refusal, match="batch_size=30 does not divide by the 4 replicas: give 28 or 32"
-    ):
-        distribute.strategy(default().distribute, global_batch=30)
+def test_auto_mirrors_over_all_devices(config: ConfigDict):
+    replicas = distribute.replicas(config)
+    assert replicas.strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU"))
+    assert str(replicas) == "Mirrored on CPU:0, CPU:1, CPU:2, CPU:3 (auto: 4 CPU devices)"
+    assert replicas.chief
 
 
-def test_devices_cannot_be_made_after_the_start():
-    config = default().distribute
-    config.cpu_devices = 3
+def test_one_device_takes_the_first(config: ConfigDict):
+    config.distribute.strategy, config.train.batch_size = "one_device", 7
+    replicas = distribute.replicas(config)
+    assert str(replicas) == "OneDevice on CPU:0 (distribute.strategy=one_device)"
+
+
+def test_one_worker_sums_with_nobody(config: ConfigDict):
+    config.distribute.strategy = "one_device"
+    np.testing.assert_array_equal(distribute.replicas(config).sum([1.0, 2.5]), [1.0, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "said"),
+    [
+        (30, 1, "batch_size=30 does not divide by the 4 replicas: give 28 or 32"),
+        (3, 1, "batch_size=3 does not divide by the 4 replicas: give 4"),
+        (32, 3, r"4 replicas times 3 parts \(train.accumulate\): give 24 or 36"),
+    ],
+)
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes(
+    config: ConfigDict, batch: int, accumulate: int, said: str
+):
+    config.train.batch_size, config.train.accumulate = batch, accumulate
+    with pytest.raises(Refusal, match=said):
+        distribute.replicas(config)
+
+
+def test_a_batch_is_refused_before_the_wait_for_other_workers(
+    config: ConfigDict, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
+    config.distribute.strategy, config.train.batch_size = "multi_worker", 7
+    with pytest.raises(Refusal, match="does not divide by the 2 replicas: give 6 or 8"):
+        distribute.replicas(config)
+
+
+def test_workers_that_would_train_alone_are_refused(
+    config: ConfigDict, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
+    config.distribute.strategy = "mirrored"
+    with pytest.raises(Refusal, match="TF_CONFIG names 2 workers, which would all train alone"):
+        distribute.replicas(config)
+
+
+def test_several_workers_need_a_cluster(config: ConfigDict):
+    config.distribute.strategy = "multi_worker"
+    with pytest.raises(Refusal, match=r"names no workers.*trainer\.launch"):
+        distribute.replicas(config)
+
+
+def test_devices_cannot_be_made_after_the_start(config: ConfigDict):
+    config.distribute.cpu_devices = 3
     with pytest.raises(Refusal, match="began with 4"):
-        distribute.strategy(config, global_batch=6)
+        distribute.replicas(config)

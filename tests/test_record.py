@@ -21,8 +21,8 @@ ONE_CLASS = scores([-4, -3, 3, 4], [1, 1, 1, 1])
 def record_after(*validations: Scores) -> tuple[Record, list[bool]]:
     record, best = Record(), []
     for validation in validations:
-        record.add_loop(LoopResult(np.zeros(2), GOOD, 0.5), 2.0)
-        record.add_loop(LoopResult(np.zeros(1), FAIR, 0.5), 2.0)
+        record.add_loop(LoopResult(np.zeros(2), GOOD, 2.0, 0.5))
+        record.add_loop(LoopResult(np.zeros(1), FAIR, 2.0, 0.5))
         best.append(record.end_epoch(validation, 0.1))
     return record, best
 
@@ -33,13 +33,13 @@ def test_an_epoch_is_measured_over_all_of_its_loops_and_begins_anew():
     for row in record.history:
         assert row["seconds"] == 4 and row["train"]["input_wait"] == 0.25
         assert row["train"]["images_per_second"] == 2 and row["train"]["accuracy"] == 0.75
-    assert record.epoch_seconds == 0 and record.scores == [[], [], []]
+    assert record.epoch_seconds == 0 and record.scores.shape == (3, 0)
 
 
 def test_rows_that_fill_up_a_batch_do_not_count():
     record = Record()
     filled = scores([-1, 1, 9, 9], [0, 1, 0, 0], [1, 1, 0, 0])
-    record.add_loop(LoopResult(np.zeros(1), filled, 0.0), 1.0)
+    record.add_loop(LoopResult(np.zeros(1), filled, 1.0, 0.0))
     record.end_epoch(GOOD, 0.1)
     assert record.history[0]["train"]["accuracy"] == 1
 

@@ -134,14 +134,19 @@ class RandomAffine(_RandomLayer):
         )
 
     def call(
-        self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, global_batch: int
+        self,
+        images: tf.Tensor,
+        key: tf.Tensor,
+        rows: tf.Tensor,
+        global_batch: int,
+        matrix_product: bool = False,
     ) -> tf.Tensor:
         """Transform [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
         if not self.is_on:
             return images
         height, width = images.shape[1:3]
-        parameters = self.draw(key, rows, global_batch, height, width)
-        return resample(images, affine_matrices(parameters), self.fill_mode, self.cval)
+        matrices = affine_matrices(self.draw(key, rows, global_batch, height, width))
+        return resample(images, matrices, self.fill_mode, self.cval, matrix_product)
 
 
 @keras.saving.register_keras_serializable(package="trainer")
@@ -235,13 +240,22 @@ class Augmentation(_RandomLayer):
       affine: the geometry.
       tone: the grey levels.
       jit_compile: compile with XLA, whether or not the surrounding step is.
+      matrix_product: how the geometry is resampled, for a TPU; see `resample()`.
     """
 
-    def __init__(self, affine: RandomAffine, tone: RandomTone, jit_compile: bool = True, **kwargs):
+    def __init__(
+        self,
+        affine: RandomAffine,
+        tone: RandomTone,
+        jit_compile: bool = True,
+        matrix_product: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.affine = affine
         self.tone = tone
         self.jit_compile = jit_compile
+        self.matrix_product = matrix_product
         # Compiled apart, since XLA on a CPU would fuse the gather into every use of its result.
         self._apply_affine = tf.function(affine, jit_compile=True) if jit_compile else affine
         self._apply_tone = tf.function(tone, jit_compile=True) if jit_compile else tone
@@ -251,7 +265,7 @@ class Augmentation(_RandomLayer):
     ) -> tf.Tensor:
         """Augment the images; see the class."""
         if self.affine.is_on:
-            images = self._apply_affine(images, key, rows, global_batch)
+            images = self._apply_affine(images, key, rows, global_batch, self.matrix_product)
         if self.tone.is_on:
             images = self._apply_tone(images, key, rows, global_batch)
         return images
@@ -262,6 +276,7 @@ class Augmentation(_RandomLayer):
             "affine": keras.saving.serialize_keras_object(self.affine),
             "tone": keras.saving.serialize_keras_object(self.tone),
             "jit_compile": self.jit_compile,
+            "matrix_product": self.matrix_product,
         }
 
     @classmethod
@@ -273,7 +288,9 @@ class Augmentation(_RandomLayer):
         return cls(**(config | parts))
 
 
-def build(config: ml_collections.ConfigDict, jit_compile: bool = True) -> Augmentation:
+def build(
+    config: ml_collections.ConfigDict, jit_compile: bool = True, matrix_product: bool = False
+) -> Augmentation:
     """The augmentation of a configuration with the fields of `RandomAffine` and `RandomTone`.
 
     Raises:
@@ -284,6 +301,7 @@ def build(config: ml_collections.ConfigDict, jit_compile: bool = True) -> Augmen
         RandomAffine(**{name: config[name] for name in RandomAffine.FIELDS}),
         RandomTone(**{name: config[name] for name in RandomTone.FIELDS}),
         jit_compile,
+        matrix_product,
     )
 
 

@@ -1,73 +1,235 @@
-"""Checkpoints: saved whole, the newest and the best kept, restored only whole.
+"""Checkpoints: written in the background, whole or none, restored only whole.
 
-A checkpoint is a folder with TensorFlow's own checkpoint files and a manifest that is written
-last: a folder without one was interrupted, and is no checkpoint.
+A checkpoint is a folder with the variables as TensorFlow writes them (`tf.train.load_checkpoint`
+reads them by name), what the host knows of the run, and a manifest with the size and the checksum
+of each file. The manifest is written last: a folder without one was interrupted, and is no
+checkpoint.
 """
 
+import hashlib
 import json
+import sys
+import threading
+import time
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from etils import epath
 
 from trainer import whole
-from trainer.entry import Refusal
+from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal
 
 MANIFEST = "manifest.json"
+PROGRESS = "progress.json"
+VARIABLES = "variables"
+DAMAGED = "damaged-"
+
+# Missing in a checkpoint of another precision, and left out of one of this: they start anew.
+OPTIONAL = "loss_scale/"
 
 
-def save(folder: epath.Path, variables: dict[str, tf.Variable], progress: dict[str, Any]) -> None:
-    """Writes `variables` and what the host knows of the run into `folder`, the manifest last."""
+class Saver:
+    """Saves a run's checkpoints, one at a time, while the run goes on.
+
+    Args:
+      folder: where they are kept.
+      keep: how many of the newest; the best is kept beside them.
+    """
+
+    def __init__(self, folder: epath.Path, keep: int):
+        self._folder, self._keep = folder, keep
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        self.seconds = 0.0
+
+    def save(
+        self, variables: dict[str, tf.Variable], arrays: dict[str, np.ndarray], progress: dict
+    ) -> None:
+        """Copies everything to memory, and begins to write it.
+
+        Args:
+          variables: by name.
+          arrays: saved like them; `restore` returns them.
+          progress: of the run; `step`, `epoch` and `best` give the folder its name and keep the
+            best from being removed.
+
+        Raises:
+          CannotWrite: if the one before could not be written.
+        """
+        self.wait()
+        copies = {name: np.array(variable.numpy()) for name, variable in variables.items()}
+        self._thread = threading.Thread(target=self._write, args=(copies | arrays, progress))
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Returns once nothing is being written.
+
+        Raises:
+          CannotWrite: if the last could not be written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            left = complete(self._folder)
+            raise CannotWrite(
+                f"a checkpoint could not be written to {self._folder} ({_reason(error)}); the "
+                f"newest there is {left[-1].name if left else 'none yet'}. Mend that, then give "
+                "the same command again."
+            ) from error
+
+    def _write(self, arrays: dict[str, np.ndarray], progress: dict) -> None:
+        began = time.monotonic()
+        folder = path(self._folder, progress["step"], progress["epoch"])
+        try:
+            if not (folder / MANIFEST).exists():
+                write(folder, arrays, progress)
+            self._remove_old(progress.get("best"))
+        except (OSError, tf.errors.OpError) as error:
+            self._error = error
+        self.seconds = time.monotonic() - began
+
+    def _remove_old(self, best: dict | None) -> None:
+        whole_ones = complete(self._folder)
+        kept = set(whole_ones[-self._keep :])
+        if best:
+            kept.add(path(self._folder, best["step"], best["epoch"]))
+        for folder in self._folder.iterdir():
+            if folder.name.startswith("step-") and folder not in kept:
+                (folder / MANIFEST).unlink(missing_ok=True)  # first: half of one is never whole
+                folder.rmtree()
+
+
+def path(root: epath.Path, step: int, epoch: int) -> epath.Path:
+    """Returns where the checkpoint after `step` steps and `epoch` evaluated epochs is."""
+    return root / f"step-{step:09d}-epoch-{epoch:06d}"
+
+
+def step_and_epoch(folder: epath.Path) -> tuple[int, int]:
+    """Returns what `path` made the folder's name of."""
+    _, step, _, epoch = folder.name.split("-")
+    return int(step), int(epoch)
+
+
+def write(folder: epath.Path, arrays: dict[str, np.ndarray], progress: dict) -> None:
+    """Writes one checkpoint, the manifest last."""
     if folder.exists():
         folder.rmtree()
     folder.mkdir(parents=True)
-    tf.train.Checkpoint(variables=variables).write(str(folder / "variables"))
-    whole.write_json(folder / MANIFEST, progress)
+    names = sorted(arrays)
+    with tf.device("CPU:0"):
+        tf.raw_ops.SaveV2(
+            prefix=str(folder / VARIABLES),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.constant(arrays[name]) for name in names],
+        )
+    whole.write_json(folder / PROGRESS, progress)
+    files = {file.name: _fingerprint(file) for file in sorted(folder.iterdir())}
+    whole.write_json(folder / MANIFEST, {"files": files})
 
 
-def restore(folder: epath.Path, variables: dict[str, tf.Variable]) -> dict[str, Any]:
-    """Reads `variables` back in place and returns what was saved as `progress`.
+def restore(
+    folder: epath.Path, variables: dict[str, tf.Variable], arrays: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Reads `variables` back in place; returns the progress, and the `arrays` by name.
 
     Raises:
       Refusal: if the checkpoint holds other variables, or of another shape.
     """
-    prefix = str(folder / "variables")
-    saved = {
-        name.removeprefix("variables/")
-        .removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
-        .replace(".S", "/"): shape
-        for name, shape in tf.train.list_variables(prefix)
-        if name.startswith("variables/")
-    }
+    reader = tf.train.load_checkpoint(str(folder / VARIABLES))
+    saved = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    differing = [
+        f"{name} is {_shape(saved, name)} there and {_shape(wanted, name)} here"
+        for name in sorted(saved.keys() | wanted.keys())
+        if name not in arrays
+        and not name.startswith(OPTIONAL)
+        and saved.get(name) != wanted.get(name)
+    ]
+    if differing:
+        more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
+        raise Refusal(
+            f"{folder} does not fit this network: {'; '.join(differing[:3])}{more}. Give the "
+            "config that it was trained with, or name another --workdir."
+        )
     for name, variable in variables.items():
-        if name not in saved or tuple(saved[name]) != tuple(variable.shape):
-            found = f"of shape {saved[name]}" if name in saved else "missing"
-            raise Refusal(
-                f"{folder} does not fit this network: {name} is {found}, not of shape "
-                f"{variable.shape.as_list()}. Give the config that it was trained with."
-            )
-    checkpoint = tf.train.Checkpoint(variables=variables)
-    checkpoint.read(prefix).assert_existing_objects_matched()
-    return json.loads((folder / MANIFEST).read_text())
+        if name in saved:
+            variable.assign(reader.get_tensor(name))
+    progress = json.loads((folder / PROGRESS).read_text())
+    return progress, {name: reader.get_tensor(name) for name in arrays}
 
 
-def newest(folder: epath.Path) -> epath.Path | None:
-    """Returns the newest whole checkpoint under `folder`, or None."""
-    return next(reversed(complete(folder)), None)
+def newest(root: epath.Path) -> epath.Path | None:
+    """Returns the newest checkpoint that verifies, or None where there is none at all.
+
+    Damaged ones are reported, and renamed to be kept aside.
+
+    Raises:
+      CheckpointsDamaged: if there are some, but none verifies.
+    """
+    for folder in reversed(complete(root)):
+        damage = damage_of(folder)
+        if damage is None:
+            return folder
+        aside = folder.rename(root / f"{DAMAGED}{folder.name}")
+        print(f"warning: {folder} is damaged ({damage}): kept as {aside.name}", file=sys.stderr)
+    if root.exists() and any(p.name.startswith(DAMAGED) for p in root.iterdir()):
+        raise CheckpointsDamaged(
+            f"{root} holds damaged checkpoints and no whole one: bring one back from a backup, or "
+            "name another --workdir to begin anew."
+        )
+    return None
 
 
-def complete(folder: epath.Path) -> list[epath.Path]:
-    """Returns the whole checkpoints under `folder`, the oldest first."""
-    if not folder.exists():
+def check(folder: epath.Path) -> None:
+    """Raises CheckpointsDamaged unless the checkpoint is as it was written."""
+    if damage := damage_of(folder):
+        raise CheckpointsDamaged(
+            f"the best checkpoint, {folder}, is damaged ({damage}): bring it back from a backup, "
+            "or name another --workdir to begin anew."
+        )
+
+
+def complete(root: epath.Path) -> list[epath.Path]:
+    """Returns the checkpoints under `root` that were written to the end, the oldest first."""
+    if not root.exists():
         return []
-    return sorted(path for path in folder.iterdir() if (path / MANIFEST).exists())
+    folders = (p for p in root.iterdir() if p.name.startswith("step-"))
+    return sorted(p for p in folders if (p / MANIFEST).exists())
 
 
-def save_newest(
-    folder: epath.Path, variables: dict[str, tf.Variable], progress: dict[str, Any], keep: int
-) -> None:
-    """Saves under `folder` by step, and removes all but the `keep` newest."""
-    save(folder / f"step-{progress['step']:09d}", variables, progress)
-    for path in complete(folder)[:-keep]:
-        (path / MANIFEST).unlink()  # first, so that half a checkpoint never looks whole
-        path.rmtree()
+def damage_of(folder: epath.Path) -> str | None:
+    """Returns what is wrong with the files of a checkpoint, or None."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text())["files"]
+        expected = {name: (f["bytes"], f["sha256"]) for name, f in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} cannot be read"
+    except OSError as error:
+        return f"{MANIFEST}: {_reason(error)}"
+    for name, (size, checksum) in expected.items():
+        try:
+            found = _fingerprint(folder / name)
+        except OSError as error:
+            return f"{name}: {_reason(error)}"
+        if found["bytes"] != size:
+            return f"{name} has {found['bytes']} bytes, not {size}"
+        if found["sha256"] != checksum:
+            return f"{name} is not what was written"
+    return None
+
+
+def _fingerprint(file: epath.Path) -> dict:
+    content = file.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _shape(shapes: dict[str, tuple], name: str) -> str:
+    return f"of shape {list(shapes[name])}" if name in shapes else "missing"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -86,6 +86,9 @@ FIELDS: dict[str, Field] = {
     "model.dropout": _number(0.0, "share of features dropped before the output", 0, 1, below=True),
     "train.epochs": _number(20, "passes over the training set", 1, 100_000),
     "train.batch_size": _number(32, "images a step, over all replicas", 1, 1_000_000),
+    "train.accumulate": _number(
+        1, "parts that a step is computed in, one after the other", 1, 1024
+    ),
     "train.ema": _number(0.0, "momentum of the averaged weights; 0 is off", 0, 1, below=True),
     "optimizer.name": _one_of("adamw", "optimizer", "adam", "adamw", "rmsprop", "sgd"),
     "optimizer.learning_rate": _positive(1e-3, "peak learning rate"),
@@ -98,8 +101,11 @@ FIELDS: dict[str, Field] = {
     ),
     "loss.class_weights": _one_of("none", "weight of a class in the loss", "none", "balanced"),
     "distribute.strategy": _one_of(
-        "auto", "how replicas are laid out", "auto", "one_device", "mirrored"
+        "auto",
+        "how replicas are laid out",
+        *("auto", "one_device", "mirrored", "multi_worker", "tpu"),
     ),
+    "distribute.tpu": _text("local", "the TPU: local on a TPU VM, else its name"),
     "distribute.cpu_devices": _number(
         0, "logical CPU devices to make; 0 uses what is there", 0, 64
     ),
@@ -114,6 +120,7 @@ CHANGEABLE = (
     "checkpoint.keep",
     "checkpoint.every_steps",
     "distribute.strategy",
+    "distribute.tpu",
     "distribute.cpu_devices",
 )
 

@@ -1,45 +1,156 @@
-"""Which strategy on which devices."""
+"""The replicas of a run: on which devices, of which workers, and which of them this process is."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from trainer import cluster, tpu
 from trainer.entry import Refusal
 
 
-def strategy(config: ConfigDict, global_batch: int) -> tf.distribute.Strategy:
-    """Returns the strategy for the devices that are there.
+@dataclass(frozen=True)
+class Replicas:
+    """The replicas of a run and this process's place among them.
 
-    "auto" mirrors over all GPUs or, without any, over all logical CPU devices, if there are
-    several; "one_device" takes the first.
+    Attributes:
+      strategy: lays them out.
+      reason: why this strategy.
+      workers: number of processes that train together.
+      worker: this one's number; 0 is the chief, which alone writes.
+    """
+
+    strategy: tf.distribute.Strategy
+    reason: str
+    workers: int = 1
+    worker: int = 0
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes what the run leaves."""
+        return self.worker == 0
+
+    def sum(self, values: list[float]) -> np.ndarray:
+        """Returns the sum of each value over the workers, float64; all must call it."""
+        if self.workers == 1:
+            return np.array(values, np.float64)
+        return self._sum(tf.constant(values, tf.float64)).numpy()
+
+    def of_chief(self, values: list[float]) -> np.ndarray:
+        """Returns the chief's values, to every worker; all must call it."""
+        return self.sum(values if self.chief else [0.0] * len(values))
+
+    @cached_property
+    def _sum(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        local = self.strategy.num_replicas_in_sync // self.workers
+
+        @tf.function
+        def of_workers(values: tf.Tensor) -> tf.Tensor:
+            per_replica = self.strategy.run(tf.identity, args=(values,))
+            return self.strategy.reduce("SUM", per_replica, axis=None) / local
+
+        return of_workers
+
+    def __str__(self) -> str:
+        kind = type(self.strategy).__name__.removesuffix("V1").removesuffix("Strategy")
+        kind = "MultiWorkerMirrored" if self.workers > 1 else kind
+        names = ", ".join(d.split("/")[-1].removeprefix("device:") for d in self.devices)
+        place = f" of worker {self.worker} of {self.workers}" if self.workers > 1 else ""
+        return f"{kind} on {names}{place} ({self.reason})"
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of this worker's devices."""
+        return self.strategy.extended.worker_devices
+
+
+def replicas(config: ConfigDict) -> Replicas:
+    """Returns the replicas that `distribute.*` asks for; joins the other workers if there are any.
+
+    "auto" takes the cluster that TF_CONFIG names, else a TPU, else mirrors over all GPUs or all
+    logical CPU devices, or takes the one device that is there.
 
     Args:
-      config: the fields `distribute.*`.
-      global_batch: images a step over all replicas.
+      config: of the run.
 
     Raises:
-      Refusal: if the global batch does not divide by the replicas.
+      Refusal: if the devices are not there, or the global batch does not divide among them.
     """
-    if config.cpu_devices:
-        _make_cpu_devices(config.cpu_devices)
+    found = cluster.from_environment()
+    workers = len(found.addresses) if found else 1
+    chosen, reason = _choose(config.distribute.strategy, workers)
+    if workers > 1 and chosen != "multi_worker":
+        raise Refusal(
+            f"distribute.strategy={chosen}, but TF_CONFIG names {workers} workers, which would "
+            "all train alone: give --config.distribute.strategy=multi_worker, or unset TF_CONFIG."
+        )
+    if chosen == "tpu":
+        made = Replicas(tpu.strategy(config.distribute.tpu), reason)
+    elif chosen == "multi_worker":
+        made = _several_workers(config, found, reason)
+    else:
+        made = _one_machine(config, chosen, reason)
+    check_global_batch(config, made.strategy.num_replicas_in_sync)
+    return made
+
+
+def check_global_batch(config: ConfigDict, replicas: int) -> None:
+    """Raises a Refusal unless each replica gets an equal share of the global batch."""
+    batch, accumulate = config.train.batch_size, config.train.accumulate
+    shares = replicas * accumulate
+    if batch % shares == 0:
+        return
+    below = batch - batch % shares
+    sizes = " or ".join(str(size) for size in (below, below + shares) if size)
+    parts = f" times {accumulate} parts (train.accumulate)" if accumulate > 1 else ""
+    raise Refusal(
+        f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}: give {sizes}."
+    )
+
+
+def _choose(asked: str, workers: int) -> tuple[str, str]:
+    """Returns the strategy's name and why it is this one; "auto" for any on this machine."""
+    if asked != "auto":
+        return asked, f"distribute.strategy={asked}"
+    if workers > 1:
+        return "multi_worker", f"auto: TF_CONFIG names {workers} workers"
+    if why := tpu.present():
+        return "tpu", f"auto: {why}"
+    return "auto", "auto"
+
+
+def _several_workers(config: ConfigDict, found: cluster.Cluster | None, reason: str) -> Replicas:
+    if found is None:
+        raise Refusal(
+            "distribute.strategy=multi_worker, but the environment variable TF_CONFIG names no "
+            "workers: start them with python -m trainer.launch --workers=N -- FLAGS, or set "
+            "TF_CONFIG for each."
+        )
+    cpu_devices, workers = config.distribute.cpu_devices, len(found.addresses)
+    if cpu_devices:
+        _make_cpu_devices(cpu_devices)
+    local = len(tf.config.list_physical_devices("GPU")) or max(1, cpu_devices)
+    check_global_batch(config, workers * local)  # before the wait for the others
+    return Replicas(cluster.strategy(found, cpu_devices), reason, workers, found.worker)
+
+
+def _one_machine(config: ConfigDict, chosen: str, reason: str) -> Replicas:
+    if config.distribute.cpu_devices:
+        _make_cpu_devices(config.distribute.cpu_devices)
     cpus, gpus = (tf.config.list_logical_devices(kind) for kind in ("CPU", "GPU"))
     devices = [device.name for device in (gpus or cpus)]
-    if config.strategy == "one_device" or (config.strategy == "auto" and len(devices) == 1):
-        return tf.distribute.OneDeviceStrategy(devices[0])
-    if global_batch % len(devices):
-        below = global_batch - global_batch % len(devices)
-        sizes = [str(size) for size in (below, below + len(devices)) if size]
-        raise Refusal(
-            f"train.batch_size={global_batch} does not divide by the {len(devices)} replicas: "
-            f"give {' or '.join(sizes)}."
+    if chosen == "auto":
+        chosen = "one_device" if len(devices) == 1 else "mirrored"
+        reason = f"auto: {len(devices)} {'GPU' if gpus else 'CPU'} device" + "s" * (
+            len(devices) > 1
         )
-    return tf.distribute.MirroredStrategy(devices)
-
-
-def describe(strategy: tf.distribute.Strategy) -> str:
-    """Returns the strategy and its devices in one line."""
-    name = type(strategy).__name__.removesuffix("Strategy").removesuffix("V1")
-    devices = strategy.extended.worker_devices
-    return f"{name} on {', '.join(d.split('/')[-1].removeprefix('device:') for d in devices)}"
+    if chosen == "one_device":
+        return Replicas(tf.distribute.OneDeviceStrategy(devices[0]), reason)
+    check_global_batch(config, len(devices))
+    return Replicas(tf.distribute.MirroredStrategy(devices), reason)
 
 
 def _make_cpu_devices(count: int) -> None:

@@ -1,13 +1,64 @@
-"""How every program of the package starts: flags in, one sentence out when a user errs."""
+"""How every program of the package starts and ends: flags in, one sentence and a code out."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
 
-class Refusal(Exception):
-    """A user's mistake in one sentence: what is wrong, where, what is allowed, what to do."""
+class Ending(Exception):
+    """Why a program ends early, in one sentence: what is wrong, where, what to do."""
+
+    exit_code = 1
+
+
+class Refusal(Ending):
+    """A user's mistake; the sentence says what is allowed."""
+
+    exit_code = 2
+
+
+# The codes below are those of sysexits.h, so that a scheduler can tell what to do.
+
+
+class NotFinite(Ending):
+    """The loss has become infinite or no number; to start again would not help."""
+
+    exit_code = 65
+
+
+class DataLost(Ending):
+    """The prepared data set cannot be read any more."""
+
+    exit_code = 66
+
+
+class CheckpointsDamaged(Ending):
+    """There are checkpoints, but none that verifies."""
+
+    exit_code = 70
+
+
+class CannotWrite(Ending):
+    """The work directory takes no more: the disk is full, or it may not be written."""
+
+    exit_code = 74
+
+
+class PeerLost(Ending):
+    """Another worker is gone; to start all of them again goes on from the newest checkpoint."""
+
+    exit_code = 75
+
+
+class Stopped(Ending):
+    """A signal asked to stop: 128 + its number, as shells and schedulers have it."""
+
+    def __init__(self, number: int, sentence: str = ""):
+        super().__init__(sentence)
+        self.number = number
+        self.exit_code = 128 + number
 
 
 def run(
@@ -15,7 +66,7 @@ def run(
     parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
     arguments: Sequence[str] = (),
 ) -> None:
-    """Parses flags, calls `main`, and ends with exit code 2 and one sentence on a Refusal.
+    """Parses flags, calls `main`, and on an Ending exits with its code and its one sentence.
 
     Args:
       main: takes the program's name and the arguments that are left after flags.
@@ -26,8 +77,10 @@ def run(
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         try:
             return (parse or flags.FLAGS)(list(argv))
-        except (flags.Error, Refusal) as mistake:
-            _end(mistake)
+        except flags.Error as mistake:
+            _end(Refusal(str(mistake)))
+        except Ending as ending:
+            _end(ending)
 
     def guarded(argv: Sequence[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
@@ -40,12 +93,16 @@ def run(
             if given < len(arguments):
                 raise Refusal(f"{arguments[given]} is missing: give {' '.join(arguments)}.")
             main(argv)
-        except Refusal as refusal:
-            _end(refusal)
+        except Ending as ending:
+            _end(ending)
 
     app.run(guarded, flags_parser=parse_flags)
 
 
-def _end(mistake: Exception) -> None:
-    print(f"error: {mistake}", file=sys.stderr, flush=True)
-    sys.exit(2)
+def _end(ending: Ending) -> None:
+    word = "stopped" if isinstance(ending, Stopped) else "error"
+    print(f"{word}: {ending}", file=sys.stderr, flush=True)
+    if isinstance(ending, PeerLost):
+        sys.stdout.flush()
+        os._exit(ending.exit_code)  # TensorFlow's own shutdown would wait for the lost worker
+    sys.exit(ending.exit_code)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,9 @@ from ml_collections import ConfigDict
 
 from trainer import metrics, whole
 from trainer.data import pipeline
+from trainer.distribute import Replicas
+from trainer.pace import Pace
+from trainer.preemption import StopSignals
 from trainer.step import Batch, Scores, evaluation_loop
 
 HALF = "probability 0.5"
@@ -20,34 +24,47 @@ class Evaluator:
     """Scores one split with one network, as often as asked.
 
     Args:
-      strategy: where the network runs.
+      replicas: where the network runs.
       model: the network.
       split: what it is judged on.
       config: of the run.
+      signals: that end it between two loops.
     """
 
     def __init__(
         self,
-        strategy: tf.distribute.Strategy,
+        replicas: Replicas,
         model: tf.keras.Model,
         split: pipeline.Split,
         config: ConfigDict,
+        signals: StopSignals,
     ):
         batch = config.train.batch_size
         pixels = pipeline.pixels(split, config.data.image_size, config.data.cache)
 
         def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return pipeline.evaluation_batches(pixels, batch, context)
+            return pipeline.evaluation_batches(pixels, batch, context).repeat()
 
         self._batches: tf.distribute.DistributedDataset[Batch] = (
-            strategy.distribute_datasets_from_function(batches)
+            replicas.strategy.distribute_datasets_from_function(batches)
         )
-        self._loop = evaluation_loop(strategy, model, batch)
+        self._loop = evaluation_loop(replicas.strategy, model, batch)
         self._steps = pipeline.steps(split.size, batch)
+        self._pace = Pace(replicas, signals)
 
     def scores(self) -> Scores:
-        """Returns logits and labels of every image, in the order of the records."""
-        return self._loop(iter(self._batches), self._steps).seen()
+        """Returns logits and labels of every image, in the order of the records.
+
+        Raises:
+          Stopped: on all workers, if one of them got a stop signal.
+        """
+        batches, parts, done = iter(self._batches), [], 0
+        while done < self._steps:
+            steps, began = self._pace.steps(self._steps - done), time.perf_counter()
+            parts.append(self._loop(batches, steps))
+            self._pace.end_loop(steps, time.perf_counter() - began)
+            done += steps
+        return Scores(*np.concatenate(parts, axis=1)).seen()
 
 
 def write(

@@ -11,7 +11,7 @@ from trainer.step import LoopResult, Scores
 
 @dataclass
 class Record:
-    """It is saved with every checkpoint.
+    """It is saved with every checkpoint, and alike on all workers.
 
     Attributes:
       step: steps taken.
@@ -19,7 +19,7 @@ class Record:
       best: step, epoch, AUC and loss of the best epoch by validation AUC.
       epoch_seconds: time spent on the epoch that is under way.
       wait_seconds: of those, waiting for input.
-      scores: what the network said of the epoch's training images so far, three rows.
+      scores: what the network said of the epoch's training images so far: [3, n] float32.
     """
 
     step: int = 0
@@ -27,19 +27,33 @@ class Record:
     best: dict | None = None
     epoch_seconds: float = 0.0
     wait_seconds: float = 0.0
-    scores: list[list[float]] = field(default_factory=lambda: [[], [], []])
+    scores: np.ndarray = field(default_factory=lambda: np.zeros((3, 0), np.float32))
 
-    def add_loop(self, result: LoopResult, seconds: float) -> None:
-        """Adds what a loop of steps returned, and the time it took."""
+    @property
+    def epoch(self) -> int:
+        """Epochs that are evaluated."""
+        return len(self.history)
+
+    def progress(self) -> dict:
+        """Returns all but the scores, as a checkpoint's progress."""
+        return {**vars(self), "epoch": self.epoch, "scores": None}
+
+    @classmethod
+    def from_progress(cls, progress: dict, scores: np.ndarray) -> "Record":
+        """Returns the record that a checkpoint holds."""
+        fields = {name: progress[name] for name in cls.__dataclass_fields__}
+        return cls(**(fields | {"scores": scores}))
+
+    def add_loop(self, result: LoopResult) -> None:
+        """Adds what a loop of steps returned."""
         self.step += len(result.losses)
-        self.epoch_seconds += seconds
+        self.epoch_seconds += result.seconds
         self.wait_seconds += result.wait_seconds
-        for column, new in zip(self.scores, result.scores.seen(), strict=True):
-            column += new.tolist()
+        self.scores = np.concatenate([self.scores, result.scores.seen()], axis=1)
 
     def end_epoch(self, validation: Scores, learning_rate: float) -> bool:
         """Adds the epoch's row to the history; returns whether it is the best so far."""
-        trained = Scores(*(np.array(column, np.float32) for column in self.scores))
+        trained = Scores(*self.scores)
         row = {
             "epoch": len(self.history) + 1,
             "step": self.step,
@@ -53,7 +67,8 @@ class Record:
             "validation": metrics.measure(validation),
         }
         self.history.append(row)
-        self.scores, self.epoch_seconds, self.wait_seconds = [[], [], []], 0.0, 0.0
+        self.scores = self.scores[:, :0]
+        self.epoch_seconds = self.wait_seconds = 0.0
         measured = row["validation"]
         candidate = {"epoch": row["epoch"], "step": self.step}
         candidate |= {"auc": measured["auc"], "loss": measured["loss"]}

@@ -3,8 +3,8 @@
 This is all that the accelerator runs: cast, augment, model, loss, gradient, all-reduce, update.
 """
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import keras
@@ -12,36 +12,11 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer import augment, draws, models
+from trainer import augment, draws, optimizer
 from trainer.models import dropout
+from trainer.state import State
 
 Batch = dict[str, tf.Tensor]
-
-
-@dataclass
-class State:
-    """Everything that training changes.
-
-    Attributes:
-      step: int64 scalar, steps taken.
-      model: the network that is trained.
-      optimizer: its optimizer, built.
-      averaged: the network whose variables are the moving average of the model's, batch
-        statistics included; the model itself where there is no averaging.
-    """
-
-    step: tf.Variable
-    model: keras.Model
-    optimizer: keras.optimizers.Optimizer
-    averaged: keras.Model
-
-    def variables(self) -> dict[str, tf.Variable]:
-        """Returns every variable by name, for the checkpoint."""
-        groups = {"model": self.model.variables, "optimizer": self.optimizer.variables}
-        if self.averaged is not self.model:
-            groups["averaged"] = self.averaged.variables
-        named = {f"{group}/{v.path}": v.value for group, vs in groups.items() for v in vs}
-        return {"step": self.step, **named}
 
 
 class Scores(NamedTuple):
@@ -63,29 +38,14 @@ class LoopResult(NamedTuple):
     Attributes:
       losses: [steps] float32, the loss of each step.
       scores: of every example of the loop, [steps * global batch].
-      wait_seconds: time spent waiting for input.
+      seconds: time that the loop took.
+      wait_seconds: of that, waiting for input.
     """
 
     losses: np.ndarray
     scores: Scores
+    seconds: float
     wait_seconds: float
-
-
-def create_state(config: ConfigDict, total_steps: int, epoch_steps: int) -> State:
-    """Builds network and optimizer, to be called in the strategy's scope."""
-    keras.mixed_precision.set_dtype_policy(config.precision)
-    keras.utils.set_random_seed(config.seed)
-    step = tf.Variable(
-        0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
-    )
-    model = models.build(config.model, config.data.image_size)
-    optimizer = _optimizer(config, total_steps, epoch_steps)
-    optimizer.build(model.trainable_variables)
-    averaged = model
-    if config.train.ema:
-        averaged = keras.models.clone_model(model)
-        averaged.set_weights(model.get_weights())
-    return State(step, model, optimizer, averaged)
 
 
 def images_to_float(images: tf.Tensor) -> tf.Tensor:
@@ -98,6 +58,79 @@ def repeat_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.repeat(images, channels, axis=-1) if channels > 1 else images
 
 
+class ReplicaStep:
+    """One training step as each replica takes it, and all that a TPU has to compile.
+
+    `replica_step(batch)` augments, computes loss and gradient, and updates the variables. With
+    `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
+    the replica's rows, and `update()` the last; only one part's activations are in memory.
+
+    Both return (loss, scores): the replica's share of the step's loss, a float32 scalar, and
+    [B, 3] float32, logit, label and weight of its rows of the global batch of B, 0 in the others,
+    so that the sum over replicas is the step's.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        config: ConfigDict,
+        class_weights: tuple[float, float] = (1.0, 1.0),
+        on_tpu: bool = False,
+    ):
+        self._state, self._config, self._class_weights = state, config, class_weights
+        self._augmentation = augment.build(
+            config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
+        )
+
+    def __call__(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        gradients, seen = self._gradients(batch)
+        self._apply(gradients)
+        return seen
+
+    def add_part(self, batch: Batch, part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = batch["row"].shape[0] // self._config.train.accumulate
+        slices = {
+            name: tf.ensure_shape(
+                column[part * rows : (part + 1) * rows], [rows, *column.shape[1:]]
+            )
+            for name, column in batch.items()
+        }
+        gradients, seen = self._gradients(slices)
+        for total, gradient in zip(self._state.accumulated, gradients, strict=True):
+            total.assign_add(gradient)
+        return seen
+
+    def update(self) -> None:
+        self._apply([total.read_value() for total in self._state.accumulated])
+        for total in self._state.accumulated:
+            total.assign(tf.zeros_like(total))
+
+    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+        state, config = self._state, self._config
+        global_batch = config.train.batch_size
+        key = draws.key(config.seed, state.step)
+        images = images_to_float(batch["image"])
+        images = self._augmentation(images, key, batch["row"], global_batch)
+        images = repeat_channels(images, config.model.channels)
+        with tf.GradientTape() as tape:
+            with dropout.drawing_from(key, batch["row"], global_batch):
+                logits = state.model(images, training=True)
+            smoothing, weights = config.loss.label_smoothing, batch["weight"]
+            loss = loss_of(logits, batch["label"], weights, smoothing, self._class_weights)
+            loss /= global_batch
+            scaled_loss = loss * optimizer.loss_scale(state.optimizer)
+        gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
+        return gradients, (loss, _rows_of_all(logits, batch, global_batch))
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        built = self._state.optimizer
+        gradients = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
+        built.apply(gradients, self._state.model.trainable_variables)
+
+
 def train_loop(
     strategy: tf.distribute.Strategy,
     state: State,
@@ -105,38 +138,27 @@ def train_loop(
     class_weights: tuple[float, float] = (1.0, 1.0),
 ) -> Callable[[Iterator[Batch], int], LoopResult]:
     """Returns the function that takes n training steps on the batches of an iterator."""
-    global_batch = config.train.batch_size
-    augmentation = augment.build(config.augment, config.augment.jit_compile)
-    loss_scaled = isinstance(state.optimizer, keras.optimizers.LossScaleOptimizer)
+    on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    replica_step = ReplicaStep(state, config, class_weights, on_tpu)
+    shape = (config.train.batch_size, 3)
 
-    def train_step(batch: Batch) -> tuple[tf.Tensor, ...]:
-        key = draws.key(config.seed, state.step)
-        images = images_to_float(batch["image"])
-        images = augmentation(images, key, batch["row"], global_batch)
-        images = repeat_channels(images, config.model.channels)
-        with tf.GradientTape() as tape:
-            with dropout.drawing_from(key, batch["row"], global_batch):
-                logits = state.model(images, training=True)
-            loss = loss_of(
-                logits, batch["label"], batch["weight"], config.loss.label_smoothing, class_weights
-            )
-            # The optimizer sums gradients over replicas, so each divides by the global batch.
-            loss = loss / global_batch
-            scaled_loss = state.optimizer.scale_loss(loss)
-        variables = state.model.trainable_variables
-        gradients = tape.gradient(scaled_loss, variables)
-        if config.optimizer.clip_norm:
-            limit = config.optimizer.clip_norm
-            if loss_scaled:
-                limit *= state.optimizer.dynamic_scale
-            gradients = _clip_global(gradients, limit)
-        state.optimizer.apply(gradients, variables)
-        return loss, logits, batch["label"], batch["weight"]
+    def total(seen: tuple[tf.Tensor, tf.Tensor]) -> list[tf.Tensor]:
+        return [strategy.reduce("SUM", part, axis=None) for part in seen]
+
+    def take_step(batch: Batch) -> list[tf.Tensor]:
+        if config.train.accumulate == 1:
+            return total(strategy.run(replica_step, args=(batch,)))
+        loss, scores = tf.constant(0.0), tf.zeros(shape)
+        for part in tf.range(config.train.accumulate):
+            part_loss, part_scores = total(strategy.run(replica_step.add_part, args=(batch, part)))
+            loss, scores = loss + part_loss, scores + part_scores
+        strategy.run(replica_step.update)
+        return [loss, scores]
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
         losses = tf.TensorArray(tf.float32, steps)
-        scores = tf.TensorArray(tf.float32, steps, element_shape=(3, global_batch))
+        scores = tf.TensorArray(tf.float32, steps, element_shape=shape)
         wait = tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
@@ -147,17 +169,20 @@ def train_loop(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
                 wait += tf.timestamp() - asked
-            loss, *seen = strategy.run(train_step, args=(batch,))
-            losses = losses.write(i, strategy.reduce("SUM", loss, axis=None))
-            scores = scores.write(i, _gather(strategy, seen))
+            loss, seen = take_step(batch)
+            losses, scores = losses.write(i, loss), scores.write(i, seen)
             state.step.assign_add(1)
             if config.train.ema:
                 _update_average(state, config.train.ema)
         return losses.stack(), scores.stack(), wait
 
     def run(iterator: Iterator[Batch], steps: int) -> LoopResult:
+        began = time.perf_counter()
         losses, scores, wait = loop(iterator, tf.constant(steps))
-        return LoopResult(losses.numpy(), _to_host(scores), float(wait))
+        losses, scores = losses.numpy(), _to_host(scores)
+        seconds = time.perf_counter() - began
+        # The graph knows the time of day alone, which may be set while the loop runs.
+        return LoopResult(losses, scores, seconds, min(max(float(wait), 0.0), seconds))
 
     return run
 
@@ -168,16 +193,16 @@ def evaluation_loop(
     """Returns the function that scores the examples of n batches of an iterator."""
     channels = model.input_shape[-1]
 
-    def evaluation_step(batch: Batch) -> tuple[tf.Tensor, ...]:
+    def evaluation_step(batch: Batch) -> tf.Tensor:
         images = repeat_channels(images_to_float(batch["image"]), channels)
-        return model(images, training=False), batch["label"], batch["weight"]
+        return _rows_of_all(model(images, training=False), batch, global_batch)
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
-        scores = tf.TensorArray(tf.float32, steps, element_shape=(3, global_batch))
+        scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, 3))
         for i in tf.range(steps):
             seen = strategy.run(evaluation_step, args=(next(iterator),))
-            scores = scores.write(i, _gather(strategy, seen))
+            scores = scores.write(i, strategy.reduce("SUM", seen, axis=None))
         return scores.stack()
 
     def run(iterator: Iterator[Batch], steps: int) -> Scores:
@@ -208,52 +233,6 @@ def loss_of(
     return tf.reduce_sum(losses * by_class * weights[:, None])
 
 
-def _optimizer(
-    config: ConfigDict, total_steps: int, epoch_steps: int
-) -> keras.optimizers.Optimizer:
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": lambda **fields: keras.optimizers.SGD(momentum=0.9, nesterov=True, **fields),
-    }
-    name, decay = config.optimizer.name, config.optimizer.weight_decay
-    optimizer = kinds[name](
-        learning_rate=learning_rate(config, total_steps, epoch_steps),
-        weight_decay=decay if decay or name == "adamw" else None,
-        name=name,  # else Keras counts the optimizers of the process into the checkpoint's names
-    )
-    if decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    if config.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
-    return optimizer
-
-
-def learning_rate(
-    config: ConfigDict, total_steps: int, epoch_steps: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the rate by step: linear warm-up, then constant or a half cosine down to 0."""
-    peak = config.optimizer.learning_rate
-    warmup = min(round(config.schedule.warmup_epochs * epoch_steps), total_steps - 1)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else peak,
-        warmup_target=peak if warmup else None,
-        warmup_steps=warmup,
-        decay_steps=total_steps - warmup,
-        alpha=1.0 if config.schedule.name == "constant" else 0.0,
-    )
-
-
-def _clip_global(gradients: list[tf.Tensor], limit: float | tf.Tensor) -> list[tf.Tensor]:
-    """Clips by the norm of the gradient summed over replicas, not of each replica's share."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync > 1:
-        gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    clipped, _ = tf.clip_by_global_norm(gradients, limit)
-    return [g / replica.num_replicas_in_sync for g in clipped]  # the optimizer sums them again
-
-
 def _update_average(state: State, momentum: float) -> None:
     """Moves the average; early on it follows faster: the first weights soon count little."""
     step = tf.cast(state.step, tf.float32)
@@ -263,11 +242,11 @@ def _update_average(state: State, momentum: float) -> None:
             average.assign(keep * average + (1 - keep) * variable)
 
 
-def _gather(strategy: tf.distribute.Strategy, seen: list[tf.Tensor]) -> tf.Tensor:
-    """Returns logits, labels and weights of the global batch, in the order of its rows: [3, B]."""
-    columns = [strategy.gather(part, axis=0) for part in seen]
-    return tf.stack([tf.reshape(tf.cast(column, tf.float32), [-1]) for column in columns])
+def _rows_of_all(logits: tf.Tensor, batch: Batch, global_batch: int) -> tf.Tensor:
+    """Returns logit, label and weight at the rows of the global batch, 0 elsewhere: [B, 3]."""
+    columns = [tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]]
+    return tf.scatter_nd(batch["row"][:, None], tf.concat(columns, 1), (global_batch, 3))
 
 
 def _to_host(scores: tf.Tensor) -> Scores:
-    return Scores(*(scores.numpy().transpose(1, 0, 2).reshape(3, -1)))
+    return Scores(*scores.numpy().reshape(-1, 3).T)

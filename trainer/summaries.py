@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import explain, pictures
+from trainer import explain, pictures, whole
 from trainer.step import images_to_float, repeat_channels
 
 
@@ -16,8 +16,9 @@ class Summaries:
     """
 
     def __init__(self, workdir: epath.Path):
+        self._events = workdir / "tensorboard"
         self._writers = {
-            name: tf.summary.create_file_writer(str(workdir / "tensorboard" / name))
+            name: tf.summary.create_file_writer(str(self._events / name))
             for name in ("train", "validation")
         }
         self._pictures = workdir / "pictures"
@@ -40,12 +41,32 @@ class Summaries:
             tf.summary.image(tag, picture[None])
         path = self._pictures / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pictures.png(picture))
+        whole.write_bytes(path, pictures.png(picture))
 
-    def flush(self) -> None:
-        """Makes what was written visible."""
+    def flush(self) -> dict[str, int]:
+        """Makes what was written visible; returns how long each file of events is, in bytes."""
         for writer in self._writers.values():
             writer.flush()
+        return {_name(file): file.stat().length for file in _event_files(self._events)}
+
+
+def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
+    """Takes back all events after `flush` returned `lengths`: their steps will come again."""
+    events = workdir / "tensorboard"
+    for file in _event_files(events):
+        length = lengths.get(_name(file), 0)
+        if length == 0:
+            file.unlink()
+        elif length < file.stat().length:
+            whole.write_bytes(file, file.read_bytes()[:length])
+
+
+def _event_files(events: epath.Path) -> list[epath.Path]:
+    return sorted(events.glob("*/events.out.tfevents.*")) if events.exists() else []
+
+
+def _name(file: epath.Path) -> str:
+    return f"{file.parent.name}/{file.name}"
 
 
 class ActivationWatch:

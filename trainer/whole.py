@@ -6,11 +6,16 @@ from typing import Any
 from etils import epath
 
 
-def write_text(file: epath.Path, text: str) -> epath.Path:
-    """Writes `text` to `file` in place of what it held, and returns `file`."""
+def write_bytes(file: epath.Path, content: bytes) -> epath.Path:
+    """Writes `content` to `file` in place of what it held, and returns `file`."""
     temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text)
+    temporary.write_bytes(content)
     return temporary.replace(file)
+
+
+def write_text(file: epath.Path, text: str) -> epath.Path:
+    """Writes `text` as UTF-8."""
+    return write_bytes(file, text.encode())
 
 
 def write_json(file: epath.Path, content: Any) -> epath.Path:

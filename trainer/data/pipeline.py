@@ -25,6 +25,7 @@ from trainer.data import dataset, radiograph
 from trainer.entry import Refusal
 
 READ_BATCH = 64
+UNREADABLE = "the prepared data set cannot be read any more: "
 ONE_HOST = tf.distribute.InputContext(1, 0, 1)
 
 
@@ -65,7 +66,10 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     classes = summary["classes"]
 
     def read(numbers: np.ndarray) -> np.ndarray:
-        return np.array(source.__getitems__(numbers.tolist()), object)
+        try:
+            return np.array(source.__getitems__(numbers.tolist()), object)
+        except Exception as error:  # array_record documents none of those that it raises
+            raise OSError(f"{UNREADABLE}{path}, split {name} ({error})") from error
 
     per_class = summary["splits"][name]["per_class"]
     return Split(name, len(source), classes, [per_class[c] for c in classes], read)
@@ -205,7 +209,10 @@ def _decoder(split: Split, image_size: int) -> Callable[[tf.data.Dataset], tf.da
         return tf.ensure_shape(examples, numbers.shape)
 
     def squash(files: np.ndarray) -> np.ndarray:
-        return np.stack([radiograph.squash(file, image_size) for file in files])
+        try:
+            return np.stack([radiograph.squash(file, image_size) for file in files])
+        except (OSError, ValueError) as error:
+            raise OSError(f"{UNREADABLE}an image of split {split.name} ({error})") from error
 
     def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_example(examples, dataset.STORED)

@@ -1,0 +1,51 @@
+"""What TensorFlow and the operating system raise when a disk, a data set or a worker fails."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+from etils import epath
+
+from trainer.data.pipeline import UNREADABLE
+from trainer.distribute import Replicas
+from trainer.entry import CannotWrite, DataLost, PeerLost, Stopped
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+
+
+@contextmanager
+def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
+    """Turns what a run may meet with into an Ending of one sentence.
+
+    Args:
+      workdir: of the run.
+      replicas: whose workers may be lost.
+
+    Raises:
+      DataLost, CannotWrite or PeerLost.
+    """
+    try:
+        yield
+    except Stopped as stopped:
+        if not str(stopped):  # in evaluation, where everything is saved already
+            stopped.args = (f"by {stopped.number.name}; the same command goes on from there.",)
+        raise
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        raise CannotWrite(
+            f"{workdir} cannot be written to ({error.strerror}): make room there or let it be "
+            "written, then give the same command again."
+        ) from error
+    except tf.errors.OpError as error:
+        if UNREADABLE in error.message:
+            sentence = error.message.split(UNREADABLE)[1].splitlines()[0]
+            raise DataLost(f"{UNREADABLE}{sentence}") from error
+        if replicas.workers > 1:
+            raise PeerLost(
+                f"worker {replicas.worker} of {replicas.workers} has lost another one "
+                f"({type(error).__name__}): start all of them again, and the run goes on from its "
+                "newest checkpoint."
+            ) from error
+        raise

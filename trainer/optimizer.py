@@ -1,0 +1,80 @@
+"""The optimizer: its kinds, learning rate over time, gradient clipping and loss scaling."""
+
+import keras
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+KINDS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> keras.optimizers.Optimizer:
+    """Returns the optimizer, which expects gradients that are summed over replicas already.
+
+    Keras would sum them in `apply`, after its clipping and its test for overflow, which then see
+    one replica's share; the step sums them first.
+    """
+    name, decay = config.optimizer.name, config.optimizer.weight_decay
+    kind = type(KINDS[name].__name__, (_AlreadySummed, KINDS[name]), {})
+    optimizer = kind(
+        learning_rate=learning_rate(config, total_steps, epoch_steps),
+        weight_decay=decay if decay or name == "adamw" else None,
+        name=name,  # else Keras counts the optimizers of the process into the checkpoint's names
+        **({"momentum": 0.9, "nesterov": True} if name == "sgd" else {}),
+    )
+    if decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if config.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
+    return optimizer
+
+
+def learning_rate(
+    config: ConfigDict, total_steps: int, epoch_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the rate by step: linear warm-up, then constant or a half cosine down to 0."""
+    peak = config.optimizer.learning_rate
+    warmup = min(round(config.schedule.warmup_epochs * epoch_steps), total_steps - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else peak,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+        decay_steps=total_steps - warmup,
+        alpha=1.0 if config.schedule.name == "constant" else 0.0,
+    )
+
+
+def variables(optimizer: keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
+    """Returns its variables by name; those of the loss scale come apart from the others."""
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is None:
+        return {f"optimizer/{v.path}": v.value for v in optimizer.variables}
+    scale = {"dynamic_scale": optimizer.dynamic_scale, "finite_steps": optimizer.step_counter}
+    return variables(inner) | {f"loss_scale/{name}": v.value for name, v in scale.items()}
+
+
+def loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Variable | float:
+    """Returns the factor on the loss that keeps half precision gradients from vanishing."""
+    scale = getattr(optimizer, "dynamic_scale", None)
+    return 1.0 if scale is None else scale.value
+
+
+def clip(
+    gradients: list[tf.Tensor], norm: float, optimizer: keras.optimizers.Optimizer
+) -> list[tf.Tensor]:
+    """Shrinks the gradients of the scaled loss so that together they are no longer than `norm`."""
+    if not norm:
+        return gradients
+    clipped, _ = tf.clip_by_global_norm(gradients, norm * loss_scale(optimizer))
+    return clipped
+
+
+class _AlreadySummed:
+    """Leaves out the sum over replicas that Keras makes when gradients are applied."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
+        return grads_and_vars

@@ -1,0 +1,70 @@
+"""Stop signals: noted at once, acted upon between two loops, by all workers together."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from types import TracebackType
+
+# SIGTERM comes from schedulers and from clouds that take a machine back, SIGINT from Ctrl-C,
+# SIGUSR1 from Slurm ahead of the time limit (--signal=USR1@60).
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class StopSignals:
+    """Notes stop signals while it is entered; a second SIGINT ends the process at once.
+
+    A thread reads them, since Python's handlers wait while a loop runs in TensorFlow.
+
+    Attributes:
+      received: the first one, or None.
+    """
+
+    def __init__(self):
+        self.received: signal.Signals | None = None
+        self._received_at = 0.0
+
+    def __enter__(self) -> "StopSignals":
+        self._reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        self._writer = writer
+        self._previous = {number: signal.signal(number, _note) for number in SIGNALS}
+        self._previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        signal.set_wakeup_fd(self._previous_fd)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._writer.close()  # ends the thread
+
+    @property
+    def seconds(self) -> float:
+        """Time since the signal came."""
+        return time.monotonic() - self._received_at
+
+    def _read(self) -> None:
+        with self._reader:
+            while numbers := self._reader.recv(16):
+                for number in numbers:
+                    self._take(number)
+
+    def _take(self, number: int) -> None:
+        if number not in SIGNALS:
+            return
+        if self.received is not None and number == signal.SIGINT:
+            os._exit(128 + number)
+        if self.received is None:
+            self._received_at = time.monotonic()
+            self.received = signal.Signals(number)
+
+
+def _note(number: int, frame: object) -> None:
+    """Keeps the signal from its default; the thread reads its number."""
