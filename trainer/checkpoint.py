@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import whole
+from trainer import faults, whole
 from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal
 
 MANIFEST = "manifest.json"
@@ -96,8 +96,8 @@ class Saver:
         kept = set(whole_ones[-self._keep :])
         if best:
             kept.add(path(self._folder, best["step"], best["epoch"]))
-        for folder in self._folder.iterdir():
-            if folder.name.startswith("step-") and folder not in kept:
+        for folder in _folders(self._folder):
+            if folder not in kept:
                 (folder / MANIFEST).unlink(missing_ok=True)  # first: half of one is never whole
                 folder.rmtree()
 
@@ -165,12 +165,15 @@ def restore(
 def newest(root: epath.Path) -> epath.Path | None:
     """Returns the newest checkpoint that verifies, or None where there is none at all.
 
-    Damaged ones are reported, and renamed to be kept aside.
+    Damaged ones are reported, and renamed to be kept aside; interrupted ones are removed.
 
     Raises:
       CheckpointsDamaged: if there are some, but none verifies.
     """
-    for folder in reversed(complete(root)):
+    whole_ones = complete(root)
+    for folder in [p for p in _folders(root) if p not in whole_ones]:
+        folder.rmtree()
+    for folder in reversed(whole_ones):
         damage = damage_of(folder)
         if damage is None:
             return folder
@@ -195,10 +198,7 @@ def check(folder: epath.Path) -> None:
 
 def complete(root: epath.Path) -> list[epath.Path]:
     """Returns the checkpoints under `root` that were written to the end, the oldest first."""
-    if not root.exists():
-        return []
-    folders = (p for p in root.iterdir() if p.name.startswith("step-"))
-    return sorted(p for p in folders if (p / MANIFEST).exists())
+    return sorted(p for p in _folders(root) if (p / MANIFEST).exists())
 
 
 def damage_of(folder: epath.Path) -> str | None:
@@ -222,6 +222,10 @@ def damage_of(folder: epath.Path) -> str | None:
     return None
 
 
+def _folders(root: epath.Path) -> list[epath.Path]:
+    return [p for p in root.iterdir() if p.name.startswith("step-")] if root.exists() else []
+
+
 def _fingerprint(file: epath.Path) -> dict:
     content = file.read_bytes()
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -231,5 +235,6 @@ def _shape(shapes: dict[str, tuple], name: str) -> str:
     return f"of shape {list(shapes[name])}" if name in shapes else "missing"
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+def _reason(error: OSError | tf.errors.OpError) -> str:
+    known = faults.cannot_write(error) or getattr(error, "strerror", None)
+    return known or str(error).splitlines()[0]

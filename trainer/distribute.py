@@ -117,7 +117,7 @@ def _choose(asked: str, workers: int) -> tuple[str, str]:
         return asked, f"distribute.strategy={asked}"
     if workers > 1:
         return "multi_worker", f"auto: TF_CONFIG names {workers} workers"
-    if why := tpu.present():
+    if why := tpu.evidence():
         return "tpu", f"auto: {why}"
     return "auto", "auto"
 

@@ -1,6 +1,7 @@
 """What TensorFlow and the operating system raise when a disk, a data set or a worker fails."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,14 +32,14 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
         if not str(stopped):  # in evaluation, where everything is saved already
             stopped.args = (f"by {stopped.number.name}; the same command goes on from there.",)
         raise
-    except OSError as error:
-        if error.errno not in CANNOT_WRITE:
+    except (OSError, tf.errors.OpError) as error:
+        if reason := cannot_write(error):
+            raise CannotWrite(
+                f"{workdir} cannot be written to ({reason}): make room there or let it be "
+                "written, then give the same command again."
+            ) from error
+        if isinstance(error, OSError):
             raise
-        raise CannotWrite(
-            f"{workdir} cannot be written to ({error.strerror}): make room there or let it be "
-            "written, then give the same command again."
-        ) from error
-    except tf.errors.OpError as error:
         if UNREADABLE in error.message:
             sentence = error.message.split(UNREADABLE)[1].splitlines()[0]
             raise DataLost(f"{UNREADABLE}{sentence}") from error
@@ -49,3 +50,11 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
                 "newest checkpoint."
             ) from error
         raise
+
+
+def cannot_write(error: OSError | tf.errors.OpError) -> str | None:
+    """Returns why a file cannot be written, if that is what went wrong."""
+    if isinstance(error, OSError):
+        return error.strerror if error.errno in CANNOT_WRITE else None
+    reasons = map(os.strerror, CANNOT_WRITE)  # TensorFlow passes on the words without the number
+    return next((reason for reason in reasons if reason in error.message), None)

@@ -63,6 +63,17 @@ def loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Variable | float:
     return 1.0 if scale is None else scale.value
 
 
+def sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the sum of each gradient over the replicas: one round trip for all of them."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return gradients
+    mine = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], 0)
+    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+    parts = tf.split(total, [gradient.shape.num_elements() for gradient in gradients])
+    return [tf.reshape(p, g.shape) for p, g in zip(parts, gradients, strict=True)]
+
+
 def clip(
     gradients: list[tf.Tensor], norm: float, optimizer: keras.optimizers.Optimizer
 ) -> list[tf.Tensor]:

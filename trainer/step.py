@@ -65,9 +65,8 @@ class ReplicaStep:
     `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
     the replica's rows, and `update()` the last; only one part's activations are in memory.
 
-    Both return (loss, scores): the replica's share of the step's loss, a float32 scalar, and
-    [B, 3] float32, logit, label and weight of its rows of the global batch of B, 0 in the others,
-    so that the sum over replicas is the step's.
+    Both return [B, 3] float32: logit, label and weight at the replica's rows of the global batch
+    of B, 0 elsewhere, so that the sum over replicas has all of them.
     """
 
     def __init__(
@@ -82,12 +81,12 @@ class ReplicaStep:
             config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
         )
 
-    def __call__(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        gradients, seen = self._gradients(batch)
+    def __call__(self, batch: Batch) -> tf.Tensor:
+        gradients, scores = self._gradients(batch)
         self._apply(gradients)
-        return seen
+        return scores
 
-    def add_part(self, batch: Batch, part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def add_part(self, batch: Batch, part: tf.Tensor) -> tf.Tensor:
         rows = batch["row"].shape[0] // self._config.train.accumulate
         slices = {
             name: tf.ensure_shape(
@@ -95,17 +94,24 @@ class ReplicaStep:
             )
             for name, column in batch.items()
         }
-        gradients, seen = self._gradients(slices)
+        gradients, scores = self._gradients(slices)
         for total, gradient in zip(self._state.accumulated, gradients, strict=True):
             total.assign_add(gradient)
-        return seen
+        return scores
 
     def update(self) -> None:
         self._apply([total.read_value() for total in self._state.accumulated])
         for total in self._state.accumulated:
             total.assign(tf.zeros_like(total))
 
-    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    def loss(self, scores: tf.Tensor) -> tf.Tensor:
+        """Returns the share of the step's loss that examples of these scores have: a scalar."""
+        logits, labels, weights = tf.split(scores, 3, axis=1)
+        smoothing, class_weights = self._config.loss.label_smoothing, self._class_weights
+        total = loss_of(logits, labels, weights[:, 0], smoothing, class_weights)
+        return total / self._config.train.batch_size
+
+    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         state, config = self._state, self._config
         global_batch = config.train.batch_size
         key = draws.key(config.seed, state.step)
@@ -115,18 +121,14 @@ class ReplicaStep:
         with tf.GradientTape() as tape:
             with dropout.drawing_from(key, batch["row"], global_batch):
                 logits = state.model(images, training=True)
-            smoothing, weights = config.loss.label_smoothing, batch["weight"]
-            loss = loss_of(logits, batch["label"], weights, smoothing, self._class_weights)
-            loss /= global_batch
-            scaled_loss = loss * optimizer.loss_scale(state.optimizer)
+            scores = _scores(logits, batch)
+            scaled_loss = self.loss(scores) * optimizer.loss_scale(state.optimizer)
         gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
-        return gradients, (loss, _rows_of_all(logits, batch, global_batch))
+        return gradients, _among_all(scores, batch["row"], global_batch)
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
-        replica = tf.distribute.get_replica_context()
-        if replica.num_replicas_in_sync > 1:
-            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         built = self._state.optimizer
+        gradients = optimizer.sum_over_replicas(gradients)
         gradients = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
         built.apply(gradients, self._state.model.trainable_variables)
 
@@ -142,18 +144,15 @@ def train_loop(
     replica_step = ReplicaStep(state, config, class_weights, on_tpu)
     shape = (config.train.batch_size, 3)
 
-    def total(seen: tuple[tf.Tensor, tf.Tensor]) -> list[tf.Tensor]:
-        return [strategy.reduce("SUM", part, axis=None) for part in seen]
-
-    def take_step(batch: Batch) -> list[tf.Tensor]:
+    def take_step(batch: Batch) -> tf.Tensor:
         if config.train.accumulate == 1:
-            return total(strategy.run(replica_step, args=(batch,)))
-        loss, scores = tf.constant(0.0), tf.zeros(shape)
+            return strategy.reduce("SUM", strategy.run(replica_step, args=(batch,)), axis=None)
+        scores = tf.zeros(shape)
         for part in tf.range(config.train.accumulate):
-            part_loss, part_scores = total(strategy.run(replica_step.add_part, args=(batch, part)))
-            loss, scores = loss + part_loss, scores + part_scores
+            of_part = strategy.run(replica_step.add_part, args=(batch, part))
+            scores += strategy.reduce("SUM", of_part, axis=None)
         strategy.run(replica_step.update)
-        return [loss, scores]
+        return scores
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -169,8 +168,8 @@ def train_loop(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
                 wait += tf.timestamp() - asked
-            loss, seen = take_step(batch)
-            losses, scores = losses.write(i, loss), scores.write(i, seen)
+            seen = take_step(batch)
+            losses, scores = losses.write(i, replica_step.loss(seen)), scores.write(i, seen)
             state.step.assign_add(1)
             if config.train.ema:
                 _update_average(state, config.train.ema)
@@ -195,7 +194,8 @@ def evaluation_loop(
 
     def evaluation_step(batch: Batch) -> tf.Tensor:
         images = repeat_channels(images_to_float(batch["image"]), channels)
-        return _rows_of_all(model(images, training=False), batch, global_batch)
+        scores = _scores(model(images, training=False), batch)
+        return _among_all(scores, batch["row"], global_batch)
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
@@ -242,10 +242,14 @@ def _update_average(state: State, momentum: float) -> None:
             average.assign(keep * average + (1 - keep) * variable)
 
 
-def _rows_of_all(logits: tf.Tensor, batch: Batch, global_batch: int) -> tf.Tensor:
-    """Returns logit, label and weight at the rows of the global batch, 0 elsewhere: [B, 3]."""
-    columns = [tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]]
-    return tf.scatter_nd(batch["row"][:, None], tf.concat(columns, 1), (global_batch, 3))
+def _scores(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
+    """Returns logit, label and weight of each example: [b, 3] float32."""
+    return tf.concat([tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]], 1)
+
+
+def _among_all(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tensor:
+    """Returns the scores at their rows of the global batch, 0 elsewhere: [B, 3]."""
+    return tf.scatter_nd(rows[:, None], scores, (global_batch, 3))
 
 
 def _to_host(scores: tf.Tensor) -> Scores:

@@ -1,5 +1,8 @@
 """Everything that is written for TensorBoard, and the pictures that the report shows too."""
 
+import errno
+import os
+
 import numpy as np
 import tensorflow as tf
 from etils import epath
@@ -22,6 +25,7 @@ class Summaries:
             for name in ("train", "validation")
         }
         self._pictures = workdir / "pictures"
+        self._checked: dict[epath.Path, int] = {}
 
     def scalars(self, part: str, step: int, values: dict[str, float | None]) -> None:
         """Writes what is defined of `values` for "train" or "validation"."""
@@ -44,10 +48,18 @@ class Summaries:
         whole.write_bytes(path, pictures.png(picture))
 
     def flush(self) -> dict[str, int]:
-        """Makes what was written visible; returns how long each file of events is, in bytes."""
+        """Makes what was written visible; returns how long each file of events is, in bytes.
+
+        Raises:
+          OSError: if events were lost, of which TensorFlow does not always tell.
+        """
         for writer in self._writers.values():
             writer.flush()
-        return {_name(file): file.stat().length for file in _event_files(self._events)}
+        lengths = {file: file.stat().length for file in _event_files(self._events)}
+        for file, length in lengths.items():
+            _check_records(file, self._checked.get(file, 0), length)
+        self._checked = lengths
+        return {_name(file): length for file, length in lengths.items()}
 
 
 def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
@@ -62,7 +74,23 @@ def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
 
 
 def _event_files(events: epath.Path) -> list[epath.Path]:
-    return sorted(events.glob("*/events.out.tfevents.*")) if events.exists() else []
+    """Returns all that TensorBoard would read: half of a file that was being rewound, too."""
+    return sorted(events.glob("*/*tfevents*")) if events.exists() else []
+
+
+def _check_records(file: epath.Path, start: int, end: int) -> None:
+    """Raises an OSError unless whole records lie between two places of a file of events.
+
+    Where the disk was full for a while, a part of one is missing, and TensorBoard reads no
+    further.
+    """
+    with file.open("rb") as records:
+        while start < end:
+            records.seek(start)
+            # The length, its checksum of 4 bytes, the content, and its checksum.
+            start += int.from_bytes(records.read(8), "little") + 16
+    if start != end:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
 
 
 def _name(file: epath.Path) -> str:

@@ -220,7 +220,13 @@ def _batches(job: Job, images: pipeline.Pixels, start_step: int) -> Iterator[ste
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         finite = pipeline.train_batches(
-            images, job.config.seed, train.batch_size, train.epochs, start_step, context
+            images,
+            job.config.seed,
+            train.batch_size,
+            train.epochs,
+            start_step,
+            context,
+            train.accumulate,
         )
         return finite.repeat()  # without an end, workers need not ask one another for it
 

@@ -98,6 +98,25 @@ def test_hosts_take_their_rows_of_the_same_global_batch(cached: pipeline.Pixels)
             assert_same(part, {name: value[rows] for name, value in whole[k // 2].items()})
 
 
+def test_a_part_of_a_step_holds_the_same_rows_on_any_number_of_replicas(cached: pipeline.Pixels):
+    whole = next(iter(pipeline.train_batches(cached, 5, 16, 1)))
+    for replicas, hosts in ((1, 1), (2, 1), (4, 2)):
+        contexts = [tf.distribute.InputContext(hosts, host, replicas) for host in range(hosts)]
+        batches = [
+            batch
+            for context in contexts
+            for batch in pipeline.train_batches(cached, 5, 16, 1, 0, context, parts=2).take(
+                replicas // hosts
+            )
+        ]
+        assert len(batches) == replicas
+        for part in range(2):
+            size = 8 // replicas
+            mine = [{n: v[part * size : (part + 1) * size] for n, v in b.items()} for b in batches]
+            found = {name: tf.concat([m[name] for m in mine], 0) for name in whole}
+            assert_same(found, {n: v[8 * part : 8 * (part + 1)] for n, v in whole.items()})
+
+
 def test_evaluation_visits_every_record_once_in_order(cached: pipeline.Pixels):
     np.testing.assert_array_equal(
         visits(pipeline.evaluation_batches(numbered(21), 8)), np.arange(21)

@@ -121,10 +121,13 @@ def train_batches(
     epochs: int,
     start_step: int = 0,
     context: tf.distribute.InputContext = ONE_HOST,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Batches of `epochs` passes from `start_step` on, one for each replica in turn.
 
-    The last batch is filled up with what would come next, at weight 0; its other rows weigh
+    Where a step is taken in `parts`, a replica gets its share of the rows of the first part, then
+    of the second: a part holds the same rows of the global batch on any number of replicas. The
+    last batch is filled up with what would come next, at weight 0; its other rows weigh
     more in turn, so that a mean over the global batch stays a mean over its examples.
     """
     first = start_step * global_batch
@@ -137,6 +140,7 @@ def train_batches(
         global_batch,
         start_step,
         context,
+        parts,
     )
 
 
@@ -169,26 +173,26 @@ def _batches(
     global_batch: int,
     start_step: int,
     context: tf.distribute.InputContext,
+    parts: int = 1,
 ) -> tf.data.Dataset:
     """Batches of the record `numbers` that begin at `start_step` and end at position `end`."""
-    host_rows = global_batch // context.num_input_pipelines
-    replica_rows = global_batch // context.num_replicas_in_sync
+    replicas, hosts = context.num_replicas_in_sync, context.num_input_pipelines
+    by_replica = np.arange(global_batch, dtype=np.int32).reshape(parts, replicas, -1).swapaxes(0, 1)
+    host_rows = by_replica.reshape(hosts, -1)[context.input_pipeline_id]
     last = steps(end, global_batch)
     filled = end - (last - 1) * global_batch
 
     def host_part(step: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        rows = tf.range(global_batch)
+        rows = tf.constant(host_rows)
         real = (step < last - 1) | (rows < filled)
         scale = tf.where(step < last - 1, 1.0, global_batch / filled)
-        part = slice(
-            context.input_pipeline_id * host_rows, (context.input_pipeline_id + 1) * host_rows
-        )
-        return numbers[part], rows[part], (tf.cast(real, tf.float32) * scale)[part]
+        return tf.gather(numbers, rows), rows, tf.cast(real, tf.float32) * scale
 
     index = tf.data.Dataset.zip(
         tf.data.Dataset.range(start_step, last), numbers.batch(global_batch, drop_remainder=True)
     )
-    index = index.map(host_part).unbatch().batch(replica_rows, drop_remainder=True)
+    index = index.map(host_part).unbatch()
+    index = index.batch(global_batch // replicas, drop_remainder=True)
     looked_up = pixels.look_up(index.map(lambda numbers, rows, weights: numbers))
     rows = index.map(lambda numbers, rows, weights: (rows, weights))
 

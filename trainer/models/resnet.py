@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from trainer.models.batch_normalization import BatchNormalization
 from trainer.models.dropout import Dropout
 
 STAGES = 4
@@ -74,7 +75,5 @@ def _convolution(
         kernel_initializer="he_normal",
         name=name,
     )(x)
-    x = layers.BatchNormalization(
-        momentum=0.9, gamma_initializer=scale, synchronized=True, name=f"{name}_norm"
-    )(x)
+    x = BatchNormalization(momentum=0.9, gamma_initializer=scale, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x

@@ -1,0 +1,220 @@
+"""Shows that every topology trains alike, and what it costs: scripts/topologies.py [--data=DATA]
+
+Takes the same steps on one device, on several, and on several workers, each on logical CPU devices
+of this machine, with everything that could differ switched on. Prints a table against one device:
+whether each worker and replica saw the same batches, the greatest difference of any variable and
+of any score of the evaluation (whose last batch is short), and the time a step takes for the same
+total work on the same cores.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from ml_collections import ConfigDict
+
+from trainer import config as config_schema
+from trainer import distribute, entry, evaluate, step
+from trainer.data import pipeline
+from trainer.launch import launch
+from trainer.preemption import StopSignals
+from trainer.state import create_state
+
+_DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
+_STEPS = flags.DEFINE_integer("steps", 20, "steps that are compared", lower_bound=1)
+_TIMED_STEPS = flags.DEFINE_integer("timed_steps", 40, "further steps that are timed", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "global batch, a multiple of 8", 8)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "side of the images, pixels", 32)
+_TOPOLOGY = flags.DEFINE_integer("topology", None, "run as a worker of this one (internal)")
+_RESULTS = flags.DEFINE_string("results", None, "where a worker writes (internal)")
+
+
+class Topology(NamedTuple):
+    """Workers and the devices of each; a strategy of its own for each."""
+
+    strategy: str
+    workers: int
+    devices: int
+
+    def __str__(self) -> str:
+        if self.strategy == "multi_worker":
+            return f"multi_worker, {self.workers} x {self.devices}"
+        return f"{self.strategy}, {self.devices}"
+
+
+TOPOLOGIES = (
+    Topology("one_device", 1, 1),
+    Topology("mirrored", 1, 2),
+    Topology("mirrored", 1, 4),
+    Topology("multi_worker", 1, 2),
+    Topology("multi_worker", 2, 1),
+    Topology("multi_worker", 2, 2),
+)
+
+
+class Measured(NamedTuple):
+    """What a topology arrived at.
+
+    Attributes:
+      rows: step and row -> checksum of image, label and weight, over all workers.
+      variables: by name, one worker's after another's.
+      scores: of the validation split.
+      seconds_a_step: of the timed steps.
+    """
+
+    rows: dict[str, str]
+    variables: list[dict[str, np.ndarray]]
+    scores: np.ndarray
+    seconds_a_step: float
+
+
+def recipe(data: str, topology: Topology, batch_size: int, image_size: int) -> ConfigDict:
+    """Returns a small network's config with all that might depend on the topology."""
+    config = config_schema.default()
+    config.data.path, config.data.image_size = data, image_size
+    config.augment.rotation_range = 10.0
+    config.augment.zoom_range = 0.2
+    config.augment.horizontal_flip = True
+    config.augment.noise_range = 0.05
+    config.model.dropout = 0.2
+    config.train.batch_size = batch_size
+    config.train.accumulate = 2
+    config.train.ema = 0.9
+    config.optimizer.name = "sgd"  # Adam turns gradients of rounding size into whole steps
+    config.optimizer.learning_rate = 0.01
+    config.optimizer.clip_norm = 1.0
+    config.loss.class_weights = "balanced"
+    config.distribute.strategy = topology.strategy
+    config.distribute.cpu_devices = topology.devices
+    return config
+
+
+def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> None:
+    """Trains as one worker and writes what it arrived at to `results`."""
+    replicas = distribute.replicas(config)
+    strategy = replicas.strategy
+    splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
+    pixels = pipeline.pixels(splits["train"], config.data.image_size, "host")
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        train = config.train
+        epochs = pipeline.steps((steps + 2 * timed_steps) * train.batch_size, pixels.size)
+        return pipeline.train_batches(
+            pixels, config.seed, train.batch_size, epochs, 0, context, train.accumulate
+        ).repeat()
+
+    distributed = strategy.distribute_datasets_from_function(batches)
+    rows = dict(_checksums(strategy, iter(distributed), steps))
+    with strategy.scope():
+        state = create_state(config, steps + 2 * timed_steps, steps)
+    loop, iterator = step.train_loop(strategy, state, config, (1.3, 0.8)), iter(distributed)
+    loop(iterator, steps)
+    variables = {name: variable.numpy() for name, variable in state.variables().items()}
+    with StopSignals() as signals:
+        evaluator = evaluate.Evaluator(
+            replicas, state.averaged, splits["validation"], config, signals
+        )
+        scores = np.stack(evaluator.scores())
+    loop(iterator, timed_steps)
+    seconds = loop(iterator, timed_steps).seconds
+    np.savez(results / f"variables{replicas.worker}.npz", **variables)
+    (results / f"worker{replicas.worker}.json").write_text(
+        json.dumps({"rows": rows, "scores": scores.tolist(), "seconds": seconds / timed_steps})
+    )
+    replicas.sum([0.0])  # nobody leaves before the others are done
+
+
+def run(topology: Topology, command: Sequence[str], results: Path) -> Measured:
+    """Runs `command` as each worker of a topology and gathers what they wrote."""
+    results.mkdir()
+    number = TOPOLOGIES.index(topology)
+    command = [*command, f"--topology={number}", f"--results={results}"]
+    if code := launch(command, topology.workers, topology.devices, max_restarts=0):
+        raise entry.Refusal(f"{topology} ended with exit code {code}: see above.")
+    rows: dict[str, str] = {}
+    variables = []
+    for worker in range(topology.workers):
+        wrote = json.loads((results / f"worker{worker}.json").read_text())
+        rows |= wrote["rows"]
+        with np.load(results / f"variables{worker}.npz") as saved:
+            variables.append(dict(saved))
+    return Measured(rows, variables, np.array(wrote["scores"]), wrote["seconds"])
+
+
+def largest_difference(measured: Measured, one: Measured) -> float:
+    """Returns the greatest difference of any variable, on any worker."""
+    return max(
+        float(np.abs(worker[name].astype(np.float64) - value).max())
+        for worker in measured.variables
+        for name, value in one.variables[0].items()
+    )
+
+
+def table(measured: dict[Topology, Measured], batch_size: int) -> str:
+    """Returns the comparison as a Markdown table."""
+    one = measured[TOPOLOGIES[0]]
+    lines = [
+        "| strategy, workers x devices | batches | largest difference of a variable | of a score |"
+        " images/s | time a step |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for topology, of in measured.items():
+        same = "equal" if of.rows == one.rows else "DIFFERENT"
+        scores = float(np.abs(of.scores - one.scores).max())
+        over = of.seconds_a_step / one.seconds_a_step
+        lines.append(
+            f"| {topology} | {same} | {largest_difference(of, one):.1e} | {scores:.1e} | "
+            f"{batch_size / of.seconds_a_step:.0f} | {1000 * of.seconds_a_step:.0f} ms, "
+            f"{over:.2f} x one device |"
+        )
+    return "\n".join(lines)
+
+
+def _checksums(
+    strategy: tf.distribute.Strategy, batches: Iterator[step.Batch], steps: int
+) -> Iterator[tuple[str, str]]:
+    for number in range(steps):
+        batch = next(batches)
+        columns = {
+            name: np.concatenate([part.numpy() for part in strategy.experimental_local_results(of)])
+            for name, of in batch.items()
+        }
+        for i, row in enumerate(columns["row"]):
+            content = b"".join(columns[name][i].tobytes() for name in ("image", "label", "weight"))
+            yield f"{number}/{row}", hashlib.sha256(content).hexdigest()
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs all topologies, or as a worker of one of them."""
+    del argv
+    if _TOPOLOGY.value is not None:
+        topology = TOPOLOGIES[_TOPOLOGY.value]
+        config = recipe(_DATA.value, topology, _BATCH_SIZE.value, _IMAGE_SIZE.value)
+        measure(config, _STEPS.value, _TIMED_STEPS.value, Path(_RESULTS.value))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        data = _DATA.value
+        if data is None:
+            data = f"{folder}/data"
+            prepare = [sys.executable, "-m", "trainer.data.prepare", "--source=phantom:200"]
+            subprocess.run([*prepare, f"--out={data}"], check=True, stdout=sys.stderr)
+        command = [sys.executable, __file__, f"--data={data}"]
+        for flag in (_STEPS, _TIMED_STEPS, _BATCH_SIZE, _IMAGE_SIZE):
+            command.append(f"--{flag.name}={flag.value}")
+        measured = {}
+        for number, topology in enumerate(TOPOLOGIES):
+            print(f"{topology} ...", file=sys.stderr, flush=True)
+            measured[topology] = run(topology, command, Path(folder) / str(number))
+    print(table(measured, _BATCH_SIZE.value))
+
+
+if __name__ == "__main__":
+    entry.run(main)

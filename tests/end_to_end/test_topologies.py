@@ -1,0 +1,31 @@
+"""Every topology sees the same batches and arrives at the same weights, as real processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from etils import epath
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "topologies.py"
+TOPOLOGIES = [
+    "one_device, 1",
+    "mirrored, 2",
+    "mirrored, 4",
+    "multi_worker, 1 x 2",
+    "multi_worker, 2 x 1",
+    "multi_worker, 2 x 2",
+]
+
+
+@pytest.mark.slow
+def test_all_topologies_train_alike(phantoms: epath.Path):
+    command = [sys.executable, str(SCRIPT), f"--data={phantoms}"]
+    small = ["--image_size=32", "--steps=20", "--timed_steps=1"]
+    done = subprocess.run([*command, *small], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == TOPOLOGIES
+    for topology, batches, variable, score, *_ in rows:
+        assert batches == "equal", topology
+        assert float(variable) < 1e-5 and float(score) < 1e-4, topology
