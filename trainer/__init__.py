@@ -21,5 +21,9 @@ if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from trainer import tpu  # needs absl-py, which may be missing where TensorFlow is
+
+tpu.prepare_environment()
+
 # Off by default on CPUs without AVX-512, where it trains the article's network twice as fast too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -113,8 +113,10 @@ FIELDS: dict[str, Field] = {
     "checkpoint.every_steps": _number(0, "steps between checkpoints; 0 is once an epoch", 0),
 }
 
-# What may change when a run is taken up again: it moves no number of the run.
+# What may change when a run is taken up again: it moves no number of the run, but for the
+# precision, which moves them by its rounding and is there for a machine that has no other.
 CHANGEABLE = (
+    "precision",
     "data.path",
     "data.cache",
     "checkpoint.keep",

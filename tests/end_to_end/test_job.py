@@ -1,6 +1,7 @@
 """The whole job, as a user starts it: trains, is killed, goes on, is evaluated, and refuses."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -200,16 +201,24 @@ def test_a_run_killed_twice_in_mid_epoch_arrives_at_the_same_weights_bit_for_bit
 
 
 @pytest.mark.slow
-def test_two_replicas_train_the_whole_job_alike(
+def test_a_run_goes_on_on_other_devices_and_in_another_precision(
     phantoms: epath.Path, finished: Path, tmp_path: Path
 ):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    for folder in checkpoint.complete(epath.Path(workdir) / "checkpoints"):
+        if checkpoint.step_and_epoch(folder)[1] > 2:
+            folder.rmtree()
     two = ("--config.distribute.strategy=mirrored", "--config.distribute.cpu_devices=2")
-    mirrored = run(*job(phantoms, tmp_path, *two))
-    assert mirrored.returncode == 0, mirrored.stderr
-    assert "Mirrored on" in mirrored.stdout
-    for ours, theirs in zip(history(finished), history(tmp_path), strict=True):
-        for part in ("train", "validation"):
-            assert theirs[part]["loss"] == pytest.approx(ours[part]["loss"], rel=0.02)
+    went_on = run(*job(phantoms, workdir, *two, "--config.precision=mixed_bfloat16"))
+    assert went_on.returncode == 0, went_on.stderr
+    assert "Mirrored on CPU:0, CPU:1" in went_on.stdout
+    assert "going on at step" in went_on.stdout
+    ours, theirs = history(finished), history(workdir)
+    assert theirs[:2] == ours[:2]
+    for part in ("train", "validation"):
+        assert theirs[2][part]["loss"] == pytest.approx(ours[2][part]["loss"], rel=0.05)
+        assert theirs[2][part]["loss"] != ours[2][part]["loss"]
 
 
 @pytest.mark.parametrize(
