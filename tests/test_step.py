@@ -1,6 +1,7 @@
 """The step does what the config says, alike on one replica and on two."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer import optimizer, step
+from trainer import checkpoint, optimizer, step
 from trainer.data import pipeline
 from trainer.state import State, create_state
 
@@ -27,13 +28,14 @@ def trained(
 
 
 def prepared(
-    strategy: tf.distribute.Strategy, state: State, config: ConfigDict
+    strategy: tf.distribute.Strategy, state: State, config: ConfigDict, start_step: int = 0
 ) -> tuple[Callable, Iterator[step.Batch]]:
     split = pipeline.open_split(config.data.path, "train")
     pixels = pipeline.pixels(split, config.data.image_size, "host")
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        return pipeline.train_batches(pixels, config.seed, config.train.batch_size, 4, 0, context)
+        batch_size = config.train.batch_size
+        return pipeline.train_batches(pixels, config.seed, batch_size, 4, start_step, context)
 
     iterator = iter(strategy.distribute_datasets_from_function(batches))
     return step.train_loop(strategy, state, config, (1.3, 0.8)), iterator
@@ -166,6 +168,26 @@ def test_a_gradient_that_overflows_skips_the_step_and_halves_the_loss_scale(
         state.optimizer.dynamic_scale.assign(1.0)
         loop(batches, 2)
         assert state.skipped_steps == 3  # it goes on
+
+
+def test_half_precision_resumes_exactly_after_skipped_steps(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, tmp_path: Path
+):
+    tiny.precision = "mixed_float16"
+    state, _ = trained(one_device, tiny, steps=0)
+    state.optimizer.dynamic_scale.assign(2.0**22)
+    loop, batches = prepared(one_device, state, tiny)
+    loop(batches, 12)
+    assert 0 < state.skipped_steps < 12
+    folder = epath.Path(tmp_path) / "checkpoint"
+    checkpoint.write(folder, weights(state), {})
+    resumed, _ = trained(one_device, tiny, steps=0)
+    checkpoint.restore(folder, resumed.variables())
+    assert resumed.skipped_steps == state.skipped_steps
+    loop(batches, 4)
+    loop, batches = prepared(one_device, resumed, tiny, start_step=12)
+    loop(batches, 4)
+    assert largest_difference(state, resumed) == 0
 
 
 def test_where_one_replica_overflows_both_skip_the_step(

@@ -39,6 +39,7 @@ class Diary:
         self._workdir, self._config, self._state = workdir, config, state
         self._total_steps = total_steps
         self._line = LiveLine()
+        self._skipped_steps = state.skipped_steps
         self._summaries = Summaries(workdir)
         images, names, labels = pipeline.first_of_each_class(validation, config.data.image_size, 1)
         captions = [
@@ -81,16 +82,14 @@ class Diary:
             "input_wait": result.wait_seconds / result.seconds,
         }
         if self._config.precision == "mixed_float16":
-            now["loss_scale"] = self._state.loss_scale
-            now["skipped_steps"] = self._state.skipped_steps
+            now |= self._half_precision(record.step)
         values = {f"training/{name}": value for name, value in now.items()}
         self._summaries.scalars("train", record.step, values)
         if pace.known:  # else the time says nothing of the steps to come
-            skipped = f"  {now['skipped_steps']} steps skipped" if now.get("skipped_steps") else ""
             self._line.show(
                 f"epoch {record.epoch + 1}/{epochs}  step {record.step:,}/{self._total_steps:,}  "
                 f"loss {now['step_loss']:.4f}  {now['images_per_second']:.0f} images/s  "
-                f"{clock((self._total_steps - record.step) * pace.seconds_a_step)} left{skipped}"
+                f"{clock((self._total_steps - record.step) * pace.seconds_a_step)} left"
             )
 
     def epoch(self, record: Record) -> None:
@@ -105,3 +104,14 @@ class Diary:
     def flush(self) -> dict[str, int]:
         """Makes everything visible; returns the lengths of the event files, in bytes."""
         return self._summaries.flush()
+
+    def _half_precision(self, step: int) -> dict[str, float]:
+        """Returns the loss scale and the steps skipped so far, and says when there are more."""
+        scale, skipped = self._state.loss_scale, self._state.skipped_steps
+        if new := skipped - self._skipped_steps:
+            self._line.settle(
+                f"step {step:,}: {new} steps skipped, whose gradients were not finite; the loss "
+                f"scale is now {scale:g}"
+            )
+        self._skipped_steps = skipped
+        return {"loss_scale": scale, "skipped_steps": skipped}

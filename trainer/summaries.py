@@ -20,12 +20,12 @@ class Summaries:
 
     def __init__(self, workdir: epath.Path):
         self._events = workdir / "tensorboard"
+        self._checked = _lengths(self._events)
         self._writers = {
             name: tf.summary.create_file_writer(str(self._events / name))
             for name in ("train", "validation")
         }
         self._pictures = workdir / "pictures"
-        self._checked: dict[epath.Path, int] = {}
 
     def scalars(self, part: str, step: int, values: dict[str, float | None]) -> None:
         """Writes what is defined of `values` for "train" or "validation"."""
@@ -55,7 +55,7 @@ class Summaries:
         """
         for writer in self._writers.values():
             writer.flush()
-        lengths = {file: file.stat().length for file in _event_files(self._events)}
+        lengths = _lengths(self._events)
         for file, length in lengths.items():
             _check_records(file, self._checked.get(file, 0), length)
         self._checked = lengths
@@ -76,6 +76,10 @@ def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
 def _event_files(events: epath.Path) -> list[epath.Path]:
     """Returns all that TensorBoard would read: half of a file that was being rewound, too."""
     return sorted(events.glob("*/*tfevents*")) if events.exists() else []
+
+
+def _lengths(events: epath.Path) -> dict[epath.Path, int]:
+    return {file: file.stat().length for file in _event_files(events)}
 
 
 def _check_records(file: epath.Path, start: int, end: int) -> None:

@@ -111,7 +111,7 @@ def train(job: Job, record: Record) -> None:
                 save()
                 continue
             result = loop(batches, pace.steps(_steps_until_a_stop(job, record)))
-            _check_finite(job, record, result.losses)
+            _check_finite(job, record, result.losses, saver)
             record.add_loop(result)
             if chief:
                 diary.loop(record, result, pace)
@@ -241,12 +241,16 @@ def _steps_until_a_stop(job: Job, record: Record) -> int:
     return min(stops)
 
 
-def _check_finite(job: Job, record: Record, losses: np.ndarray) -> None:
+def _check_finite(
+    job: Job, record: Record, losses: np.ndarray, saver: checkpoint.Saver | None
+) -> None:
     """Raises NotFinite, unless half precision may recover from it with a smaller loss scale."""
     bad = np.flatnonzero(~np.isfinite(losses))
     may_recover = job.config.precision == "mixed_float16" and job.state.loss_scale >= 1.0
     if not bad.size or may_recover:
         return
+    if saver:
+        saver.wait()  # the last one counts too
     good = checkpoint.complete(job.checkpoints)
     raise NotFinite(
         f"the loss is {losses[bad[0]]} at step {record.step + int(bad[0]) + 1}, learning rate "

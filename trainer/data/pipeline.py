@@ -22,7 +22,7 @@ from etils import epath
 
 from trainer import draws
 from trainer.data import dataset, radiograph
-from trainer.entry import Refusal
+from trainer.entry import DataLost, Refusal
 
 READ_BATCH = 64
 UNREADABLE = "the prepared data set cannot be read any more: "
@@ -53,6 +53,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
 
     Raises:
       Refusal: if there is no finished data set.
+      DataLost: if there was one.
     """
     summary = dataset.read_summary(path) if path else None
     if summary is None:
@@ -61,18 +62,25 @@ def open_split(path: epath.PathLike, name: str) -> Split:
             "python -m trainer.data.prepare --source=SOURCE --out=DATA and give "
             "--config.data.path=DATA."
         )
-    builder = tfds.builder_from_directory(dataset.directory(path))
-    source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
+    try:
+        builder = tfds.builder_from_directory(dataset.directory(path))
+        source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
+        size = len(source)
+    except Exception as error:  # neither library documents those that it raises
+        raise DataLost(f"{UNREADABLE}{path}, split {name} ({error})") from error
     classes = summary["classes"]
 
     def read(numbers: np.ndarray) -> np.ndarray:
         try:
-            return np.array(source.__getitems__(numbers.tolist()), object)
+            examples = source.__getitems__(numbers.tolist())
+            if not all(examples):  # what it gives of a file that was cut short
+                raise ValueError("a record is empty")
+            return np.array(examples, object)
         except Exception as error:  # array_record documents none of those that it raises
             raise OSError(f"{UNREADABLE}{path}, split {name} ({error})") from error
 
     per_class = summary["splits"][name]["per_class"]
-    return Split(name, len(source), classes, [per_class[c] for c in classes], read)
+    return Split(name, size, classes, [per_class[c] for c in classes], read)
 
 
 @dataclass(frozen=True)
