@@ -43,8 +43,8 @@ EVERYTHING = OFF | {
 }
 
 
-def built(jit_compile=False, **fields):
-    return augment.build(ConfigDict(OFF | fields), jit_compile)
+def built(jit_compile=False, matrix_product=False, **fields):
+    return augment.build(ConfigDict(OFF | fields), jit_compile, matrix_product)
 
 
 def noise_images(batch=8):
@@ -95,6 +95,12 @@ def test_a_step_compiled_or_not_agrees_with_plain_ops(inner, outer, plain):
         return augmentation(images, KEY, ROWS, 8)
 
     np.testing.assert_allclose(step(noise_images()), plain, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_resampling_by_matrix_product_changes_no_image(jit_compile, plain):
+    product = built(jit_compile, matrix_product=True, **EVERYTHING)(noise_images(), KEY, ROWS, 8)
+    np.testing.assert_allclose(product, plain, atol=TOLERANCE)
 
 
 @pytest.mark.usefixtures("two_replicas")
@@ -197,9 +203,10 @@ def test_images_stay_float32_under_mixed_precision(plain):
 
 
 def test_layer_survives_serialisation(plain):
-    config = keras.saving.serialize_keras_object(built(**EVERYTHING))
+    config = keras.saving.serialize_keras_object(built(matrix_product=True, **EVERYTHING))
     revived = keras.saving.deserialize_keras_object(config)
-    np.testing.assert_array_equal(revived(noise_images(), KEY, ROWS, 8), plain)
+    assert revived.matrix_product
+    np.testing.assert_allclose(revived(noise_images(), KEY, ROWS, 8), plain, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(

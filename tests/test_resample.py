@@ -37,10 +37,26 @@ def noise_image(height=40, width=40, channels=1):
     return np.random.default_rng(0).random((height, width, channels), np.float32)
 
 
+def matrices_of(*cases):
+    columns = {name: tf.constant([(IDENTITY | case)[name] for case in cases]) for name in IDENTITY}
+    return affine_matrices(AffineParameters(**columns))
+
+
 def transformed(image, fill_mode="nearest", cval=0.0, **parameters):
-    parameters = {name: tf.constant([v]) for name, v in (IDENTITY | parameters).items()}
-    matrices = affine_matrices(AffineParameters(**parameters))
-    return resample(image[np.newaxis], matrices, fill_mode, cval)[0].numpy()
+    return resample(image[np.newaxis], matrices_of(parameters), fill_mode, cval)[0].numpy()
+
+
+def by_gather_and_by_product(fill_mode="nearest", height=30, width=40, channels=1):
+    """The noise image under every case, resampled in both ways."""
+    images = np.stack([noise_image(height, width, channels)] * len(CASES))
+    return (
+        resample(images, matrices_of(*CASES), fill_mode, 0.5, matrix_product)
+        for matrix_product in (False, True)
+    )
+
+
+def rounded_to_bfloat16(x):
+    return tf.cast(tf.cast(x, tf.bfloat16), tf.float32)
 
 
 def transformed_by_keras(image, fill_mode, cval, flip_x=1.0, flip_y=1.0, **parameters):
@@ -58,6 +74,35 @@ def test_image_is_transformed_as_by_keras(parameters, fill_mode):
     theirs = transformed_by_keras(image, fill_mode, cval=0.5, **parameters)
     assert np.abs(ours - theirs).mean() < 0.05 * GREY_LEVEL
     assert np.abs(ours - image).mean() > 10 * GREY_LEVEL
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("height, width", [(30, 40), (40, 30), (33, 33)])
+@pytest.mark.parametrize("fill_mode", FILL_MODES)
+def test_matrix_product_gives_the_image_of_the_gather(fill_mode, height, width, channels):
+    gathered, product = by_gather_and_by_product(fill_mode, height, width, channels)
+    np.testing.assert_allclose(product, gathered, atol=1e-5)
+
+
+def test_matrix_product_keeps_its_precision_where_factors_are_rounded_as_on_a_tpu(monkeypatch):
+    in_float32 = tf.matmul
+
+    def in_bfloat16(a, b):
+        return in_float32(rounded_to_bfloat16(a), rounded_to_bfloat16(b))
+
+    monkeypatch.setattr(tf, "matmul", in_bfloat16)
+    gathered, product = by_gather_and_by_product()
+    np.testing.assert_allclose(product, gathered, atol=0.01 * GREY_LEVEL)
+
+
+def test_matrix_product_leaves_no_gather_in_the_compiled_program():
+    def program(matrix_product):
+        function = tf.function(resample, jit_compile=True)
+        arguments = tf.zeros((2, 8, 8, 1)), matrices_of(*CASES[:2]), "nearest", 0.0, matrix_product
+        return function.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+
+    assert "gather(" in program(matrix_product=False)
+    assert "gather(" not in program(matrix_product=True)
 
 
 @pytest.mark.parametrize("fill_mode", FILL_MODES)

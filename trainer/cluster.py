@@ -4,10 +4,10 @@ Every cluster manager can set TF_CONFIG; Vertex AI does by itself:
   {"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}
 """
 
+import faulthandler
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,17 +80,22 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
     Raises:
       PeerLost: if the others cannot be joined, or this worker's address is taken.
     """
-    with _giving_up(cluster):
+    addresses = ", ".join(cluster.addresses)
+    print(
+        f"worker {cluster.worker} waits up to {JOIN_SECONDS} s for the others at {addresses}",
+        file=sys.stderr,
+        flush=True,
+    )
+    with _giving_up():
         try:
             if cpu_devices > 1 and not tf.config.list_physical_devices("GPU"):
                 return _CpuWorkers(cpu_devices)
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
-            address = cluster.addresses[cluster.worker]
             raise PeerLost(
-                f"worker {cluster.worker} of {len(cluster.addresses)} cannot join the others at "
-                f"{address} ({str(error).splitlines()[0]}): check the addresses in TF_CONFIG, and "
-                "that nothing else listens there."
+                f"worker {cluster.worker} cannot join the others at {addresses} "
+                f"({str(error).splitlines()[0]}): start all of them, and let nothing else listen "
+                f"at {cluster.addresses[cluster.worker]}."
             ) from error
 
 
@@ -114,22 +119,14 @@ class _CpuExtended(CollectiveAllReduceExtended):
 
 
 @contextmanager
-def _giving_up(cluster: Cluster) -> Iterator[None]:
-    """Ends the process if the other workers do not come: TensorFlow would wait for an hour."""
+def _giving_up() -> Iterator[None]:
+    """Ends the process if the other workers do not come, for whom TensorFlow waits an hour.
 
-    def give_up() -> None:
-        print(
-            f"error: worker {cluster.worker} waited {JOIN_SECONDS} s for the others at "
-            f"{', '.join(cluster.addresses)}, and they did not all come: start all of them.",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(PeerLost.exit_code)
-
-    timer = threading.Timer(JOIN_SECONDS, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    With a thread of C, as it waits with the interpreter locked; the exit code is 1.
+    """
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(JOIN_SECONDS, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()

@@ -83,7 +83,8 @@ def resample(
       cval: value of a pixel taken from outside the image when `fill_mode` is "constant"; as in
         scipy it is not blended with the border.
       matrix_product: interpolate by a matrix product, for a TPU, instead of a gather. Both give
-        the same image; outside a TPU the product is slow and takes 12 H H W bytes an image.
+        the same image; outside a TPU the product is slow and its factors take 12 H H W bytes an
+        image.
 
     Returns:
       [b, H, W, C] float32.

@@ -38,6 +38,11 @@ class State:
         return {"step": self.step, **named, **optimizer.variables(self.optimizer)}
 
     @property
+    def finite(self) -> bool:
+        """Whether every variable of the network is a number."""
+        return all(bool(tf.reduce_all(tf.math.is_finite(v.value))) for v in self.model.variables)
+
+    @property
     def loss_scale(self) -> float:
         """The factor on the loss that keeps half precision gradients from vanishing."""
         return float(tf.convert_to_tensor(optimizer.loss_scale(self.optimizer)))

@@ -74,8 +74,7 @@ def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
 
 
 def _event_files(events: epath.Path) -> list[epath.Path]:
-    """Returns all that TensorBoard would read: half of a file that was being rewound, too."""
-    return sorted(events.glob("*/*tfevents*")) if events.exists() else []
+    return sorted(events.glob("*/events.out.tfevents.*")) if events.exists() else []
 
 
 def _lengths(events: epath.Path) -> dict[epath.Path, int]:

@@ -247,14 +247,17 @@ def _check_finite(
     """Raises NotFinite, unless half precision may recover from it with a smaller loss scale."""
     bad = np.flatnonzero(~np.isfinite(losses))
     may_recover = job.config.precision == "mixed_float16" and job.state.loss_scale >= 1.0
-    if not bad.size or may_recover:
+    if bad.size and not may_recover:
+        what = f"the loss is {losses[bad[0]]} at step {record.step + int(bad[0]) + 1}"
+    elif not job.state.finite:
+        what = f"a weight is infinite or no number at step {record.step + len(losses)}"
+    else:
         return
     if saver:
         saver.wait()  # the last one counts too
     good = checkpoint.complete(job.checkpoints)
     raise NotFinite(
-        f"the loss is {losses[bad[0]]} at step {record.step + int(bad[0]) + 1}, learning rate "
-        f"{_learning_rate(job):.3g}; the last good checkpoint is "
+        f"{what}, learning rate {_learning_rate(job):.3g}; the last good checkpoint is "
         f"{good[-1] if good else 'none yet'}. Lower optimizer.learning_rate or set "
         "optimizer.clip_norm=1, in another --workdir."
     )

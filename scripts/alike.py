@@ -1,0 +1,72 @@
+"""Whether two finished runs are alike, and the second has left nothing behind that it should not.
+
+TensorFlow is imported late: by the trainer, which sets how much it writes.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from etils import epath
+
+from trainer import checkpoint
+from trainer.diary import CURVES
+
+
+def differences(unbroken: Path, killed: Path, total: int, tolerance: float) -> list[str]:
+    """Returns what is not alike in two finished runs, or not as it should be in the second."""
+    found = []
+    ours, theirs = (final_variables(workdir) for workdir in (unbroken, killed))
+    if ours.keys() != theirs.keys():
+        found.append("the final checkpoints have other variables")
+    else:
+        apart = max(float(np.max(np.abs(ours[n] - theirs[n]), initial=0.0)) for n in ours)
+        if not apart <= tolerance:
+            found.append(f"the final variables are up to {apart:.3g} apart")
+    if history(unbroken) != history(killed):
+        found.append("history.json")
+    scores = "evaluation/test.csv"
+    if (unbroken / scores).read_text() != (killed / scores).read_text():
+        found.append(scores)
+    ends = [row["step"] for row in history(unbroken)]
+    for part in ("train", "validation"):
+        found += [f"{part}/{tag}" for tag in wrong_tags(killed, part, ends, total)]
+    for folder in (killed / "checkpoints").iterdir():
+        if not folder.name.startswith("step-") or not (folder / checkpoint.MANIFEST).exists():
+            found.append(f"left over: {folder.name}")
+    return found + [f"left over: {file.name}" for file in killed.rglob("*.tmp")]
+
+
+def wrong_tags(workdir: Path, part: str, ends: list[int], total: int) -> list[str]:
+    """Returns the tags of TensorBoard whose steps are missing, double or out of order."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = str(workdir / "tensorboard" / part)
+    events = EventAccumulator(folder, {"tensors": 0}, purge_orphaned_data=False).Reload()
+    steps = {tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
+
+    def right(tag: str) -> bool:
+        if tag.startswith("training/"):  # of every loop, and loops end where they are told to
+            return steps[tag][-1] == total and steps[tag] == sorted(set(steps[tag]))
+        if tag in CURVES:
+            return steps[tag] == ends
+        return steps[tag] == ([0, *ends] if tag.startswith("activations/") else [0])
+
+    return [tag for tag in steps if not right(tag)] + sorted({"loss", "auc"} - steps.keys())
+
+
+def final_variables(workdir: Path) -> dict[str, np.ndarray]:
+    """Returns what the newest checkpoint of a run holds."""
+    import tensorflow as tf
+
+    newest = checkpoint.newest(epath.Path(workdir) / "checkpoints")
+    reader = tf.train.load_checkpoint(str(newest / checkpoint.VARIABLES))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def history(workdir: Path) -> list[dict]:
+    """Returns the history of a run without its timings."""
+    rows = json.loads((workdir / "history.json").read_text())
+    for row in rows:
+        del row["seconds"], row["train"]["images_per_second"], row["train"]["input_wait"]
+    return rows

@@ -1,0 +1,477 @@
+"""What can go wrong ends a run with one sentence and a code, and the same command goes on."""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+from ml_collections import ConfigDict
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from trainer import checkpoint, diary, evaluate, report, step, summaries, train
+from trainer.config import default
+from trainer.entry import (
+    CannotWrite,
+    CheckpointsDamaged,
+    DataLost,
+    Ending,
+    NotFinite,
+    Refusal,
+    Stopped,
+)
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "name": "small",
+    "data.image_size": 48,
+    "augment.zoom_range": 0.2,
+    "augment.horizontal_flip": True,
+    "augment.jit_compile": False,
+    "model.name": "article",
+    "model.dropout": 0.3,
+    "train.epochs": 2,
+    "train.batch_size": 8,
+    "train.ema": 0.9,
+    "distribute.strategy": "one_device",
+    "checkpoint.every_steps": 2,
+}
+
+AtStep = Callable[[int, Callable[[], object]], None]
+
+
+def small(data: epath.PathLike) -> ConfigDict:
+    """A config that is soon trained: the article's network, 11 steps an epoch."""
+    config = default()
+    config.update_from_flattened_dict(SMALL | {"data.path": str(data)})
+    return config
+
+
+@pytest.fixture
+def config(phantoms: epath.Path) -> ConfigDict:
+    return small(phantoms)
+
+
+@pytest.fixture(scope="module")
+def unbroken(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("unbroken")
+    train.train_and_evaluate(small(phantoms), workdir)
+    return workdir
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> AtStep:
+    """Returns what has a function called once, after a loop that reaches a step."""
+    make_loop = step.train_loop
+
+    def plan(number: int, function: Callable[[], object]) -> None:
+        calls = iter([function])
+
+        def train_loop(strategy: tf.distribute.Strategy, state: object, *rest: object) -> Callable:
+            loop = make_loop(strategy, state, *rest)
+
+            def run(batches: Iterator, steps: int) -> step.LoopResult:
+                result = loop(batches, steps)
+                if int(state.step) >= number:
+                    next(calls, lambda: None)()
+                return result
+
+            return run
+
+        monkeypatch.setattr(step, "train_loop", train_loop)
+
+    return plan
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=24m", "tmpfs", folder)
+    yield folder
+    while subprocess.run(["umount", "-l", folder], capture_output=True, check=False).returncode:
+        time.sleep(0.1)
+
+
+def mount(*arguments: object) -> None:
+    done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mount is not permitted here: {done.stderr.decode().strip()}")
+
+
+def fill(disk: Path, room: int = 0) -> None:
+    """Leaves `room` bytes on the disk."""
+    with open(disk / "ballast", "wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, shutil.disk_usage(disk).free - room)
+
+
+def ends(config: ConfigDict, workdir: Path, kind: type[Ending], *said: str) -> str:
+    """Runs until the Ending of that kind, in one sentence that says all that; returns it."""
+    with pytest.raises(kind) as ending:
+        train.train_and_evaluate(config, workdir)
+    sentence = str(ending.value)
+    assert all(words in sentence for words in said), sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+def saved(workdir: Path) -> list[int]:
+    """The steps of the checkpoints that are whole."""
+    folders = checkpoint.complete(epath.Path(workdir) / "checkpoints")
+    return [checkpoint.step_and_epoch(folder)[0] for folder in folders]
+
+
+def stop_at(number: int, at_step: AtStep, config: ConfigDict, workdir: Path) -> None:
+    """Trains until a step and stops there."""
+    at_step(number, lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.2)))
+    with pytest.raises(Stopped):
+        train.train_and_evaluate(config, workdir)
+    assert saved(workdir)[-1] == number
+
+
+def final_variables(workdir: Path) -> dict[str, np.ndarray]:
+    newest = checkpoint.newest(epath.Path(workdir) / "checkpoints")
+    reader = tf.train.load_checkpoint(str(newest / "variables"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def curve(workdir: Path, part: str = "validation", tag: str = "loss") -> list[int]:
+    """The steps of a curve in TensorBoard."""
+    folder = str(workdir / "tensorboard" / part)
+    events = EventAccumulator(folder, {"tensors": 0}, purge_orphaned_data=False).Reload()
+    return [event.step for event in events.Tensors(tag)]
+
+
+def goes_on_as_unbroken(config: ConfigDict, workdir: Path, unbroken: Path) -> None:
+    """The same again finishes, and nothing shows what has happened."""
+    train.train_and_evaluate(config, workdir)
+    ours, theirs = final_variables(unbroken), final_variables(workdir)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(theirs[name], value, err_msg=name)
+    scores = "evaluation/test.csv"
+    assert (workdir / scores).read_text() == (unbroken / scores).read_text()
+    assert curve(workdir) == curve(unbroken) == [11, 22]
+    assert not list(workdir.rglob("*.tmp"))
+
+
+def command(data: epath.Path, workdir: Path) -> list[str]:
+    flags = (SMALL | {"data.path": data}).items()
+    return [
+        *(sys.executable, "-m", "trainer.task", f"--config={ROOT}/configs/article.py"),
+        *(f"--config.{name}={value}" for name, value in flags),
+        f"--workdir={workdir}",
+    ]
+
+
+def run(data: epath.Path, workdir: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(data, workdir), capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def test_a_disk_that_is_too_small_is_one_sentence_and_a_larger_one_mends_it(
+    phantoms: epath.Path, disk: Path
+):
+    mount("-o", "remount,size=5m", disk)
+    full = run(phantoms, disk / "run")
+    assert full.returncode == CannotWrite.exit_code
+    assert "No space left on device" in full.stderr and "Traceback" not in full.stderr
+    assert len([line for line in full.stderr.splitlines() if line.startswith("error:")]) == 1
+    mount("-o", "remount,size=100m", disk)
+    again = run(phantoms, disk / "run")
+    assert again.returncode == 0, again.stderr
+    assert (disk / "run/report.html").exists()
+
+
+def test_a_disk_that_is_full_in_mid_save_leaves_the_checkpoint_before(
+    config: ConfigDict, at_step: AtStep, disk: Path, unbroken: Path
+):
+    at_step(8, lambda: fill(disk, room=1_000_000))  # a checkpoint takes more
+    ends(config, disk / "run", CannotWrite, "No space left on device", "same command")
+    half = checkpoint.path(epath.Path(disk) / "run/checkpoints", 8, 0)
+    assert half.exists() and saved(disk / "run")[-1] == 6
+    (disk / "ballast").unlink()
+    goes_on_as_unbroken(config, disk / "run", unbroken)
+
+
+def test_a_disk_that_is_full_is_named_whatever_is_being_written(
+    config: ConfigDict, disk: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for owner, name in (
+        *((diary.Diary, "begin"), (diary.Diary, "loop"), (diary.Diary, "epoch")),
+        *((evaluate, "write"), (report, "write")),
+    ):
+        write = getattr(owner, name)
+
+        def full(*arguments: object, write: Callable = write) -> object:
+            if not (disk / "ballast").exists():
+                fill(disk)
+            return write(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, full)
+            ends(config, disk / "run", CannotWrite, "No space left on device", "same command")
+        (disk / "ballast").unlink()
+    goes_on_as_unbroken(config, disk / "run", unbroken)
+
+
+def test_events_lost_while_the_disk_was_full_for_a_moment_are_noticed(disk: Path):
+    written = summaries.Summaries(epath.Path(disk))
+    written.scalars("train", 0, {"loss": 0.5})
+    lengths = written.flush()
+    fill(disk)
+    for number in range(1, 200):
+        with contextlib.suppress(tf.errors.OpError):  # TensorFlow tells of it once
+            written.scalars("train", number, {"loss": 0.5})
+    (disk / "ballast").unlink()
+    written.scalars("train", 200, {"loss": 0.5})
+    with pytest.raises(OSError, match="No space left"):
+        written.flush()
+    summaries.rewind(epath.Path(disk), lengths)
+    assert curve(disk, "train") == [0]
+
+
+def test_a_work_directory_that_becomes_read_only_is_named(
+    config: ConfigDict, at_step: AtStep, disk: Path, unbroken: Path
+):
+    workdir = disk / "run"
+
+    def make_read_only() -> None:  # a mount over it: one with open files cannot be changed
+        mount("--bind", workdir, workdir)
+        mount("-o", "remount,bind,ro", workdir)
+
+    workdir.mkdir()
+    at_step(5, make_read_only)
+    ends(config, workdir, CannotWrite, "Read-only file system", "newest there is step-000000004")
+    ends(config, workdir, CannotWrite, str(workdir), "Read-only file system")  # from the start
+    subprocess.run(["umount", "-l", workdir], check=True)
+    goes_on_as_unbroken(config, workdir, unbroken)
+
+
+@pytest.mark.parametrize("cache", ["host", "none"])
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_lost_data_is_named_before_the_start(
+    config: ConfigDict, tmp_path: Path, damage: str, cache: str
+):
+    shutil.copytree(config.data.path, tmp_path / "data")
+    config.data.path, config.data.cache = str(tmp_path / "data"), cache
+    lose(tmp_path / "data", damage)
+    ends(config, tmp_path / "run", DataLost, str(tmp_path / "data"))
+
+
+def test_data_lost_in_mid_run_is_named_and_bringing_it_back_goes_on(
+    config: ConfigDict, phantoms: epath.Path, at_step: AtStep, tmp_path: Path, unbroken: Path
+):
+    shutil.copytree(config.data.path, tmp_path / "data")
+    config.data.path, config.data.cache = str(tmp_path / "data"), "none"
+    at_step(5, lambda: lose(tmp_path / "data", "truncated"))
+    ends(config, tmp_path / "run", DataLost, str(tmp_path / "data"), "split train")
+    assert saved(tmp_path / "run")[-1] >= 4
+    config.data.path = str(phantoms)
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+
+
+def lose(data: Path, damage: str) -> None:
+    """Damages the training split's file."""
+    (shard,) = data.rglob("*train*array_record*")
+    if damage == "missing":
+        shard.unlink()
+    else:
+        os.truncate(shard, shard.stat().st_size // 3)
+
+
+@pytest.fixture
+def not_finite_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Returns what makes the loss no number at a step."""
+    make_loop, loss_of = step.train_loop, step.loss_of
+
+    def plan(number: int) -> None:
+        def train_loop(strategy: tf.distribute.Strategy, state: object, *rest: object) -> Callable:
+            def loss(*arguments: object) -> tf.Tensor:
+                return loss_of(*arguments) * tf.where(state.step == number - 1, np.nan, 1.0)
+
+            monkeypatch.setattr(step, "loss_of", loss)
+            return make_loop(strategy, state, *rest)
+
+        monkeypatch.setattr(step, "train_loop", train_loop)
+
+    return plan
+
+
+def test_a_loss_that_is_no_number_leaves_the_good_checkpoints_alone(
+    config: ConfigDict,
+    not_finite_at: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    unbroken: Path,
+):
+    not_finite_at(8)
+    good = tmp_path / "run/checkpoints/step-000000006-epoch-000000"
+    ends(config, tmp_path / "run", NotFinite, "loss is nan at step 8", f"checkpoint is {good}.")
+    assert saved(tmp_path / "run")[-1] == 6
+    monkeypatch.undo()
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+
+
+def test_half_precision_skips_a_step_that_is_not_finite(
+    config: ConfigDict, not_finite_at: Callable[[int], None], tmp_path: Path
+):
+    config.precision = "mixed_float16"
+    not_finite_at(8)
+    train.train_and_evaluate(config, tmp_path / "run")
+    variables = final_variables(tmp_path / "run")
+    assert variables["step"] == 22
+    assert all(np.isfinite(value).all() for value in variables.values())
+    events = EventAccumulator(str(tmp_path / "run/tensorboard/train"), {"tensors": 0}).Reload()
+    skipped = events.Tensors("training/skipped_steps")[-1]
+    assert (skipped.step, tf.make_ndarray(skipped.tensor_proto)) == (22, 1)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1000.0], ids=["back", "ahead"])
+def test_a_clock_that_jumps_moves_nothing_but_the_time_of_day(
+    config: ConfigDict,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    unbroken: Path,
+    factor: float,
+):
+    seconds, timestamp = time.time, tf.timestamp
+    jumps = itertools.cycle([0.0, factor * 3600])
+    monkeypatch.setattr(time, "time", lambda: seconds() + next(jumps))
+    monkeypatch.setattr(tf, "timestamp", lambda: factor * timestamp())
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+    for row in json.loads((tmp_path / "run/history.json").read_text()):
+        assert 0.0 <= row["train"]["input_wait"] <= 1.0
+        assert 0.0 < row["seconds"] < 600.0
+
+
+def flip(folder: epath.Path) -> None:
+    """Changes one bit of a checkpoint's variables."""
+    (file,) = folder.glob("variables.data*")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    config: ConfigDict,
+    at_step: AtStep,
+    tmp_path: Path,
+    unbroken: Path,
+    capsys: pytest.CaptureFixture,
+):
+    stop_at(14, at_step, config, tmp_path / "run")
+    flip(checkpoint.complete(epath.Path(tmp_path) / "run/checkpoints")[-1])
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+    said = capsys.readouterr()
+    assert "step-000000014-epoch-000001 is damaged" in said.err
+    assert "going on at step 12" in said.out
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_written_over_them(
+    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
+):
+    stop_at(4, at_step, config, tmp_path / "run")
+    root = epath.Path(tmp_path) / "run/checkpoints"
+    shutil.copytree(root, tmp_path / "backup")
+    for folder in checkpoint.complete(root):
+        flip(folder)
+    names = {folder.name.removeprefix("damaged-") for folder in root.iterdir()}
+    history = (tmp_path / "run/history.json").read_text()
+    for _ in range(2):
+        ends(config, tmp_path / "run", CheckpointsDamaged, str(root), "backup")
+        assert {folder.name for folder in root.iterdir()} == {f"damaged-{name}" for name in names}
+        assert (tmp_path / "run/history.json").read_text() == history
+    shutil.rmtree(root)
+    shutil.copytree(tmp_path / "backup", root)
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+
+
+def test_the_checkpoint_of_another_network_is_refused_by_name(
+    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
+):
+    stop_at(4, at_step, config, tmp_path / "run")
+    root = epath.Path(tmp_path) / "run/checkpoints"
+    foreign = checkpoint.path(root, 9, 0)
+    variables = final_variables(tmp_path / "run")
+    variables["model/article/conv1/kernel"] = np.zeros((5, 5, 1, 8), np.float32)
+    del variables["model/article/conv2/bias"]
+    checkpoint.write(foreign, variables, {"step": 9, "epoch": 0})
+    ends(
+        config,
+        tmp_path / "run",
+        Refusal,
+        f"{foreign} does not fit this network",
+        "model/article/conv1/kernel is of shape [5, 5, 1, 8] there",
+        "model/article/conv2/bias is missing there",
+    )
+    foreign.rmtree()
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+
+
+def halve(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def test_half_written_files_of_a_finished_run_are_written_again(
+    config: ConfigDict, tmp_path: Path, unbroken: Path
+):
+    workdir = shutil.copytree(unbroken, tmp_path / "run")
+    names = ("history.json", "report.html", "evaluation/test.csv", "evaluation/test.json")
+    for name in names:
+        halve(workdir / name)
+        shutil.copy(workdir / name, workdir / Path(name).with_name(f".{Path(name).name}.tmp"))
+    goes_on_as_unbroken(config, workdir, unbroken)
+    for name in names[2:]:
+        assert (workdir / name).read_text() == (unbroken / name).read_text()
+    rows = json.loads((unbroken / "history.json").read_text())
+    assert json.loads((workdir / "history.json").read_text()) == rows
+    assert (workdir / "report.html").stat().st_size > 0.9 * (
+        unbroken / "report.html"
+    ).stat().st_size
+
+
+def test_half_written_events_do_not_reach_tensorboard(
+    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
+):
+    workdir = tmp_path / "run"
+    stop_at(14, at_step, config, workdir)
+    for file in [*workdir.glob("tensorboard/*/events*")]:
+        content = file.read_bytes()
+        file.write_bytes(content + content[: len(content) // 2])  # died after the checkpoint
+        file.with_name(f".{file.name}.tmp").write_bytes(content[: len(content) // 2])
+    goes_on_as_unbroken(config, workdir, unbroken)
+    steps = curve(workdir, "train", "training/step_loss")
+    assert steps == sorted(set(steps)) and steps[-1] == 22
+
+
+def test_events_that_are_cut_short_of_their_checkpoint_do_not_stop_the_run(
+    config: ConfigDict, at_step: AtStep, tmp_path: Path
+):
+    stop_at(14, at_step, config, tmp_path / "run")
+    for file in (tmp_path / "run").glob("tensorboard/*/events*"):
+        halve(file)  # the machine lost its power before they were on the disk
+    train.train_and_evaluate(config, tmp_path / "run")
+    assert curve(tmp_path / "run")[-1] == 22
+
+
+def test_a_second_job_on_the_work_directory_of_a_living_one_is_refused(
+    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
+):
+    workdir, said = tmp_path / "run", f"in use by another job (process {os.getpid()}"
+    seconds = []
+    at_step(4, lambda: seconds.append(ends(config, workdir, Refusal, said)))
+    goes_on_as_unbroken(config, workdir, unbroken)
+    assert len(seconds) == 1
