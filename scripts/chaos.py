@@ -8,16 +8,14 @@ here: this process has imported all that a job needs, without running an operati
 and every worker is forked from it.
 """
 
-import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +29,7 @@ from trainer import checkpoint, entry, train
 from trainer.config import default
 from trainer.data import dataset, pipeline
 from trainer.entry import PeerLost, Refusal
+from trainer.workers import places
 
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
@@ -100,7 +99,7 @@ class Job:
                 environment,
                 lambda: train.train_and_evaluate(self.config, self.workdir),
             )
-            for index, environment in enumerate(places(self.workers))
+            for index, environment in enumerate(places(self.workers) if self.workers > 1 else [{}])
         ]
         try:
             yield workers
@@ -219,19 +218,6 @@ def small_config(data: Path, epochs: int) -> ConfigDict:
     config.schedule.name = "cosine"
     config.checkpoint.every_steps = 3
     return config
-
-
-def places(workers: int) -> list[dict[str, str]]:
-    """Returns the variable that tells each worker its place, on ports free at the moment."""
-    if workers == 1:
-        return [{}]
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(workers)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    tasks = [{"type": "worker", "index": index} for index in range(workers)]
-    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
 
 
 def wait(until: Callable[[], bool], seconds: float = STUCK_SECONDS) -> None:

@@ -30,6 +30,7 @@ from trainer.entry import (
     Refusal,
     Stopped,
 )
+from trainer.state import State
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -323,6 +324,30 @@ def test_a_loss_that_is_no_number_leaves_the_good_checkpoints_alone(
     assert saved(tmp_path / "run")[-1] == 6
     monkeypatch.undo()
     goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+
+
+@pytest.mark.parametrize("number", [8, 11])  # in mid-epoch, and at its end
+def test_weights_that_are_no_number_are_neither_saved_nor_evaluated(
+    config: ConfigDict,
+    at_step: AtStep,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    tmp_path: Path,
+):
+    states, create_state = [], train.create_state
+
+    def kept(*arguments: object) -> State:
+        states.append(create_state(*arguments))
+        return states[0]
+
+    def spoil() -> None:
+        kernel = states[0].model.trainable_variables[0]
+        kernel.assign(kernel * np.nan)
+
+    monkeypatch.setattr(train, "create_state", kept)
+    at_step(number, spoil)
+    ends(config, tmp_path / "run", NotFinite, f"a weight is infinite or no number at step {number}")
+    assert saved(tmp_path / "run")[-1] < number
 
 
 def test_half_precision_skips_a_step_that_is_not_finite(
