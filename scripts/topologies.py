@@ -151,12 +151,16 @@ def run(topology: Topology, command: Sequence[str], results: Path) -> Measured:
     return Measured(rows, variables, np.array(wrote["scores"]), wrote["seconds"])
 
 
-def largest_difference(measured: Measured, one: Measured) -> float:
-    """Returns the greatest difference of any variable, on any worker."""
+def largest_difference(measured: Measured, one: Measured, weights_only: bool) -> float:
+    """Returns the greatest difference of any variable on any worker, or of any trained weight.
+
+    Of a value larger than 1, as variances may be, as a share of it.
+    """
     return max(
-        float(np.abs(worker[name].astype(np.float64) - value).max())
+        float(np.max(np.abs(worker[name].astype(np.float64) - value) / np.maximum(1, abs(value))))
         for worker in measured.variables
         for name, value in one.variables[0].items()
+        if not weights_only or (name.startswith("model/") and "/moving_" not in name)
     )
 
 
@@ -164,17 +168,17 @@ def table(measured: dict[Topology, Measured], batch_size: int) -> str:
     """Returns the comparison as a Markdown table."""
     one = measured[TOPOLOGIES[0]]
     lines = [
-        "| strategy, workers x devices | batches | largest difference of a variable | of a score |"
-        " images/s | time a step |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| strategy, workers x devices | batches | largest difference of a weight |"
+        " of any variable | of a score | images/s | time a step |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for topology, of in measured.items():
         same = "equal" if of.rows == one.rows else "DIFFERENT"
         scores = float(np.abs(of.scores - one.scores).max())
         over = of.seconds_a_step / one.seconds_a_step
         lines.append(
-            f"| {topology} | {same} | {largest_difference(of, one):.1e} | {scores:.1e} | "
-            f"{batch_size / of.seconds_a_step:.0f} | {1000 * of.seconds_a_step:.0f} ms, "
+            f"| {topology} | {same} | {largest_difference(of, one, True):.1e} | "
+            f"{largest_difference(of, one, False):.1e} | {scores:.1e} | {batch_size / of.seconds_a_step:.0f} | {1000 * of.seconds_a_step:.0f} ms, "
             f"{over:.2f} x one device |"
         )
     return "\n".join(lines)

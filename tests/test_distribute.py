@@ -72,6 +72,16 @@ def test_workers_that_would_train_alone_are_refused(
         distribute.replicas(config)
 
 
+def test_the_build_for_tpus_is_refused_elsewhere(
+    config: ConfigDict, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(distribute.tpu, "installed", lambda: True)
+    with pytest.raises(Refusal, match="the build for TPUs.*augment.jit_compile=false"):
+        distribute.replicas(config)
+    config.augment.jit_compile = False
+    assert distribute.replicas(config).chief
+
+
 def test_several_workers_need_a_cluster(config: ConfigDict):
     config.distribute.strategy = "multi_worker"
     with pytest.raises(Refusal, match=r"names no workers.*trainer\.launch"):

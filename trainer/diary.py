@@ -57,7 +57,7 @@ class Diary:
         batch_size = config.train.batch_size
         batch = next(iter(pipeline.train_batches(pixels, config.seed, batch_size, 1)))
         originals = step.images_to_float(batch["image"])
-        augmentation = augment.build(config.augment, config.augment.jit_compile)
+        augmentation = augment.build(config.augment, jit_compile=False)  # once: not worth it
         key = draws.key(config.seed, tf.constant(0))
         augmented = augmentation(originals, key, batch["row"], batch_size)
         picture = pictures.augmented_batch(augmented.numpy(), originals.numpy())

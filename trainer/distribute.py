@@ -87,6 +87,12 @@ def replicas(config: ConfigDict) -> Replicas:
             f"distribute.strategy={chosen}, but TF_CONFIG names {workers} workers, which would "
             "all train alone: give --config.distribute.strategy=multi_worker, or unset TF_CONFIG."
         )
+    if chosen != "tpu" and tpu.installed() and config.augment.jit_compile:
+        raise Refusal(
+            f"this TensorFlow is the build for TPUs, which compiles nothing for the devices that "
+            f"distribute.strategy={chosen} takes: install another with ACCELERATOR=cpu "
+            "scripts/setup.sh, or give --config.augment.jit_compile=false."
+        )
     if chosen == "tpu":
         made = Replicas(tpu.strategy(config.distribute.tpu), reason)
     elif chosen == "multi_worker":

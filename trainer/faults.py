@@ -38,12 +38,10 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
                 f"{workdir} cannot be written to ({reason}): make room there or let it be "
                 "written, then give the same command again."
             ) from error
-        if isinstance(error, OSError):
-            raise
-        if UNREADABLE in error.message:
-            sentence = error.message.split(UNREADABLE)[1].splitlines()[0]
+        if UNREADABLE in str(error):
+            sentence = str(error).split(UNREADABLE)[1].splitlines()[0]
             raise DataLost(f"{UNREADABLE}{sentence}") from error
-        if replicas.workers > 1:
+        if isinstance(error, tf.errors.OpError) and replicas.workers > 1:
             raise PeerLost(
                 f"worker {replicas.worker} of {replicas.workers} has lost another one "
                 f"({type(error).__name__}): start all of them again, and the run goes on from its "

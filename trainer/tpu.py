@@ -32,13 +32,8 @@ def prepare_environment() -> None:
     and over for minutes. Cheap, and without effect where tensorflow-tpu is not installed, where a
     TPU may be, or where the variable is set already.
     """
-    if _installed() and not evidence() and not _on_google_cloud():
+    if installed() and not evidence() and not _on_google_cloud():
         os.environ.setdefault("TPU_LOAD_LIBRARY", "0")
-
-
-def present() -> bool:
-    """Returns whether this machine has a TPU or was told of one; `evidence()` says how."""
-    return bool(evidence())
 
 
 def evidence() -> str:
@@ -64,7 +59,7 @@ def strategy(name: str = LOCAL) -> "tf.distribute.TPUStrategy":
       Refusal: if there is no such TPU, or this TensorFlow cannot use it.
     """
     # Asked first, since with some settings libtpu brings the process down where there is none.
-    if name == LOCAL and not present() and not _on_google_cloud():
+    if name == LOCAL and not evidence() and not _on_google_cloud():
         raise Refusal(
             "distribute.tpu=local, but this machine has no TPU (neither /dev/accel0 nor a "
             "/dev/vfio device of Google): run on a TPU VM, or leave out "
@@ -128,7 +123,8 @@ def _in_one_line(error: Exception) -> str:
     return f"{words[:200]}..." if len(words) > 200 else words or type(error).__name__
 
 
-def _installed() -> bool:
+def installed() -> bool:
+    """Returns whether TensorFlow is the build for TPUs, which has no XLA for other devices."""
     try:
         importlib.metadata.distribution(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:

@@ -123,6 +123,10 @@ def train(job: Job, record: Record) -> None:
         if chief:
             saver.wait()
         raise Stopped(stopped.number, _where_it_stopped(job, record, stopped)) from None
+    except tf.errors.OpError:  # such as a lost worker: what is being written is good
+        if chief:
+            saver.wait()
+        raise
     if chief:
         saver.wait()
 

@@ -26,6 +26,7 @@ def test_all_topologies_train_alike(phantoms: epath.Path):
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == TOPOLOGIES
-    for topology, batches, variable, score, *_ in rows:
+    for topology, batches, weight, variable, score, *_ in rows:
         assert batches == "equal", topology
-        assert float(variable) < 1e-5 and float(score) < 1e-4, topology
+        assert float(weight) < 1e-5 and float(variable) < 1e-5, topology
+        assert float(score) < 1e-4, topology
