@@ -176,11 +176,16 @@ def table(measured: dict[Topology, Measured], batch_size: int) -> str:
         same = "equal" if of.rows == one.rows else "DIFFERENT"
         scores = float(np.abs(of.scores - one.scores).max())
         over = of.seconds_a_step / one.seconds_a_step
-        lines.append(
-            f"| {topology} | {same} | {largest_difference(of, one, True):.1e} | "
-            f"{largest_difference(of, one, False):.1e} | {scores:.1e} | {batch_size / of.seconds_a_step:.0f} | {1000 * of.seconds_a_step:.0f} ms, "
-            f"{over:.2f} x one device |"
+        milliseconds = 1000 * of.seconds_a_step
+        cells = (
+            *(str(topology), same),
+            f"{largest_difference(of, one, True):.1e}",
+            f"{largest_difference(of, one, False):.1e}",
+            f"{scores:.1e}",
+            f"{batch_size / of.seconds_a_step:.0f}",
+            f"{milliseconds:.0f} ms, {over:.2f} x one device",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
