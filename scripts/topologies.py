@@ -52,6 +52,7 @@ class Topology(NamedTuple):
 
 TOPOLOGIES = (
     Topology("one_device", 1, 1),
+    Topology("mirrored", 1, 1),
     Topology("mirrored", 1, 2),
     Topology("mirrored", 1, 4),
     Topology("multi_worker", 1, 2),

@@ -150,9 +150,8 @@ def _one_machine(config: ConfigDict, chosen: str, reason: str) -> Replicas:
     devices = [device.name for device in (gpus or cpus)]
     if chosen == "auto":
         chosen = "one_device" if len(devices) == 1 else "mirrored"
-        reason = f"auto: {len(devices)} {'GPU' if gpus else 'CPU'} device" + "s" * (
-            len(devices) > 1
-        )
+        kind, plural = "GPU" if gpus else "CPU", "s" if len(devices) > 1 else ""
+        reason = f"auto: {len(devices)} {kind} device{plural}"
     if chosen == "one_device":
         return Replicas(tf.distribute.OneDeviceStrategy(devices[0]), reason)
     check_global_batch(config, len(devices))

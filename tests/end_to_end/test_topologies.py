@@ -10,6 +10,7 @@ from etils import epath
 SCRIPT = Path(__file__).parents[2] / "scripts" / "topologies.py"
 TOPOLOGIES = [
     "one_device, 1",
+    "mirrored, 1",
     "mirrored, 2",
     "mirrored, 4",
     "multi_worker, 1 x 2",
