@@ -57,11 +57,7 @@ def wrong_tags(workdir: Path, part: str, ends: list[int], total: int) -> list[st
 
 def final_variables(workdir: Path) -> dict[str, np.ndarray]:
     """Returns what the newest checkpoint of a run holds."""
-    import tensorflow as tf
-
-    newest = checkpoint.newest(epath.Path(workdir) / "checkpoints")
-    reader = tf.train.load_checkpoint(str(newest / checkpoint.VARIABLES))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    return checkpoint.read(checkpoint.newest(epath.Path(workdir) / "checkpoints"))
 
 
 def history(workdir: Path) -> list[dict]:

@@ -57,13 +57,16 @@ def test_training_goes_on_while_a_checkpoint_is_written(
     write = checkpoint.write
     monkeypatch.setattr(checkpoint, "write", lambda *a: (time.sleep(0.5), write(*a)))
     saved, saver = variables(1.0), checkpoint.Saver(root, 3)
+    progress = {"step": 1, "epoch": 0, "history": []}
     began = time.monotonic()
-    saver.save(saved, {}, {"step": 1, "epoch": 0})
+    saver.save(saved, {}, progress)
     assert time.monotonic() - began < 0.25
     saved["model/conv1/kernel"].assign(tf.fill((2, 3), 9.0))  # the next step, meanwhile
+    progress["history"].append("the next epoch")
     saver.wait()
     into = variables(0.0)
-    checkpoint.restore(checkpoint.newest(root), into)
+    then, _ = checkpoint.restore(checkpoint.newest(root), into)
+    assert then["history"] == []
     np.testing.assert_array_equal(into["model/conv1/kernel"], np.full((2, 3), 1.0))
 
 

@@ -6,11 +6,11 @@ of each file. The manifest is written last: a folder without one was interrupted
 checkpoint.
 """
 
+import copy
 import hashlib
 import json
 import sys
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,6 @@ class Saver:
         self._folder, self._keep = folder, keep
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
-        self.seconds = 0.0
 
     def save(
         self, variables: dict[str, tf.Variable], arrays: dict[str, np.ndarray], progress: dict
@@ -59,6 +58,7 @@ class Saver:
         """
         self.wait()
         copies = {name: np.array(variable.numpy()) for name, variable in variables.items()}
+        progress = copy.deepcopy(progress)  # the run goes on adding to its history
         self._thread = threading.Thread(target=self._write, args=(copies | arrays, progress))
         self._thread.start()
 
@@ -81,7 +81,6 @@ class Saver:
             ) from error
 
     def _write(self, arrays: dict[str, np.ndarray], progress: dict) -> None:
-        began = time.monotonic()
         folder = path(self._folder, progress["step"], progress["epoch"])
         try:
             if not (folder / MANIFEST).exists():
@@ -89,7 +88,6 @@ class Saver:
             self._remove_old(progress.get("best"))
         except (OSError, tf.errors.OpError) as error:
             self._error = error
-        self.seconds = time.monotonic() - began
 
     def _remove_old(self, best: dict | None) -> None:
         whole_ones = complete(self._folder)
@@ -139,15 +137,15 @@ def restore(
     Raises:
       Refusal: if the checkpoint holds other variables, or of another shape.
     """
-    reader = tf.train.load_checkpoint(str(folder / VARIABLES))
-    saved = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    saved = read(folder)
+    there = {name: array.shape for name, array in saved.items()}
+    here = {name: tuple(variable.shape) for name, variable in variables.items()}
     differing = [
-        f"{name} is {_shape(saved, name)} there and {_shape(wanted, name)} here"
-        for name in sorted(saved.keys() | wanted.keys())
+        f"{name} is {_shape(there, name)} there and {_shape(here, name)} here"
+        for name in sorted(there.keys() | here.keys())
         if name not in arrays
         and not name.startswith(OPTIONAL)
-        and saved.get(name) != wanted.get(name)
+        and there.get(name) != here.get(name)
     ]
     if differing:
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
@@ -157,9 +155,15 @@ def restore(
         )
     for name, variable in variables.items():
         if name in saved:
-            variable.assign(reader.get_tensor(name))
+            variable.assign(saved[name])
     progress = json.loads((folder / PROGRESS).read_text())
-    return progress, {name: reader.get_tensor(name) for name in arrays}
+    return progress, {name: saved[name] for name in arrays}
+
+
+def read(folder: epath.Path) -> dict[str, np.ndarray]:
+    """Returns every variable and array of a checkpoint, by name."""
+    reader = tf.train.load_checkpoint(str(folder / VARIABLES))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def newest(root: epath.Path) -> epath.Path | None:

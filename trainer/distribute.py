@@ -154,7 +154,6 @@ def _one_machine(config: ConfigDict, chosen: str, reason: str) -> Replicas:
         reason = f"auto: {len(devices)} {kind} device{plural}"
     if chosen == "one_device":
         return Replicas(tf.distribute.OneDeviceStrategy(devices[0]), reason)
-    check_global_batch(config, len(devices))
     return Replicas(tf.distribute.MirroredStrategy(devices), reason)
 
 

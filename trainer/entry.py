@@ -1,6 +1,7 @@
 """How every program of the package starts and ends: flags in, one sentence and a code out."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -55,8 +56,8 @@ class PeerLost(Ending):
 class Stopped(Ending):
     """A signal asked to stop: 128 + its number, as shells and schedulers have it."""
 
-    def __init__(self, number: int, sentence: str = ""):
-        super().__init__(sentence)
+    def __init__(self, number: signal.Signals, sentence: str = ""):
+        super().__init__(sentence or f"by {number.name}; the same command goes on from there.")
         self.number = number
         self.exit_code = 128 + number
 

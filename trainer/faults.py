@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer.data.pipeline import UNREADABLE
 from trainer.distribute import Replicas
-from trainer.entry import CannotWrite, DataLost, PeerLost, Stopped
+from trainer.entry import CannotWrite, DataLost, PeerLost
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
@@ -28,10 +28,6 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
     """
     try:
         yield
-    except Stopped as stopped:
-        if not str(stopped):  # in evaluation, where everything is saved already
-            stopped.args = (f"by {stopped.number.name}; the same command goes on from there.",)
-        raise
     except (OSError, tf.errors.OpError) as error:
         if reason := cannot_write(error):
             raise CannotWrite(

@@ -1,7 +1,6 @@
 """How many steps a loop takes before Python looks again: agreed by all workers."""
 
 import math
-import signal
 
 from trainer.distribute import Replicas
 from trainer.entry import Stopped
@@ -45,4 +44,4 @@ class Pace:
         self._loops += 1
         for number, count in zip(SIGNALS, stops, strict=True):
             if count:
-                raise Stopped(signal.Signals(number))
+                raise Stopped(number)

@@ -142,9 +142,7 @@ def stop_at(number: int, at_step: AtStep, config: ConfigDict, workdir: Path) -> 
 
 
 def final_variables(workdir: Path) -> dict[str, np.ndarray]:
-    newest = checkpoint.newest(epath.Path(workdir) / "checkpoints")
-    reader = tf.train.load_checkpoint(str(newest / "variables"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    return checkpoint.read(checkpoint.newest(epath.Path(workdir) / "checkpoints"))
 
 
 def curve(workdir: Path, part: str = "validation", tag: str = "loss") -> list[int]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -88,9 +87,7 @@ def newest_steps_and_epochs(workdir: Path) -> tuple[int, int]:
 
 
 def final_variables(workdir: Path) -> dict[str, np.ndarray]:
-    newest = checkpoint.newest(epath.Path(workdir) / "checkpoints")
-    reader = tf.train.load_checkpoint(str(newest / "variables"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    return checkpoint.read(checkpoint.newest(epath.Path(workdir) / "checkpoints"))
 
 
 def validation_rank(row: dict) -> tuple[float, float]:
