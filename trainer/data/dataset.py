@@ -6,26 +6,34 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
 from trainer import whole
 from trainer.data import radiograph
-from trainer.data.sources import Record
+from trainer.data.sources.record import Record, Source
 
 NAME = "radiographs"
-VERSION = "1.0.0"
-# An example as it is stored, for those who read it without tensorflow-datasets' decoding.
-STORED = {
-    "image": tf.io.FixedLenFeature([], tf.string),
-    "label": tf.io.FixedLenFeature([], tf.int64),
-    "name": tf.io.FixedLenFeature([], tf.string),
-    "patient": tf.io.FixedLenFeature([], tf.string),
-}
+VERSION = "2.0.0"
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
 READ_AHEAD = 64
+
+
+def stored(labels: int) -> dict[str, tf.io.FixedLenFeature]:
+    """Returns an example as it is stored, for those who read it without TFDS' decoding.
+
+    Args:
+      labels: how many there are.
+    """
+    return {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "labels": tf.io.FixedLenFeature([labels], tf.int64),
+        "name": tf.io.FixedLenFeature([], tf.string),
+        "patient": tf.io.FixedLenFeature([], tf.string),
+    }
 
 
 def directory(path: epath.PathLike) -> epath.Path:
@@ -45,9 +53,10 @@ def write_summary(path: epath.PathLike, summary: dict) -> None:
 
 
 class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Radiographs with a class and a patient, split by patient.
+    """Radiographs with their labels and a patient, split by patient.
 
-    An example is {image: [H, W, 1] uint8 as JPEG or PNG, label: class number, name, patient}. After
+    An example is {image: [H, W, 1] uint8 as JPEG or PNG, labels: [K] int8 of 1, 0 and -1 (not
+    known), name, patient}; `info.metadata["labels"]` names the labels. After
     `download_and_prepare()`, `skipped` lists what could not be decoded, as (split, name, reason),
     and `written` every record that was, as (split, record).
     """
@@ -58,11 +67,11 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def __init__(
         self,
         data_dir: epath.PathLike,
-        classes: Sequence[str],
+        source: Source,
         splits: Mapping[str, Sequence[Record]],
         max_side: int,
     ):
-        self._classes = list(classes)
+        self._source = source
         self._splits = splits
         self._max_side = max_side
         self.skipped: list[tuple[str, str, str]] = []
@@ -76,12 +85,17 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(None, None, 1)),
-                    "label": tfds.features.ClassLabel(names=self._classes),
+                    "labels": tfds.features.Tensor(
+                        shape=(len(self._source.labels),), dtype=np.int8
+                    ),
                     "name": tfds.features.Text(),
                     "patient": tfds.features.Text(),
                 }
             ),
-            supervised_keys=("image", "label"),
+            supervised_keys=("image", "labels"),
+            metadata=tfds.core.MetadataDict(
+                labels=list(self._source.labels), classes=list(self._source.classes)
+            ),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
@@ -89,7 +103,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split) for split in self._splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
-        for record, image in _recoded(self._splits[split], self._max_side):
+        for record, image in _recoded(self._source, self._splits[split], self._max_side):
             if isinstance(image, radiograph.Unreadable):
                 self.skipped.append((split, record.name, str(image)))
                 continue
@@ -98,7 +112,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 record.name,
                 {
                     "image": io.BytesIO(image),
-                    "label": record.class_name,
+                    "labels": np.array(record.labels, np.int8),
                     "name": record.name,
                     "patient": record.patient,
                 },
@@ -106,7 +120,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def _recoded(
-    records: Iterable[Record], max_side: int
+    source: Source, records: Iterable[Record], max_side: int
 ) -> Iterator[tuple[Record, bytes | radiograph.Unreadable]]:
     """Yields (record, file or why not) in order, a bounded number ahead on every core."""
 
@@ -119,4 +133,4 @@ def _recoded(
     records = iter(records)
     with ThreadPoolExecutor() as pool:
         while chunk := list(islice(records, READ_AHEAD)):
-            yield from zip(chunk, pool.map(recode, [r.read() for r in chunk]), strict=True)
+            yield from zip(chunk, pool.map(recode, [source.read(r) for r in chunk]), strict=True)

@@ -6,7 +6,7 @@ not images. A host takes its contiguous rows of the global batch.
 
 A batch is a dict, b rows of the global batch of B:
   image:  [b, S, S, 1] uint8, squashed to the square S
-  label:  [b, 1] float32, 1 for the second class
+  label:  [b, K] float32: 1, 0, or -1 where it is not known
   row:    [b] int32, the example's row in the global batch
   weight: [b] float32, 0 for the rows that fill up the last batch
 """
@@ -25,6 +25,7 @@ from trainer.data import dataset, radiograph
 from trainer.entry import DataLost, Refusal
 
 READ_BATCH = 64
+NO_LABEL = "none of these"
 UNREADABLE = "the prepared data set cannot be read any more: "
 ONE_HOST = tf.distribute.InputContext(1, 0, 1)
 
@@ -36,15 +37,17 @@ class Split:
     Attributes:
       name: "train", "validation" or "test".
       size: number of records.
-      classes: class names; the second is the positive one.
-      counts: number of records of each class.
+      labels: the names of the K labels.
+      classes: the two class names where K is 1, the healthy one first; else none.
+      counts: number of records where a label is positive, and negative, for each label.
       read: [n] int64 record numbers -> [n] object, serialised examples.
     """
 
     name: str
     size: int
+    labels: list[str]
     classes: list[str]
-    counts: list[int]
+    counts: list[tuple[int, int]]
     read: Callable[[np.ndarray], np.ndarray]
 
 
@@ -68,7 +71,6 @@ def open_split(path: epath.PathLike, name: str) -> Split:
         size = len(source)
     except Exception as error:  # neither library documents those that it raises
         raise DataLost(f"{UNREADABLE}{path}, split {name} ({error})") from error
-    classes = summary["classes"]
 
     def read(numbers: np.ndarray) -> np.ndarray:
         try:
@@ -79,8 +81,9 @@ def open_split(path: epath.PathLike, name: str) -> Split:
         except Exception as error:  # array_record documents none of those that it raises
             raise OSError(f"{UNREADABLE}{path}, split {name} ({error})") from error
 
-    per_class = summary["splits"][name]["per_class"]
-    return Split(name, size, classes, [per_class[c] for c in classes], read)
+    labels, per_label = summary["labels"], summary["splits"][name]["per_label"]
+    counts = [(per_label[label]["positive"], per_label[label]["negative"]) for label in labels]
+    return Split(name, size, labels, summary["classes"], counts, read)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Pixels:
     Attributes:
       size: number of records.
       look_up: data set of [b] int64 record numbers -> data set of
-        ([b, S, S, 1] uint8, [b, 1] float32).
+        ([b, S, S, 1] uint8, [b, K] float32).
     """
 
     size: int
@@ -227,10 +230,10 @@ def _decoder(split: Split, image_size: int) -> Callable[[tf.data.Dataset], tf.da
             raise OSError(f"{UNREADABLE}an image of split {split.name} ({error})") from error
 
     def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = tf.io.parse_example(examples, dataset.STORED)
+        parsed = tf.io.parse_example(examples, dataset.stored(len(split.labels)))
         images = tf.numpy_function(squash, [parsed["image"]], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (*examples.shape, image_size, image_size, 1))
-        return images, tf.cast(parsed["label"], tf.float32)[:, None]
+        return images, tf.cast(parsed["labels"], tf.float32)
 
     def look_up(batches: tf.data.Dataset) -> tf.data.Dataset:
         read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
@@ -244,7 +247,7 @@ def identities(split: Split) -> tuple[list[str], list[str]]:
     names, patients = [], []
     for start in range(0, split.size, READ_BATCH):
         numbers = np.arange(start, min(start + READ_BATCH, split.size))
-        examples = tf.io.parse_example(split.read(numbers), dataset.STORED)
+        examples = tf.io.parse_example(split.read(numbers), dataset.stored(len(split.labels)))
         names += [name.decode() for name in examples["name"].numpy()]
         patients += [patient.decode() for patient in examples["patient"].numpy()]
     return names, patients
@@ -252,22 +255,40 @@ def identities(split: Split) -> tuple[list[str], list[str]]:
 
 def first_of_each_class(
     split: Split, image_size: int, count: int
-) -> tuple[np.ndarray, list[str], list[int]]:
-    """Returns the first `count` images of each class, the healthy first.
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Returns the first `count` images of each class or label, the healthy first.
 
     Returns:
-      images [n, S, S, 1] uint8, their file names, and their class numbers.
+      images [n, S, S, 1] uint8, their file names, and the group of each as in `groups(split)`.
     """
-    found: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
-    number = 0
-    while number < split.size and any(len(found[c]) < min(count, split.counts[c]) for c in found):
+    names = groups(split)
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
+    for number in range(split.size):
+        if all(len(of_group) == count for of_group in found.values()):
+            break
         serialised = split.read(np.array([number]))[0]
-        example = tf.io.parse_single_example(serialised, dataset.STORED)
-        of_class = found[int(example["label"])]
-        if len(of_class) < count:
-            of_class.append((number, example["name"].numpy().decode().split("/")[-1]))
-        number += 1
-    chosen = [(n, name, c) for c, of_class in found.items() for n, name in of_class]
+        example = tf.io.parse_single_example(serialised, dataset.stored(len(split.labels)))
+        file = example["name"].numpy().decode().split("/")[-1]
+        for group in _groups_of(split, example["labels"].numpy()):
+            if len(found[group]) < count:
+                found[group].append((number, file))
+                break
+    chosen = [(n, file, group) for group, files in found.items() for n, file in files]
     numbers = tf.data.Dataset.from_tensors(tf.constant([n for n, *_ in chosen], tf.int64))
     images, _ = next(iter(pixels(split, image_size, "none").look_up(numbers)))
-    return images.numpy(), [name for _, name, _ in chosen], [c for *_, c in chosen]
+    return images.numpy(), [file for _, file, _ in chosen], [group for *_, group in chosen]
+
+
+def groups(split: Split) -> list[str]:
+    """Returns what examples are chosen of: the two classes, or no label at all and each label."""
+    return split.classes or [NO_LABEL, *split.labels]
+
+
+def _groups_of(split: Split, labels: np.ndarray) -> list[str]:
+    """Returns the groups that an example with these labels belongs to, the rarest first."""
+    if split.classes:
+        return [split.classes[labels[0]]] if labels[0] >= 0 else []
+    positive = [number for number, label in enumerate(labels) if label == 1]
+    if not positive:
+        return [NO_LABEL] if (labels == 0).all() else []
+    return [split.labels[n] for n in sorted(positive, key=lambda n: split.counts[n][0])]

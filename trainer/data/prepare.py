@@ -17,9 +17,11 @@ from etils import epath
 
 from trainer import entry
 from trainer.data import dataset, sources
+from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.entry import Refusal
 
 VALIDATION_SHARE = 0.1
+KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 TEST_SHARE = 0.2  # of all patients, where a source has no test folder
 
 _SOURCE = flags.DEFINE_string(
@@ -59,16 +61,13 @@ def prepare(
         return summary
     _remove_unfinished(out)
     splits = split_by_patient(list(source.records()), keep_validation)
-    classes = sources.order_classes({r.class_name for part in splits.values() for r in part})
-    if len(classes) != 2:
-        raise Refusal(f"--source={source.name} has the classes {classes}: two are needed.")
-    builder = dataset.Radiographs(out, classes, splits, max_side)
+    builder = dataset.Radiographs(out, source, splits, max_side)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     builder.download_and_prepare()
     (out / "downloads").rmtree(missing_ok=True)
-    summary = {"source": source.name, "synthetic": source.synthetic, **asked, "classes": classes}
-    summary |= _counts(builder, classes)
+    summary = {"source": source.name, "synthetic": source.synthetic, **asked}
+    summary |= {"labels": source.labels, "classes": source.classes} | _counts(builder, source)
     dataset.write_summary(out, summary)
     return summary
 
@@ -119,15 +118,18 @@ def _share(purpose: str, patient: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _counts(builder: dataset.Radiographs, classes: Sequence[str]) -> dict:
+def _counts(builder: dataset.Radiographs, source: sources.Source) -> dict:
     splits = {}
     for split in dataset.SPLITS:
         records = [r for s, r in builder.written if s == split]
-        per_class = Counter(r.class_name for r in records)
+        per_label = {}
+        for number, label in enumerate(source.labels):
+            known = Counter(r.labels[number] for r in records)
+            per_label[label] = {name: known[value] for name, value in KNOWN.items()}
         splits[split] = {
             "images": len(records),
             "patients": len({r.patient for r in records}),
-            "per_class": {name: per_class[name] for name in classes},
+            "per_label": per_label,
         }
     skipped = [{"split": s, "name": n, "reason": why} for s, n, why in builder.skipped]
     return {"splits": splits, "skipped": skipped}
@@ -143,11 +145,11 @@ def _remove_unfinished(out: epath.Path) -> None:
 
 def describe(summary: dict) -> str:
     """Returns the summary as a table for the terminal."""
-    classes = summary["classes"]
-    lines = ["split       patients   images " + "".join(f"{name:>12}" for name in classes)]
+    names = summary["classes"][1:] or summary["labels"]
+    lines = ["split       patients   images " + "".join(f"{name:>12}" for name in names)]
     for split, counts in summary["splits"].items():
-        per_class = "".join(f"{counts['per_class'][name]:>12,}" for name in classes)
-        lines.append(f"{split:<10} {counts['patients']:>9,}{counts['images']:>9,} {per_class}")
+        positive = "".join(f"{counts['per_label'][name]['positive']:>12,}" for name in names)
+        lines.append(f"{split:<10} {counts['patients']:>9,}{counts['images']:>9,} {positive}")
     lines += [f"skipped {item['name']}: {item['reason']}" for item in summary["skipped"][:20]]
     if len(summary["skipped"]) > 20:
         lines.append(f"... and {len(summary['skipped']) - 20} more in data_summary.json")

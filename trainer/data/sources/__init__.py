@@ -1,17 +1,16 @@
 """Where radiographs come from: an archive, class folders, or phantoms."""
 
+import functools
 import hashlib
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Protocol
 
 from etils import epath
 
 from trainer.data import phantom
+from trainer.data.sources.record import NEGATIVE, POSITIVE, Record, Source
 from trainer.entry import Refusal
 
 SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
@@ -23,42 +22,6 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".we
 PATIENT_NAMES = re.compile(
     r"(?P<series>person|(?:NORMAL\d*-)?IM-)(?P<number>\d+)(?P<kind>_bacteria|_virus)?[-_]"
 )
-
-
-@dataclass(frozen=True)
-class Record:
-    """One image file of a source.
-
-    Attributes:
-      name: path inside the source; tells the record apart from all others.
-      read: returns the file's bytes.
-      class_name: the class folder it lies in.
-      patient: series and number, or the name itself where nothing tells the patient.
-      split: "train", "val", "test", or "" where the source has no split folders.
-    """
-
-    name: str
-    read: Callable[[], bytes]
-    class_name: str
-    patient: str
-    split: str
-
-
-class Source(Protocol):
-    """What `trainer.data.prepare` reads from.
-
-    Attributes:
-      name: as the user gave it.
-      synthetic: True for phantoms.
-      fingerprint: changes when the content does.
-    """
-
-    name: str
-    synthetic: bool
-    fingerprint: str
-
-    def records(self) -> Iterator[Record]:
-        """Yields every record, in a fixed order."""
 
 
 def open_source(name: str, seed: int = 0) -> Source:
@@ -83,64 +46,84 @@ def open_source(name: str, seed: int = 0) -> Source:
     return Archive(path)
 
 
-class Archive:
+class _ClassFolders:
+    """What archives, folders and phantoms share: images in class folders, perhaps in splits."""
+
+    synthetic = False
+
+    def __init__(self, name: str, files: Iterable[str], fingerprint: str):
+        self.name, self.fingerprint = name, fingerprint
+        self._places = _laid_out(files, name)
+        names = order_classes({class_name for _, (_, class_name, _) in self._places})
+        if len(names) < 2:
+            raise Refusal(f"--source={name} has the one class {names[0]}: two are needed.")
+        self.classes = tuple(names) if len(names) == 2 else ()
+        self.labels = tuple(names[1:]) if len(names) == 2 else tuple(names)
+
+    def records(self) -> list[Record]:
+        return [
+            Record(name, self._labels_of(class_name), patient_of(name), split)
+            for name, (split, class_name, _) in self._places
+        ]
+
+    def _labels_of(self, class_name: str) -> tuple[int, ...]:
+        return tuple(POSITIVE if label == class_name else NEGATIVE for label in self.labels)
+
+
+class Archive(_ClassFolders):
     """A zip archive in the public layout, read without unpacking it."""
 
-    synthetic = False
-
     def __init__(self, path: epath.Path):
-        self.name = str(path)
-        self._archive = zipfile.ZipFile(path.open("rb"))
+        self._path = path
         members = [m for m in self._archive.infolist() if not m.is_dir()]
-        self._names = {m.filename for m in members}
-        self.fingerprint = _digest(f"{m.filename} {m.file_size} {m.CRC}" for m in members)
+        fingerprint = _digest(f"{m.filename} {m.file_size} {m.CRC}" for m in members)
+        super().__init__(str(path), [m.filename for m in members], fingerprint)
 
-    def records(self) -> Iterator[Record]:
-        for name, place in _laid_out(self._names, self.name):
-            yield _record(name, place, partial(self._archive.read, name))
+    @functools.cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(self._path.open("rb"))
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_archive"}
+
+    def read(self, record: Record) -> bytes:
+        return self._archive.read(record.name)
 
 
-class Folder:
+class Folder(_ClassFolders):
     """A folder with train/, val/ and test/ of class folders, or of class folders alone."""
 
-    synthetic = False
-
     def __init__(self, path: epath.Path):
-        self.name = str(path)
-        self._files = {str(file.relative_to(path)): file for file in _files_under(path)}
-        self.fingerprint = _digest(
-            f"{name} {file.stat().length} {file.stat().mtime}" for name, file in self._files.items()
-        )
+        self._path = path
+        files = {str(file.relative_to(path)): file.stat() for file in _files_under(path)}
+        fingerprint = _digest(f"{name} {stat.length} {stat.mtime}" for name, stat in files.items())
+        super().__init__(str(path), files, fingerprint)
 
-    def records(self) -> Iterator[Record]:
-        for name, place in _laid_out(self._files, self.name):
-            yield _record(name, place, self._files[name].read_bytes)
+    def read(self, record: Record) -> bytes:
+        return (self._path / record.name).read_bytes()
 
 
-class Phantoms:
+class Phantoms(_ClassFolders):
     """Synthetic radiographs under the layout and the naming of the public archive."""
 
     synthetic = True
 
     def __init__(self, name: str, images: int, seed: int):
-        self.name = name
-        self._images, self._seed = images, seed
-        self.fingerprint = _digest([f"{images} {seed}"])
+        self._files = dict(phantom.archive(images, seed))
+        super().__init__(name, self._files, _digest([f"{images} {seed}"]))
 
-    def records(self) -> Iterator[Record]:
-        for name, data in phantom.archive(self._images, self._seed):
-            yield _record(name, _place(name.split("/")), partial(bytes, data))
+    def read(self, record: Record) -> bytes:
+        return self._files[record.name]
 
 
 def patient_of(name: str) -> str:
     """Returns the patient that an image belongs to, by the naming of the public sets.
 
-    "train/PNEUMONIA/person3_virus_15.jpeg" -> "person_virus-3". A name that tells no patient is
-    a patient of its own.
+    "train/PNEUMONIA/person3_virus_15.jpeg" -> "person_virus-3"; "" for a name that tells none.
     """
     match = PATIENT_NAMES.match(PurePosixPath(name).name)
     if not match:
-        return name
+        return ""
     series = match["series"].rstrip("-") + (match["kind"] or "")
     return f"{series}-{int(match['number'])}"
 
@@ -175,11 +158,6 @@ def _laid_out(names: Iterable[str], source: str) -> list[tuple[str, tuple[str, s
 def _place(parts: list[str]) -> tuple[str, str, str]:
     split = parts[-3].lower() if len(parts) > 2 else ""
     return SPLIT_FOLDERS.get(split, ""), parts[-2], parts[-1]
-
-
-def _record(name: str, place: tuple[str, str, str], read: Callable[[], bytes]) -> Record:
-    split, class_name, _ = place
-    return Record(name, read, class_name, patient_of(name), split)
 
 
 def _files_under(folder: epath.Path) -> Iterator[epath.Path]:
