@@ -41,7 +41,7 @@ def unpack(work: Path) -> dict:
     records = {record.name: record for record in sources.open_source(_SOURCE.value).records()}
     sizes = {}
     for split in dataset.SPLITS:
-        names, _ = pipeline.identities(pipeline.open_split(out, split))
+        names, _ = examples.identities(pipeline.open_split(out, split))
         sizes[split] = len(names)
         for number, record in enumerate(records[name] for name in names):
             file = work / "files" / split / record.class_name / f"{number}.jpeg"

@@ -114,3 +114,11 @@ def test_charts_take_the_colour_of_the_page_and_are_named():
 
 def test_the_same_numbers_give_the_same_chart():
     assert charts.history_charts(history(3), 2) == charts.history_charts(history(3), 2)
+
+
+def test_the_curve_of_a_label_of_one_class_is_left_out():
+    values = np.array([0.1, 0.4, 0.3, 0.9])
+    svg = charts.label_roc_chart(
+        {"Edema": (np.array([0, 0, 1, 1]), values), "Hernia": (np.zeros(4), values)}
+    )
+    assert "Edema" in texts(svg) and "Hernia" not in texts(svg)

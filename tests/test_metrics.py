@@ -13,9 +13,16 @@ LOGITS = (RANDOM.normal(size=300) + 1.5 * LABELS).astype(np.float32)
 PATIENTS = [f"p{i // 3}" for i in range(300)]
 
 
+def evaluate(labels: np.ndarray, probability: np.ndarray, patients: list[str]) -> dict:
+    """The evaluation of one label at probability 0.5."""
+    columns = labels[:, None].astype(int), probability[:, None]
+    result = metrics.evaluate(*columns, patients, ["sick"], {"half": [0.5]})
+    assert result["auc"] == result["labels"]["sick"]["auc"]
+    return result["labels"]["sick"]
+
+
 def test_metrics_agree_with_scikit_learn():
-    scores = Scores(LOGITS, LABELS.astype(np.float32), np.ones(300))
-    measured = metrics.measure(scores)
+    measured = metrics.measure(LOGITS, LABELS)
     probability = metrics.probabilities(LOGITS)
     assert measured["auc"] == pytest.approx(roc_auc_score(LABELS, probability))
     assert measured["loss"] == pytest.approx(log_loss(LABELS, probability))
@@ -26,16 +33,29 @@ def test_metrics_agree_with_scikit_learn():
 
 def test_rows_that_fill_up_a_batch_do_not_count():
     padded = Scores(
-        np.append(LOGITS, [9.0, 9.0]),
-        np.append(LABELS, [0.0, 0.0]),
+        np.append(LOGITS, [9.0, 9.0])[:, None],
+        np.append(LABELS, [0.0, 0.0])[:, None],
         np.append(np.ones(300), [0, 0]),
     )
-    whole = Scores(LOGITS, LABELS.astype(np.float32), np.ones(300))
-    assert metrics.measure(padded) == metrics.measure(whole)
+    assert metrics.measure_all(padded, ["sick"]) == metrics.measure(LOGITS, LABELS)
+
+
+def test_a_label_is_measured_where_it_is_known():
+    unknown = RANDOM.random(300) < 0.3
+    labels = np.stack([np.where(unknown, -1, LABELS), ~LABELS, np.full(300, -1)], 1)
+    scores = Scores(np.stack([LOGITS, LOGITS, LOGITS], 1), labels.astype("f"), np.ones(300))
+    measured = metrics.measure_all(scores, ["a", "b", "never"])
+    assert measured["labels"]["a"] == metrics.measure(LOGITS[~unknown], LABELS[~unknown])
+    assert measured["labels"]["b"]["auc"] == pytest.approx(
+        1 - metrics.measure(LOGITS, LABELS)["auc"]
+    )
+    assert set(measured["labels"]["never"].values()) == {None}
+    both = [measured["labels"][name]["auc"] for name in "ab"]
+    assert measured["auc"] == pytest.approx(np.mean(both))
 
 
 def test_what_is_not_defined_is_none():
-    measured = metrics.measure(Scores(LOGITS[:3], np.ones(3), np.ones(3)))
+    measured = metrics.measure(LOGITS[:3], np.ones(3))
     assert measured["auc"] is None and measured["specificity"] is None
     assert measured["sensitivity"] is not None
 
@@ -55,7 +75,7 @@ def test_the_threshold_has_the_largest_youden_index():
 
 def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
     probability = np.round(metrics.probabilities(LOGITS), 2)  # with ties
-    result = metrics.evaluate(LABELS, probability, PATIENTS, {"half": 0.5})
+    result = evaluate(LABELS, probability, PATIENTS)
     auc = result["auc"]
     assert auc["value"] == pytest.approx(roc_auc_score(LABELS, probability))
     assert auc["low"] < auc["value"] < auc["high"]
@@ -70,7 +90,7 @@ def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
 def test_images_of_one_patient_are_no_independent_examples():
     def width(patients: list[str]) -> float:
         repeated = [np.repeat(a[:100], 3) for a in (LABELS, metrics.probabilities(LOGITS))]
-        auc = metrics.evaluate(*repeated, patients, {})["auc"]
+        auc = evaluate(*repeated, patients)["auc"]
         return auc["high"] - auc["low"]
 
     assert width(PATIENTS) > 1.4 * width([f"p{i}" for i in range(300)])
@@ -84,7 +104,28 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         correct = random.random(80) < 0.8
         probability = np.where(labels == correct, 0.9, 0.1)
         patients = [str(i) for i in range(80)]
-        interval = metrics.evaluate(labels, probability, patients, {"half": 0.5})
+        interval = evaluate(labels, probability, patients)
         accuracy = interval["operating_points"][0]["accuracy"]
         covered += accuracy["low"] <= 0.8 <= accuracy["high"]
     assert 88 <= covered <= 100
+
+
+def test_labels_are_judged_apart_where_they_are_known_and_together_by_their_mean():
+    probability = metrics.probabilities(LOGITS)
+    unknown = np.arange(300) % 5 == 0
+    labels = np.stack([LABELS, np.where(unknown, -1, LABELS), np.ones(300)], 1)
+    result = metrics.evaluate(
+        labels, np.stack([probability] * 3, 1), PATIENTS, "abc", {"p": [0.5, 0.4, 0.3]}
+    )
+    a, b, c = result["labels"].values()
+    assert a == evaluate(LABELS, probability, PATIENTS) | {
+        "operating_points": a["operating_points"]
+    }
+    assert (b["positive"], b["negative"]) == (LABELS[~unknown].sum(), (~LABELS[~unknown]).sum())
+    assert b["auc"]["value"] == pytest.approx(
+        roc_auc_score(LABELS[~unknown], probability[~unknown])
+    )
+    assert b["operating_points"][0]["threshold"] == 0.4
+    assert c["auc"]["value"] is None and c["operating_points"][0]["specificity"]["value"] is None
+    assert result["auc"]["value"] == pytest.approx((a["auc"]["value"] + b["auc"]["value"]) / 2)
+    assert result["auc"]["low"] < result["auc"]["value"] < result["auc"]["high"]

@@ -1,6 +1,7 @@
 """Behaviour of the report: one page that tells everything about a finished run."""
 
 import copy
+import itertools
 import json
 import re
 import shutil
@@ -33,9 +34,14 @@ ENVIRONMENT = {
 DATA = {
     "source": "Some hospital",
     "synthetic": False,
+    "labels": CLASSES[1:],
     "classes": CLASSES,
     "splits": {
-        name: {"images": 4684, "patients": 3287, "per_class": {"NORMAL": 1208, "PNEUMONIA": 3476}}
+        name: {
+            "images": 4684,
+            "patients": 3287,
+            "per_label": {"PNEUMONIA": {"positive": 3476, "negative": 1208, "unknown": 0}},
+        }
         for name in ("train", "validation", "test")
     },
     "skipped": [{"name": "broken.jpeg", "reason": "truncated"}],
@@ -57,17 +63,24 @@ def evaluation(split):
         "step": 294,
         "loss": 0.2,
         "auc": estimate(0.974),
-        "operating_points": [
-            {
-                "name": name,
-                "threshold": threshold,
-                "accuracy": estimate(accuracy),
-                "sensitivity": estimate(0.882),
-                "specificity": estimate(0.852),
-                "confusion": [[98, 17], [23, 172]],
+        "labels": {
+            "PNEUMONIA": {
+                "positive": 195,
+                "negative": 115,
+                "auc": estimate(0.974),
+                "operating_points": [
+                    {
+                        "name": name,
+                        "threshold": threshold,
+                        "accuracy": estimate(accuracy),
+                        "sensitivity": estimate(0.882),
+                        "specificity": estimate(0.852),
+                        "confusion": [[98, 17], [23, 172]],
+                    }
+                    for name, threshold, accuracy in points
+                ],
             }
-            for name, threshold, accuracy in points
-        ],
+        },
     }
 
 
@@ -162,7 +175,8 @@ def test_the_page_tells_the_run_its_data_and_how_to_repeat_it(page):
 
     assert "tiny_run" in text and "22 November 2026" in text
     assert "1 h 5 min" in text and "91 images/s" in text
-    assert "train 4,684 3,287 1,208 26 % 3,476 74 %" in text
+    assert "Images 4,684 4,684 4,684 Patients 3,287" in text
+    assert "NORMAL 1,208 26 % 1,208 26 %" in text and "PNEUMONIA 3,476 74 %" in text
     assert "broken.jpeg truncated" in text
     assert "train.schedule.name cosine" in text
     assert "tensorflow 2.21.0" in text
@@ -181,6 +195,34 @@ def test_the_page_holds_all_it_shows(page):
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
     assert "@import" not in page.style and "url(" not in page.style
+
+
+def test_of_several_labels_each_has_its_row_its_curves_and_its_confusion_matrix(run):
+    names = ["Edema", "Effusion", "Hernia"]
+    (one,) = evaluation("test")["labels"].values()
+    labels = {name: {**one, "positive": 10 + k} for k, name in enumerate(names)}
+    counts = {"positive": 40, "negative": 50, "unknown": 10}
+    splits = {"test": {"images": 100, "patients": 90, "per_label": dict.fromkeys(names, counts)}}
+    put(run, "data_summary.json", DATA | {"labels": names, "classes": [], "splits": splits})
+    rows = [epoch(1), epoch(2)]
+    for row, split in itertools.product(rows, ("train", "validation")):
+        row[split]["labels"] = {name: dict(MEASURES) for name in names}
+    put(run, "history.json", rows)
+    columns = [column for name in names for column in (f"label {name}", f"score {name}")]
+    scores = [f"image{i},patient{i},{i % 2},0.{i},,0.5,{i % 2},0.{9 - i}" for i in range(10)]
+    for split in report.SPLITS:
+        several = evaluation(split) | {"labels": labels, "classes": []}
+        put(run, f"evaluation/{split}.json", several)
+        text = "\n".join([",".join(["name", "patient", *columns]), *scores])
+        (run / f"evaluation/{split}.csv").write_text(text)
+
+    page = page_of(run)
+
+    assert "AUC, mean over the labels 0.974" in page.text
+    assert "Effusion 11 of 126 0.974 0.954–0.994 0.882" in page.text
+    assert "Hernia 40 40 % Hernia, not known 10 10 %" in page.text
+    assert page.text.count("absent 98 85.2 % 17 14.8 %") == 2 * len(names)
+    assert page.tags.count("svg") == 4 + 2 + 1
 
 
 def test_the_pictures_are_the_runs_own_in_order_of_data_flow(run):
@@ -238,8 +280,9 @@ def test_undefined_numbers_are_called_so(run):
     one_class = copy.deepcopy(evaluation("test"))
     nothing = {"value": None, "low": None, "high": None}
     one_class["auc"] = nothing
-    one_class["operating_points"] = one_class["operating_points"][:1]
-    one_class["operating_points"][0] |= {"specificity": nothing, "confusion": [[0, 0], [23, 172]]}
+    (label,) = one_class["labels"].values()
+    label["operating_points"] = label["operating_points"][:1]
+    label["operating_points"][0] |= {"specificity": nothing, "confusion": [[0, 0], [23, 172]]}
     put(run, "evaluation/test.json", one_class)
     rows = epoch(1), epoch(2)
     rows[0]["validation"]["auc"] = None

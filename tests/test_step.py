@@ -214,10 +214,22 @@ def test_where_one_replica_overflows_both_skip_the_step(
 
 def test_smoothing_and_class_weights_follow_their_formulas():
     logits, labels = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [0.0]])
-    loss = step.loss_of(logits, labels, tf.constant([1.0, 0.5]), 0.2, (3.0, 0.7))
+    loss = step.loss_of(logits, labels, tf.constant([1.0, 0.5]), 0.2, np.array([[3.0], [0.7]], "f"))
     of = lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))  # noqa: E731
     sick, healthy = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))
     expected = 0.7 * of(sick, 0.9) + 3.0 * 0.5 * of(healthy, 0.1)
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_label_that_is_not_known_moves_nothing():
+    logits = tf.Variable([[2.0, -1.0], [0.5, 3.0]])
+    labels, weights = tf.constant([[1.0, -1.0], [-1.0, 0.0]]), tf.constant([1.0, 0.5])
+    with tf.GradientTape() as tape:
+        loss = step.loss_of(logits, labels, weights, 0.0, np.array([[1, 2], [3, 4]], "f"))
+    gradient = tape.gradient(loss, logits).numpy()
+    assert gradient[0, 1] == gradient[1, 0] == 0
+    # Half of each label's: the positive of the first weighs 3, the negative of the second 2.
+    expected = 3 * np.log1p(np.exp(-2.0)) / 2 + 0.5 * 2 * np.log1p(np.exp(3.0)) / 2
     assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
@@ -265,5 +277,5 @@ def test_evaluation_scores_every_record_in_order(
     scores = loop(iter(batches), pipeline.steps(split.size, 8)).seen()
     images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
     direct = state.averaged(step.images_to_float(images), training=False)
-    np.testing.assert_array_equal(scores.labels, labels[:, 0])
-    np.testing.assert_allclose(scores.logits, direct[:, 0], atol=1e-5)
+    np.testing.assert_array_equal(scores.labels, labels)
+    np.testing.assert_allclose(scores.logits, direct, atol=1e-5)

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 BLUE, ORANGE, GREEN, PURPLE = "#3d85c6", "#e07b39", "#3a9d6e", "#9b6bc4"
+MANY = tuple(map(to_hex, matplotlib.colormaps["tab20"].colors))
 # Stands for the page's text colour; becomes `currentColor` in the SVG.
 INK = "#010203"
 STYLE = {
@@ -89,7 +91,7 @@ def epoch_chart(
             axes.set_ylim(top=1.01)
         else:
             axes.set_ylim(bottom=0)
-        axes.legend(fontsize=8.5)
+        axes.legend(fontsize=8.5 if len(curves) < 6 else 6)
         return _svg(figure, title)
 
 
@@ -162,6 +164,54 @@ def roc_chart(
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.legend(loc="lower right", fontsize=8.5)
         return _svg(figure, "ROC curve")
+
+
+def label_charts(history: Sequence[Mapping], kept_epoch: int) -> list[str]:
+    """The AUC of each label over the epochs, on validation and in training.
+
+    Args:
+      history: as in `history_charts`, with more than one label.
+      kept_epoch: the epoch whose weights were kept.
+
+    Returns:
+      `<svg>` elements.
+    """
+    charts = []
+    for split in ("validation", "train"):
+        rows = [
+            {
+                "epoch": entry["epoch"],
+                split: {n: of["auc"] for n, of in entry[split]["labels"].items()},
+            }
+            for entry in history
+        ]
+        curves = [
+            Curve(name, split, name, colour)
+            for name, colour in zip(rows[0][split], itertools.cycle(MANY))
+        ]
+        title = f"AUC of each label, {'training' if split == 'train' else split}"
+        charts.append(epoch_chart(title, "AUC", rows, curves, kept_epoch))
+    return charts
+
+
+def label_roc_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """The ROC curve of each label.
+
+    Args:
+      scores: by label, its values [n] of 0 and 1 and scores [n]; one of one class is left out.
+
+    Returns:
+      An `<svg>` element.
+    """
+    with _chart("ROC curves", "1 - specificity", "sensitivity", (4.8, 4.6)) as (figure, axes):
+        axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.35, lw=1, label="chance")
+        for (name, (labels, values)), colour in zip(scores.items(), itertools.cycle(MANY)):
+            if len(np.unique(labels)) == 2:
+                false_positive, true_positive, _ = roc_curve(labels, values)
+                axes.plot(false_positive, true_positive, color=colour, lw=1.3, label=name)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.legend(loc="lower right", fontsize=7)
+        return _svg(figure, "ROC curves")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer import augment, draws, pictures, step, whole
-from trainer.data import pipeline
+from trainer.data import examples, pipeline
 from trainer.pace import Pace
 from trainer.progress import LiveLine, clock
 from trainer.record import Record
@@ -41,18 +41,18 @@ class Diary:
         self._line = LiveLine()
         self._skipped_steps = state.skipped_steps
         self._summaries = Summaries(workdir)
-        images, names, labels = pipeline.first_of_each_class(validation, config.data.image_size, 1)
-        captions = [
-            f"{validation.classes[label]}: {name}"
-            for name, label in zip(names, labels, strict=True)
-        ]
+        images, names, groups = examples.first_of_each_group(
+            validation, config.data.image_size, 1, examples.groups(validation)[:2]
+        )
+        captions = [f"{group}: {name}" for group, name in zip(groups, names, strict=True)]
         self._watch = ActivationWatch(state.averaged, images, captions)
 
     def begin(self, split: pipeline.Split, pixels: pipeline.Pixels) -> None:
         """Writes what can be shown before the first step: samples, an augmented batch, texts."""
         config, summaries = self._config, self._summaries
-        images, names, labels = pipeline.first_of_each_class(split, config.data.image_size, 8)
-        sheet = pictures.sample_sheet(images, names, split.classes, labels)
+        groups = examples.groups(split)
+        images, names, of = examples.first_of_each_group(split, config.data.image_size, 8, groups)
+        sheet = pictures.sample_sheet(images, names, groups, [groups.index(group) for group in of])
         summaries.picture("samples", "sample_sheet.png", 0, sheet)
         batch_size = config.train.batch_size
         batch = next(iter(pipeline.train_batches(pixels, config.seed, batch_size, 1)))
@@ -98,7 +98,10 @@ class Diary:
         self._line.settle(record.last_line(self._config.train.epochs))
         for part in ("train", "validation"):
             curves = record.history[-1][part]
-            self._summaries.scalars(part, record.step, {tag: curves[tag] for tag in CURVES})
+            values = {tag: curves[tag] for tag in CURVES}
+            for label, of in curves.get("labels", {}).items():
+                values |= {f"{tag}/{label}": of[tag] for tag in CURVES}
+            self._summaries.scalars(part, record.step, values)
         self._watch.write(self._summaries, record.step)
 
     def flush(self) -> dict[str, int]:

@@ -1,47 +1,77 @@
 """Exact metrics over all examples, operating points, and confidence intervals (NumPy)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import expit
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from trainer.step import Scores
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+AT_ONCE = 100  # resamples; it bounds the memory
+Interval = dict[str, float | None]
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Returns the probability of the second class: [n] float64."""
+    """Returns the probability of each label: float64 of the same shape."""
     return expit(logits.astype(np.float64))
 
 
-def measure(scores: Scores, threshold: float = 0.5) -> dict[str, float | None]:
-    """Returns loss, accuracy, AUC, sensitivity and specificity over all examples.
+def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
+    """Returns loss, accuracy, AUC, sensitivity and specificity of one label, at probability 0.5.
 
     What is not defined, such as the AUC of one class alone, is None.
+
+    Args:
+      logits: [n] float.
+      labels: [n] float: 1, 0, or -1 where it is not known, which is left out.
+    """
+    logits, positive = logits[labels >= 0], labels[labels >= 0] > 0.5
+    called = logits >= 0
+    return {
+        "loss": _log_loss(logits, positive),
+        "accuracy": _share(called == positive),
+        "auc": _auc(positive, logits),
+        "sensitivity": _share(called[positive]),
+        "specificity": _share(~called[~positive]),
+    }
+
+
+def measure_all(scores: Scores, names: Sequence[str]) -> dict:
+    """Returns each metric of `measure`, the mean over the labels for which it is defined.
+
+    With more than one label, `labels` has those of each by its name.
     """
     scores = scores.seen()
-    probability = probabilities(scores.logits)
-    labels = scores.labels > 0.5
-    return {
-        "loss": _log_loss(scores.logits, labels),
-        "accuracy": float(np.mean((probability >= threshold) == labels)),
-        "auc": _auc(labels, probability),
-        "sensitivity": _share(probability[labels] >= threshold),
-        "specificity": _share(probability[~labels] < threshold),
+    columns = zip(names, scores.logits.T, scores.labels.T, strict=True)
+    each = {name: measure(logits, labels) for name, logits, labels in columns}
+    macro = {
+        metric: mean_defined([of[metric] for of in each.values()]) for metric in each[names[0]]
     }
+    return macro | ({"labels": each} if len(names) > 1 else {})
+
+
+def mean_defined(values: Sequence[float | None]) -> float | None:
+    """Returns the mean of those that are not None."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def youden_threshold(labels: np.ndarray, probability: np.ndarray) -> float:
     """Returns the threshold with the largest sensitivity + specificity (Youden, Cancer 1950).
 
     It lies halfway between two neighbouring scores, so that rounding moves no example over it.
+
+    Args:
+      labels: [n] float: 1, 0, or -1 where it is not known, which is left out.
+      probability: [n] float.
     """
-    if labels.all() or not labels.any():
+    probability, positive = probability[labels >= 0], labels[labels >= 0] > 0.5
+    if positive.all() or not positive.any():
         return 0.5
-    false_positive, true_positive, thresholds = roc_curve(labels, probability)
+    false_positive, true_positive, thresholds = roc_curve(positive, probability)
     best = int(np.argmax(true_positive - false_positive))
     above = min(thresholds[best], 1.0)
     below = probability[probability < above]
@@ -52,7 +82,8 @@ def evaluate(
     labels: np.ndarray,
     probability: np.ndarray,
     patients: Sequence[str],
-    points: dict[str, float],
+    names: Sequence[str],
+    points: Mapping[str, Sequence[float]],
     seed: int = 0,
 ) -> dict:
     """Returns the AUC and the numbers of each operating point with 95 % intervals.
@@ -61,81 +92,128 @@ def evaluate(
     independent examples (Efron and Tibshirani, An Introduction to the Bootstrap, ch. 13).
 
     Args:
-      labels: [n] bool.
-      probability: [n] float, of the second class.
+      labels: [n, K] float: 1, 0, or -1 where it is not known.
+      probability: [n, K] float.
       patients: [n] patient of each image.
-      points: name -> threshold.
+      names: of the K labels.
+      points: name -> threshold of each label.
       seed: of the bootstrap.
+
+    Returns:
+      {auc: the mean over the labels where it is defined, labels: {name: {positive, negative,
+      auc, operating_points}}}.
     """
-    counts = _resampled_counts(patients, seed)
-    everyone = np.ones((1, len(labels)))
-
-    def interval(statistic: Callable[[np.ndarray], np.ndarray]) -> dict[str, float | None]:
-        value = statistic(everyone)[0]
-        spread = statistic(counts)
-        spread = spread[np.isfinite(spread)]
-        if not np.isfinite(value) or not spread.size:
-            return {"value": None, "low": None, "high": None}
-        tail = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(spread, [tail, 1 - tail])
-        return {"value": float(value), "low": float(low), "high": float(high)}
-
-    def at(name: str, threshold: float) -> dict:
-        called = probability >= threshold
-        return {
-            "name": name,
-            "threshold": threshold,
-            "accuracy": interval(lambda c: _mean(called == labels, c, np.ones_like(labels))),
-            "sensitivity": interval(lambda c: _mean(called, c, labels)),
-            "specificity": interval(lambda c: _mean(~called, c, ~labels)),
-            "confusion": confusion_matrix(labels, called, labels=[False, True]).tolist(),
+    counts, results, aucs = resampled_counts(patients, seed), {}, []
+    for k, name in enumerate(names):
+        known = labels[:, k] >= 0
+        positive, score, chosen = labels[known, k] > 0.5, probability[known, k], counts[:, known]
+        auc = weighted_auc(positive, score, np.vstack([np.ones(len(score)), chosen]))
+        aucs += [auc] if np.isfinite(auc[0]) else []
+        results[name] = {
+            "positive": int(positive.sum()),
+            "negative": int((~positive).sum()),
+            "auc": _interval(auc),
+            "operating_points": [
+                _at(point, thresholds[k], positive, score, chosen)
+                for point, thresholds in points.items()
+            ],
         }
-
-    return {
-        "auc": interval(lambda c: _weighted_auc(labels, probability, c)),
-        "operating_points": [at(name, threshold) for name, threshold in points.items()],
-    }
+    return {"auc": _interval(_mean_over_labels(aucs)), "labels": results}
 
 
-def _resampled_counts(patients: Sequence[str], seed: int) -> np.ndarray:
+def resampled_counts(patients: Sequence[str], seed: int) -> np.ndarray:
     """Returns how often each image counts in each resample of the patients: [resamples, n]."""
     names, of_image = np.unique(np.asarray(patients), return_inverse=True)
     random = np.random.default_rng(seed)
     drawn = random.integers(len(names), size=(RESAMPLES, len(names)))
     counts = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
-    return counts[:, of_image].astype(np.float64)
+    return counts.astype(np.float32)[:, of_image]  # small whole numbers: sums of them are exact
 
 
-def _mean(hit: np.ndarray, counts: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Returns the share of hits among the chosen images, for each row of counts."""
-    among = among.astype(bool)
+def weighted_auc(labels: np.ndarray, probability: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns the Mann-Whitney AUC, ties counting half, for each row of counts.
+
+    Args:
+      labels: [n] bool.
+      probability: [n] float.
+      counts: [r, n] float, how often each example counts.
+
+    Returns:
+      [r] float64, NaN where one class has no example.
+    """
+    if not labels.size:
+        return np.full(len(counts), np.nan)
+    order = np.argsort(probability, kind="stable")
+    starts = np.flatnonzero(np.diff(probability[order], prepend=-np.inf))
+    labels = labels[order]
+
+    def of(rows: np.ndarray) -> np.ndarray:
+        rows = rows[:, order].astype(np.float64)
+        positive = np.add.reduceat(rows * labels, starts, axis=1)
+        negative = np.add.reduceat(rows * ~labels, starts, axis=1)
+        below = np.cumsum(negative, 1) - negative / 2
+        with np.errstate(invalid="ignore"):
+            return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+
+    return np.concatenate(
+        [of(counts[start : start + AT_ONCE]) for start in range(0, len(counts), AT_ONCE)]
+    )
+
+
+def _at(
+    name: str, threshold: float, positive: np.ndarray, score: np.ndarray, counts: np.ndarray
+) -> dict:
+    """Returns what one label's operating point comes to."""
+    called = score >= threshold
+
+    def share(hit: np.ndarray, among: np.ndarray) -> Interval:
+        rows = np.vstack([np.ones(len(hit), np.float32), counts])[:, among]
+        with np.errstate(invalid="ignore"):
+            return _interval(rows @ hit[among].astype(np.float64) / rows.sum(1))
+
+    confusion = np.histogram2d(positive, called, bins=2, range=[[0, 1], [0, 1]])[0]
+    return {
+        "name": name,
+        "threshold": threshold,
+        "accuracy": share(called == positive, np.ones_like(positive)),
+        "sensitivity": share(called, positive),
+        "specificity": share(~called, ~positive),
+        "confusion": confusion.astype(int).tolist(),
+    }
+
+
+def _mean_over_labels(aucs: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the mean over the labels; one without a positive in a resample is left out there."""
+    if not aucs:
+        return np.array([np.nan])
+    defined = np.isfinite(aucs)
     with np.errstate(invalid="ignore"):
-        return counts[:, among] @ hit[among] / counts[:, among].sum(1)
+        return np.where(defined, aucs, 0).sum(0) / defined.sum(0)
 
 
-def _weighted_auc(labels: np.ndarray, probability: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns the Mann-Whitney AUC, ties counting half, for each row of counts."""
-    values, rank = np.unique(probability, return_inverse=True)
+def _interval(values: np.ndarray) -> Interval:
+    """Returns the value of all examples, the first, with percentiles of the resamples after it.
 
-    def per_value(chosen: np.ndarray) -> np.ndarray:
-        table = np.zeros((len(counts), len(values)))
-        np.add.at(table.T, rank[chosen], counts[:, chosen].T)
-        return table
-
-    positive, negative = per_value(labels), per_value(~labels)
-    below = np.cumsum(negative, 1) - negative / 2
-    with np.errstate(invalid="ignore"):
-        return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+    All are None where it is not defined.
+    """
+    value, spread = values[0], values[1:][np.isfinite(values[1:])]
+    if not np.isfinite(value) or not spread.size:
+        return {"value": None, "low": None, "high": None}
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(spread, [tail, 1 - tail])
+    return {"value": float(value), "low": float(low), "high": float(high)}
 
 
-def _auc(labels: np.ndarray, probability: np.ndarray) -> float | None:
-    return float(roc_auc_score(labels, probability)) if len(set(labels)) == 2 else None
+def _auc(positive: np.ndarray, logits: np.ndarray) -> float | None:
+    return float(roc_auc_score(positive, logits)) if len(set(positive)) == 2 else None
 
 
 def _share(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if hits.size else None
 
 
-def _log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    signed = np.where(labels, logits, -logits).astype(np.float64)
+def _log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:
+    if not positive.size:
+        return None
+    signed = np.where(positive, logits, -logits).astype(np.float64)
     return float(np.logaddexp(0, -signed).mean())

@@ -1,5 +1,6 @@
 """What the host knows of a run: the steps taken, the epochs behind it, and the best of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,8 @@ class Record:
       best: step, epoch, AUC and loss of the best epoch by validation AUC.
       epoch_seconds: time spent on the epoch that is under way.
       wait_seconds: of those, waiting for input.
-      scores: what the network said of the epoch's training images so far: [3, n] float32.
+      scores: what the network said of the epoch's training images so far, [n, 2 K + 1] float32
+        as in `Scores.columns()`; [0, 0] before the first.
     """
 
     step: int = 0
@@ -27,7 +29,7 @@ class Record:
     best: dict | None = None
     epoch_seconds: float = 0.0
     wait_seconds: float = 0.0
-    scores: np.ndarray = field(default_factory=lambda: np.zeros((3, 0), np.float32))
+    scores: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     @property
     def epoch(self) -> int:
@@ -49,33 +51,32 @@ class Record:
         self.step += len(result.losses)
         self.epoch_seconds += result.seconds
         self.wait_seconds += result.wait_seconds
-        self.scores = np.concatenate([self.scores, result.scores.seen()], axis=1)
+        seen = result.scores.seen().columns()
+        self.scores = np.concatenate([self.scores, seen]) if self.scores.size else seen
 
-    def end_epoch(self, validation: Scores, learning_rate: float) -> bool:
-        """Adds the epoch's row to the history; returns whether it is the best so far."""
-        trained = Scores(*self.scores)
+    def end_epoch(self, labels: Sequence[str], validation: Scores, learning_rate: float) -> None:
+        """Adds the epoch's row to the history, and sees whether it is the best so far."""
+        trained = Scores.of_columns(self.scores)
         row = {
             "epoch": len(self.history) + 1,
             "step": self.step,
             "seconds": self.epoch_seconds,
             "train": {
-                **metrics.measure(trained),
+                **metrics.measure_all(trained, labels),
                 "learning_rate": learning_rate,
                 "images_per_second": len(trained.logits) / self.epoch_seconds,
                 "input_wait": self.wait_seconds / self.epoch_seconds,
             },
-            "validation": metrics.measure(validation),
+            "validation": metrics.measure_all(validation, labels),
         }
         self.history.append(row)
-        self.scores = self.scores[:, :0]
+        self.scores = self.scores[:0]
         self.epoch_seconds = self.wait_seconds = 0.0
         measured = row["validation"]
         candidate = {"epoch": row["epoch"], "step": self.step}
         candidate |= {"auc": measured["auc"], "loss": measured["loss"]}
-        is_best = self.best is None or _rank(candidate) > _rank(self.best)
-        if is_best:
+        if self.best is None or _rank(candidate) > _rank(self.best):
             self.best = candidate
-        return is_best
 
     def last_line(self, epochs: int) -> str:
         """Returns the last epoch's row as a line for the terminal."""

@@ -16,10 +16,11 @@ import markupsafe
 import numpy as np
 from etils import epath
 
-from trainer import charts, entry, whole
+from trainer import charts, entry, evaluate, whole
 from trainer.entry import Refusal
 
 SPLITS = ("validation", "test")
+LabelScores = dict[str, tuple[np.ndarray, np.ndarray]]
 RECORDS = (
     "config.json",
     "environment.json",
@@ -54,7 +55,10 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
     if not history:
         raise Refusal(f"{workdir} has finished no epoch yet: {_advice(workdir)}")
     validation, test = (_json(workdir / f"evaluation/{split}.json") for split in SPLITS)
-    scores = {split: _scores(workdir / f"evaluation/{split}.csv") for split in SPLITS}
+    labels = list(test["labels"])
+    scores = {split: _scores(workdir / f"evaluation/{split}.csv", labels) for split in SPLITS}
+    charts_of = _charts_of_many if len(labels) > 1 else _charts_of_one
+    history_charts, roc_chart = charts_of(history, scores, test)
     environment = _json(workdir / "environment.json")
     return {
         "config": _json(workdir / "config.json"),
@@ -66,8 +70,8 @@ def _content(workdir: epath.Path) -> dict[str, Any]:
         "waiting": _typical(history, "input_wait", "{:.1%} of the time"),
         "validation": validation,
         "test": test,
-        "history_charts": _markup(charts.history_charts(history, test["epoch"])),
-        "roc_chart": markupsafe.Markup(charts.roc_chart(scores, test["operating_points"])),
+        "history_charts": [markupsafe.Markup(chart) for chart in history_charts],
+        "roc_chart": markupsafe.Markup(roc_chart),
         "sample_sheet": _picture(workdir / "pictures/sample_sheet.png"),
         "augmented": _picture(workdir / "pictures/augmented.png"),
         "activations": _activations(workdir / "pictures/activations"),
@@ -100,12 +104,30 @@ def _json(path: epath.Path) -> Any:
         raise _unreadable(path, error) from error
 
 
-def _scores(path: epath.Path) -> tuple[np.ndarray, np.ndarray]:
-    """Labels [n] int and scores [n] float of an evaluated split."""
+def _charts_of_one(history: list, scores: dict[str, LabelScores], test: dict) -> tuple:
+    """History charts and ROC chart of a run with one label."""
+    ((label, of),) = test["labels"].items()
+    of_split = {split: by_label[label] for split, by_label in scores.items()}
+    roc_chart = charts.roc_chart(of_split, of["operating_points"])
+    return charts.history_charts(history, test["epoch"]), roc_chart
+
+
+def _charts_of_many(history: list, scores: dict[str, LabelScores], test: dict) -> tuple:
+    """History charts and ROC chart of a run with several labels."""
+    epochs = charts.history_charts(history, test["epoch"])
+    of_labels = charts.label_charts(history, test["epoch"])
+    return epochs + of_labels, charts.label_roc_chart(scores["test"])
+
+
+def _scores(path: epath.Path, labels: Sequence[str]) -> LabelScores:
+    """What is known of each label of an evaluated split: its values [n] int, scores [n] float."""
     try:
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        labels = np.array([int(row["label"]) for row in rows])
-        return labels, np.array([float(row["score"]) for row in rows])
+        rows, result = list(csv.DictReader(path.read_text().splitlines())), {}
+        for name, (label, score) in zip(labels, evaluate.score_columns(labels), strict=True):
+            known = [row for row in rows if row[label] != ""]
+            values = np.array([int(row[label]) for row in known])
+            result[name] = values, np.array([float(row[score]) for row in known])
+        return result
     except (ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from error
 
@@ -136,10 +158,6 @@ def _typical(history: Sequence[Mapping], name: str, form: str) -> str:
     return form.format(np.median(values)) if values else "not measured"
 
 
-def _markup(elements: Sequence[str]) -> list[markupsafe.Markup]:
-    return [markupsafe.Markup(element) for element in elements]
-
-
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -149,7 +167,11 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, decimal=_decimal, duration=_duration, settings=_settings
+        percent=_percent,
+        decimal=_decimal,
+        duration=_duration,
+        settings=_settings,
+        label_rows=_label_rows,
     )
     return environment.get_template("report.html.j2")
 
@@ -168,6 +190,16 @@ def _duration(seconds: float) -> str:
     parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
     # Seconds say nothing beside hours.
     return " ".join([f"{value} {unit}" for value, unit in parts if value][:2]) or "0 s"
+
+
+def _label_rows(data: Mapping) -> Iterator[tuple[str, str, str]]:
+    """What is counted in the data: (name, label, "positive", "negative" or "unknown")."""
+    for label in data["labels"]:
+        if data["classes"]:
+            yield data["classes"][0], label, "negative"
+        yield label, label, "positive"
+        if any(counts["per_label"][label]["unknown"] for counts in data["splits"].values()):
+            yield f"{label}, not known", label, "unknown"
 
 
 def _settings(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -53,14 +53,21 @@ class State:
         return int(self.step.numpy()) - int(self.optimizer.iterations.numpy())
 
 
-def create_state(config: ConfigDict, total_steps: int, epoch_steps: int) -> State:
-    """Builds network and optimizer, to be called in the strategy's scope."""
+def create_state(config: ConfigDict, total_steps: int, epoch_steps: int, outputs: int = 1) -> State:
+    """Builds network and optimizer, to be called in the strategy's scope.
+
+    Args:
+      config: of the run.
+      total_steps: of the run.
+      epoch_steps: steps that an epoch takes.
+      outputs: number of labels K.
+    """
     keras.mixed_precision.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
     step = tf.Variable(
         0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
     )
-    model = models.build(config.model, config.data.image_size)
+    model = models.build(config.model, config.data.image_size, outputs)
     built = optimizer.build(config, total_steps, epoch_steps)
     built.build(model.trainable_variables)
     averaged = model

@@ -17,14 +17,30 @@ from trainer.models import dropout
 from trainer.state import State
 
 Batch = dict[str, tf.Tensor]
+EQUAL = np.ones((2, 1), np.float32)  # the weights of negative and positive examples
 
 
 class Scores(NamedTuple):
-    """What the network said of examples, on the host: [n] float32 each."""
+    """What the network said of n examples with K labels, on the host.
+
+    Attributes:
+      logits: [n, K] float32.
+      labels: [n, K] float32: 1, 0, or -1 where it is not known.
+      weights: [n] float32, 0 for what fills up a batch.
+    """
 
     logits: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+
+    @classmethod
+    def of_columns(cls, columns: np.ndarray) -> "Scores":
+        """Returns the scores that `columns()` gave: [n, 2 K + 1]."""
+        return cls(*np.split(columns[:, :-1], 2, axis=1), columns[:, -1])
+
+    def columns(self) -> np.ndarray:
+        """Returns all in one array, [n, 2 K + 1] float32."""
+        return np.concatenate([self.logits, self.labels, self.weights[:, None]], axis=1)
 
     def seen(self) -> "Scores":
         """Returns the examples that were not there to fill up a batch."""
@@ -65,15 +81,15 @@ class ReplicaStep:
     `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
     the replica's rows, and `update()` the last; only one part's activations are in memory.
 
-    Both return [B, 3] float32: logit, label and weight at the replica's rows of the global batch
-    of B, 0 elsewhere, so that the sum over replicas has all of them.
+    Both return [B, 2 K + 1] float32: logits, labels and weight at the replica's rows of the global
+    batch of B, 0 elsewhere, so that the sum over replicas has all of them.
     """
 
     def __init__(
         self,
         state: State,
         config: ConfigDict,
-        class_weights: tuple[float, float] = (1.0, 1.0),
+        class_weights: np.ndarray = EQUAL,
         on_tpu: bool = False,
     ):
         self._state, self._config, self._class_weights = state, config, class_weights
@@ -106,7 +122,8 @@ class ReplicaStep:
 
     def loss(self, scores: tf.Tensor) -> tf.Tensor:
         """Returns the share of the step's loss that examples of these scores have: a scalar."""
-        logits, labels, weights = tf.split(scores, 3, axis=1)
+        outputs = self._state.model.output_shape[-1]
+        logits, labels, weights = tf.split(scores, [outputs, outputs, 1], axis=1)
         smoothing, class_weights = self._config.loss.label_smoothing, self._class_weights
         total = loss_of(logits, labels, weights[:, 0], smoothing, class_weights)
         return total / self._config.train.batch_size
@@ -137,12 +154,12 @@ def train_loop(
     strategy: tf.distribute.Strategy,
     state: State,
     config: ConfigDict,
-    class_weights: tuple[float, float] = (1.0, 1.0),
+    class_weights: np.ndarray = EQUAL,
 ) -> Callable[[Iterator[Batch], int], LoopResult]:
     """Returns the function that takes n training steps on the batches of an iterator."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = ReplicaStep(state, config, class_weights, on_tpu)
-    shape = (config.train.batch_size, 3)
+    shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
 
     def take_step(batch: Batch) -> tf.Tensor:
         if config.train.accumulate == 1:
@@ -190,7 +207,7 @@ def evaluation_loop(
     strategy: tf.distribute.Strategy, model: keras.Model, global_batch: int
 ) -> Callable[[Iterator[Batch], int], Scores]:
     """Returns the function that scores the examples of n batches of an iterator."""
-    channels = model.input_shape[-1]
+    channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
 
     def evaluation_step(batch: Batch) -> tf.Tensor:
         images = repeat_channels(images_to_float(batch["image"]), channels)
@@ -199,7 +216,7 @@ def evaluation_loop(
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
-        scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, 3))
+        scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
         for i in tf.range(steps):
             seen = strategy.run(evaluation_step, args=(next(iterator),))
             scores = scores.write(i, strategy.reduce("SUM", seen, axis=None))
@@ -216,21 +233,25 @@ def loss_of(
     labels: tf.Tensor,
     weights: tf.Tensor,
     label_smoothing: float = 0.0,
-    class_weights: tuple[float, float] = (1.0, 1.0),
+    class_weights: np.ndarray = EQUAL,
 ) -> tf.Tensor:
     """Returns the sum over examples of the weighted binary cross-entropy, a float32 scalar.
 
+    It is the mean over the labels; one that is not known adds nothing.
+
     Args:
-      logits: [b, 1] float32.
-      labels: [b, 1] float32, 0 or 1.
+      logits: [b, K] float32.
+      labels: [b, K] float32: 1, 0, or -1 where it is not known.
       weights: [b] float32.
       label_smoothing: share s of the label spread over both classes: 1 becomes 1 - s / 2.
-      class_weights: of class 0 and of class 1.
+      class_weights: [2, K] or [2, 1] float32, of negative and of positive examples.
     """
     smooth = labels * (1 - label_smoothing) + label_smoothing / 2
     losses = tf.nn.sigmoid_cross_entropy_with_logits(smooth, tf.cast(logits, tf.float32))
-    by_class = tf.where(labels > 0.5, class_weights[1], class_weights[0])
-    return tf.reduce_sum(losses * by_class * weights[:, None])
+    negative, positive = class_weights
+    by_class = tf.where(labels > 0.5, positive, negative)
+    known = tf.where(labels >= 0, by_class, 0.0)
+    return tf.reduce_sum(losses * known * weights[:, None]) / labels.shape[1]
 
 
 def _update_average(state: State, momentum: float) -> None:
@@ -243,14 +264,14 @@ def _update_average(state: State, momentum: float) -> None:
 
 
 def _scores(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
-    """Returns logit, label and weight of each example: [b, 3] float32."""
+    """Returns logits, labels and weight of each example: [b, 2 K + 1] float32."""
     return tf.concat([tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]], 1)
 
 
 def _among_all(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tensor:
-    """Returns the scores at their rows of the global batch, 0 elsewhere: [B, 3]."""
-    return tf.scatter_nd(rows[:, None], scores, (global_batch, 3))
+    """Returns the scores at their rows of the global batch, 0 elsewhere: [B, 2 K + 1]."""
+    return tf.scatter_nd(rows[:, None], scores, (global_batch, scores.shape[1]))
 
 
 def _to_host(scores: tf.Tensor) -> Scores:
-    return Scores(*scores.numpy().reshape(-1, 3).T)
+    return Scores.of_columns(scores.numpy().reshape(-1, scores.shape[-1]))

@@ -105,7 +105,7 @@ def train(job: Job, record: Record) -> None:
     try:
         while record.epoch < config.train.epochs:
             if record.step == job.epoch_end(record.epoch + 1):
-                record.end_epoch(validation.scores(), _learning_rate(job))
+                record.end_epoch(split.labels, validation.scores(), _learning_rate(job))
                 if chief:
                     diary.epoch(record)
                 save()
@@ -152,11 +152,15 @@ def evaluate_best(job: Job, record: Record) -> dict | None:
     return result
 
 
-def class_weights(config: ConfigDict, split: pipeline.Split) -> tuple[float, float]:
-    """Returns the weight of each class; balanced, both count as much in all."""
+def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
+    """Returns the weights of negative and positive examples, [2, K] float32.
+
+    Balanced, both count as much in all, for each label.
+    """
     if config.loss.class_weights == "none":
-        return 1.0, 1.0
-    return tuple(split.size / (2 * max(count, 1)) for count in split.counts)
+        return np.ones((2, len(split.labels)), np.float32)
+    counts = np.array(split.counts, np.float32).T[::-1]  # of positives and negatives
+    return counts.sum(0) / (2 * np.maximum(counts, 1))
 
 
 def _begin(workdir: epath.Path, config: ConfigDict, replicas: distribute.Replicas) -> None:
@@ -178,9 +182,10 @@ def _run(
     signals: StopSignals,
 ) -> dict | None:
     images, batch = splits["train"].size, config.train.batch_size
+    labels = splits["train"].labels
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():
-        state = create_state(config, total_steps, pipeline.steps(images, batch))
+        state = create_state(config, total_steps, pipeline.steps(images, batch), len(labels))
     job = Job(config, workdir, replicas, splits, state, total_steps, signals)
     record = _restore(job)
     if replicas.chief:

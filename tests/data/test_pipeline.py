@@ -124,14 +124,6 @@ def test_evaluation_visits_every_record_once_in_order(cached: pipeline.Pixels):
     assert len(list(pipeline.evaluation_batches(cached, 8))) == pipeline.steps(cached.size, 8)
 
 
-def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
-    images, names, labels = pipeline.first_of_each_class(split, SIZE, 3)
-    assert images.shape == (6, SIZE, SIZE, 1) and labels == [0, 0, 0, 1, 1, 1]
-    all_names, _ = pipeline.identities(split)
-    assert set(names) <= {name.split("/")[-1] for name in all_names}
-    assert all("IM-" in name for name in names[:3]) and all("person" in n for n in names[3:])
-
-
 def test_a_path_without_a_data_set_is_refused(tmp_path: epath.Path):
     with pytest.raises(Refusal, match=r"trainer\.data\.prepare"):
         pipeline.open_split(tmp_path, "train")

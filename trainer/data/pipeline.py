@@ -25,7 +25,6 @@ from trainer.data import dataset, radiograph
 from trainer.entry import DataLost, Refusal
 
 READ_BATCH = 64
-NO_LABEL = "none of these"
 UNREADABLE = "the prepared data set cannot be read any more: "
 ONE_HOST = tf.distribute.InputContext(1, 0, 1)
 
@@ -240,55 +239,3 @@ def _decoder(split: Split, image_size: int) -> Callable[[tf.data.Dataset], tf.da
         return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     return look_up
-
-
-def identities(split: Split) -> tuple[list[str], list[str]]:
-    """Returns the name and the patient of every record, in order."""
-    names, patients = [], []
-    for start in range(0, split.size, READ_BATCH):
-        numbers = np.arange(start, min(start + READ_BATCH, split.size))
-        examples = tf.io.parse_example(split.read(numbers), dataset.stored(len(split.labels)))
-        names += [name.decode() for name in examples["name"].numpy()]
-        patients += [patient.decode() for patient in examples["patient"].numpy()]
-    return names, patients
-
-
-def first_of_each_class(
-    split: Split, image_size: int, count: int
-) -> tuple[np.ndarray, list[str], list[str]]:
-    """Returns the first `count` images of each class or label, the healthy first.
-
-    Returns:
-      images [n, S, S, 1] uint8, their file names, and the group of each as in `groups(split)`.
-    """
-    names = groups(split)
-    found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
-    for number in range(split.size):
-        if all(len(of_group) == count for of_group in found.values()):
-            break
-        serialised = split.read(np.array([number]))[0]
-        example = tf.io.parse_single_example(serialised, dataset.stored(len(split.labels)))
-        file = example["name"].numpy().decode().split("/")[-1]
-        for group in _groups_of(split, example["labels"].numpy()):
-            if len(found[group]) < count:
-                found[group].append((number, file))
-                break
-    chosen = [(n, file, group) for group, files in found.items() for n, file in files]
-    numbers = tf.data.Dataset.from_tensors(tf.constant([n for n, *_ in chosen], tf.int64))
-    images, _ = next(iter(pixels(split, image_size, "none").look_up(numbers)))
-    return images.numpy(), [file for _, file, _ in chosen], [group for *_, group in chosen]
-
-
-def groups(split: Split) -> list[str]:
-    """Returns what examples are chosen of: the two classes, or no label at all and each label."""
-    return split.classes or [NO_LABEL, *split.labels]
-
-
-def _groups_of(split: Split, labels: np.ndarray) -> list[str]:
-    """Returns the groups that an example with these labels belongs to, the rarest first."""
-    if split.classes:
-        return [split.classes[labels[0]]] if labels[0] >= 0 else []
-    positive = [number for number, label in enumerate(labels) if label == 1]
-    if not positive:
-        return [NO_LABEL] if (labels == 0).all() else []
-    return [split.labels[n] for n in sorted(positive, key=lambda n: split.counts[n][0])]

@@ -1,0 +1,36 @@
+"""A few examples of each class or label are found, whoever they are."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from etils import epath
+
+from trainer.data import examples, pipeline
+
+SIZE = 24
+
+
+@pytest.fixture(scope="module")
+def split(phantoms: epath.Path) -> pipeline.Split:
+    return pipeline.open_split(phantoms, "train")
+
+
+def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
+    classes = examples.groups(split)
+    images, names, groups = examples.first_of_each_group(split, SIZE, 3, classes)
+    assert images.shape == (6, SIZE, SIZE, 1) and groups == ["NORMAL"] * 3 + ["PNEUMONIA"] * 3
+    all_names, _ = examples.identities(split)
+    assert set(names) <= {name.split("/")[-1] for name in all_names}
+    assert all("IM-" in name for name in names[:3]) and all("person" in n for n in names[3:])
+
+
+def test_of_several_labels_the_commonest_come_first_and_an_image_stands_for_its_rarest(
+    split: pipeline.Split,
+):
+    several = dataclasses.replace(
+        split, labels=["rare", "common", "some"], classes=[], counts=[(3, 97), (60, 40), (9, 0)]
+    )
+    assert examples.groups(several) == [examples.NO_LABEL, "common", "some", "rare"]
+    assert examples._groups_of(several, np.array([1, 1, -1])) == ["rare", "common"]
+    assert examples._groups_of(several, np.array([0, -1, 0])) == [examples.NO_LABEL]
