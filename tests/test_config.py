@@ -34,6 +34,8 @@ def test_every_default_is_allowed():
         ("--config.augment.horizontal_flip=perhaps", ["horizontal_flip", "true or false"]),
         ("--config.model.channels=2", ["model.channels", "1, 3"]),
         ("--config.data.cache=hots", ["data.cache", "mean 'host'"]),
+        ("--config.data.fit=padd", ["data.fit", "squash, pad, crop", "mean 'pad'"]),
+        ("--config.augment.compression_range=100", ["compression_range", "from 0 to 99"]),
     ],
 )
 def test_a_bad_override_is_refused_by_name_value_and_remedy(override: str, said: list[str]):
@@ -64,3 +66,13 @@ def test_a_run_is_not_taken_up_with_other_numbers():
     changed.optimizer.learning_rate = 0.5
     with pytest.raises(Refusal, match=r"optimizer\.learning_rate=0\.001, not 0\.5"):
         config.check_same_run(changed, begun)
+
+
+def test_a_run_older_than_a_field_goes_on_at_the_fields_default():
+    begun = config.default().to_dict()
+    del begun["data"]["fit"]
+    now = config.default()
+    config.check_same_run(now, begun)
+    now.data.fit = "crop"
+    with pytest.raises(Refusal, match=r"data\.fit='squash', not 'crop'"):
+        config.check_same_run(now, begun)

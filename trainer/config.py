@@ -59,8 +59,9 @@ FIELDS: dict[str, Field] = {
     ),
     "data.path": _text("", "prepared data set, the --out of trainer.data.prepare"),
     "data.image_size": _number(
-        180, "side of the square that images are squashed to, pixels", 16, 4096
+        180, "side of the square that images are fitted to, pixels", 16, 4096
     ),
+    "data.fit": _one_of("squash", "how an image fits the square", "squash", "pad", "crop"),
     "data.cache": _one_of("host", "where decoded pixels live", "host", "none"),
     "augment.rotation_range": _number(0.0, "largest rotation, degrees", 0, 180),
     "augment.width_shift_range": _number(0.0, "largest shift, fraction of the width", 0, 1),
@@ -78,6 +79,9 @@ FIELDS: dict[str, Field] = {
     "augment.gamma_range": _number(0.0, "gamma from 1/(1+r) to 1+r", 0, 10),
     "augment.blur_range": _number(0.0, "largest standard deviation of blur, pixels", 0, 16),
     "augment.noise_range": _number(0.0, "largest standard deviation of noise, full scale", 0, 1),
+    "augment.compression_range": _number(
+        0.0, "largest loss of JPEG quality: from 100-r to 100", 0, 99
+    ),
     "augment.jit_compile": _switch(True, "compiles the augmentation with XLA"),
     "model.name": _one_of("resnet", "network", "article", "resnet"),
     "model.channels": _one_of(1, "colour channels the network takes; grey is repeated", 1, 3),
@@ -194,10 +198,11 @@ def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
     """Raises a Refusal if `config` would change the numbers of the run that `saved` began."""
     before = dict(fields(ConfigDict(saved)))
     for path, value in fields(config):
-        if path not in CHANGEABLE and before.get(path) != value:
+        began = before.get(path, FIELDS[path].default)  # a run may be older than a field
+        if path not in CHANGEABLE and began != value:
             raise Refusal(
-                f"this work directory was begun with {path}={before.get(path)!r}, not {value!r}: "
-                f"name another --workdir, or give --config.{path}={before.get(path)} to go on."
+                f"this work directory was begun with {path}={began!r}, not {value!r}: "
+                f"name another --workdir, or give --config.{path}={began} to go on."
             )
 
 

@@ -42,7 +42,7 @@ class Diary:
         self._skipped_steps = state.skipped_steps
         self._summaries = Summaries(workdir)
         images, names, groups = examples.first_of_each_group(
-            validation, config.data.image_size, 1, examples.groups(validation)[:2]
+            validation, config.data, 1, examples.groups(validation)[:2]
         )
         captions = [f"{group}: {name}" for group, name in zip(groups, names, strict=True)]
         self._watch = ActivationWatch(state.averaged, images, captions)
@@ -51,7 +51,7 @@ class Diary:
         """Writes what can be shown before the first step: samples, an augmented batch, texts."""
         config, summaries = self._config, self._summaries
         groups = examples.groups(split)
-        images, names, of = examples.first_of_each_group(split, config.data.image_size, 8, groups)
+        images, names, of = examples.first_of_each_group(split, config.data, 8, groups)
         sheet = pictures.sample_sheet(images, names, groups, [groups.index(group) for group in of])
         summaries.picture("samples", "sample_sheet.png", 0, sheet)
         batch_size = config.train.batch_size

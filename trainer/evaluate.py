@@ -42,7 +42,8 @@ class Evaluator:
         signals: StopSignals,
     ):
         batch = config.train.batch_size
-        pixels = pipeline.pixels(split, config.data.image_size, config.data.cache)
+        data = config.data
+        pixels = pipeline.pixels(split, data.image_size, data.cache, data.fit)
 
         def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             return pipeline.evaluation_batches(pixels, batch, context).repeat()

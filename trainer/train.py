@@ -85,7 +85,7 @@ def train_and_evaluate(config: ConfigDict, workdir: epath.PathLike) -> dict | No
 def train(job: Job, record: Record) -> None:
     """Takes the steps that are left, evaluating and saving at the end of each epoch."""
     config, split, chief = job.config, job.splits["train"], job.replicas.chief
-    images = pipeline.pixels(split, config.data.image_size, config.data.cache)
+    images = pipeline.pixels(split, config.data.image_size, config.data.cache, config.data.fit)
     diary, saver = None, None
     if chief:
         diary = Diary(job.workdir, config, job.state, job.splits["validation"], job.total_steps)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from trainer.config import default
 from trainer.data import examples, pipeline
 
 SIZE = 24
@@ -17,8 +18,9 @@ def split(phantoms: epath.Path) -> pipeline.Split:
 
 
 def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
-    classes = examples.groups(split)
-    images, names, groups = examples.first_of_each_group(split, SIZE, 3, classes)
+    data, classes = default().data, examples.groups(split)
+    data.image_size = SIZE
+    images, names, groups = examples.first_of_each_group(split, data, 3, classes)
     assert images.shape == (6, SIZE, SIZE, 1) and groups == ["NORMAL"] * 3 + ["PNEUMONIA"] * 3
     all_names, _ = examples.identities(split)
     assert set(names) <= {name.split("/")[-1] for name in all_names}

@@ -1,5 +1,7 @@
 """Batch k is a pure function of (seed, k)."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,6 +69,17 @@ def test_starting_at_step_k_gives_batch_k(cached: pipeline.Pixels, start: int):
 def test_three_epochs_see_each_example_three_times(size: int, batch: int):
     seen = visits(pipeline.train_batches(numbered(size), 0, batch, 3))
     np.testing.assert_array_equal(np.bincount(seen, minlength=size), 3)
+
+
+def test_images_fit_the_square_as_they_are_told(split: pipeline.Split):
+    first = tf.data.Dataset.from_tensors(tf.constant([0, 1, 2], tf.int64))
+    images = [
+        next(iter(pipeline.pixels(split, SIZE, "none", how).look_up(first)))[0].numpy()
+        for how in ("squash", "pad", "crop")
+    ]
+    wide = images[1][:, 0].max(axis=(1, 2)) == 0  # black above: wider than high
+    assert wide.any() and images[0][wide, 0].any() and images[2][wide, 0].any()
+    assert not any(np.array_equal(*pair) for pair in itertools.combinations(images, 2))
 
 
 def test_each_epoch_and_each_seed_has_an_order_of_its_own():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from ml_collections import ConfigDict
 
 from trainer.data import dataset, pipeline
 
@@ -23,11 +24,17 @@ def identities(split: pipeline.Split) -> tuple[list[str], list[str]]:
 
 
 def first_of_each_group(
-    split: pipeline.Split, image_size: int, count: int, wanted: Sequence[str]
+    split: pipeline.Split, data: ConfigDict, count: int, wanted: Sequence[str]
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Returns the first `count` images of each of the groups that are wanted.
 
     Only the first `LOOKED_AT` records are looked at, so a rare group may have fewer.
+
+    Args:
+      split: where they are looked for.
+      data: the fields `data.*` of a config, for how images are read.
+      count: of each group, at most.
+      wanted: of `groups(split)`.
 
     Returns:
       images [n, S, S, 1] uint8, their file names, and the group of each, in the order of `wanted`.
@@ -46,7 +53,8 @@ def first_of_each_group(
             break
     chosen = [(n, file, group) for group, files in found.items() for n, file in files]
     numbers = tf.data.Dataset.from_tensors(tf.constant([n for n, *_ in chosen], tf.int64))
-    images, _ = next(iter(pipeline.pixels(split, image_size, "none").look_up(numbers)))
+    pixels = pipeline.pixels(split, data.image_size, "none", data.fit)
+    images, _ = next(iter(pixels.look_up(numbers)))
     return images.numpy(), [file for _, file, _ in chosen], [group for *_, group in chosen]
 
 

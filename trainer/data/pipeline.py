@@ -5,12 +5,13 @@ Epoch e visits the records in an order keyed by (seed, e). Batch k takes positio
 not images. A host takes its contiguous rows of the global batch.
 
 A batch is a dict, b rows of the global batch of B:
-  image:  [b, S, S, 1] uint8, squashed to the square S
+  image:  [b, S, S, 1] uint8, fitted to the square S
   label:  [b, K] float32: 1, 0, or -1 where it is not known
   row:    [b] int32, the example's row in the global batch
   weight: [b] float32, 0 for the rows that fill up the last batch
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,9 +20,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
+from PIL import Image
 
 from trainer import draws
-from trainer.data import dataset, radiograph
+from trainer.data import dataset, fit
 from trainer.entry import DataLost, Refusal
 
 READ_BATCH = 64
@@ -99,16 +101,17 @@ class Pixels:
     look_up: Callable[[tf.data.Dataset], tf.data.Dataset]
 
 
-def pixels(split: Split, image_size: int, cache: str) -> Pixels:
-    """Returns the images of `split`, squashed to `image_size`.
+def pixels(split: Split, image_size: int, cache: str, how: str = "squash") -> Pixels:
+    """Returns the images of `split`, fitted to `image_size`.
 
     Args:
       split: where they are read from.
       image_size: side of the square S, pixels.
       cache: "host" decodes everything once and keeps it in memory; "none" reads and decodes at
         every visit, for data of any size.
+      how: an image fits the square: see `trainer.data.fit`.
     """
-    decoded = _decoder(split, image_size)
+    decoded = _decoder(split, image_size, how)
     if cache == "none":
         return Pixels(split.size, decoded)
     with tf.device("CPU:0"):
@@ -215,22 +218,25 @@ def _batches(
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _decoder(split: Split, image_size: int) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+def _decoder(
+    split: Split, image_size: int, how: str
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Returns what turns batches of record numbers into batches of images and labels."""
 
     def read(numbers: tf.Tensor) -> tf.Tensor:
         examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
         return tf.ensure_shape(examples, numbers.shape)
 
-    def squash(files: np.ndarray) -> np.ndarray:
+    def decode_files(files: np.ndarray) -> np.ndarray:
         try:
-            return np.stack([radiograph.squash(file, image_size) for file in files])
+            images = [Image.open(io.BytesIO(file)) for file in files]
+            return np.stack([fit.fit(image, image_size, how) for image in images])
         except (OSError, ValueError) as error:
             raise OSError(f"{UNREADABLE}an image of split {split.name} ({error})") from error
 
     def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_example(examples, dataset.stored(len(split.labels)))
-        images = tf.numpy_function(squash, [parsed["image"]], tf.uint8, stateful=False)
+        images = tf.numpy_function(decode_files, [parsed["image"]], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (*examples.shape, image_size, image_size, 1))
         return images, tf.cast(parsed["labels"], tf.float32)
 

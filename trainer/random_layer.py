@@ -1,0 +1,32 @@
+"""What the augmentation layers share: float32, a config that restores them, checks of ranges."""
+
+import keras
+import tensorflow as tf
+
+
+class RandomLayer(keras.layers.Layer):
+    """A stateless layer in float32, called as `layer(images, key, rows, global_batch)`."""
+
+    FIELDS: tuple[str, ...] = ()
+
+    def __init__(self, **kwargs):
+        # float32 under any policy: half precision places pixels wrongly and bands grey levels.
+        super().__init__(**(kwargs | {"dtype": "float32"}))
+        self._allow_non_tensor_positional_args = True  # global_batch is a Python int
+        self.built = True
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return super().get_config() | {name: getattr(self, name) for name in self.FIELDS}
+
+
+def signed(unit: tf.Tensor) -> tf.Tensor:
+    """Spread draws in [0, 1) over [-1, 1)."""
+    return 2 * unit - 1
+
+
+def non_negative(name: str, value: float) -> float:
+    """The value of the range `name`, or a ValueError if it is below 0."""
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0, not {value}")
+    return float(value)
