@@ -34,6 +34,13 @@ def test_squashed_a_ramp_spans_the_square():
     np.testing.assert_allclose(fit(Image.fromarray(ramp), 40, "squash")[..., 0], expected, atol=4)
 
 
+def test_what_is_shrunk_is_averaged():
+    stripes = np.zeros((48, 64), np.uint8)
+    stripes[:, ::2] = 200
+    fitted = fit(Image.fromarray(stripes), 16, "squash")
+    np.testing.assert_allclose(fitted[:, 1:-1], 100, atol=2)
+
+
 @pytest.mark.parametrize(
     ("how", "seen"), [("squash", (32, 16)), ("pad", (16, 16)), ("crop", (32, 32))]
 )
