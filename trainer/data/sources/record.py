@@ -34,6 +34,7 @@ class Source(Protocol):
     Attributes:
       name: as the user gave it.
       synthetic: True for phantoms.
+      identifying: True of DICOM files: names and patients must be hashed before they are kept.
       fingerprint: changes when the content does, or what was asked of it.
       labels: the names of the K labels; of two classes the second is the one label.
       classes: the two class names where K is 1, the healthy one first; else ().
@@ -41,6 +42,7 @@ class Source(Protocol):
 
     name: str
     synthetic: bool
+    identifying: bool
     fingerprint: str
     labels: tuple[str, ...]
     classes: tuple[str, ...]

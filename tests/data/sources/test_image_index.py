@@ -1,0 +1,56 @@
+"""Images are found whatever folder the table's paths start from."""
+
+import time
+
+import pytest
+
+from trainer.data.sources.image_index import find
+
+CHEXPERT = "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("a/1.png", "a/1.png"),
+        ("./a\\1.png", "a/1.png"),
+        ("1.png", "images_001/images/1.png"),
+        ("1", "images_001/1.dcm"),
+        ("1.2.840.7", "x/1.2.840.7.dcm"),
+        ("/home/someone/set/a/1.png", "a/1.png"),
+        ("../set/a/1.png", "a/1.png"),
+        (CHEXPERT, CHEXPERT),
+        (CHEXPERT, "train/patient00001/study1/view1_frontal.jpg"),
+        (CHEXPERT, "patient00001/study1/view1_frontal.jpg"),
+        (CHEXPERT, f"archive/{CHEXPERT}"),
+    ],
+)
+def test_a_path_is_found(path: str, file: str):
+    assert find([path], ["other/2.png", file]) == ({path: file}, set())
+
+
+def test_another_patients_image_of_the_same_name_is_not_taken():
+    paths = [f"CheXpert/train/patient0000{n}/study1/view1_frontal.jpg" for n in (1, 2)]
+    found, ambiguous = find(paths, ["train/patient00001/study1/view1_frontal.jpg"])
+    assert found == {paths[0]: "train/patient00001/study1/view1_frontal.jpg"} and not ambiguous
+
+
+def test_a_name_in_two_folders_is_ambiguous_unless_it_is_whole():
+    assert find(["1.png", "2.png"], ["a/1.png", "b/1.png", "2.png", "a/2.png"]) == (
+        {"2.png": "2.png"},
+        {"1.png"},
+    )
+
+
+def test_what_is_not_there_is_not_found():
+    assert find(["3.png", "1.png"], ["a/1.png"]) == ({"1.png": "a/1.png"}, set())
+    assert find(["3.png"], ["a/1.png"]) == ({}, set())
+    assert find(["11.png"], ["a/1.png", "a/111.png"]) == ({}, set())
+
+
+def test_many_files_of_one_name_are_no_slower():
+    paths = [f"set/p{n}/study/view.jpg" for n in range(30_000)]
+    names = [path.removeprefix("set/") for path in paths]
+    start = time.perf_counter()
+    assert len(find(paths, names)[0]) == len(paths)
+    assert time.perf_counter() - start < 10

@@ -1,0 +1,102 @@
+"""Cells become labels: values, names, or one of two classes."""
+
+import pytest
+
+from trainer.data.sources.labels import Labels, labels_of
+from trainer.data.sources.schema import NIH_FINDINGS, Schema
+from trainer.entry import Refusal
+
+
+def read(
+    *cells: str | tuple[str, ...], uncertain: str = "ignore", **schema: bool | tuple[str, ...]
+) -> Labels:
+    rows = [(cell,) if isinstance(cell, str) else cell for cell in cells]
+    names = tuple(f"L{n}" for n in range(len(rows[0])))
+    lines = range(2, len(rows) + 2)
+    return labels_of("t.csv", lines, rows, Schema(labels=names, **schema), uncertain)
+
+
+def test_every_way_to_write_a_value():
+    cells = (
+        "1",
+        "1.0",
+        "true",
+        "TRUE",
+        "Yes",
+        "positive",
+        "0",
+        "0.0",
+        "False",
+        "no",
+        "Negative",
+        "",
+    )
+    found = read(*cells)
+    assert [value for (value,) in found.values] == [1] * 6 + [0] * 5 + [-1]
+    assert found.names == ("L0",) and found.classes == ("no L0", "L0")
+
+
+@pytest.mark.parametrize(("uncertain", "value"), [("ignore", -1), ("positive", 1), ("negative", 0)])
+def test_the_policy_for_uncertain_labels(uncertain: str, value: int):
+    found = read(("-1", "1"), ("-1.0", ""), uncertain=uncertain)
+    assert found.values == [(value, 1), (value, -1)]
+    assert found.names == ("L0", "L1") and found.classes == ()
+
+
+def test_a_blank_is_unknown_or_negative_as_the_table_has_it():
+    assert read(("", "1")).values == [(-1, 1)]
+    assert read(("", "1"), blank_is_negative=True).values == [(0, 1)]
+
+
+@pytest.mark.parametrize("cell", ["maybe", "2", "0.5", "nan"])
+def test_another_value_is_refused_with_its_place(cell: str):
+    with pytest.raises(Refusal, match=rf"t.csv line 3, column 'L1' holds '{cell}': a label is 1"):
+        read(("1", "0"), ("0", cell))
+
+
+def test_one_column_of_names_is_as_many_labels():
+    found = read("Mass|Edema", "No Finding", "Edema", "", " Mass | Nodule")
+    assert found.names == ("Edema", "Mass", "Nodule") and found.classes == ()
+    assert found.values == [(1, 1, 0), (0, 0, 0), (1, 0, 0), (-1, -1, -1), (0, 1, 1)]
+
+
+def test_the_names_of_a_public_table_are_all_there_in_a_part_of_it():
+    found = read("Hernia", "No Finding", findings=NIH_FINDINGS)
+    assert found.names == NIH_FINDINGS
+    assert [sum(values) for values in found.values] == [1, 0]
+
+
+def test_a_name_that_the_public_table_does_not_have_is_refused():
+    with pytest.raises(Refusal, match="line 3, column 'L0' holds 'Hernea': a finding is one of"):
+        read("Hernia", "Mass|Hernea", findings=NIH_FINDINGS)
+
+
+def test_findings_and_no_finding_contradict_each_other():
+    found = read("Mass|Edema", "No Finding|Mass", "No Finding")
+    assert found.refused == {1: "it is said to have findings and none"}
+
+
+def test_two_names_are_two_classes():
+    found = read("PNEUMONIA", "NORMAL", "", "PNEUMONIA")
+    assert found.classes == ("NORMAL", "PNEUMONIA") and found.names == ("PNEUMONIA",)
+    assert found.values == [(1,), (0,), (-1,), (1,)]
+
+
+def test_three_names_are_three_labels():
+    assert read("VIRUS", "NORMAL", "COVID").values == [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
+
+
+def test_a_single_finding_has_two_classes():
+    found = read("Edema", "No Finding|", "Edema")
+    assert found.names == ("Edema",) and found.classes == ("no Edema", "Edema")
+
+
+def test_a_column_of_everything_is_no_column_of_labels():
+    with pytest.raises(Refusal, match="holds 200 different names, and 1 to 100 can be labels"):
+        read(*(f"note {n}" for n in range(200)))
+
+
+@pytest.mark.parametrize("cells", [("2", "3"), ("0", "1", "2"), ("1", "0", "unsure")])
+def test_numbers_that_are_no_labels_are_refused(cells: tuple[str, ...]):
+    with pytest.raises(Refusal, match="a label is 1, 0, -1, blank"):
+        read(*cells)

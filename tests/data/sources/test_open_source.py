@@ -1,0 +1,69 @@
+"""The name says what kind of source it is."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from etils import epath
+
+from trainer.data import sources
+from trainer.data.sources import Options, download
+from trainer.entry import Refusal
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
+        file.writestr("train/a/1.png", "1")
+        file.writestr("test/b/2.png", "2")
+    return str(tmp_path / "set.zip")
+
+
+@pytest.mark.parametrize(
+    "name", ["phantom:", "phantom:3", "phantom:x", "nowhere.zip", "medmnist:nowhere.npz"]
+)
+def test_a_source_that_is_none_is_refused(name: str):
+    with pytest.raises(Refusal, match=name):
+        sources.open_source(name)
+
+
+def test_what_cannot_be_opened_is_refused(archive: str, monkeypatch: pytest.MonkeyPatch):
+    def closed(path: epath.Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(epath.Path(archive)), "open", closed)
+    with pytest.raises(Refusal, match="cannot be read: .*Permission denied"):
+        sources.open_source(archive)
+
+
+def test_options_of_tables_are_refused_elsewhere(archive: str):
+    with pytest.raises(Refusal, match="--image_root is for tables"):
+        sources.open_source(archive, Options(image_root="images"))
+
+
+def test_two_ways_to_tell_the_patient_are_refused():
+    with pytest.raises(Refusal, match="give one"):
+        sources.open_source("set.csv", Options(patient_column="p", patient_regex="p"))
+
+
+def test_what_is_asked_changes_the_fingerprint_and_the_salt_does_not(archive: str):
+    fingerprint = sources.open_source(archive).fingerprint
+    salted, by_pattern = Options(salt="pepper"), Options(patient_regex=r"\d")
+    assert sources.open_source(archive, salted).fingerprint == fingerprint
+    assert sources.open_source(archive, by_pattern).fingerprint != fingerprint
+
+
+def test_a_public_set_is_downloaded_into_the_cache_folder(
+    archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def fetch(wanted: download.Download, folder: Path) -> Path:
+        asked.append((wanted.file, folder))
+        return Path(archive)
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = sources.open_source("kermany")
+    assert asked == [("ChestXRay2017.zip", tmp_path / "cache" / "radiograph-trainer")]
+    assert (source.name, source.classes) == ("kermany", ("a", "b"))

@@ -1,0 +1,49 @@
+"""The patient is read from the names of the public sets, or by a user's pattern."""
+
+import pytest
+
+from trainer.data.sources.patients import by_pattern, patient_of
+from trainer.data.sources.record import Record
+from trainer.entry import Refusal
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("person3_bacteria_12.jpeg", "person_bacteria-3"),
+        ("person3_virus_15.jpeg", "person_virus-3"),
+        ("train/NORMAL/IM-0115-0001.jpeg", "IM-115"),
+        ("IM-0115-0001-0002.jpeg", "IM-115"),
+        ("NORMAL2-IM-0115-0001.jpeg", "NORMAL2-IM-115"),
+        ("images_001/images/00000013_005.png", "13"),
+        ("CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg", "patient00001"),
+        ("train/NORMAL/scan7.png", ""),
+        ("train/NORMAL/patient7.png", ""),
+    ],
+)
+def test_the_patient_is_read_from_a_public_name(name: str, patient: str):
+    assert patient_of(name) == patient
+
+
+@pytest.mark.parametrize(
+    ("pattern", "patient"),
+    [(r"p\d+", "p12"), (r"p(\d+)", "12"), (r"(s\d)_(?P<patient>p\d+)", "p12"), (r"s1(x)?_", "")],
+)
+def test_a_pattern_finds_the_patient(pattern: str, patient: str):
+    records = [Record("s1_p12.png", (1,)), Record("s1x_p4.png", (1,))]
+    assert by_pattern(records, pattern)[0].patient == patient
+
+
+def test_a_name_that_the_pattern_does_not_match_has_no_patient():
+    records = [Record("p1.png", (1,)), Record("other.png", (1,), patient="IM-1")]
+    assert [r.patient for r in by_pattern(records, r"p\d+")] == ["p1", ""]
+
+
+def test_a_pattern_that_finds_nobody_is_refused_with_an_example():
+    with pytest.raises(Refusal, match=r"finds no patient in any name, such as 'a/scan.png'"):
+        by_pattern([Record("a/scan.png", (1,))], r"p\d+")
+
+
+def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(Refusal, match="no regular expression: .*unterminated"):
+        by_pattern([Record("a.png", (1,))], "(p")

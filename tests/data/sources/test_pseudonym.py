@@ -1,0 +1,30 @@
+"""Names and patients are hashed with a salt."""
+
+from trainer.data.sources.pseudonym import pseudonymous
+from trainer.data.sources.record import Record
+
+RECORD = Record("a/Doe.dcm", (1,), "Doe", "train", "a/Doe.dcm", "a lateral view")
+
+
+def test_name_and_patient_are_hashed_and_the_rest_stays():
+    hidden = pseudonymous(RECORD, "salt")
+    assert hidden.name.startswith("dicom-") and hidden.patient.startswith("patient-")
+    assert "Doe" not in hidden.name + hidden.patient
+    rest = (hidden.labels, hidden.split, hidden.place, hidden.refused)
+    assert rest == ((1,), "train", "a/Doe.dcm", "a lateral view")
+
+
+def test_images_of_a_patient_stay_together_and_have_names_of_their_own():
+    other = Record("b/Doe.dcm", (1,), "Doe")
+    one, two = pseudonymous(RECORD, "salt"), pseudonymous(other, "salt")
+    assert one.patient == two.patient and one.name != two.name and two.place == "b/Doe.dcm"
+
+
+def test_another_salt_gives_other_hashes():
+    one, two = pseudonymous(RECORD, "one"), pseudonymous(RECORD, "two")
+    assert one.name != two.name and one.patient != two.patient
+    assert pseudonymous(RECORD, "one") == one
+
+
+def test_nobody_stays_nobody():
+    assert pseudonymous(Record("a.dcm", (1,)), "salt").patient == ""

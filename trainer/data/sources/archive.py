@@ -1,0 +1,125 @@
+"""One zip archive, or several that make up one set, read without unpacking them."""
+
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+
+from etils import epath
+
+from trainer.data.sources import bucket, files
+from trainer.entry import Refusal
+
+NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+DOCUMENTS = (".csv", ".txt", ".md", ".pdf")  # what public sets put beside their archives
+READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others are unpacked without a bound
+ENCRYPTED = 0x1
+
+
+class Archives:
+    """The members of zip archives. Those of several lie in a folder named for their archive.
+
+    Members that could do harm or cannot be read are listed with a reason and never opened.
+    """
+
+    def __init__(self, name: str, paths: Sequence[epath.Path]):
+        self.name = name
+        self._paths = tuple(paths)
+        self._opened: tuple[int, list[zipfile.ZipFile]] | None = None
+        self.refused: dict[str, str] = {}
+        self.stamps: dict[str, str] = {}
+        self._members: dict[str, tuple[int, int]] = {}  # (archive, its place in the directory)
+        for number, archive in enumerate(self._archives()):
+            folder = f"{paths[number].stem}/" if len(paths) > 1 else ""
+            self._list(number, archive, folder)
+        if self._members and all(self.refused.get(n) == "encrypted" for n in self._members):
+            raise Refusal(
+                f"--source={name} is encrypted: unpack it with its password and give the folder."
+            )
+        self.stamps = dict(sorted(self.stamps.items()))
+
+    def __getstate__(self) -> dict:
+        return vars(self) | {"_opened": None}
+
+    def read(self, name: str) -> bytes:
+        return files.within_limit(self.head(name, files.MAX_BYTES + 1), name)
+
+    def head(self, name: str, size: int) -> bytes:
+        number, place = self._members[name]
+        archive = self._archives()[number]
+        try:
+            with bucket.told(self.name), archive.open(archive.infolist()[place]) as member:
+                return member.read(size)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as damage:
+            raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
+
+    def _archives(self) -> list[zipfile.ZipFile]:
+        """Opens them in each process: one file handle in two of them would have one position."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), [_opened(path) for path in self._paths]
+        return self._opened[1]
+
+    def _list(self, number: int, archive: zipfile.ZipFile, folder: str) -> None:
+        for place, member in enumerate(archive.infolist()):
+            name = folder + member.filename.replace("\\", "/")
+            if name.endswith("/") or not member.filename:
+                continue
+            reason = _reason_against(member)
+            if name in self._members:
+                name = f"{name} (occurrence at {place})"
+                reason = "the archive holds its name twice: the first is taken"
+            if reason:
+                self.refused[name] = reason
+            self._members[name] = number, place
+            self.stamps[name] = f"{member.file_size} {member.CRC}"
+
+
+def only_archives(folder: epath.Path) -> list[epath.Path]:
+    """Returns the zip archives in a folder that holds nothing else but documents and hidden
+    files, or []."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        suffix = path.suffix.lower()
+        if suffix == ".zip":
+            found.append(path)
+        elif suffix not in DOCUMENTS and not path.name.startswith("."):
+            return []
+    return found
+
+
+def _opened(path: epath.Path) -> zipfile.ZipFile:
+    file = bucket.open_seekable(path)
+    try:
+        return zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        file.seek(0)
+        start = file.read(tarfile.BLOCKSIZE)
+        file.close()
+    if start.startswith(b"PK\x03\x04"):
+        raise Refusal(f"{path} is damaged or cut off: download it again.")
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or start[257:262] == b"ustar":
+        raise Refusal(f"{path} is no zip archive: unpack it first and give the folder.")
+    raise Refusal(f"{path} is no zip archive: give a .zip, a folder, a .csv or phantom:N.")
+
+
+def _reason_against(member: zipfile.ZipInfo) -> str:
+    """Returns why a member is never opened, or ""."""
+    name = member.filename.replace("\\", "/")
+    if ".." in name.split("/"):
+        return "its path leaves the archive"
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
+        return "its path is absolute"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "a symbolic link"
+    if member.flag_bits & ENCRYPTED:
+        return "encrypted"
+    if name.lower().endswith(NESTED):
+        return "an archive within the archive: unpack it first"
+    if member.compress_type not in READABLE:
+        return "compressed in a way that is not supported: only stored and deflated members are"
+    if member.file_size > files.MAX_BYTES:
+        return f"larger than {files.MAX_BYTES // 2**20} MiB"
+    return ""

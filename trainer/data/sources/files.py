@@ -1,0 +1,61 @@
+"""The files that a source reads: those of a folder, of archives, or made in memory."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+MAX_BYTES = 512 * 2**20  # of one file: no radiograph is larger, and a zip bomb is
+LONGEST_WORDS = 160
+
+
+class Files(Protocol):
+    """Files by name, "/" between folders. They can be pickled.
+
+    Attributes:
+      name: the folder or archive as the user gave it.
+      stamps: for each file what changes when its content does.
+      refused: for some of them why they are never read.
+    """
+
+    name: str
+    stamps: Mapping[str, str]
+    refused: Mapping[str, str]
+
+    def read(self, name: str) -> bytes:
+        """Returns the file's bytes.
+
+        Raises:
+          OSError: if it cannot be read, or is larger than MAX_BYTES.
+        """
+
+    def head(self, name: str, size: int) -> bytes:
+        """Returns the first `size` bytes of the file, or fewer where it holds no more."""
+
+
+def within_limit(data: bytes, name: str) -> bytes:
+    """Returns `data`, of which up to MAX_BYTES + 1 were read.
+
+    Raises:
+      OSError: if there are more than MAX_BYTES.
+    """
+    if len(data) > MAX_BYTES:
+        raise OSError(f"{name} holds more than {MAX_BYTES // 2**20} MiB")
+    return data
+
+
+def in_words(mistake: Exception) -> str:
+    """Returns what a library says of a damaged file, on one line and short."""
+    return " ".join(str(mistake).split())[:LONGEST_WORDS] or type(mistake).__name__
+
+
+def digest(lines: Iterable[str]) -> str:
+    """Returns the SHA-256 of lines, in hexadecimal."""
+    state = hashlib.sha256()
+    for line in lines:
+        state.update(line.encode(errors="surrogateescape") + b"\n")
+    return state.hexdigest()
+
+
+def fingerprint(files: Files, names: Iterable[str]) -> str:
+    """Returns what changes when one of the named files does."""
+    return digest(f"{name} {files.stamps.get(name, 'missing')}" for name in names)

@@ -1,0 +1,62 @@
+"""Finds the images of a table below a folder, whatever its paths start from."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+
+def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+    """Returns the file of each path, and the paths that more than one file answers to.
+
+    A path is a file's whole name, or the end of it (images_001/images/A.png for A.png), in both
+    cases with or without the suffix. Where no path is found so, the first folder is left off all
+    of them, and so on: "CheXpert-v1.0-small/train/..." is found from inside that folder.
+
+    Args:
+      paths: as the table has them.
+      names: files below the folder, "/" between folders.
+    """
+    parts = {path: _parts(path) for path in paths}
+    index = _Index(names)
+    for left_off in range(max(map(len, parts.values()), default=0)):
+        found = {path: index.find(p[left_off:]) for path, p in parts.items() if p[left_off:]}
+        if any(answers for answers in found.values()):
+            places = {path: one[0] for path, one in found.items() if len(one) == 1}
+            return places, {path for path, several in found.items() if len(several) > 1}
+    return {}, set()
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(p for p in path.replace("\\", "/").split("/") if p not in ("", "."))
+
+
+class _Index:
+    def __init__(self, names: Sequence[str]):
+        self._names = names
+        self._whole = frozenset(names)
+        self._ends = cache(self._ends_of)
+
+    def find(self, parts: tuple[str, ...]) -> Sequence[str]:
+        """Returns the files that answer to a path: none, one, or the first two of several."""
+        path = "/".join(parts)
+        if path in self._whole:
+            return (path,)
+        for without_suffix in (False, True):
+            if answers := self._ends(len(parts), without_suffix).get(path):
+                return answers
+        return ()
+
+    def _ends_of(self, depth: int, without_suffix: bool) -> dict[str, tuple[str, ...]]:
+        """Returns the files by the last `depth` parts of their name."""
+        ends: dict[str, tuple[str, ...]] = {}
+        for name in self._names:
+            folders = name.rsplit("/", depth)
+            end = name if len(folders) <= depth else name[len(folders[0]) + 1 :]
+            if end.count("/") != depth - 1:
+                continue
+            if without_suffix:
+                stem, dot, suffix = end.rpartition(".")
+                if not dot or "/" in suffix:
+                    continue
+                end = stem
+            ends[end] = (*ends.get(end, ()), name)[:2]
+        return ends

@@ -1,0 +1,25 @@
+"""Names and patients of DICOM files replaced by keyed hashes."""
+
+import hashlib
+from dataclasses import replace
+
+from trainer.data.sources.record import Record
+
+HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
+
+
+def pseudonymous(record: Record, salt: str) -> Record:
+    """Returns the record with its name and patient hashed; the place it is read from stays.
+
+    The hash is BLAKE2b keyed with `salt`: without the salt nobody can try out known patients.
+    A record without a patient stays without one.
+    """
+    place = record.place or record.name
+    patient = record.patient and f"patient-{_hash(record.patient, salt)}"
+    return replace(record, name=f"dicom-{_hash(place, salt)}", patient=patient, place=place)
+
+
+def _hash(text: str, salt: str) -> str:
+    key = hashlib.sha256(salt.encode()).digest()
+    content = text.encode(errors="surrogateescape")
+    return hashlib.blake2b(content, key=key, digest_size=HASH_BYTES).hexdigest()

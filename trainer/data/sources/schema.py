@@ -1,0 +1,112 @@
+"""Which of a table's columns mean what: as the user says, or as the public tables have it."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from trainer.data.sources.options import Options
+from trainer.entry import Refusal
+
+# Wang et al., CVPR 2017, doi:10.1109/CVPR.2017.369.
+NIH_FINDINGS = (
+    *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema"),
+    *("Fibrosis", "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening"),
+    *("Pneumonia", "Pneumothorax"),
+)
+# Irvin et al., AAAI 2019, arXiv:1901.07031, without their "No Finding": it says that all others
+# are negative.
+CHEXPERT_OBSERVATIONS = (
+    *("Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion"),
+    *("Pleural Other", "Fracture", "Support Devices"),
+)
+SHOWN, LETTERS = 20, 60  # columns that a message lists, and letters of each
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table; "" where it has none.
+
+    Attributes:
+      path: paths of the images, or keys that are their file names without a suffix.
+      labels: one column a label, or one column of names.
+      patient: whose image it is.
+      split: train, val or test.
+      view: "Frontal" or "Lateral".
+      findings: the names that the one column may hold; () for all that it does.
+      blank_is_negative: a blank label says negative; else it says nothing.
+      split_lists: NIH's train_val_list.txt and test_list.txt tell the split.
+      split_in_path: CheXpert's folders train/ and valid/ do.
+    """
+
+    path: str = ""
+    labels: tuple[str, ...] = ()
+    patient: str = ""
+    split: str = ""
+    view: str = ""
+    findings: tuple[str, ...] = ()
+    blank_is_negative: bool = False
+    split_lists: bool = False
+    split_in_path: bool = False
+
+
+def schema_of(columns: Sequence[str], options: Options, table: str) -> Schema:
+    """Returns what the options say, and of the public tables what they leave open.
+
+    Raises:
+      Refusal: if the table has no such column, or nothing says which are the labels.
+    """
+    schema = _public(columns)
+    if options.label_columns:
+        findings = schema.findings if options.label_columns == schema.labels else ()
+        schema = replace(schema, labels=options.label_columns, findings=findings)
+    schema = replace(
+        schema,
+        path=options.path_column or schema.path,
+        patient=options.patient_column or schema.patient,
+        split=options.split_column or schema.split,
+    )
+    _check("path_column", schema.path, columns, table)
+    for column in schema.labels or ("",):
+        _check("label_columns", column, columns, table)
+    for flag, column in (("patient_column", schema.patient), ("split_column", schema.split)):
+        if column:
+            _check(flag, column, columns, table)
+    return schema
+
+
+def _public(columns: Sequence[str]) -> Schema:
+    """Returns the schema of the public table with these columns, or an empty one."""
+    there = set(columns)
+    if {"Image Index", "Finding Labels"} <= there:
+        patient = "Patient ID" if "Patient ID" in there else ""
+        return Schema(
+            *("Image Index", ("Finding Labels",), patient), findings=NIH_FINDINGS, split_lists=True
+        )
+    if {"Path", "Frontal/Lateral"} <= there:
+        # A finding that a report does not mention is taken as absent, as NIH's table has it;
+        # only -1 says that the report itself is not sure.
+        return Schema(
+            path="Path",
+            labels=tuple(name for name in CHEXPERT_OBSERVATIONS if name in there),
+            view="Frontal/Lateral",
+            blank_is_negative=True,
+            split_in_path=True,
+        )
+    if {"patientId", "Target"} <= there:
+        # RSNA Pneumonia Detection Challenge 2018, whose patientId is the name of an image.
+        return Schema("patientId", ("Target",))
+    return Schema()
+
+
+def _check(flag: str, column: str, columns: Sequence[str], table: str) -> None:
+    if column in columns and column:
+        return
+    shown = ", ".join(" ".join(name.split())[:LETTERS] for name in columns[:SHOWN] if name)
+    if len(columns) > SHOWN:
+        shown += f" and {len(columns) - SHOWN} more"
+    if not column:
+        raise Refusal(f"{table} needs --{flag}: it has the columns {shown}.")
+    near = difflib.get_close_matches(column, columns, 1, 0.5)
+    hint = f"do you mean {near[0]!r}? " if near else ""
+    raise Refusal(f"{table} has no column {column!r} (--{flag}): {hint}It has {shown}.")

@@ -1,0 +1,20 @@
+"""Opens what a user names as files: a folder, an archive, or a folder of archives."""
+
+from etils import epath
+
+from trainer.data.sources.archive import Archives, only_archives
+from trainer.data.sources.files import Files
+from trainer.data.sources.folder import Folder
+
+
+def open_files(path: epath.Path) -> Files:
+    """Returns the files of a folder, of a .zip, or of a folder that holds only .zip files.
+
+    Raises:
+      Refusal: if it is an archive that cannot be read.
+    """
+    if not path.is_dir():
+        return Archives(str(path), [path])
+    if archives := only_archives(path):
+        return Archives(str(path), archives)
+    return Folder(path)
