@@ -23,6 +23,8 @@ setup(
         "absl-py>=2.1,<3",
         "array_record>=0.8.1,<0.9",
         "etils[epath]>=1.12,<2",
+        # JPEG of 12 bits, lossless JPEG and JPEG-LS, which come in DICOM.
+        "imagecodecs>=2025.3.30,<2027",
         # tensorflow-datasets imports it without declaring it.
         "importlib_resources>=6.4,<8",
         "Jinja2>=3.1,<4",
@@ -32,6 +34,9 @@ setup(
         "ml_collections>=1.0,<2",
         "numpy>=2.0,<3",
         "Pillow>=10.4,<14",
+        # 3.0.0 downloads test files when it is imported.
+        "pydicom>=3.0.1,<4",
+        "requests>=2.32,<3",
         "scikit-learn>=1.5,<2",
         "scipy>=1.13,<2",
         # TensorBoard 2.20 imports pkg_resources, which later releases of setuptools dropped.
@@ -41,6 +46,8 @@ setup(
         "tensorflow-datasets>=4.9.9,<5",
         # Not imported here: keeps resolvers from its early releases, which accept any protobuf.
         "tensorflow-metadata>=1.17,<2",
+        "threadpoolctl>=3.5,<4",
+        "tqdm>=4.66,<5",
     ],
     # TensorFlow comes as a different distribution for each accelerator.
     extras_require={

@@ -36,17 +36,19 @@ def unpack(work: Path) -> dict:
     prepare = (sys.executable, "-m", "trainer.data.prepare")
     subprocess.run([*prepare, f"--source={_SOURCE.value}", f"--out={out}"], check=True)
 
-    from trainer.data import dataset, pipeline, sources
+    from trainer.data import dataset, examples, pipeline, sources
 
-    records = {record.name: record for record in sources.open_source(_SOURCE.value).records()}
+    source = sources.open_source(_SOURCE.value)
+    records = {record.name: record for record in source.records()}
     sizes = {}
     for split in dataset.SPLITS:
         names, _ = examples.identities(pipeline.open_split(out, split))
         sizes[split] = len(names)
         for number, record in enumerate(records[name] for name in names):
-            file = work / "files" / split / record.class_name / f"{number}.jpeg"
+            class_name = source.classes[record.labels[0]]
+            file = work / "files" / split / class_name / f"{number}.jpeg"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(record.read())
+            file.write_bytes(source.read(record))
     return sizes
 
 

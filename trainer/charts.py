@@ -1,5 +1,6 @@
 """Charts of a run as SVG text to put into a page, in colours for a light and a dark one."""
 
+import html
 import io
 import itertools
 import re
@@ -73,7 +74,7 @@ def epoch_chart(
     Returns:
       An `<svg>` element.
     """
-    with _chart(title, "epoch", unit) as (figure, axes):
+    with chart(title, "epoch", unit) as (figure, axes):
         epochs = [entry["epoch"] for entry in history]
         for curve in curves:
             values = np.array([entry[curve.split][curve.metric] for entry in history], float)
@@ -92,7 +93,7 @@ def epoch_chart(
         else:
             axes.set_ylim(bottom=0)
         axes.legend(fontsize=8.5 if len(curves) < 6 else 6)
-        return _svg(figure, title)
+        return svg(figure, title)
 
 
 def history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[str]:
@@ -138,7 +139,7 @@ def roc_chart(
     Returns:
       An `<svg>` element.
     """
-    with _chart("ROC curve", "1 - specificity", "sensitivity", (4.8, 4.6)) as (figure, axes):
+    with chart("ROC curve", "1 - specificity", "sensitivity", (4.8, 4.6)) as (figure, axes):
         axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.35, lw=1, label="chance")
         colours = [BLUE, ORANGE][-len(scores) :]
         for (split, (labels, values)), colour in zip(scores.items(), colours, strict=True):
@@ -163,7 +164,7 @@ def roc_chart(
             )
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.legend(loc="lower right", fontsize=8.5)
-        return _svg(figure, "ROC curve")
+        return svg(figure, "ROC curve")
 
 
 def label_charts(history: Sequence[Mapping], kept_epoch: int) -> list[str]:
@@ -203,7 +204,7 @@ def label_roc_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     Returns:
       An `<svg>` element.
     """
-    with _chart("ROC curves", "1 - specificity", "sensitivity", (4.8, 4.6)) as (figure, axes):
+    with chart("ROC curves", "1 - specificity", "sensitivity", (4.8, 4.6)) as (figure, axes):
         axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.35, lw=1, label="chance")
         for (name, (labels, values)), colour in zip(scores.items(), itertools.cycle(MANY)):
             if len(np.unique(labels)) == 2:
@@ -211,11 +212,11 @@ def label_roc_chart(scores: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
                 axes.plot(false_positive, true_positive, color=colour, lw=1.3, label=name)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.legend(loc="lower right", fontsize=7)
-        return _svg(figure, "ROC curves")
+        return svg(figure, "ROC curves")
 
 
 @contextmanager
-def _chart(
+def chart(
     title: str, xlabel: str, ylabel: str, size: tuple[float, float] = (4.8, 3.4)
 ) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one set of axes in the page's style; size in inches."""
@@ -227,13 +228,13 @@ def _chart(
         yield figure, axes
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
     """The `<svg>` element alone, its ids its own, named for a screen reader."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :].replace(INK, "currentColor")
     prefix = re.sub(r"\W+", "-", name.lower())
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
+    drawn = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", drawn)
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{html.escape(name)}"', 1)

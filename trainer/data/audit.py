@@ -1,0 +1,162 @@
+"""Tells whether data can be trusted: `python -m trainer.data.audit --source=chest_xray.zip`.
+
+Writes a page (`--out`) and the same as JSON beside it. The source may be anything that
+`trainer.data.prepare` takes, and also what it wrote. The JSON holds:
+  source, synthetic, prepared, identifying, labels, classes: what was audited; where it is
+    `identifying`, names and patients are hashes, those of `prepare` with the same --salt
+  verdict: {severity, sentence}; severity is ok, look or danger
+  findings: [{severity, about, title, meaning, advice: [...]}], the worst first
+  splits: {split: {images, patients, refused, per_label: {label: {positive, negative, unknown}}}}
+  damage: {count, reasons: {reason: files}, files: [{name, split, reason}]}, at most 200 listed
+  sizes: {width, height: {least, median, most}, different}, pixels; null without images
+  duplicates: {exact, near: {groups, images, within: {split: groups}, across, one_patient,
+    conflicts, members: [[{name, split, patient, positive: [label]}]]}}, at most 200 listed
+  patients: {known: share of the images, across: [patient], shared_numbers}
+  shortcuts: {relations: [{label, traces, train, test, transfer, holds, typical}], too_few:
+    [label]}, where train, test and transfer are null or {value, low, high}, an AUC with its 95 %
+    interval; see `trainer.data.shortcuts.Shortcut`
+"""
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+from etils import epath
+
+from trainer import entry, whole
+from trainer.data import audit_page, census, findings, inspection, shortcuts, source_flags, sources
+from trainer.data.inspection import Inspected
+from trainer.data.prepared import Prepared, is_prepared
+from trainer.data.sources import pseudonym
+from trainer.data.sources.record import Source
+from trainer.entry import Refusal
+
+DICOM = "DICOM files"  # not their path, which may name a patient
+
+
+def audit(
+    source: Source, any_view: bool = False, salt: str = ""
+) -> tuple[dict[str, Any], list[Inspected]]:
+    """Reads every image of a source and judges what it finds.
+
+    Args:
+      source: what is audited.
+      any_view: takes DICOM's lateral views too.
+      salt: of the hashes that stand for names and patients of an identifying source; "" draws one.
+
+    Returns:
+      The JSON's content, and what was read, in the order of the source.
+
+    Raises:
+      Refusal: if the source has no records.
+    """
+    records = list(source.records())
+    if not records:
+        raise Refusal(f"--source={source.name} holds no images.")
+    if source.identifying:
+        salt = salt or secrets.token_hex(16)
+        records = [pseudonym.pseudonymous(record, salt) for record in records]
+    found = inspection.inspect_all(source, records, any_view)
+    good = [f for f in found if not f.reason]
+    facts = {
+        "source": DICOM if source.identifying else source.name,
+        "synthetic": source.synthetic,
+        "prepared": isinstance(source, Prepared),
+        "identifying": source.identifying,
+        "labels": list(source.labels),
+        "classes": list(source.classes),
+        "splits": census.counts(found, source.labels),
+        "damage": census.damage(found),
+        "sizes": census.sizes(good) if good else None,
+        "duplicates": census.copies(good, source.labels),
+        "patients": census.patients([f.record for f in good]),
+        "shortcuts": _shortcuts(good, source.labels),
+    }
+    judged = findings.judge(facts)
+    severity, sentence = findings.verdict(judged)
+    facts["verdict"] = {"severity": severity, "sentence": sentence}
+    facts["findings"] = [
+        dataclasses.asdict(finding) | {"advice": list(finding.advice)} for finding in judged
+    ]
+    return facts, found
+
+
+def write(
+    source: Source, out: epath.Path, any_view: bool = False, salt: str = ""
+) -> dict[str, Any]:
+    """Audits a source, writes the page `out` and the JSON, and returns the latter."""
+    facts, found = audit(source, any_view, salt)
+    page = audit_page.render(facts, found, source)
+    whole.write_json(out.with_suffix(".json"), facts)
+    whole.write_text(out, page)
+    return facts
+
+
+def _shortcuts(good: Sequence[Inspected], labels: Sequence[str]) -> dict[str, Any]:
+    if not good:
+        return {"relations": [], "too_few": list(labels)}
+    relations = shortcuts.measure(
+        [f.trace for f in good],
+        np.array([f.record.labels for f in good]),
+        # An image of an unknown patient counts as a patient of its own.
+        [f.record.patient or f.record.name for f in good],
+        np.array([f.record.split == "test" for f in good]),
+        labels,
+    )
+    judged = {relation.label for relation in relations}
+    return {
+        "relations": [dataclasses.asdict(relation) for relation in relations],
+        "too_few": [label for label in labels if label not in judged],
+    }
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Returns the verdict and the findings for the terminal."""
+    lines = [facts["verdict"]["sentence"], ""]
+    return "\n".join(lines + [f"{f['severity']:<7} {f['title']}" for f in facts["findings"]])
+
+
+def main(argv: Sequence[str]) -> None:
+    """Audits what the flags name, and prints the findings."""
+    del argv
+    given = flags.FLAGS
+    out = epath.Path(given.out)
+    if out.suffix != ".html":
+        raise Refusal(f"--out={out} must end in .html; the JSON is written beside it.")
+    if not out.parent.is_dir():
+        raise Refusal(f"--out={out}: the folder {out.parent} does not exist; make it first.")
+    source = _opened(given.source, source_flags.options(given))
+    print(describe(write(source, out, given.any_view, given.salt)))
+    print(f"\nwritten: {out} and {out.with_suffix('.json')}")
+
+
+def _opened(name: str, options: sources.Options) -> Source:
+    path = epath.Path(name)
+    return Prepared(path) if is_prepared(path) else sources.open_source(name, options)
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    flags.DEFINE_string(
+        "source",
+        None,
+        "what trainer.data.prepare takes, or the folder that it wrote",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string("out", "audit.html", "page to write", flag_values=flag_values)
+    flags.DEFINE_string(
+        "salt",
+        "",
+        "of the hashes in place of names and patients that identify; drawn if none is given",
+        flag_values=flag_values,
+    )
+    source_flags.define(flag_values)
+
+
+if __name__ == "__main__":
+    define_flags(flags.FLAGS)
+    entry.run(main)

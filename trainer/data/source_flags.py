@@ -1,0 +1,48 @@
+"""The flags that say how a source is read; `prepare` and `audit` have the same ones."""
+
+from absl import flags
+
+from trainer.data.sources import Options
+
+
+def define(flag_values: flags.FlagValues) -> None:
+    """Defines the flags in `flag_values`; a program calls it before it parses its command line."""
+    there = {"flag_values": flag_values}
+    flags.DEFINE_string("image_root", "", "folder that a table's image paths start from", **there)
+    flags.DEFINE_string("path_column", "", "a table's column of image paths", **there)
+    flags.DEFINE_list(
+        "label_columns",
+        [],
+        "a table's columns of labels; of one column, the labels are what stands between its |",
+        **there,
+    )
+    flags.DEFINE_string("patient_column", "", "a table's column of patients", **there)
+    flags.DEFINE_string("split_column", "", "a table's column of train, val and test", **there)
+    flags.DEFINE_enum(
+        "uncertain",
+        "ignore",
+        ["ignore", "positive", "negative"],
+        "what a label of -1 in a table counts as",
+        **there,
+    )
+    flags.DEFINE_string(
+        "patient_regex",
+        "",
+        "finds the patient in a name: its group patient, its first group, or the whole match",
+        **there,
+    )
+    flags.DEFINE_bool("any_view", False, "takes lateral views too", **there)
+
+
+def options(flag_values: flags.FlagValues) -> Options:
+    """Returns what the parsed flags say."""
+    return Options(
+        image_root=flag_values.image_root,
+        path_column=flag_values.path_column,
+        label_columns=tuple(flag_values.label_columns),
+        patient_column=flag_values.patient_column,
+        split_column=flag_values.split_column,
+        uncertain=flag_values.uncertain,
+        patient_regex=flag_values.patient_regex,
+        any_view=flag_values.any_view,
+    )
