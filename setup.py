@@ -58,8 +58,13 @@ setup(
         ],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.14"],
+        # Its own environment: it holds protobuf and Pillow at older releases.
+        "beam": ["apache-beam>=2.77,<3"],
         "test": [
+            "cryptography>=46,<51",
+            "gcp-storage-emulator>=2026.7,<2027",
             "packaging>=24,<28",
+            "psutil>=6,<8",
             "pytest>=8.3,<10",
             # A new minor release of ruff may format differently.
             "ruff>=0.17,<0.18",

@@ -37,5 +37,6 @@ pin() {
 for accelerator in cpu gpu tpu; do
   { ranges '' && ranges "$accelerator"; } | pin "$accelerator" "$@"
 done
+{ ranges '' && ranges cpu && ranges beam; } | pin beam "$@"
 # scipy and the like must be the ones that every set has already.
 ranges test | pin test --constraint requirements/cpu.txt "$@"

@@ -1,7 +1,9 @@
 """A source becomes a data set that is split by patient, whole or not there at all."""
 
 import io
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,56 +14,66 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from absl import flags
 from etils import epath
 from PIL import Image
 
-from trainer.data import dataset, prepare, sources
-from trainer.data.sources import Record
+from trainer.data import account, dataset, prepare, sources
 from trainer.entry import Refusal
 
-
-def records(patients: int, split: str = "train", start: int = 0) -> list[Record]:
-    return [
-        Record(f"{p}-{i}", bytes, "NORMAL", f"IM-{p}", split)
-        for p in range(start, start + patients)
-        for i in range(2)
-    ]
-
-
-def home(splits: dict[str, list[Record]]) -> dict[str, str]:
-    return {r.name: split for split, part in splits.items() for r in part}
+ROOT = Path(__file__).parents[2]
+READ_SUMMARY = """
+import json, sys
+from trainer.data import dataset
+print(json.dumps(dataset.read_summary(sys.argv[1])))
+"""
 
 
-def test_no_patient_is_in_two_splits():
-    splits = prepare.split_by_patient(records(300) + records(50, "test", 1000))
-    patients = {split: {r.patient for r in part} for split, part in splits.items()}
-    assert not patients["train"] & patients["validation"]
-    assert len(splits["test"]) == 100
-    assert 0.05 < len(patients["validation"]) / 300 < 0.15
+def picture(seed: int, size: tuple[int, int] = (40, 30)) -> bytes:
+    """A JPEG that no other seed gives."""
+    values = np.random.default_rng(seed).integers(0, 255, (8, 8), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG")
+    return file.getvalue()
 
 
-def test_adding_images_moves_nobody():
-    before = home(prepare.split_by_patient(records(100) + records(50, "test", 1000)))
-    after = home(prepare.split_by_patient(records(200) + records(80, "test", 1000)))
-    assert before.items() <= after.items()
+def archive(path: Path, extra: dict[str, bytes] | None = None) -> sources.Source:
+    """120 files of 120 patients, 100 of them in train/, and some more."""
+    with zipfile.ZipFile(path, "w") as opened:
+        for patient in range(60):
+            folder = "train" if patient < 50 else "test"
+            opened.writestr(f"{folder}/NORMAL/IM-{patient}-1.jpeg", picture(patient))
+            opened.writestr(f"{folder}/SICK/person{patient}_virus_1.jpeg", picture(100 + patient))
+        for name, content in (extra or {}).items():
+            opened.writestr(name, content)
+    return sources.open_source(str(path))
 
 
-def test_without_a_test_folder_a_fifth_of_the_patients_is_the_test_split():
-    splits = prepare.split_by_patient(records(500, split=""))
-    assert 0.15 < len(splits["test"]) / 1000 < 0.25
+def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "trainer.data.prepare", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
 
 
-def test_the_official_validation_joins_train_unless_kept():
-    given = records(100) + records(20, "val", 500) + records(20, "test", 1000)
-    kept = prepare.split_by_patient(given, keep_validation=True)
-    assert {r.split for r in kept["validation"]} == {"val"}
-    joined = prepare.split_by_patient(given)
-    assert {r.split for r in joined["train"]} == {"train", "val"}
+def last_line(done: subprocess.CompletedProcess) -> str:
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
 
 
-def test_a_patient_in_two_folders_is_refused():
-    with pytest.raises(Refusal, match="patient IM-5 is in both"):
-        prepare.split_by_patient(records(100) + records(1, "test", 5))
+def examples(out: Path, split: str) -> dict[str, tuple]:
+    found = tfds.data_source("radiographs", data_dir=out, split=split)
+    return {
+        example["name"].decode(): (
+            example["patient"],
+            tuple(example["labels"]),
+            example["image"].tobytes(),
+        )
+        for example in found
+    }
 
 
 def test_a_finished_data_set_is_not_prepared_again(phantoms: epath.Path):
@@ -72,59 +84,193 @@ def test_a_finished_data_set_is_not_prepared_again(phantoms: epath.Path):
     assert shard.stat().mtime == written
 
 
-def test_another_data_set_is_not_overwritten(phantoms: epath.Path):
+@pytest.mark.parametrize("asked", [{"max_side": 64}, {"max_side": 128, "uniform": True}])
+def test_a_data_set_that_was_prepared_in_another_way_is_not_overwritten(
+    phantoms: epath.Path, asked: dict
+):
     with pytest.raises(Refusal, match="already holds a data set made from phantom:120"):
-        prepare.prepare(sources.open_source("phantom:140"), phantoms)
+        prepare.prepare(sources.open_source("phantom:120"), phantoms, **asked)
 
 
 def test_tfds_opens_what_was_prepared(phantoms: epath.Path):
     summary = dataset.read_summary(phantoms)
     loaded = tfds.data_source("radiographs", data_dir=phantoms, split="test")
-    labels = [int(example["label"]) for example in loaded]
-    per_class = summary["splits"]["test"]["per_class"]
-    assert [labels.count(0), labels.count(1)] == [per_class[c] for c in summary["classes"]]
-    builder = tfds.builder_from_directory(dataset.directory(phantoms))
-    example = builder.as_data_source(split="train")[0]
-    assert example["image"].dtype == np.uint8 and example["image"].shape[-1] == 1
+    labels = [int(example["labels"][0]) for example in loaded]
+    counts = summary["splits"]["test"]["per_label"]["PNEUMONIA"]
+    assert [labels.count(0), labels.count(1)] == [counts["negative"], counts["positive"]]
+    example = loaded[0]
+    assert example["image"].dtype == np.uint8 and max(example["image"].shape) == 128
     assert example["patient"].decode() == sources.patient_of(example["name"].decode())
 
 
-def test_what_cannot_be_decoded_is_listed_and_left_out(tmp_path: Path):
-    picture = io.BytesIO()
-    Image.effect_noise((40, 30), 50).save(picture, "JPEG")
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        for patient in range(60):
-            folder = "train" if patient < 50 else "test"
-            archive.writestr(f"{folder}/NORMAL/IM-{patient}-1.jpeg", picture.getvalue())
-            archive.writestr(f"{folder}/SICK/person{patient}_virus_1.jpeg", picture.getvalue())
-        archive.writestr("test/SICK/person99_virus_1.jpeg", b"a note, no picture")
-    summary = prepare.prepare(
-        sources.open_source(str(tmp_path / "set.zip")), epath.Path(tmp_path / "out")
-    )
-    assert summary["splits"]["test"]["per_class"] == {"NORMAL": 10, "SICK": 10}
-    assert summary["skipped"] == [
-        {
-            "split": "test",
-            "name": "test/SICK/person99_virus_1.jpeg",
-            "reason": "not an image of a known format",
-        }
+def test_the_checksums_are_those_of_the_shards(phantoms: epath.Path):
+    shards = dataset.read_summary(phantoms)["shards"]
+    assert dataset.shards(dataset.directory(phantoms)) == shards
+    assert sum("array_record" in shard["file"] for shard in shards) == 3
+
+
+def test_what_cannot_be_decoded_is_listed_and_left_out(tmp_path: Path, capfd):
+    source = archive(tmp_path / "set.zip", {"test/SICK/person99_virus_1.jpeg": b"no picture"})
+    summary = prepare.prepare(source, epath.Path(tmp_path / "out"))
+    counts = summary["splits"]["test"]["per_label"]["SICK"]
+    assert counts == {"positive": 10, "negative": 10, "unknown": 0}
+    name, reason = "test/SICK/person99_virus_1.jpeg", "text, not an image"
+    assert summary["skipped"] == [{"split": "test", "name": name, "reason": reason}]
+    assert f"skipped {name}: {reason}" in capfd.readouterr().err
+    assert re.search(f"1 +{reason}, as {name}", account.describe(summary).replace("  ", " "))
+
+
+def test_strict_ends_at_the_first_file_that_cannot_be_used(tmp_path: Path):
+    source = archive(tmp_path / "set.zip", {"test/SICK/person99_virus_1.jpeg": b"no picture"})
+    with pytest.raises(Refusal, match="person99_virus_1.jpeg cannot be used: text, not an image"):
+        prepare.prepare(source, epath.Path(tmp_path / "out"), strict=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_files_that_cannot_be_used_end_with_a_table(tmp_path: Path):
+    bad = {f"train/SICK/person{n}_virus_1.jpeg": b"" for n in range(70, 73)}
+    bad |= {"train/SICK/person80_virus_1.jpeg": b"no picture"}
+    source = archive(tmp_path / "set.zip", bad)
+    with pytest.raises(Refusal) as refusal:
+        prepare.prepare(source, epath.Path(tmp_path / "out"))
+    sentence, *table = str(refusal.value).splitlines()
+    assert "4 of 124 files (3.2%) cannot be used, more than --max_skipped=0.01" in sentence
+    assert [line.split()[0] for line in table] == ["3", "1"]
+    assert "empty file, as train/SICK/person70_virus_1.jpeg" in table[0]
+    assert not (tmp_path / "out").exists()
+    summary = prepare.prepare(source, epath.Path(tmp_path / "out"), max_skipped=0.04)
+    assert len(summary["skipped"]) == 4
+
+
+def test_identical_files_are_moved_together_and_told(tmp_path: Path, capfd):
+    twin = {"test/NORMAL/IM-99-1.jpeg": picture(103)}  # that of person3_virus in train
+    summary = prepare.prepare(archive(tmp_path / "set.zip", twin), epath.Path(tmp_path / "out"))
+    moved = "train/SICK/person3_virus_1.jpeg"
+    assert summary["moved"] == [{"name": moved, "from": "train", "to": "test"}]
+    assert summary["conflicts"] == [
+        {"names": ["test/NORMAL/IM-99-1.jpeg", moved], "labels": [[0], [1]]}
     ]
-    assert "person99_virus_1.jpeg: not an image" in prepare.describe(summary)
+    assert "identical files have different labels" in capfd.readouterr().err
+    assert {moved, "test/NORMAL/IM-99-1.jpeg"} <= examples(tmp_path / "out", "test").keys()
 
 
-def test_three_classes_are_refused(tmp_path: Path):
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        for number in range(90):
-            archive.writestr(f"class{number % 3}/IM-{number}-1.jpeg", b"")
-    with pytest.raises(Refusal, match="two are needed"):
-        prepare.prepare(sources.open_source(str(tmp_path / "set.zip")), epath.Path(tmp_path / "o"))
+def test_where_nothing_tells_the_patient_near_duplicates_stay_together(tmp_path: Path, capfd):
+    drawn = sources.open_source("phantom:60")
+    for n, record in enumerate(drawn.records()):
+        for quality in (40, 80):
+            file = tmp_path / "set" / f"class{n % 2}" / f"{n}-{quality}.jpeg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(io.BytesIO(drawn.read(record))).save(file, quality=quality)
+    out = tmp_path / "out"
+    summary = prepare.prepare(sources.open_source(str(tmp_path / "set")), epath.Path(out))
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "nothing tells the patient of 120 images" in warnings[0]
+    for split in dataset.SPLITS:
+        stored = examples(out, split)
+        patients = {patient for patient, *_ in stored.values()}
+        assert summary["splits"][split]["patients"] == len(patients) <= len(stored) / 2
+        assert {name.replace("-40", "-80") for name in stored} <= stored.keys()
+
+
+def test_what_identifies_is_stored_under_salted_hashes(tmp_path: Path, capfd):
+    names = {}
+    for salt in ("one", "two"):
+        bad = {"test/SICK/person99_virus_1.jpeg": b"no picture", "test/SICK/a_1.jpeg": picture(103)}
+        source = archive(tmp_path / "set.zip", {**bad, "test/SICK/IM-999-1.jpeg": picture(300)})
+        source.identifying = True
+        out = tmp_path / salt
+        summary = prepare.prepare(source, epath.Path(out), salt=salt)
+        told = json.dumps([summary["skipped"], summary["moved"], summary["conflicts"]])
+        assert summary["skipped"] and summary["moved"]
+        assert "person" not in told and "IM-" not in told and salt not in json.dumps(summary)
+        stored = examples(out, "train") | examples(out, "test")
+        assert not [n for n in stored if "IM-" in n or "person" in n or "SICK" in n]
+        assert not [p for p, *_ in stored.values() if b"IM-" in p or b"person" in p]
+        names[salt] = set(stored)
+        assert "skipped test/SICK/person99_virus_1.jpeg" in capfd.readouterr().err
+    assert not names["one"] & names["two"]
+
+
+def test_uniform_images_are_all_encoded_alike(tmp_path: Path):
+    png = io.BytesIO()
+    Image.open(io.BytesIO(picture(500))).save(png, "PNG")
+    source = archive(tmp_path / "set.zip", {"train/SICK/person70_virus_1.png": png.getvalue()})
+    prepare.prepare(source, epath.Path(tmp_path / "out"), uniform=True)
+    formats = set()
+    for split in dataset.SPLITS:
+        loaded = tfds.data_source(
+            "radiographs",
+            data_dir=tmp_path / "out",
+            split=split,
+            decoders={"image": tfds.decode.SkipDecoding()},
+        )
+        formats |= {Image.open(io.BytesIO(example["image"])).format for example in loaded}
+    assert len(formats) == 1
+
+
+def test_the_flags_are_defined_by_the_program_alone():
+    assert "source" not in flags.FLAGS and "out" not in flags.FLAGS
+    values = flags.FlagValues()
+    prepare.define_flags(values)
+    values(["prepare", "--source=a", "--out=b", "--label_columns=x,y", "--uncertain=positive"])
+    assert values.label_columns == ["x", "y"] and values.max_skipped == 0.01
+
+
+@pytest.mark.slow
+def test_the_program_prepares_and_prints_a_table(tmp_path: Path):
+    done = run("--source=phantom:40", f"--out={tmp_path}/out", "--workers=1")
+    assert done.returncode == 0, done.stderr
+    summary = dataset.read_summary(tmp_path / "out")
+    train = summary["splits"]["train"]["per_label"]["PNEUMONIA"]
+    assert f"{train['positive']} / {train['negative']} / 0" in done.stdout
+    assert "prepared: " in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--source=nowhere.zip"], "nowhere.zip does not exist"),
+        (["--source=phantom:40", "--max_side=9"], "max_side"),
+        ([], "--source"),
+    ],
+)
+def test_a_users_mistake_gets_a_sentence(tmp_path: Path, arguments: list[str], sentence: str):
+    done = run(f"--out={tmp_path}/out", *arguments)
+    assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_place_that_cannot_be_written_gets_a_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+    done = run("--source=phantom:40", f"--out={tmp_path}/file/out")
+    assert done.returncode == 74 and "file/out cannot be written: Not a dir" in last_line(done)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_ends_it_and_leaves_nothing(tmp_path: Path, number: signal.Signals):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "trainer.data.prepare", "--source=phantom:900", f"--out={out}"]
+    job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    job.send_signal(number)
+    sent = time.monotonic()
+    _, errors = job.communicate(timeout=60)
+    assert time.monotonic() - sent < 10
+    assert job.returncode == 128 + number and "Traceback" not in errors
+    assert errors.splitlines()[-1] == f"stopped: by {number.name}; nothing was written."
+    assert not out.exists()
 
 
 @pytest.mark.slow
 def test_killed_it_leaves_nothing_that_looks_finished(tmp_path: Path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "trainer.data.prepare", "--source=phantom:900", f"--out={out}"]
-    job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(out.rglob("*incomplete*")) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -138,10 +284,42 @@ def test_killed_it_leaves_nothing_that_looks_finished(tmp_path: Path):
     assert not list(out.rglob("*incomplete*"))
 
 
-def test_the_real_set_is_split_as_its_patients_are(shared_data: Path):
-    source = sources.open_source(str(shared_data / "chest_xray_224.zip"))
-    splits = prepare.split_by_patient(list(source.records()))
-    sizes = {split: len(part) for split, part in splits.items()}
-    assert sizes["train"] + sizes["validation"] == 5216 and sizes["test"] == 310
-    patients = {r.patient for split in ("train", "validation") for r in splits[split]}
-    assert len(patients) == 1353 + 1090 + 518 + 693
+@pytest.mark.slow
+def test_the_real_originals_are_prepared(shared_data: Path, tmp_path: Path):
+    source = sources.open_source(str(shared_data / "chest_xray_originals.zip"))
+    summary = prepare.prepare(source, epath.Path(tmp_path / "out"))
+    assert sum(split["images"] for split in summary["splits"].values()) == 160
+    for split in summary["splits"].values():
+        assert min(split["per_label"]["PNEUMONIA"][value] for value in ("positive", "negative"))
+
+
+@pytest.mark.slow
+def test_a_bucket_is_prepared_to(bucket, phantoms: epath.Path):
+    out = "gs://bucket/prepared"
+    arguments = ["--source=phantom:120", f"--out={out}", "--max_side=128"]
+    done = bucket.run("-m", "trainer.data.prepare", *arguments)
+    assert done.returncode == 0, done.stderr
+    done = bucket.run("-c", READ_SUMMARY, out)
+    written, expected = json.loads(done.stdout), dataset.read_summary(phantoms)
+    files = [[shard["file"] for shard in s.pop("shards")] for s in (written, expected)]
+    assert files[0] == files[1] and written == expected
+
+
+@pytest.mark.slow
+def test_a_bucket_is_prepared_from(bucket, tmp_path: Path):
+    prepare.prepare(archive(tmp_path / "set.zip"), epath.Path(tmp_path / "of_file"))
+    put = "from etils import epath; import sys; epath.Path(sys.argv[1]).copy(sys.argv[2])"
+    assert bucket.run("-c", put, str(tmp_path / "set.zip"), "gs://bucket/set.zip").returncode == 0
+    out = tmp_path / "of_bucket"
+    done = bucket.run("-m", "trainer.data.prepare", "--source=gs://bucket/set.zip", f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    for split in dataset.SPLITS:
+        assert examples(out, split) == examples(tmp_path / "of_file", split)
+
+
+@pytest.mark.slow
+def test_a_bucket_that_may_not_be_written_gets_a_sentence(bucket):
+    bucket.fail(read_only=1)
+    done = bucket.run("-m", "trainer.data.prepare", "--source=phantom:40", "--out=gs://bucket/out")
+    assert done.returncode == 74
+    assert "gs://bucket/out cannot be written" in last_line(done)

@@ -1,25 +1,29 @@
 """The prepared data set: a tensorflow-datasets builder that writes ArrayRecord shards."""
 
+import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
 from trainer import whole
-from trainer.data import radiograph
-from trainer.data.sources.record import Record, Source
+from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN, Record
+from trainer.entry import Refusal
 
 NAME = "radiographs"
 VERSION = "2.0.0"
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
-READ_AHEAD = 64
+KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
+READ_BATCH = 256
+BLOCK = 2**20  # bytes
 
 
 def stored(labels: int) -> dict[str, tf.io.FixedLenFeature]:
@@ -42,9 +46,21 @@ def directory(path: epath.PathLike) -> epath.Path:
 
 
 def read_summary(path: epath.PathLike) -> dict | None:
-    """Returns the summary of the finished data set under `path`, or None."""
+    """Returns the summary of the finished data set under `path`, or None.
+
+    Raises:
+      Refusal: if an earlier version prepared it.
+    """
     file = epath.Path(path) / SUMMARY
-    return json.loads(file.read_text()) if file.exists() else None
+    if not file.exists():
+        return None
+    summary = json.loads(file.read_text())
+    if "labels" not in summary:
+        raise Refusal(
+            f"{path} was prepared by an earlier version, whose data this one cannot read: prepare "
+            "it again with python -m trainer.data.prepare into another folder, or delete this one."
+        )
+    return summary
 
 
 def write_summary(path: epath.PathLike, summary: dict) -> None:
@@ -56,9 +72,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Radiographs with their labels and a patient, split by patient.
 
     An example is {image: [H, W, 1] uint8 as JPEG or PNG, labels: [K] int8 of 1, 0 and -1 (not
-    known), name, patient}; `info.metadata["labels"]` names the labels. After
-    `download_and_prepare()`, `skipped` lists what could not be decoded, as (split, name, reason),
-    and `written` every record that was, as (split, record).
+    known), name, patient}; `info.metadata["labels"]` names the labels.
     """
 
     name = NAME
@@ -67,15 +81,19 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def __init__(
         self,
         data_dir: epath.PathLike,
-        source: Source,
-        splits: Mapping[str, Sequence[Record]],
-        max_side: int,
+        labels: Sequence[str],
+        classes: Sequence[str],
+        generate: Mapping[str, Callable[[], Any]],
     ):
-        self._source = source
-        self._splits = splits
-        self._max_side = max_side
-        self.skipped: list[tuple[str, str, str]] = []
-        self.written: list[tuple[str, Record]] = []
+        """Args:
+
+        data_dir: where it is written.
+        labels: the names of the K labels.
+        classes: the two class names where K is 1, the healthy one first; else none.
+        generate: for each split, what returns its examples as (name, example), in an iterator or
+          a Beam transform.
+        """
+        self._labels, self._classes, self._generate = list(labels), list(classes), generate
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -85,52 +103,90 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(None, None, 1)),
-                    "labels": tfds.features.Tensor(
-                        shape=(len(self._source.labels),), dtype=np.int8
-                    ),
+                    "labels": tfds.features.Tensor(shape=(len(self._labels),), dtype=np.int8),
                     "name": tfds.features.Text(),
                     "patient": tfds.features.Text(),
                 }
             ),
             supervised_keys=("image", "labels"),
-            metadata=tfds.core.MetadataDict(
-                labels=list(self._source.labels), classes=list(self._source.classes)
-            ),
+            metadata=tfds.core.MetadataDict(labels=self._labels, classes=self._classes),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager
-        return {split: self._generate_examples(split) for split in self._splits}
+        return {split: self._generate_examples(split) for split in self._generate}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict]]:
-        for record, image in _recoded(self._source, self._splits[split], self._max_side):
-            if isinstance(image, radiograph.Unreadable):
-                self.skipped.append((split, record.name, str(image)))
-                continue
-            self.written.append((split, record))
-            yield (
-                record.name,
-                {
-                    "image": io.BytesIO(image),
-                    "labels": np.array(record.labels, np.int8),
-                    "name": record.name,
-                    "patient": record.patient,
-                },
-            )
+    def _generate_examples(self, split: str) -> Any:
+        return self._generate[split]()
 
 
-def _recoded(
-    source: Source, records: Iterable[Record], max_side: int
-) -> Iterator[tuple[Record, bytes | radiograph.Unreadable]]:
-    """Yields (record, file or why not) in order, a bounded number ahead on every core."""
+def example(record: Record, image: bytes) -> tuple[str, dict]:
+    """Returns what the builder takes of one record: its name and its example."""
+    return record.name, {
+        "image": io.BytesIO(image),
+        "labels": np.array(record.labels, np.int8),
+        "name": record.name,
+        "patient": record.patient,
+    }
 
-    def recode(data: bytes) -> bytes | radiograph.Unreadable:
-        try:
-            return radiograph.recode(data, max_side)
-        except radiograph.Unreadable as reason:
-            return reason
 
-    records = iter(records)
+def contents(folder: epath.Path, labels: Sequence[str]) -> dict[str, dict]:
+    """Counts what the shards in `folder`, a local `directory(path)`, really hold.
+
+    Returns:
+      For each split {images, patients, per_label: {label: {positive, negative, unknown}}}.
+
+    Raises:
+      AssertionError: if a patient is in two splits.
+    """
+    found: dict[str, dict] = {}
+    home: dict[str, str] = {}
+    for split in SPLITS:
+        parts = [np.zeros((0, len(labels)), np.int64)]
+        patients: set[str] = set()
+        for examples in _examples(folder, split, len(labels)):
+            parts.append(examples["labels"].numpy())
+            patients.update(patient.decode() for patient in examples["patient"].numpy())
+        for patient in patients:
+            other = home.setdefault(patient, split)
+            assert other == split, f"patient {patient} was written to both {other} and {split}"
+        values = np.concatenate(parts)
+        found[split] = {
+            "images": len(values),
+            "patients": len(patients),
+            "per_label": {
+                label: {name: int((of_label == value).sum()) for name, value in KNOWN.items()}
+                for label, of_label in zip(labels, values.T, strict=True)
+            },
+        }
+    return found
+
+
+def _examples(folder: epath.Path, split: str, labels: int) -> Iterator[dict]:
+    """Yields batches of what is stored in a split, without the images."""
+    wanted = {name: value for name, value in stored(labels).items() if name != "image"}
+    files = tfds.builder_from_directory(folder).info.splits[split].filepaths
+    with ArrayRecordDataSource([str(file) for file in files]) as source:
+        for start in range(0, len(source), READ_BATCH):
+            numbers = range(start, min(start + READ_BATCH, len(source)))
+            yield tf.io.parse_example(source.__getitems__(list(numbers)), wanted)
+
+
+def shards(folder: epath.Path) -> list[dict]:
+    """Returns {file, bytes, sha256} of every file in `folder`, a local `directory(path)`."""
+
+    def described(file: epath.Path) -> dict:
+        digest = checksum(file)
+        return {"file": file.name, "bytes": file.stat().length, "sha256": digest}
+
     with ThreadPoolExecutor() as pool:
-        while chunk := list(islice(records, READ_AHEAD)):
-            yield from zip(chunk, pool.map(recode, [source.read(r) for r in chunk]), strict=True)
+        return list(pool.map(described, sorted(folder.iterdir())))
+
+
+def checksum(file: epath.Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -2,171 +2,333 @@
 
 Decodes and checks every image, groups by patient, and writes a tensorflow-datasets data set
 with the splits train, validation and test, which `tfds.data_source("radiographs", data_dir=DATA)`
-opens.
+opens. docs/data.md tells what is read, how it is split and what is refused.
 """
 
-import hashlib
-import logging
+import os
+import secrets
+import signal
 import sys
-from collections import Counter
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
-import tensorflow_datasets as tfds
 from absl import flags
-from etils import epath
+from etils import epath, epy
 
 from trainer import entry
-from trainer.data import dataset, sources
-from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN
-from trainer.entry import Refusal
+from trainer.data import (
+    account,
+    duplicates,
+    ingest,
+    skipping,
+    source_flags,
+    sources,
+    splits,
+    staging,
+)
+from trainer.data.beam import Beam
+from trainer.data.local import Local
+from trainer.data.sources import pseudonym
+from trainer.entry import Refusal, Stopped
+from trainer.progress import LiveLine, clock
 
-VALIDATION_SHARE = 0.1
-KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
-TEST_SHARE = 0.2  # of all patients, where a source has no test folder
+with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
+    import tensorflow_datasets as tfds
 
-_SOURCE = flags.DEFINE_string(
-    "source", None, "a .zip archive, a folder of class folders, or phantom:N", required=True
-)
-_OUT = flags.DEFINE_string("out", None, "folder to write the prepared data set to", required=True)
-_MAX_SIDE = flags.DEFINE_integer(
-    "max_side", 512, "longest side kept, pixels", lower_bound=32, upper_bound=8192
-)
-_KEEP_VALIDATION = flags.DEFINE_bool(
-    "keep_official_validation", False, "uses the source's own val/ instead of a tenth of train"
-)
+    from trainer.data import dataset
+
+SETTLED = 3.0  # seconds until the rate says something
+SHOWN = 20  # skipped files, each with a line in the terminal
 
 
 def prepare(
-    source: sources.Source, out: epath.Path, max_side: int = 512, keep_validation: bool = False
+    source: sources.Source,
+    out: epath.Path,
+    max_side: int = 512,
+    keep_validation: bool = False,
+    *,
+    any_view: bool = False,
+    uniform: bool = False,
+    salt: str = "",
+    strict: bool = False,
+    max_skipped: float = 0.01,
+    workers: int = 0,
+    runner: str = "",
+    beam_options: Sequence[str] = (),
 ) -> dict:
     """Writes the data set under `out` and returns its summary, or that of a finished one.
 
     The summary is written last and marks the data set as finished.
 
+    Args:
+      source: where the radiographs come from.
+      out: local folder or gs://.
+      max_side: longest side kept, pixels.
+      keep_validation: whether the source's own val is the validation split.
+      any_view: whether lateral views are taken.
+      uniform: whether every image is encoded alike.
+      salt: of the hashes that stand for names and patients of an identifying source; "" draws one
+        that nobody learns.
+      strict: whether the first file that cannot be used ends it.
+      max_skipped: share of the files that may be skipped.
+      workers: processes that decode; 0 for as many as there are cores.
+      runner: name of the Apache Beam runner that does the work; "" for this machine.
+      beam_options: the runner's own options, as in "region=europe-west4".
+
     Raises:
-      Refusal: if `out` holds another data set, or the source cannot be split.
+      Refusal: if `out` holds another data set, too many files cannot be used, or the source
+        cannot be split.
+      CannotWrite: if `out` cannot be written.
     """
     asked = {
         "fingerprint": source.fingerprint,
         "max_side": max_side,
         "keep_official_validation": keep_validation,
+        "any_view": any_view,
+        "uniform": uniform,
     }
     summary = dataset.read_summary(out)
     if summary:
-        if {name: summary[name] for name in asked} != asked:
+        if {name: summary.get(name) for name in asked} != asked:
             raise Refusal(
                 f"--out={out} already holds a data set made from {summary['source']} in another "
                 "way: name another --out, or delete that folder."
             )
         return summary
-    _remove_unfinished(out)
-    splits = split_by_patient(list(source.records()), keep_validation)
-    builder = dataset.Radiographs(out, source, splits, max_side)
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    builder.download_and_prepare()
-    (out / "downloads").rmtree(missing_ok=True)
-    summary = {"source": source.name, "synthetic": source.synthetic, **asked}
-    summary |= {"labels": source.labels, "classes": source.classes} | _counts(builder, source)
-    dataset.write_summary(out, summary)
+    recipe = ingest.Recipe(max_side, any_view, uniform)
+    with staging.writable(out):
+        _remove_unfinished(out)
+        with _workplace(out, runner) as folder:
+            if runner:
+                means = Beam(source, recipe, runner, beam_options, folder / "beam")
+            else:
+                means = Local(source, recipe, workers or len(os.sched_getaffinity(0)), folder)
+            records, found, skipped = _examine(means, source, strict, max_skipped)
+            division = _divide(records, found, keep_validation)
+            divided = [record for part in division.splits.values() for record in part]
+            stored = _stored([*divided, *(r for r, _ in skipped)], source.identifying, salt)
+            _build(means, folder, source, division, stored)
+            summary = {"source": source.name, "synthetic": source.synthetic, **asked}
+            summary |= {"labels": list(source.labels), "classes": list(source.classes)}
+            summary |= account.told(division, skipped, stored) | _checked(folder, source, division)
+            staging.publish(dataset.directory(folder), dataset.directory(out))
+        dataset.write_summary(out, summary)
     return summary
 
 
-def split_by_patient(
-    records: Sequence[sources.Record], keep_validation: bool = False
-) -> dict[str, list[sources.Record]]:
-    """Divides records into train, validation and test so that no patient is in two of them.
+def _examine(
+    means: Local | Beam, source: sources.Source, strict: bool, max_skipped: float
+) -> tuple[list[sources.Record], list[ingest.Examined], skipping.Skipped]:
+    """Returns the usable records with what was found of them, and the others with the reason."""
+    records = source.records()
+    usable, found, skipped = [], [], []
+    line, started = LiveLine(sys.stderr), time.monotonic()
+    for done, (record, examined) in enumerate(
+        zip(records, means.examine(records), strict=True), start=1
+    ):
+        if examined.reason:
+            skipped.append((record, examined.reason))
+            if len(skipped) <= SHOWN:
+                line.settle(f"skipped {record.place or record.name}: {examined.reason}")
+        else:
+            usable.append(record)
+            found.append(replace(examined, image=b""))
+        skipping.check(skipped, done, len(records), strict, max_skipped)
+        seconds = time.monotonic() - started
+        if seconds > SETTLED:
+            left = clock(seconds * (len(records) - done) / done)
+            line.show(f"{done:,} of {len(records):,} images, {done / seconds:,.0f}/s, {left} left")
+    line.settle(f"examined {len(records):,} images in {clock(time.monotonic() - started)}")
+    return usable, found, skipped
 
-    The source's test folder stays as it is; without one, a fifth of the patients become the test
-    split. A tenth of the remaining patients become the validation split, chosen by a hash of the
-    patient, so that adding images never moves anyone. A source's own val/ joins train unless
-    `keep_validation`.
 
-    Raises:
-      Refusal: if a patient lies in two folders of the source, or a split would be empty.
+def _divide(
+    records: Sequence[sources.Record], found: Sequence[ingest.Examined], keep_validation: bool
+) -> splits.Division:
+    prints = [f.fingerprint for r, f in zip(records, found, strict=True) if not r.patient]
+    guessed: set[str] = set()
+    if prints:
+        known = {record.patient for record in records}
+        records = splits.by_near_duplicates(records, duplicates.near_groups(prints))
+        guessed = {record.patient for record in records} - known
+        _warn(
+            f"nothing tells the patient of {len(prints):,} images: near-duplicates are kept "
+            "together, and other images of one patient may be in two splits. --patient_regex or "
+            "--patient_column would tell."
+        )
+    division = splits.divide(records, [f.digest for f in found], keep_validation, guessed)
+    if division.conflicts:
+        first = division.conflicts[0]["names"]
+        _warn(
+            f"{len(division.conflicts):,} sets of identical files have different labels, such as "
+            f"{first[0]} and {first[1]}: data_summary.json lists them."
+        )
+    return division
+
+
+def _stored(
+    records: Sequence[sources.Record], identifying: bool, salt: str
+) -> dict[str, sources.Record]:
+    """Returns how each record is stored, by the name that its source has for it."""
+    if not identifying:
+        return {record.name: record for record in records}
+    salt = salt or secrets.token_hex(32)
+    return {record.name: pseudonym.pseudonymous(record, salt) for record in records}
+
+
+def _build(
+    means: Local | Beam,
+    folder: epath.Path,
+    source: sources.Source,
+    division: splits.Division,
+    stored: dict[str, sources.Record],
+) -> None:
+    generate = {
+        split: means.examples(split, [(record, stored[record.name]) for record in part])
+        for split, part in division.splits.items()
+    }
+    builder = dataset.Radiographs(folder, source.labels, source.classes, generate)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    builder.download_and_prepare(download_config=means.download_config())
+
+
+def _checked(folder: epath.Path, source: sources.Source, division: splits.Division) -> dict:
+    """Returns the counts and checksums of what was written, read from the shards."""
+    with staging.fetched(dataset.directory(folder)) as written:
+        counts = dataset.contents(written, source.labels)
+        for split, part in division.splits.items():
+            assert counts[split]["images"] == len(part), f"{split} is not whole"
+        return {"splits": counts, "shards": dataset.shards(written)}
+
+
+@contextmanager
+def _workplace(out: epath.Path, runner: str) -> Iterator[epath.Path]:
+    """Yields the folder that the data set is built in, and clears it if that fails.
+
+    It is `out` itself, or for a bucket, which TFDS would fill with its temporary files, a local
+    one. What Beam's workers write must be in the bucket.
     """
-    has_test = any(r.split == "test" for r in records)
-    splits = {split: [] for split in dataset.SPLITS}
-    for record in records:
-        splits[_split_of(record, has_test, keep_validation)].append(record)
-    home: dict[str, str] = {}
-    for split, part in splits.items():
-        if not part:
-            raise Refusal(f"the {split} split would be empty: the source has too few patients.")
-        for record in part:
-            if home.setdefault(record.patient, split) != split:
-                raise Refusal(
-                    f"patient {record.patient} is in both {home[record.patient]} and {split} "
-                    f"({record.name}): move all images of a patient into one folder."
-                )
-    return splits
-
-
-def _split_of(record: sources.Record, has_test: bool, keep_validation: bool) -> str:
-    if record.split == "test":
-        return "test"
-    if not has_test and _share("test", record.patient) < TEST_SHARE:
-        return "test"
-    if keep_validation:
-        return "validation" if record.split == "val" else "train"
-    return "validation" if _share("validation", record.patient) < VALIDATION_SHARE else "train"
-
-
-def _share(purpose: str, patient: str) -> float:
-    """Returns a number in [0, 1) that depends on the purpose and the patient alone."""
-    digest = hashlib.sha256(f"{purpose}/{patient}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _counts(builder: dataset.Radiographs, source: sources.Source) -> dict:
-    splits = {}
-    for split in dataset.SPLITS:
-        records = [r for s, r in builder.written if s == split]
-        per_label = {}
-        for number, label in enumerate(source.labels):
-            known = Counter(r.labels[number] for r in records)
-            per_label[label] = {name: known[value] for name, value in KNOWN.items()}
-        splits[split] = {
-            "images": len(records),
-            "patients": len({r.patient for r in records}),
-            "per_label": per_label,
-        }
-    skipped = [{"split": s, "name": n, "reason": why} for s, n, why in builder.skipped]
-    return {"splits": splits, "skipped": skipped}
+    if staging.is_remote(out) and not runner:
+        with tempfile.TemporaryDirectory(prefix="prepare-") as folder:
+            yield epath.Path(folder)
+        return
+    existed = out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield out
+    except BaseException:
+        _remove_unfinished(out)
+        if not existed:
+            out.rmtree(missing_ok=True)
+        raise
+    (out / "downloads").rmtree(missing_ok=True)
+    (out / "beam").rmtree(missing_ok=True)
 
 
 def _remove_unfinished(out: epath.Path) -> None:
+    """Removes what an interrupted preparation left."""
     folder = dataset.directory(out)
     leftovers = list(folder.parent.glob("*incomplete*")) if folder.parent.exists() else []
-    for path in [*leftovers, *([folder] if folder.exists() else [])]:
-        logging.info("removing what an interrupted preparation left: %s", path)
-        path.rmtree()
+    for path in [*leftovers, folder, out / "downloads", out / "beam"]:
+        if path.exists():
+            path.rmtree()
 
 
-def describe(summary: dict) -> str:
-    """Returns the summary as a table for the terminal."""
-    names = summary["classes"][1:] or summary["labels"]
-    lines = ["split       patients   images " + "".join(f"{name:>12}" for name in names)]
-    for split, counts in summary["splits"].items():
-        positive = "".join(f"{counts['per_label'][name]['positive']:>12,}" for name in names)
-        lines.append(f"{split:<10} {counts['patients']:>9,}{counts['images']:>9,} {positive}")
-    lines += [f"skipped {item['name']}: {item['reason']}" for item in summary["skipped"][:20]]
-    if len(summary["skipped"]) > 20:
-        lines.append(f"... and {len(summary['skipped']) - 20} more in data_summary.json")
-    return "\n".join(lines)
+def _warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+@contextmanager
+def _ending_at_signals() -> Iterator[None]:
+    """Turns SIGTERM and SIGINT into an ending that clears up.
+
+    They are raised as KeyboardInterrupt, which no library on the way takes for an error to wrap.
+
+    Raises:
+      Stopped: where one came.
+    """
+    received = []
+
+    def interrupt(number: int, frame: object) -> None:
+        del frame
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(received[0], f"by {received[0].name}; nothing was written.") from None
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines this program's flags; only it does so, since their names are common ones."""
+    there = {"flag_values": flag_values}
+    flags.DEFINE_string("source", None, "what is prepared (docs/data.md)", required=True, **there)
+    flags.DEFINE_string(
+        "out", None, "folder to write the prepared data set to, or gs://", required=True, **there
+    )
+    source_flags.define(flag_values)
+    flags.DEFINE_integer(
+        "max_side",
+        512,
+        "longest side kept, pixels",
+        lower_bound=32,
+        upper_bound=8192,
+        **there,
+    )
+    flags.DEFINE_bool(
+        "keep_official_validation",
+        False,
+        "uses the source's own val/ instead of a tenth of train",
+        **there,
+    )
+    flags.DEFINE_bool("uniform", False, "encodes every image alike", **there)
+    flags.DEFINE_string(
+        "salt",
+        "",
+        "of the hashes in place of names and patients that identify; drawn if none is given",
+        **there,
+    )
+    flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **there)
+    flags.DEFINE_float("max_skipped", 0.01, "share of files that may be skipped", 0.0, 1.0, **there)
+    flags.DEFINE_integer(
+        "workers", 0, "processes that decode; 0 for one a core", lower_bound=0, **there
+    )
+    flags.DEFINE_string("runner", "", "Apache Beam runner; none for this machine alone", **there)
+    flags.DEFINE_list("beam_options", [], "the runner's own, as in region=europe-west4", **there)
 
 
 def main(argv: Sequence[str]) -> None:
     """Prepares what the flags name and prints the summary."""
     del argv
-    out = epath.Path(_OUT.value)
-    finished = dataset.read_summary(out) is not None
-    summary = prepare(
-        sources.open_source(_SOURCE.value), out, _MAX_SIDE.value, _KEEP_VALIDATION.value
-    )
-    print(describe(summary))
+    given = flags.FLAGS
+    out = epath.Path(given.out)
+    with _ending_at_signals():
+        finished = dataset.read_summary(out) is not None
+        summary = prepare(
+            sources.open_source(given.source, source_flags.options(given)),
+            out,
+            given.max_side,
+            given.keep_official_validation,
+            any_view=given.any_view,
+            uniform=given.uniform,
+            salt=given.salt,
+            strict=given.strict,
+            max_skipped=given.max_skipped,
+            workers=given.workers,
+            runner=given.runner,
+            beam_options=given.beam_options,
+        )
+    print(account.describe(summary))
     print(f"{'already prepared' if finished else 'prepared'}: {dataset.directory(out)}")
 
 
 if __name__ == "__main__":
+    define_flags()
     entry.run(main)

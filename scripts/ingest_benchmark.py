@@ -1,0 +1,124 @@
+"""Compares how fast images are prepared with how fast the cores can decode them.
+
+    python scripts/ingest_benchmark.py --source=chest_xray.zip [--workers=2] [--images=2000]
+
+The peers get the same files, already in memory, in as many processes: Pillow's bare decoding
+(`Image.open(...).load()`, full size), and the same with `convert("L")` and `thumbnail`. Ours reads,
+checks, shrinks to --max_side, re-codes and hashes (`examine`), and also divides, writes ArrayRecord
+shards, reads them back and verifies (`prepare`).
+Each is run --repeats times in turn, and the median counts.
+"""
+
+import functools
+import io
+import multiprocessing
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from absl import flags
+from etils import epath
+from PIL import Image
+
+from trainer import entry
+from trainer.data import ingest, prepare, sources
+
+WHAT = {
+    "decode": "Pillow: decode",
+    "shrink": "Pillow: decode, grey, shrink",
+    "examine": "ours: read, check, shrink, re-code, hash",
+    "prepare": "ours: all of prepare",
+}
+
+
+@dataclass(frozen=True)
+class First:
+    """The first images of a source, as a source of their own."""
+
+    whole: sources.Source
+    count: int
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.whole, name)
+
+    def records(self) -> list[sources.Record]:
+        records = self.whole.records()
+        return records[:: max(1, len(records) // self.count)][: self.count]
+
+
+def decode(data: bytes) -> None:
+    """Decodes a file and does nothing with it."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+
+
+def shrink(data: bytes, side: int) -> None:
+    """Decodes a file to grey and shrinks it as Pillow's manual has it."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.convert("L").thumbnail((side, side), Image.Resampling.LANCZOS)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Returns how long `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the rates in one table."""
+    del argv
+    given = flags.FLAGS
+    workers = given.workers or len(os.sched_getaffinity(0))
+    source = First(sources.open_source(given.source), given.images)
+    records = source.records()
+    files = [source.read(record) for record in records]
+    shrunk = functools.partial(shrink, side=given.max_side)
+    recipe = ingest.Recipe(given.max_side, uniform=given.uniform)
+    times: dict[str, list[float]] = {what: [] for what in WHAT}
+    with multiprocessing.get_context("forkserver").Pool(workers) as pool:
+        pool.map(decode, files[: 8 * workers])
+        for _ in range(given.repeats):
+            times["decode"].append(seconds(lambda: pool.map(decode, files, chunksize=8)))
+            times["shrink"].append(seconds(lambda: pool.map(shrunk, files, chunksize=8)))
+            times["examine"].append(
+                seconds(lambda: list(ingest.examine_all(source, records, recipe, workers)))
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                out = epath.Path(folder) / "out"
+                times["prepare"].append(
+                    seconds(
+                        lambda out=out: prepare.prepare(
+                            source,
+                            out,
+                            given.max_side,
+                            uniform=given.uniform,
+                            workers=workers,
+                            max_skipped=1.0,
+                        )
+                    )
+                )
+    rates = {name: len(files) / statistics.median(taken) for name, taken in times.items()}
+    print(
+        f"{len(files):,} images of {given.source}, {workers} processes, --max_side={given.max_side}"
+    )
+    for name, what in WHAT.items():
+        print(f"{what:<44}{rates[name]:>9,.1f} images/s{rates[name] / rates['decode']:>8.2f}")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"largest resident memory of the process that writes: {memory:.2f} GiB")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("source", None, "as of trainer.data.prepare", required=True)
+    flags.DEFINE_integer("workers", 0, "processes; 0 for one a core", lower_bound=0)
+    flags.DEFINE_integer("images", 2000, "at most so many", lower_bound=1)
+    flags.DEFINE_integer("max_side", 512, "longest side kept, pixels")
+    flags.DEFINE_bool("uniform", False, "encodes every image alike")
+    flags.DEFINE_integer("repeats", 3, "runs of each", lower_bound=1)
+    entry.run(main)

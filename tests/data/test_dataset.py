@@ -1,0 +1,87 @@
+"""What is written can be counted and verified, and what an earlier version wrote is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from etils import epath
+
+from trainer.data import dataset, radiograph, sources
+from trainer.data.sources import Record
+from trainer.entry import Refusal
+
+
+def build(folder: Path, splits: dict[str, list[Record]], labels: list[str]) -> epath.Path:
+    """Writes records that all have the same image, and returns the folder of the shards."""
+    source = sources.open_source("phantom:20")
+    image = radiograph.recode(source.read(source.records()[0]), 64)
+    generate = {
+        split: lambda records=records: (dataset.example(record, image) for record in records)
+        for split, records in splits.items()
+    }
+    tfds.disable_progress_bar()
+    dataset.Radiographs(folder, labels, [], generate).download_and_prepare()
+    return dataset.directory(folder)
+
+
+def test_the_counts_are_those_of_what_was_written(tmp_path: Path):
+    written = {
+        "train": [Record(f"a{n}", (n % 2, -1), f"A{n // 3}") for n in range(9)],
+        "validation": [Record("b", (0, 1), "B")],
+        "test": [Record("c", (1, 0), "C"), Record("d", (1, 1), "D")],
+    }
+    counts = dataset.contents(build(tmp_path, written, ["mass", "nodule"]), ["mass", "nodule"])
+    assert {split: c["images"] for split, c in counts.items()} == {
+        "train": 9,
+        "validation": 1,
+        "test": 2,
+    }
+    assert counts["train"]["patients"] == 3 and counts["test"]["patients"] == 2
+    assert counts["train"]["per_label"] == {
+        "mass": {"positive": 4, "negative": 5, "unknown": 0},
+        "nodule": {"positive": 0, "negative": 0, "unknown": 9},
+    }
+    assert counts["test"]["per_label"]["nodule"] == {"positive": 1, "negative": 1, "unknown": 0}
+
+
+def test_a_patient_written_to_two_splits_is_noticed(tmp_path: Path):
+    written = {split: [Record(split, (0,), f"P-{split}")] for split in dataset.SPLITS}
+    written["test"].append(Record("again", (0,), "P-train"))
+    with pytest.raises(AssertionError, match="P-train was written to both train and test"):
+        dataset.contents(build(tmp_path, written, ["mass"]), ["mass"])
+
+
+def test_tfds_opens_several_labels(tmp_path: Path):
+    written = {split: [Record(split, (1, 0, -1), split)] for split in dataset.SPLITS}
+    folder = build(tmp_path, written, ["mass", "nodule", "hernia"])
+    builder = tfds.builder_from_directory(folder)
+    example = builder.as_data_source(split="test")[0]
+    np.testing.assert_array_equal(example["labels"], [1, 0, -1])
+    assert example["image"].dtype == np.uint8 and example["image"].shape[-1] == 1
+    assert builder.info.metadata["labels"] == ["mass", "nodule", "hernia"]
+
+
+def test_a_damaged_file_has_another_checksum(tmp_path: Path):
+    file = tmp_path / "shard"
+    file.write_bytes(b"abc")
+    (described,) = dataset.shards(epath.Path(tmp_path))
+    # of FIPS 180-2, appendix B.1
+    assert described == {
+        "file": "shard",
+        "bytes": 3,
+        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }
+    file.write_bytes(b"abd")
+    assert dataset.shards(epath.Path(tmp_path)) != [described]
+
+
+def test_what_an_earlier_version_prepared_is_refused(tmp_path: Path):
+    (tmp_path / dataset.SUMMARY).write_text(json.dumps({"source": "old.zip", "classes": ["a"]}))
+    with pytest.raises(Refusal, match="by an earlier version.*prepare it again"):
+        dataset.read_summary(tmp_path)
+
+
+def test_without_a_summary_there_is_no_data_set(tmp_path: Path):
+    assert dataset.read_summary(tmp_path) is None

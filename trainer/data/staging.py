@@ -1,0 +1,215 @@
+"""Prepared data sets between a bucket and the local disk: whole files, verified.
+
+A bucket is read once: ArrayRecord's random reads need a local file. What is staged lies in a
+folder named by a hash of the bucket's path and the data set's checksums, so that another data set
+under the same path is another folder.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from etils import epath, epy
+
+from trainer.entry import CannotWrite, DataLost, Refusal
+
+with epy.lazy_imports():  # TensorFlow
+    import tensorflow as tf
+
+    from trainer.data import dataset
+
+ROOM = 100 * 2**30  # bytes that all staged data sets together may take
+FREE_SHARE = 0.8  # of the disk's free bytes that one of them may take
+AT_ONCE = 8  # files copied at the same time
+ATTEMPTS = 3
+NOT_WRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EEXIST),
+)
+
+
+def is_remote(path: epath.PathLike) -> bool:
+    """Tells whether `path` is in a bucket."""
+    return "://" in str(path)
+
+
+def local(
+    path: epath.PathLike, room: int = ROOM, folder: epath.PathLike | None = None
+) -> epath.Path:
+    """Returns where the prepared data set under `path` can be read at random.
+
+    A local path is returned as it is. A bucket's data set is copied to the local disk once; the
+    next call reads its summary alone. Processes of one machine that ask at once wait for the
+    first of them.
+
+    Args:
+      path: as given to `trainer.data.prepare --out`.
+      room: bytes that all staged data sets together may take.
+      folder: where they are; by default $XDG_CACHE_HOME/radiograph-trainer/staged.
+
+    Raises:
+      Refusal: if it does not fit.
+      DataLost: if what the bucket gives is not what was prepared.
+    """
+    path = epath.Path(path)
+    if not is_remote(path):
+        return path
+    with _readable(path):
+        summary = _again_if_it_fails(lambda: dataset.read_summary(path))
+    if summary is None:
+        return path
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = epath.Path(folder or os.path.join(cache, "radiograph-trainer", "staged"))
+    identity = json.dumps([str(path), summary["shards"]])
+    name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    folder.mkdir(parents=True, exist_ok=True)
+    with writable(folder), _alone(folder / f"{name}.lock"):
+        if not (folder / name).exists():
+            partial = folder / f"{name}.partial"
+            partial.rmtree(missing_ok=True)  # of a process that was killed
+            _check_room(path, summary, folder, room)
+            try:
+                _stage(path, summary, partial)
+                partial.rename(folder / name)
+            finally:
+                partial.rmtree(missing_ok=True)
+    return folder / name
+
+
+@contextmanager
+def writable(out: epath.Path) -> Iterator[None]:
+    """Makes sure that `out` can be written, before hours of work and throughout.
+
+    Raises:
+      CannotWrite: if not, with the reason.
+    """
+    try:
+        if is_remote(out):
+            probe = out / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink()
+        yield
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        raise CannotWrite(f"{out} cannot be written: {error.strerror}.") from error
+    except tf.errors.OpError as error:
+        raise CannotWrite(
+            f"{out} cannot be written: {_reason(error)} Check the bucket, its permissions and the "
+            "network."
+        ) from error
+
+
+def publish(folder: epath.Path, target: epath.Path) -> None:
+    """Copies every file in `folder` to `target`, unless that is the same folder."""
+    if folder == target:
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    _each(lambda file: _copy(file, target / file.name), folder.iterdir())
+
+
+@contextmanager
+def fetched(folder: epath.Path) -> Iterator[epath.Path]:
+    """Yields a local folder with the files in `folder`: itself, or a passing copy."""
+    if not is_remote(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="fetched-") as copy:
+        publish(folder, epath.Path(copy))
+        yield epath.Path(copy)
+
+
+def _stage(path: epath.Path, summary: dict, target: epath.Path) -> None:
+    remote, files = dataset.directory(path), dataset.directory(target)
+    files.mkdir(parents=True)
+
+    def stage(shard: dict) -> None:
+        _copy(remote / shard["file"], files / shard["file"])
+        if dataset.checksum(files / shard["file"]) != shard["sha256"]:
+            raise DataLost(
+                f"{path}: {shard['file']} is not what was prepared (its checksum differs): "
+                "prepare the data set again."
+            )
+
+    with _readable(path):
+        _each(lambda shard: _again_if_it_fails(lambda: stage(shard)), summary["shards"])
+    dataset.write_summary(target, summary)
+
+
+def _again_if_it_fails(read: Callable[[], Any]) -> Any:
+    """Returns what `read` does, which may fail now and then: TensorFlow's own retries are few."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(tf.errors.OpError, DataLost):
+            return read()
+    return read()
+
+
+@contextmanager
+def _readable(path: epath.Path) -> Iterator[None]:
+    """Turns a bucket's errors into an ending."""
+    try:
+        yield
+    except (tf.errors.OpError, FileNotFoundError) as error:
+        raise DataLost(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first line of what TensorFlow says, which may go on for pages."""
+    return f"{str(error).splitlines()[0][:300]} ({type(error).__name__})."
+
+
+def _check_room(path: epath.Path, summary: dict, folder: epath.Path, room: int) -> None:
+    needed = sum(shard["bytes"] for shard in summary["shards"])
+    taken = _size(folder)
+    free = shutil.disk_usage(folder).free
+    if taken + needed > room:
+        raise Refusal(
+            f"{path} takes {_gib(needed)}, and {folder} holds {_gib(taken)} of the "
+            f"{_gib(room)} that it may: delete what is not needed there."
+        )
+    if needed > FREE_SHARE * free:
+        raise Refusal(
+            f"{path} takes {_gib(needed)}, and the disk of {folder} has {_gib(free)} free, of "
+            f"which {FREE_SHARE:.0%} may be taken: make room, or set XDG_CACHE_HOME to a folder "
+            "on another disk."
+        )
+
+
+def _size(folder: epath.Path) -> int:
+    """Returns the bytes of all files below `folder`."""
+    return sum(
+        os.path.getsize(os.path.join(parent, name))
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.2f} GiB"
+
+
+@contextmanager
+def _alone(file: epath.Path) -> Iterator[None]:
+    """Waits until no other process of this machine is at it; the lock goes with the process."""
+    with open(file, "a") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+
+
+def _each(work: Callable[[Any], None], items: Iterable) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(work, items):
+            pass
+
+
+def _copy(source: epath.Path, target: epath.Path) -> None:
+    with source.open("rb") as reading, target.open("wb") as writing:
+        shutil.copyfileobj(reading, writing, dataset.BLOCK)
