@@ -19,9 +19,10 @@ from trainer.data import duplicates, radiograph
 from trainer.data.sources.record import Record, Source
 from trainer.entry import CannotWrite
 
-AHEAD = 16  # records for each process, given or answered and not yet taken
+AHEAD = 64  # records for each process, given or answered and not yet taken
 SECONDS = 60.0  # that a file may take
 POLL_SECONDS = 1.0
+GATHER_SECONDS = 0.002  # one look at several answers costs less than one at each
 HOPELESS = 8  # processes killed in a row
 FINGERPRINT_SIDE = 128  # pixels
 
@@ -96,6 +97,7 @@ def examine_all(
             if not any(process.given for process in team):
                 return
             connection.wait([process.pipe for process in team if process.given], POLL_SECONDS)
+            time.sleep(GATHER_SECONDS)
             for place, process in enumerate(team):
                 reason = ""
                 try:
