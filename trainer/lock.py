@@ -1,4 +1,4 @@
-"""One job at a time in a work directory."""
+"""One job at a time in a folder."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ def held(workdir: epath.Path) -> Iterator[None]:
             file.seek(0)
             raise Refusal(
                 f"{workdir} is in use by another job ({file.read().strip()}): wait for it or "
-                "stop it, or name another --workdir."
+                "stop it, or name another folder."
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename}")

@@ -23,7 +23,7 @@ from trainer import (
     whole,
 )
 from trainer import config as config_schema
-from trainer.data import dataset, pipeline
+from trainer.data import dataset, pipeline, staging
 from trainer.diary import Diary
 from trainer.entry import NotFinite, Stopped
 from trainer.pace import Pace
@@ -71,7 +71,8 @@ def train_and_evaluate(config: ConfigDict, workdir: epath.PathLike) -> dict | No
     """
     config_schema.check(config)
     workdir = epath.Path(workdir)
-    splits = {name: pipeline.open_split(config.data.path, name) for name in dataset.SPLITS}
+    data = config.data.path and staging.local(config.data.path)
+    splits = {name: pipeline.open_split(data, name) for name in dataset.SPLITS}
     replicas = distribute.replicas(config)
     with faults.explained(workdir, replicas), StopSignals() as signals:
         if not replicas.chief:

@@ -63,6 +63,12 @@ def test_tfds_opens_several_labels(tmp_path: Path):
     assert builder.info.metadata["labels"] == ["mass", "nodule", "hernia"]
 
 
+def test_a_damaged_summary_is_refused(tmp_path: Path):
+    (tmp_path / dataset.SUMMARY).write_text('{"labels": [')
+    with pytest.raises(Refusal, match="is damaged.*prepare the data set again"):
+        dataset.read_summary(tmp_path)
+
+
 def test_a_damaged_file_has_another_checksum(tmp_path: Path):
     file = tmp_path / "shard"
     file.write_bytes(b"abc")

@@ -18,6 +18,7 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
+from trainer import lock
 from trainer.data import account, dataset, prepare, sources
 from trainer.entry import Refusal
 
@@ -246,6 +247,12 @@ def test_a_place_that_cannot_be_written_gets_a_sentence(tmp_path: Path):
     (tmp_path / "file").touch()
     done = run("--source=phantom:40", f"--out={tmp_path}/file/out")
     assert done.returncode == 74 and "file/out cannot be written: Not a dir" in last_line(done)
+
+
+def test_two_at_once_do_not_write_to_one_place(tmp_path: Path):
+    with lock.held(epath.Path(tmp_path)), pytest.raises(Refusal, match="in use by another job"):
+        prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
+    assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
 
 
 @pytest.mark.slow

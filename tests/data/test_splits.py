@@ -22,7 +22,7 @@ def patients(
     ]
 
 
-def divide(records: list[Record], keep_validation: bool = False) -> splits.Division:
+def divide(records: list[Record], keep_validation: bool | None = None) -> splits.Division:
     """Divides records no two of which have the same file."""
     return splits.divide(records, [record.name for record in records], keep_validation)
 
@@ -46,15 +46,17 @@ def test_every_record_is_in_one_split_and_no_patient_in_two():
     assert sum(len(held(part)) for part in division.splits.values()) == 350
 
 
-def test_the_official_test_split_stays_and_val_joins_train_unless_kept():
-    given = (
-        patients(100, "train") + patients(20, "val", start=500) + patients(20, "test", start=900)
-    )
-    joined = divide(given).splits
-    assert {r.split for r in joined["test"]} == {"test"} and len(joined["test"]) == 40
-    assert {r.split for r in joined["train"]} == {"train", "val"}
-    kept = divide(given, keep_validation=True).splits
-    assert {r.split for r in kept["validation"]} == {"val"} and len(kept["validation"]) == 40
+def test_the_official_test_split_stays_and_a_val_of_some_size_is_kept():
+    few, some = (patients(count, "val", start=500) for count in (5, 20))
+    given = patients(100, "train") + patients(20, "test", start=900)
+    for val, asked in ((few, None), (some, False)):
+        joined = divide(given + val, asked).splits
+        assert {r.split for r in joined["test"]} == {"test"} and len(joined["test"]) == 40
+        assert {r.split for r in joined["train"]} == {"train", "val"}
+    for val, asked in ((some, None), (few, True)):
+        kept = divide(given + val, asked).splits
+        assert {r.split for r in kept["validation"]} == {"val"}
+        assert len(kept["validation"]) == len(val)
 
 
 def test_without_a_test_split_a_fifth_of_the_patients_is_drawn():

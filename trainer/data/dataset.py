@@ -49,12 +49,18 @@ def read_summary(path: epath.PathLike) -> dict | None:
     """Returns the summary of the finished data set under `path`, or None.
 
     Raises:
-      Refusal: if an earlier version prepared it.
+      Refusal: if it is damaged, or an earlier version prepared it.
     """
     file = epath.Path(path) / SUMMARY
     if not file.exists():
         return None
-    summary = json.loads(file.read_text())
+    try:
+        summary = json.loads(file.read_text())
+    except ValueError as error:
+        raise Refusal(
+            f"{file} is damaged ({error}): prepare the data set again into another folder, or "
+            "delete this one."
+        ) from error
     if "labels" not in summary:
         raise Refusal(
             f"{path} was prepared by an earlier version, whose data this one cannot read: prepare "

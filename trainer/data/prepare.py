@@ -18,7 +18,7 @@ from dataclasses import replace
 from absl import flags
 from etils import epath, epy
 
-from trainer import entry
+from trainer import entry, lock
 from trainer.data import (
     account,
     duplicates,
@@ -48,7 +48,7 @@ def prepare(
     source: sources.Source,
     out: epath.Path,
     max_side: int = 512,
-    keep_validation: bool = False,
+    keep_validation: bool | None = None,
     *,
     any_view: bool = False,
     uniform: bool = False,
@@ -67,7 +67,8 @@ def prepare(
       source: where the radiographs come from.
       out: local folder or gs://.
       max_side: longest side kept, pixels.
-      keep_validation: whether the source's own val is the validation split.
+      keep_validation: whether the source's own val is the validation split; None where it is
+        large enough.
       any_view: whether lateral views are taken.
       uniform: whether every image is encoded alike.
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one
@@ -100,7 +101,6 @@ def prepare(
         return summary
     recipe = ingest.Recipe(max_side, any_view, uniform)
     with staging.writable(out):
-        _remove_unfinished(out)
         with _workplace(out, runner) as folder:
             if runner:
                 means = Beam(source, recipe, runner, beam_options, folder / "beam")
@@ -146,7 +146,9 @@ def _examine(
 
 
 def _divide(
-    records: Sequence[sources.Record], found: Sequence[ingest.Examined], keep_validation: bool
+    records: Sequence[sources.Record],
+    found: Sequence[ingest.Examined],
+    keep_validation: bool | None,
 ) -> splits.Division:
     prints = [f.fingerprint for r, f in zip(records, found, strict=True) if not r.patient]
     guessed: set[str] = set()
@@ -213,18 +215,21 @@ def _workplace(out: epath.Path, runner: str) -> Iterator[epath.Path]:
     one. What Beam's workers write must be in the bucket.
     """
     if staging.is_remote(out) and not runner:
+        _remove_unfinished(out)
         with tempfile.TemporaryDirectory(prefix="prepare-") as folder:
             yield epath.Path(folder)
         return
     existed = out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield out
-    except BaseException:
-        _remove_unfinished(out)
-        if not existed:
-            out.rmtree(missing_ok=True)
-        raise
+    with lock.held(out):
+        try:
+            _remove_unfinished(out)
+            yield out
+        except BaseException:
+            _remove_unfinished(out)
+            if not existed:
+                out.rmtree(missing_ok=True)
+            raise
     (out / "downloads").rmtree(missing_ok=True)
     (out / "beam").rmtree(missing_ok=True)
 
@@ -284,8 +289,8 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     flags.DEFINE_bool(
         "keep_official_validation",
-        False,
-        "uses the source's own val/ instead of a tenth of train",
+        None,
+        "whether the source's own val is used, not a tenth of train; by default from 5 % on",
         **there,
     )
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **there)

@@ -20,6 +20,7 @@ from trainer.entry import Refusal
 SPLITS = ("train", "validation", "test")  # the later, the more held out
 TEST_SHARE = 0.2  # of the patients, where a source has no test folder
 VALIDATION_SHARE = 0.1  # of the patients that are left
+LEAST_VALIDATION = 0.05  # share of val in train and val from which on it can choose anything
 RARE = 10  # patients with the same labels are a stratum of their own from this many on
 
 
@@ -41,20 +42,21 @@ class Division:
 def divide(
     records: Sequence[Record],
     digests: Sequence[str],
-    keep_validation: bool = False,
+    keep_validation: bool | None = None,
     guessed: Collection[str] = (),
 ) -> Division:
     """Divides records into train, validation and test so that no patient is in two of them.
 
-    The source's test split stays as it is; without one, a fifth of the patients become it. A
-    tenth of the others become the validation split; a source's own val joins train unless
-    `keep_validation`. Patients that share an identical file stay together, on the most held-out
-    side that their source has one of them on: test over validation over train.
+    The source's test split stays as it is; without one, a fifth of the patients become it. The
+    source's val is the validation split; without one that is large enough it joins train, and a
+    tenth of the patients become validation. Patients that share an identical file stay together,
+    on the most held-out side that their source has one of them on: test over validation over train.
 
     Args:
       records: all with a patient.
       digests: of the bytes of each record's file.
-      keep_validation: whether the source's own val is the validation split.
+      keep_validation: whether the source's own val is the validation split; None for where it has
+        `LEAST_VALIDATION` of the images, as the 16 of a well-known archive have not.
       guessed: the patients that are only groups of near-duplicates: one in two splits of the
         source is moved to the held-out side, not refused.
 
@@ -62,6 +64,9 @@ def divide(
       Refusal: if a known patient lies in two splits of the source, a split would be empty, or
         train would have one class only.
     """
+    if keep_validation is None:
+        count = Counter(record.split for record in records if record.split != "test")
+        keep_validation = count["val"] >= LEAST_VALIDATION * count.total() > 0
     official = [_official(record, keep_validation) for record in records]
     _refuse_patients_in_two(records, official, guessed)
     group_of = _groups(records, digests)
