@@ -52,6 +52,7 @@ class Diary:
         config, summaries = self._config, self._summaries
         groups = examples.groups(split)
         images, names, of = examples.first_of_each_group(split, config.data, 8, groups)
+        groups = [group for group in groups if group in of]
         sheet = pictures.sample_sheet(images, names, groups, [groups.index(group) for group in of])
         summaries.picture("samples", "sample_sheet.png", 0, sheet)
         batch_size = config.train.batch_size
