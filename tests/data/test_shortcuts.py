@@ -1,13 +1,17 @@
 """A label that can be told from the file is found, with an interval; one that cannot is not."""
 
 import dataclasses
+import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
-from trainer.data import radiograph, shortcuts, traces
+from trainer import augment, config, draws
+from trainer.data import phantom, radiograph, shortcuts, traces
 from trainer.data.sources import patient_of
 from trainer.data.traces import Trace
 
@@ -174,3 +178,30 @@ def test_the_published_files_tell_the_class_by_encoding_and_size(shared_data: Pa
     assert auc["encoding seen in the pixels"] > 0.95
     assert auc["file size"] > 0.95
     assert auc[shortcuts.TOGETHER] > 0.95
+
+
+@pytest.mark.slow
+def test_compressing_and_blurring_on_the_device_hides_how_the_files_were_encoded():
+    count, side = 160, 128
+    labels = np.random.default_rng(0).permutation(np.arange(count) % 2)
+    pixels = np.zeros((count, side, side, 1), np.uint8)
+    for number, (_, data) in enumerate(phantom.archive(count)):
+        file, quality = io.BytesIO(), 40 if labels[number] else 90
+        with Image.open(io.BytesIO(data)) as image:
+            image.resize((side, side), Image.Resampling.LANCZOS).save(file, "JPEG", quality=quality)
+        pixels[number] = radiograph.decode(file.getvalue(), side)
+    options = config.default().augment
+    options.compression_range, options.blur_range = 90.0, 2.0
+    augmentation = augment.build(options, jit_compile=False)
+    images = tf.constant(pixels / 255, tf.float32)
+    seen = augmentation(images, draws.key(0, tf.constant(0)), tf.range(count), count)
+
+    def told(shown: np.ndarray) -> list[float]:
+        found = [traces.trace(b"", image) for image in shown]  # of the pixels alone
+        patients, train = [str(number) for number in range(count)], np.zeros(count, bool)
+        measured = shortcuts.measure(found, labels[:, None], patients, train, ["sick"])
+        groups = ("encoding seen in the pixels", "fine structure")
+        return [shortcut.train.value for shortcut in measured if shortcut.traces in groups]
+
+    assert min(told(pixels)) > 0.95
+    assert max(told(np.rint(255 * seen.numpy()).astype(np.uint8))) < 0.7
