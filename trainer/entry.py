@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from absl import app, flags, logging
 
@@ -98,6 +99,33 @@ def run(
             _end(ending)
 
     app.run(guarded, flags_parser=parse_flags)
+
+
+@contextmanager
+def ending_at_signals(left: str) -> Iterator[None]:
+    """Turns SIGTERM and SIGINT into an ending, after all on the way has cleared up.
+
+    They are raised as KeyboardInterrupt, which no library takes for an error to wrap.
+
+    Args:
+      left: what is left behind, as in "nothing was written".
+
+    Raises:
+      Stopped: where one came.
+    """
+    received = []
+
+    def interrupt(number: int, frame: object) -> None:
+        del frame
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(received[0], f"by {received[0].name}; {left}.") from None
 
 
 def _end(ending: Ending) -> None:

@@ -128,8 +128,10 @@ def main(argv: Sequence[str]) -> None:
         raise Refusal(f"--out={out} must end in .html; the JSON is written beside it.")
     if not out.parent.is_dir():
         raise Refusal(f"--out={out}: the folder {out.parent} does not exist; make it first.")
-    source = _opened(given.source, source_flags.options(given))
-    print(describe(write(source, out, given.any_view, given.salt)))
+    with entry.ending_at_signals("nothing was written"):
+        source = _opened(given.source, source_flags.options(given))
+        facts = write(source, out, given.any_view, given.salt)
+    print(describe(facts))
     print(f"\nwritten: {out} and {out.with_suffix('.json')}")
 
 

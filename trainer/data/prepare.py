@@ -5,14 +5,14 @@ with the splits train, validation and test, which `tfds.data_source("radiographs
 opens. docs/data.md tells what is read, how it is split and what is refused.
 """
 
+import io
 import os
 import secrets
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 
 from absl import flags
@@ -32,7 +32,7 @@ from trainer.data import (
 from trainer.data.beam import Beam
 from trainer.data.local import Local
 from trainer.data.sources import pseudonym
-from trainer.entry import Refusal, Stopped
+from trainer.entry import Refusal
 from trainer.progress import LiveLine, clock
 
 with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
@@ -195,7 +195,8 @@ def _build(
     builder = dataset.Radiographs(folder, source.labels, source.classes, generate)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder.download_and_prepare(download_config=means.download_config())
+    with redirect_stdout(io.StringIO()):  # it would tell of downloads of unknown size
+        builder.download_and_prepare(download_config=means.download_config())
 
 
 def _checked(folder: epath.Path, source: sources.Source, division: splits.Division) -> dict:
@@ -247,30 +248,6 @@ def _warn(sentence: str) -> None:
     print(f"warning: {sentence}", file=sys.stderr)
 
 
-@contextmanager
-def _ending_at_signals() -> Iterator[None]:
-    """Turns SIGTERM and SIGINT into an ending that clears up.
-
-    They are raised as KeyboardInterrupt, which no library on the way takes for an error to wrap.
-
-    Raises:
-      Stopped: where one came.
-    """
-    received = []
-
-    def interrupt(number: int, frame: object) -> None:
-        del frame
-        received.append(signal.Signals(number))
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Stopped(received[0], f"by {received[0].name}; nothing was written.") from None
-
-
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines this program's flags; only it does so, since their names are common ones."""
     there = {"flag_values": flag_values}
@@ -314,7 +291,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     given = flags.FLAGS
     out = epath.Path(given.out)
-    with _ending_at_signals():
+    with entry.ending_at_signals("nothing was written"):
         finished = dataset.read_summary(out) is not None
         summary = prepare(
             sources.open_source(given.source, source_flags.options(given)),

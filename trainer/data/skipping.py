@@ -31,7 +31,7 @@ def check(skipped: Skipped, done: int, total: int, strict: bool, most: float) ->
     share = len(skipped) / total
     lines = [
         f"{len(skipped):,} of {total:,} files ({share:.1%}) cannot be used, more than "
-        f"--max_skipped={most:g} allows: mend them, or allow more, and nothing was written.",
+        f"--max_skipped={most:g} allows, and nothing was written: mend them, or allow more.",
         *table([(record.place or record.name, reason) for record, reason in skipped]),
     ]
     if done < total:
