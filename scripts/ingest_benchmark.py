@@ -10,6 +10,7 @@ hashes (`examine`), and also divides, writes ArrayRecord shards, reads them back
 of fewer than --images, an image comes several times.
 """
 
+import copy
 import functools
 import io
 import itertools
@@ -49,6 +50,9 @@ class First:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.whole, name)
+
+    def __reduce__(self) -> tuple:  # a process that decodes reads from the whole
+        return copy.copy, (self.whole,)
 
     def records(self) -> list[sources.Record]:
         records = self.whole.records()

@@ -125,7 +125,7 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
         evaluator = evaluate.Evaluator(
             replicas, state.averaged, splits["validation"], config, signals
         )
-        scores = np.stack(evaluator.scores())
+        scores = evaluator.scores().columns()
     loop(iterator, timed_steps)
     seconds = loop(iterator, timed_steps).seconds
     np.savez(results / f"variables{replicas.worker}.npz", **variables)

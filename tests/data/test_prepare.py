@@ -249,6 +249,28 @@ def test_a_place_that_cannot_be_written_gets_a_sentence(tmp_path: Path):
     assert done.returncode == 74 and "file/out cannot be written: Not a dir" in last_line(done)
 
 
+@pytest.mark.slow
+def test_a_script_that_prepares_is_not_run_again_by_the_processes_that_decode(tmp_path: Path):
+    code = (
+        "from etils import epath; from trainer.data import prepare, sources; print('begun');"
+        f"prepare.prepare(sources.open_source('phantom:40'), epath.Path({str(tmp_path)!r}))"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    for command, given in (([script], ""), (["-"], code)):
+        done = subprocess.run(
+            [sys.executable, *command],
+            input=given,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 and done.stdout == "begun\n", done.stderr
+        (tmp_path / dataset.SUMMARY).unlink()
+
+
 def test_two_at_once_do_not_write_to_one_place(tmp_path: Path):
     with lock.held(epath.Path(tmp_path)), pytest.raises(Refusal, match="in use by another job"):
         prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))

@@ -34,6 +34,7 @@ from trainer.entry import (
 from trainer.state import State
 
 ROOT = Path(__file__).parents[2]
+STEPS = 21  # two epochs of 84 images
 SMALL = {
     "name": "small",
     "data.image_size": 48,
@@ -163,7 +164,7 @@ def goes_on_as_unbroken(config: ConfigDict, workdir: Path, unbroken: Path) -> No
         np.testing.assert_array_equal(theirs[name], value, err_msg=name)
     scores = "evaluation/test.csv"
     assert (workdir / scores).read_text() == (unbroken / scores).read_text()
-    assert curve(workdir) == curve(unbroken) == [11, 22]
+    assert curve(workdir) == curve(unbroken) == [11, STEPS]
     assert not list(workdir.rglob("*.tmp"))
 
 
@@ -357,11 +358,11 @@ def test_half_precision_skips_a_step_that_is_not_finite(
     not_finite_at(8)
     train.train_and_evaluate(config, tmp_path / "run")
     variables = final_variables(tmp_path / "run")
-    assert variables["step"] == 22
+    assert variables["step"] == STEPS
     assert all(np.isfinite(value).all() for value in variables.values())
     events = EventAccumulator(str(tmp_path / "run/tensorboard/train"), {"tensors": 0}).Reload()
     skipped = events.Tensors("training/skipped_steps")[-1]
-    assert (skipped.step, tf.make_ndarray(skipped.tensor_proto)) == (22, 1)
+    assert (skipped.step, tf.make_ndarray(skipped.tensor_proto)) == (STEPS, 1)
 
 
 @pytest.mark.parametrize("factor", [-1.0, 1000.0], ids=["back", "ahead"])
@@ -479,7 +480,7 @@ def test_half_written_events_do_not_reach_tensorboard(
         file.with_name(f".{file.name}.tmp").write_bytes(content[: len(content) // 2])
     goes_on_as_unbroken(config, workdir, unbroken)
     steps = curve(workdir, "train", "training/step_loss")
-    assert steps == sorted(set(steps)) and steps[-1] == 22
+    assert steps == sorted(set(steps)) and steps[-1] == STEPS
 
 
 def test_events_that_are_cut_short_of_their_checkpoint_do_not_stop_the_run(
@@ -489,7 +490,7 @@ def test_events_that_are_cut_short_of_their_checkpoint_do_not_stop_the_run(
     for file in (tmp_path / "run").glob("tensorboard/*/events*"):
         halve(file)  # the machine lost its power before they were on the disk
     train.train_and_evaluate(config, tmp_path / "run")
-    assert curve(tmp_path / "run")[-1] == 22
+    assert curve(tmp_path / "run")[-1] == STEPS
 
 
 def test_a_second_job_on_the_work_directory_of_a_living_one_is_refused(

@@ -177,17 +177,15 @@ def test_a_run_killed_twice_in_mid_epoch_arrives_at_the_same_weights_bit_for_bit
         checkpoint.newest(epath.Path(tmp_path) / "checkpoints").name
         == "step-000000012-epoch-000001"
     )
-    run_killed("stepping", 26, phantoms, tmp_path)
-    assert (
-        checkpoint.newest(epath.Path(tmp_path) / "checkpoints").name
-        == "step-000000024-epoch-000002"
-    )
+    run_killed("stepping", 29, phantoms, tmp_path)
+    newest = newest_steps_and_epochs(tmp_path)
+    assert newest in [(24, 2), (27, 2)]  # the last is written in the background
     epoch_ends = [row["step"] for row in history(finished)]
-    assert epoch_ends == [11, 22, 33]  # neither kill was at one
+    assert epoch_ends == [11, 21, 32]  # neither kill was at one
 
     resumed = run(*job(phantoms, tmp_path))
 
-    assert "going on at step 24" in resumed.stdout, resumed.stderr
+    assert f"going on at step {newest[0]}" in resumed.stdout, resumed.stderr
     ours, theirs = final_variables(finished), final_variables(tmp_path)
     assert ours.keys() == theirs.keys() and len(ours) > 100
     for name, value in ours.items():

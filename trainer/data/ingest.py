@@ -7,10 +7,12 @@ process alone, and small images are half again as slow on threads, which wait fo
 import hashlib
 import multiprocessing
 import signal
+import sys
 import time
+import types
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import connection
@@ -146,7 +148,8 @@ class _Process:
         self.pipe, theirs = context.Pipe()
         self.given: deque[tuple[int, Record]] = deque()
         self._process = context.Process(target=_work, args=(theirs, source, recipe), daemon=True)
-        self._process.start()
+        with _without_main():
+            self._process.start()
         theirs.close()
         self._since = time.monotonic()
 
@@ -173,6 +176,17 @@ class _Process:
         self._process.kill()
         self._process.join()
         self.pipe.close()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keeps a new process from running the user's script again, of which it needs nothing."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _work(pipe: connection.Connection, source: Source, recipe: Recipe) -> None:
