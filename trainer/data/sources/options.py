@@ -17,7 +17,6 @@ class Options:
       patient_regex: finds the patient in a record's name: its group "patient", or its first
         group, or the whole match.
       any_view: takes lateral radiographs too.
-      salt: of the hashes that replace names and patients of DICOM files; "" draws one.
     """
 
     image_root: str = ""
@@ -28,4 +27,3 @@ class Options:
     uncertain: str = "ignore"
     patient_regex: str = ""
     any_view: bool = False
-    salt: str = ""

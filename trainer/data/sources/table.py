@@ -49,7 +49,7 @@ class Table:
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.is_one(self._files, used)
         self._records = self._merged(rows, ambiguous)
-        asked = repr(replace(options, image_root="", salt=""))
+        asked = repr(replace(options, image_root=""))
         splits = [f"{record.name} {record.split}" for record in self._records]
         content = files.fingerprint(self._files, used)
         self.fingerprint = files.digest([table.digest, asked, content, *splits])
