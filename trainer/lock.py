@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from etils import epath
 
+from trainer import bucket
 from trainer.entry import Refusal
 
 
@@ -20,7 +21,7 @@ def held(workdir: epath.Path) -> Iterator[None]:
     Raises:
       Refusal: if another job has it.
     """
-    if "://" in str(workdir):
+    if bucket.is_in_one(workdir):
         yield
         return
     with open(workdir / ".lock", "a+") as file:

@@ -3,12 +3,10 @@
 python -m trainer.report RUN
 """
 
-import base64
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -16,7 +14,7 @@ import markupsafe
 import numpy as np
 from etils import epath
 
-from trainer import charts, entry, evaluate, whole
+from trainer import charts, entry, evaluate, page, whole
 from trainer.entry import Refusal
 
 SPLITS = ("validation", "test")
@@ -140,7 +138,7 @@ def _picture(path: epath.Path) -> str | None:
     """The PNG as a data URI, or None where the run kept no such picture."""
     if not path.exists():
         return None
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    return page.data_uri(path.read_bytes(), "png")
 
 
 def _activations(directory: epath.Path) -> list[tuple[str, str | None]]:
@@ -159,21 +157,14 @@ def _typical(history: Sequence[Mapping], name: str, form: str) -> str:
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    return page.template(
+        "report.html.j2",
         percent=_percent,
         decimal=_decimal,
         duration=_duration,
         settings=_settings,
         label_rows=_label_rows,
     )
-    return environment.get_template("report.html.j2")
 
 
 def _percent(value: float | None) -> str:

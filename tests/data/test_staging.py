@@ -67,7 +67,7 @@ def test_other_errors_are_not_about_writing(tmp_path: Path):
 @pytest.fixture
 def seemingly_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes local folders for buckets."""
-    monkeypatch.setattr(staging, "is_remote", lambda path: "phantoms" in str(path))
+    monkeypatch.setattr(staging.bucket, "is_in_one", lambda path: "phantoms" in str(path))
 
 
 @pytest.mark.usefixtures("seemingly_remote")

@@ -18,7 +18,6 @@ Writes a page (`--out`) and the same as JSON beside it. The source may be anythi
 """
 
 import dataclasses
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,8 +56,7 @@ def audit(
     if not records:
         raise Refusal(f"--source={source.name} holds no images.")
     if source.identifying:
-        salt = salt or secrets.token_hex(16)
-        records = [pseudonym.pseudonymous(record, salt) for record in records]
+        records = pseudonym.all_pseudonymous(records, salt)
     found = inspection.inspect_all(source, records, any_view)
     good = [f for f in found if not f.reason]
     facts = {
@@ -150,12 +148,6 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_string("out", "audit.html", "page to write", flag_values=flag_values)
-    flags.DEFINE_string(
-        "salt",
-        "",
-        "of the hashes in place of names and patients that identify; drawn if none is given",
-        flag_values=flag_values,
-    )
     source_flags.define(flag_values)
 
 

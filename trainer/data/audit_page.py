@@ -1,18 +1,15 @@
 """The page of an audit: one HTML file that holds everything it shows."""
 
-import base64
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import markupsafe
 import numpy as np
 from PIL import Image
 
-from trainer import charts
+from trainer import charts, page
 from trainer.data import radiograph, shortcuts
 from trainer.data.inspection import Inspected
 from trainer.data.sources.record import NEGATIVE, POSITIVE, Source
@@ -38,7 +35,8 @@ def render(facts: Mapping[str, Any], found: Sequence[Inspected], source: Source)
       source: gives the images of copies once more, for their pictures; none are shown of an
         identifying source.
     """
-    page = _template().render(
+    template = page.template("data/audit.html.j2", auc=_auc, typical=_typical, options=_options)
+    text = template.render(
         facts=facts,
         size_charts=_size_charts(facts, found),
         shortcut_charts=_shortcut_charts(facts),
@@ -47,7 +45,7 @@ def render(facts: Mapping[str, Any], found: Sequence[Inspected], source: Source)
         least_images=shortcuts.LEAST_IMAGES,
     )
     # A file's name may be no Unicode.
-    return page.encode(errors="backslashreplace").decode()
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _by_label(facts: Mapping) -> dict[str, list[Mapping]]:
@@ -146,19 +144,7 @@ def _picture(data: bytes) -> str:
     image = Image.fromarray(radiograph.decode(data, PICTURE_SIDE)[..., 0])
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(auc=_auc, typical=_typical, options=_options)
-    return environment.get_template("audit.html.j2")
+    return page.data_uri(file.getvalue(), "jpeg")
 
 
 def _auc(auc: Mapping | None) -> str:

@@ -9,9 +9,8 @@ import numpy as np
 
 from trainer.data import duplicates
 from trainer.data.inspection import Inspected
-from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN, Record
+from trainer.data.sources.record import KNOWN, NEGATIVE, POSITIVE, Record
 
-KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 SPLITS = ("train", "val", "test", "")
 ALL = "all"  # what a source without splits calls its one
 MOST_LISTED = 200

@@ -14,14 +14,13 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
 from trainer import whole
-from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN, Record
+from trainer.data.sources.record import KNOWN, Record
 from trainer.entry import Refusal
 
 NAME = "radiographs"
 VERSION = "2.0.0"
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
-KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 READ_BATCH = 256
 BLOCK = 2**20  # bytes
 

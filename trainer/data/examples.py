@@ -1,6 +1,8 @@
 """Single examples of a split: who they are, and a few of each kind to look at."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,15 +14,31 @@ NO_LABEL = "none of them"
 LOOKED_AT = 4096
 
 
-def identities(split: pipeline.Split) -> tuple[list[str], list[str]]:
-    """Returns the name and the patient of every record, in order."""
-    names, patients = [], []
+class Described(NamedTuple):
+    """What is stored of an example beside its image; labels are [K] int."""
+
+    number: int
+    name: str
+    patient: str
+    labels: np.ndarray
+
+
+def described(split: pipeline.Split) -> Iterator[Described]:
+    """Yields every record in order, without its image."""
+    stored = dataset.stored(len(split.labels))
+    wanted = {field: stored[field] for field in ("name", "patient", "labels")}
     for start in range(0, split.size, pipeline.READ_BATCH):
         numbers = np.arange(start, min(start + pipeline.READ_BATCH, split.size))
-        examples = tf.io.parse_example(split.read(numbers), dataset.stored(len(split.labels)))
-        names += [name.decode() for name in examples["name"].numpy()]
-        patients += [patient.decode() for patient in examples["patient"].numpy()]
-    return names, patients
+        parsed = tf.io.parse_example(split.read(numbers), wanted)
+        columns = (parsed[field].numpy() for field in wanted)
+        for number, name, patient, labels in zip(numbers.tolist(), *columns, strict=True):
+            yield Described(number, name.decode(), patient.decode(), labels)
+
+
+def identities(split: pipeline.Split) -> tuple[list[str], list[str]]:
+    """Returns the name and the patient of every record, in order."""
+    found = list(described(split))
+    return [of.name for of in found], [of.patient for of in found]
 
 
 def first_of_each_group(
@@ -40,15 +58,10 @@ def first_of_each_group(
       images [n, S, S, 1] uint8, their file names, and the group of each, in the order of `wanted`.
     """
     found: dict[str, list[tuple[int, str]]] = {group: [] for group in wanted}
-    end = min(split.size, LOOKED_AT)
-    for start in range(0, end, pipeline.READ_BATCH):
-        numbers = np.arange(start, min(start + pipeline.READ_BATCH, end))
-        parsed = tf.io.parse_example(split.read(numbers), dataset.stored(len(split.labels)))
-        names, labels = parsed["name"].numpy(), parsed["labels"].numpy()
-        for number, name, of in zip(numbers, names, labels, strict=True):
-            wanting = [g for g in _groups_of(split, of) if g in found and len(found[g]) < count]
-            if wanting:
-                found[wanting[0]].append((number, name.decode().split("/")[-1]))
+    for of in itertools.islice(described(split), LOOKED_AT):
+        wanting = [g for g in _groups_of(split, of.labels) if g in found and len(found[g]) < count]
+        if wanting:
+            found[wanting[0]].append((of.number, of.name.split("/")[-1]))
         if all(len(of_group) == count for of_group in found.values()):
             break
     chosen = [(n, file, group) for group, files in found.items() for n, file in files]

@@ -7,7 +7,6 @@ opens. docs/data.md tells what is read, how it is split and what is refused.
 
 import io
 import os
-import secrets
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from dataclasses import replace
 from absl import flags
 from etils import epath, epy
 
-from trainer import entry, lock
+from trainer import bucket, entry, lock
 from trainer.data import (
     account,
     duplicates,
@@ -175,10 +174,8 @@ def _stored(
     records: Sequence[sources.Record], identifying: bool, salt: str
 ) -> dict[str, sources.Record]:
     """Returns how each record is stored, by the name that its source has for it."""
-    if not identifying:
-        return {record.name: record for record in records}
-    salt = salt or secrets.token_hex(32)
-    return {record.name: pseudonym.pseudonymous(record, salt) for record in records}
+    stored = pseudonym.all_pseudonymous(records, salt) if identifying else records
+    return {record.name: of for record, of in zip(records, stored, strict=True)}
 
 
 def _build(
@@ -215,7 +212,7 @@ def _workplace(out: epath.Path, runner: str) -> Iterator[epath.Path]:
     It is `out` itself, or for a bucket, which TFDS would fill with its temporary files, a local
     one. What Beam's workers write must be in the bucket.
     """
-    if staging.is_remote(out) and not runner:
+    if bucket.is_in_one(out) and not runner:
         _remove_unfinished(out)
         with tempfile.TemporaryDirectory(prefix="prepare-") as folder:
             yield epath.Path(folder)
@@ -271,12 +268,6 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         **there,
     )
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **there)
-    flags.DEFINE_string(
-        "salt",
-        "",
-        "of the hashes in place of names and patients that identify; drawn if none is given",
-        **there,
-    )
     flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **there)
     flags.DEFINE_float("max_skipped", 0.01, "share of files that may be skipped", 0.0, 1.0, **there)
     flags.DEFINE_integer(

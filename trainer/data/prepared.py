@@ -4,12 +4,11 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, pipeline
+from trainer.data import dataset, examples, pipeline
 from trainer.data.sources.record import Record
 from trainer.entry import Refusal
 
 SPLIT_OF = {"train": "train", "validation": "val", "test": "test"}
-READ_BATCH = 64
 
 
 class Prepared:
@@ -34,38 +33,24 @@ class Prepared:
 
     def records(self) -> list[Record]:
         """Returns every record, split by split in the order of the shards."""
-        return [record for split in dataset.SPLITS for record in self._of_split(split)]
+        return [
+            Record(
+                of.name,
+                tuple(of.labels.tolist()),
+                of.patient,
+                SPLIT_OF[split],
+                f"{split}:{of.number}",
+            )
+            for split, opened in self._splits.items()
+            for of in examples.described(opened)
+        ]
 
     def read(self, record: Record) -> bytes:
         """Returns the image as it is stored, JPEG or PNG."""
         split, number = record.place.split(":")
         example = self._splits[split].read(np.array([int(number)]))[0]
-        return self._parse([example], "image")["image"].numpy()[0]
-
-    def _of_split(self, split: str) -> list[Record]:
-        records = []
-        size = self._splits[split].size
-        for start in range(0, size, READ_BATCH):
-            numbers = np.arange(start, min(start + READ_BATCH, size))
-            examples = self._splits[split].read(numbers)
-            parsed = self._parse(list(examples), "labels", "name", "patient")
-            columns = (parsed[field].numpy() for field in ("labels", "name", "patient"))
-            for number, labels, name, patient in zip(numbers, *columns, strict=True):
-                place = f"{split}:{number}"
-                records.append(
-                    Record(
-                        name.decode(),
-                        tuple(labels.tolist()),
-                        patient.decode(),
-                        SPLIT_OF[split],
-                        place,
-                    )
-                )
-        return records
-
-    def _parse(self, examples: list[bytes], *fields: str) -> dict[str, tf.Tensor]:
-        stored = dataset.stored(len(self.labels))
-        return tf.io.parse_example(examples, {field: stored[field] for field in fields})
+        stored = {"image": dataset.stored(len(self.labels))["image"]}
+        return tf.io.parse_single_example(example, stored)["image"].numpy()
 
 
 def is_prepared(path: epath.Path) -> bool:

@@ -32,6 +32,12 @@ def define(flag_values: flags.FlagValues) -> None:
         **there,
     )
     flags.DEFINE_bool("any_view", False, "takes lateral views too", **there)
+    flags.DEFINE_string(
+        "salt",
+        "",
+        "of the hashes in place of names and patients that identify; drawn if none is given",
+        **there,
+    )
 
 
 def options(flag_values: flags.FlagValues) -> Options:

@@ -19,6 +19,7 @@ from typing import Any
 
 from etils import epath, epy
 
+from trainer import bucket, cache
 from trainer.entry import CannotWrite, DataLost, Refusal
 
 with epy.lazy_imports():  # TensorFlow
@@ -34,11 +35,6 @@ NOT_WRITABLE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOTDIR, errno.EEXIST),
 )
-
-
-def is_remote(path: epath.PathLike) -> bool:
-    """Tells whether `path` is in a bucket."""
-    return "://" in str(path)
 
 
 def local(
@@ -60,14 +56,13 @@ def local(
       DataLost: if what the bucket gives is not what was prepared.
     """
     path = epath.Path(path)
-    if not is_remote(path):
+    if not bucket.is_in_one(path):
         return path
     with _readable(path):
         summary = _again_if_it_fails(lambda: dataset.read_summary(path))
     if summary is None:
         return path
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = epath.Path(folder or os.path.join(cache, "radiograph-trainer", "staged"))
+    folder = epath.Path(folder or cache.folder() / "staged")
     identity = json.dumps([str(path), summary["shards"]])
     name = hashlib.sha256(identity.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +87,7 @@ def writable(out: epath.Path) -> Iterator[None]:
       CannotWrite: if not, with the reason.
     """
     try:
-        if is_remote(out):
+        if bucket.is_in_one(out):
             probe = out / ".writable"
             probe.write_bytes(b"")
             probe.unlink()
@@ -119,7 +114,7 @@ def publish(folder: epath.Path, target: epath.Path) -> None:
 @contextmanager
 def fetched(folder: epath.Path) -> Iterator[epath.Path]:
     """Yields a local folder with the files in `folder`: itself, or a passing copy."""
-    if not is_remote(folder):
+    if not bucket.is_in_one(folder):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="fetched-") as copy:

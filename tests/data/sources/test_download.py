@@ -216,13 +216,6 @@ def test_two_processes_do_not_download_at_the_same_time(wanted: Download, tmp_pa
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT
 
 
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert download.cache_folder() == Path("/somewhere/radiograph-trainer")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert download.cache_folder() == Path.home() / ".cache/radiograph-trainer"
-
-
 def test_every_public_set_has_an_address_and_a_checksum():
     lengths = {"sha256": 64, "md5": 32}
     for wanted in download.PUBLIC.values():

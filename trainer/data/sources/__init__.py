@@ -4,7 +4,8 @@ from dataclasses import fields
 
 from etils import epath
 
-from trainer.data.sources import bucket, download, files, storage
+from trainer import bucket, cache
+from trainer.data.sources import download, files, storage
 from trainer.data.sources.layout import ClassFolders
 from trainer.data.sources.medmnist import MedMnist
 from trainer.data.sources.options import Options
@@ -40,7 +41,7 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
             raise Refusal(f"--source={name}: give phantom:N with N of at least 20 images.")
         return ClassFolders(name, PhantomFiles(int(rest)), options, synthetic=True)
     if name in download.PUBLIC:
-        path = epath.Path(download.fetch(download.PUBLIC[name], download.cache_folder()))
+        path = epath.Path(download.fetch(download.PUBLIC[name], cache.folder()))
     else:
         path = epath.Path(rest if kind == "medmnist" else name)
     try:

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from etils import epath
 
-from trainer.data.sources import bucket, files
+from trainer import bucket
+from trainer.data.sources import files
 from trainer.entry import Refusal
 
 NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")

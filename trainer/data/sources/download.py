@@ -66,11 +66,6 @@ PUBLIC = {
 }
 
 
-def cache_folder() -> Path:
-    """Returns radiograph-trainer/ in $XDG_CACHE_HOME, or in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "radiograph-trainer"
-
-
 def fetch(download: Download, folder: Path) -> Path:
     """Returns the file in `folder`, downloaded unless it is there, its checksum verified.
 

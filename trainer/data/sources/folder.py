@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer.data.sources import bucket, files
+from trainer import bucket
+from trainer.data.sources import files
 
 LOGGER = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from etils import epath
 from numpy.lib import format as npy
 from PIL import Image
 
-from trainer.data.sources import bucket, files
+from trainer import bucket
+from trainer.data.sources import files
 from trainer.data.sources.record import NEGATIVE, POSITIVE, Record
 from trainer.entry import Refusal
 

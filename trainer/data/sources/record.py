@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
+KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 
 
 @dataclass(frozen=True)

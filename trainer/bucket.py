@@ -7,14 +7,14 @@ from typing import IO
 from etils import epath
 
 
-def is_in_one(name: str) -> bool:
+def is_in_one(name: epath.PathLike) -> bool:
     """Tells whether a path leads into a bucket."""
-    return "://" in name
+    return "://" in str(name)
 
 
 def open_seekable(path: epath.Path) -> IO[bytes]:
     """Opens a file of a disk or a bucket for reading; epath's own have no position in a bucket."""
-    if not is_in_one(str(path)):
+    if not is_in_one(path):
         return path.open("rb")
     import tensorflow as tf  # here and below, as processes that read a disk start without it
 
