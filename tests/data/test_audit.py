@@ -16,7 +16,7 @@ from etils import epath
 from PIL import Image
 
 from trainer import config
-from trainer.data import audit, explanations, prepare, source_flags, sources
+from trainer.data import audit, audit_page, explanations, prepare, source_flags, sources
 from trainer.data.prepared import Prepared
 from trainer.data.sources.record import Record
 from trainer.entry import Refusal
@@ -320,3 +320,18 @@ def test_a_file_that_cannot_be_read_is_damage(tmp_path: Path, identifying: bool)
     [file] = audited(source)["damage"]["files"]
     assert file["reason"].startswith("cannot be read: ")
     assert ("Jane_Doe" in file["reason"]) != identifying
+
+
+def test_the_charts_of_several_labels_are_named_apart_and_share_no_ids():
+    interval = {"value": 0.6, "low": 0.5, "high": 0.7}
+    relations = [
+        {"label": label, "traces": "width", "train": interval, "test": None, "transfer": None}
+        for label in ("Edema", "Hernia")
+    ]
+    drawn = audit_page._shortcut_charts({"shortcuts": {"relations": relations}})
+    one, other = (set(re.findall(r'\bid="([^"]+)"', svg)) for svg in drawn.values())
+    assert one and not one & other
+    assert [f'aria-label="AUC chart {n}"' in svg for n, svg in enumerate(drawn.values(), 1)] == [
+        True,
+        True,
+    ]

@@ -73,13 +73,13 @@ def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
         columns = [column for column in COLUMNS if any(r[column[0]] for r in relations)]
         shifts = 0.22 * (np.arange(len(columns))[::-1] - (len(columns) - 1) / 2)
         axes.axvline(0.5, color=charts.INK, alpha=0.5, ls=":", lw=1.4)
-        for shift, (column, name, colour, marker) in zip(shifts, columns, strict=True):
+        for shift, (column, meaning, colour, marker) in zip(shifts, columns, strict=True):
             low, value, high = (
                 np.array([relation[column][of] for relation in relations])
                 for of in ("low", "value", "high")
             )
             axes.hlines(places + shift, low, high, color=colour, lw=1.6)
-            axes.plot(value, places + shift, marker, color=colour, label=name)
+            axes.plot(value, places + shift, marker, color=colour, label=meaning)
         axes.set_yticks(places, [relation["traces"] for relation in relations], fontsize=9)
         axes.set_xlim(right=1.01)
         figure.legend(loc="lower center", fontsize=8.5)
