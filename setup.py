@@ -60,10 +60,14 @@ setup(
         "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.14"],
         # Its own environment: it holds protobuf and Pillow at older releases.
         "beam": ["apache-beam>=2.77,<3"],
+        # TensorBoard's dashboard for the traces of --config.profile.steps.
+        "profile": ["tensorboard-plugin-profile>=2.20,<3"],
         "test": [
             "cryptography>=46,<51",
             "gcp-storage-emulator>=2026.7,<2027",
             "packaging>=24,<28",
+            # Drives the chromium of the system; the browser tests skip where there is none.
+            "playwright>=1.49,<2",
             "psutil>=6,<8",
             "pytest>=8.3,<10",
             # A new minor release of ruff may format differently.

@@ -37,4 +37,9 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 32
     config.optimizer.name = "rmsprop"
     config.optimizer.learning_rate = 1e-4
+    # On the whole test folder; Kermany et al., Cell 172:1122, used a pretrained Inception network.
+    config.report.references = (
+        "the article accuracy=0.90; "
+        "Kermany 2018 accuracy=0.928 sensitivity=0.932 specificity=0.901 auc=0.968"
+    )
     return config

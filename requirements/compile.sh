@@ -39,4 +39,6 @@ for accelerator in cpu gpu tpu; do
 done
 { ranges '' && ranges cpu && ranges beam; } | pin beam "$@"
 # scipy and the like must be the ones that every set has already.
-ranges test | pin test --constraint requirements/cpu.txt "$@"
+for addition in test profile; do
+  ranges "$addition" | pin "$addition" --constraint requirements/cpu.txt "$@"
+done

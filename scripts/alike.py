@@ -12,6 +12,8 @@ from etils import epath
 from trainer import checkpoint
 from trainer.diary import CURVES
 
+BEFORE = ("config", "environment", "data", "model", "samples", "augmented")
+
 
 def differences(unbroken: Path, killed: Path, total: int, tolerance: float) -> list[str]:
     """Returns what is not alike in two finished runs, or not as it should be in the second."""
@@ -46,11 +48,14 @@ def wrong_tags(workdir: Path, part: str, ends: list[int], total: int) -> list[st
     steps = {tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
 
     def right(tag: str) -> bool:
-        if tag.startswith("training/"):  # of every loop, and loops end where they are told to
-            return steps[tag][-1] == total and steps[tag] == sorted(set(steps[tag]))
         if tag in CURVES:
             return steps[tag] == ends
-        return steps[tag] == ([0, *ends] if tag.startswith("activations/") else [0])
+        if tag in BEFORE:
+            return steps[tag] == [0]
+        # Loops end where they are told to, and pictures are drawn while there is time.
+        if tag.startswith("training/") and steps[tag][-1] != total:
+            return False
+        return steps[tag] == sorted(set(steps[tag]))
 
     return [tag for tag in steps if not right(tag)] + sorted({"loss", "auc"} - steps.keys())
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Makes .venv in the repository's root with the pinned packages, if that is not done yet.
 #
-#   scripts/setup.sh [--test]   --test: with the tools for scripts/test.sh
+#   scripts/setup.sh [--test] [--profile]
+#                               --test: with the tools for scripts/test.sh
+#                               --profile: with TensorBoard's dashboard for profiles
 #   PYTHON=python3.12           which Python (default: the first suitable one)
 #   ACCELERATOR=gpu             which TensorFlow: cpu, gpu or tpu (default: as installed, or cpu)
 set -euo pipefail
@@ -39,11 +41,12 @@ case $accelerator in
   *) fail "ACCELERATOR is '$accelerator', but must be cpu, gpu or tpu." ;;
 esac
 sets=("requirements/$accelerator.txt")
-case $* in
-  '') ;;
-  --test) sets+=(requirements/test.txt) ;;
-  *) fail "unknown arguments '$*': the only option is --test." ;;
-esac
+for option; do
+  case $option in
+    --test | --profile) sets+=("requirements/${option#--}.txt") ;;
+    *) fail "unknown argument '$option': the options are --test and --profile." ;;
+  esac
+done
 
 asked=
 if [[ -n ${PYTHON-} ]]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows the curves of a run: scripts/tensorboard.sh RUN [TensorBoard's arguments]
+# Shows runs in TensorBoard: scripts/tensorboard.sh RUN|FOLDER [RUN|FOLDER...] [its arguments]
+# A FOLDER is one that holds runs, such as runs/. HParams and the charts compare all that are shown.
 set -euo pipefail
 
 fail() {
@@ -7,19 +8,46 @@ fail() {
   exit 1
 }
 
+# Whether a local folder is a run, or holds some.
+holds_runs() {
+  [[ -d $1 && -n $(find -L "$1" -maxdepth 4 -type d -name tensorboard -print -quit) ]]
+}
+
 root=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
-run=${1-}
-run=${run%/}
-case $run in
-  '' | -*) fail 'name the run to show, as in scripts/tensorboard.sh runs/demo/run.' ;;
-  # TensorBoard's fast loader reads public buckets alone.
-  gs://*) set -- "$@" --load_fast=false ;;
+names=() folders=() options=()
+while (($#)) && [[ $1 != -* ]]; do
+  run=$1
+  shift
+  [[ $run == / ]] || run=${run%/}
+  if [[ $run == gs://* ]]; then
+    names+=("${run#gs://}")
+    options=(--load_fast=false) # the fast loader reads public buckets alone
+  elif holds_runs "$run"; then
+    names+=("$(realpath -s --relative-to=. "$run")")
+  else
+    fail "'$run' has no folder 'tensorboard', nor has a folder in it: name the --workdir of a" \
+      'training run that has started, or a folder of such runs.'
+  fi
+  # Not its folder tensorboard/: HParams finds no metrics beside a run that is named ".".
+  folders+=("$run")
+done
+
+case ${#folders[@]} in
+  0) fail 'name the run to show, as in scripts/tensorboard.sh runs/demo/run.' ;;
+  1) shown=(--logdir "${folders[0]}") ;;
   *)
-    [[ -d $run/tensorboard ]] || fail "'$run' has no folder 'tensorboard': name the --workdir" \
-      'of a training run that has started.'
+    spec=
+    for number in "${!folders[@]}"; do
+      [[ ${names[number]} != *[,:]* && ${folders[number]} != *,* ]] || fail "the name" \
+        "'${names[number]}' has a comma or a colon, which separate runs here: rename it, or show" \
+        'it alone.'
+      spec+=",${names[number]}:${folders[number]}"
+    done
+    shown=(--logdir_spec "${spec:1}")
     ;;
 esac
-shift
 
 "$root/scripts/setup.sh"
-exec "$root/.venv/bin/tensorboard" --logdir "$run/tensorboard" "$@"
+# TensorFlow's notes about this processor are of no use here.
+export TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
+exec "$root/.venv/bin/tensorboard" "${shown[@]}" "${options[@]}" "$@"

@@ -76,3 +76,21 @@ def test_a_run_older_than_a_field_goes_on_at_the_fields_default():
     now.data.fit = "crop"
     with pytest.raises(Refusal, match=r"data\.fit='squash', not 'crop'"):
         config.check_same_run(now, begun)
+
+
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        ("profile.steps", "10,20", "20,10"),
+        ("profile.steps", "0,1", "10"),
+        ("report.references", "the article accuracy=0.9", "accuracy=0.9"),
+        ("report.references", "a auc=0.9; b auc=0.8 sensitivity=1", "a auc=90"),
+    ],
+)
+def test_texts_of_a_form_are_checked(path: str, good: str, bad: str):
+    given = config.default()
+    given.update_from_flattened_dict({path: good})
+    config.check(given)
+    given.update_from_flattened_dict({path: bad})
+    with pytest.raises(Refusal, match=f"{path}=.*is not allowed"):
+        config.check(given)

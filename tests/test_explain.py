@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from trainer import explain
+from trainer.models import article, resnet
 
 
 @pytest.fixture
@@ -100,3 +101,66 @@ def test_a_model_without_such_layers_is_refused():
 
     with pytest.raises(ValueError, match="flat has no convolution or pooling layer"):
         explain.activation_model(model)
+
+
+def test_a_stage_ends_with_the_last_layer_of_its_size():
+    model = branched_model()
+
+    ends = ["BatchNormalization", "Add", "AveragePooling2D"]
+    assert [type(model.get_layer(name)).__name__ for name in explain.stages(model)] == ends
+
+
+def test_the_stages_of_the_residual_network_end_after_the_shortcuts():
+    assert explain.stages(resnet.network((96, 96, 1))) == [
+        "stem_relu",
+        *(f"stage{number}_block1_out" for number in (1, 2, 3, 4)),
+    ]
+
+
+def test_the_stages_of_the_article_network_are_its_convolutions_and_poolings():
+    names = [f"{kind}{number}" for number in (1, 2, 3, 4) for kind in ("conv", "pool")]
+
+    assert explain.stages(article.network((180, 180, 3))) == names
+
+
+def test_a_layer_of_a_single_place_is_no_stage():
+    assert explain.stages(resnet.network((32, 32, 1)))[-1] == "stage3_block1_out"
+
+
+def test_a_model_without_places_is_refused():
+    inputs = keras.Input((16, 16, 1))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs), name="flat")
+
+    with pytest.raises(ValueError, match="flat has no layer that knows one place from another"):
+        explain.stages(model)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_the_first_filters_are_those_of_the_first_convolution(policy):
+    model = branched_model(dtype=policy)
+    kernel = np.random.default_rng(1).random((3, 3, 1, 4), dtype=np.float32)
+    model.get_layer("stem").set_weights([kernel, np.zeros(4)])
+
+    name, filters = explain.first_filters(model)
+
+    assert (name, filters.shape, filters.dtype) == ("stem", (4, 3, 3, 1), np.float32)
+    np.testing.assert_array_equal(filters[2, 0, 1], kernel[0, 1, :, 2])
+
+
+def test_filters_are_read_from_mirrored_variables(two_replicas):
+    with two_replicas.scope():
+        model = branched_model()
+
+    name, filters = explain.first_filters(model)
+
+    np.testing.assert_array_equal(
+        filters[3, ..., 0], model.get_layer(name).get_weights()[0][..., 3].squeeze()
+    )
+
+
+def test_a_model_without_a_convolution_has_no_filters():
+    inputs = keras.Input((16, 16, 1))
+    model = keras.Model(inputs, keras.layers.MaxPooling2D()(inputs), name="pooling")
+
+    with pytest.raises(ValueError, match="pooling has no convolution"):
+        explain.first_filters(model)

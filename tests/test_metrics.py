@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from trainer import metrics
-from trainer.step import Scores
+from trainer.scores import Scores
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.random(300) < 0.6
@@ -17,7 +17,7 @@ def evaluate(labels: np.ndarray, probability: np.ndarray, patients: list[str]) -
     """The evaluation of one label at probability 0.5."""
     columns = labels[:, None].astype(int), probability[:, None]
     result = metrics.evaluate(*columns, patients, ["sick"], {"half": [0.5]})
-    assert result["auc"] == result["labels"]["sick"]["auc"]
+    assert all(result[of] == result["labels"]["sick"][of] for of in ("auc", "average_precision"))
     return result["labels"]["sick"]
 
 
@@ -25,6 +25,8 @@ def test_metrics_agree_with_scikit_learn():
     measured = metrics.measure(LOGITS, LABELS)
     probability = metrics.probabilities(LOGITS)
     assert measured["auc"] == pytest.approx(roc_auc_score(LABELS, probability))
+    expected = average_precision_score(LABELS, probability)
+    assert measured["average_precision"] == pytest.approx(expected)
     assert measured["loss"] == pytest.approx(log_loss(LABELS, probability))
     assert measured["accuracy"] == np.mean((probability >= 0.5) == LABELS)
     assert measured["sensitivity"] == np.mean(probability[LABELS] >= 0.5)
@@ -56,7 +58,8 @@ def test_a_label_is_measured_where_it_is_known():
 
 def test_what_is_not_defined_is_none():
     measured = metrics.measure(LOGITS[:3], np.ones(3))
-    assert measured["auc"] is None and measured["specificity"] is None
+    assert measured["auc"] is None and measured["average_precision"] is None
+    assert measured["specificity"] is None
     assert measured["sensitivity"] is not None
 
 
@@ -76,15 +79,29 @@ def test_the_threshold_has_the_largest_youden_index():
 def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
     probability = np.round(metrics.probabilities(LOGITS), 2)  # with ties
     result = evaluate(LABELS, probability, PATIENTS)
-    auc = result["auc"]
-    assert auc["value"] == pytest.approx(roc_auc_score(LABELS, probability))
-    assert auc["low"] < auc["value"] < auc["high"]
+    for area, expected in (("auc", roc_auc_score), ("average_precision", average_precision_score)):
+        found = result[area]
+        assert found["value"] == pytest.approx(expected(LABELS, probability))
+        assert found["low"] < found["value"] < found["high"]
     (point,) = result["operating_points"]
     (tn, fp), (fn, tp) = point["confusion"]
     assert tn + fp + fn + tp == 300
     assert point["accuracy"]["value"] == pytest.approx((tn + tp) / 300)
     assert point["sensitivity"]["value"] == pytest.approx(tp / (tp + fn))
     assert point["specificity"]["value"] == pytest.approx(tn / (tn + fp))
+
+
+def test_areas_of_a_resample_are_those_of_its_examples():
+    probability = np.round(metrics.probabilities(LOGITS), 1)  # with many ties
+    counts = metrics.resampled_counts(PATIENTS, seed=3, resamples=150)
+    counts[7] = LABELS  # one class alone
+    aucs, averages = metrics.weighted_areas(LABELS, probability, counts)
+    assert np.isnan([aucs[7], averages[7]]).all()
+    for k in (0, 99, 100, 149):
+        drawn = np.repeat(np.arange(300), counts[k].astype(int))
+        of = LABELS[drawn], probability[drawn]
+        assert aucs[k] == pytest.approx(roc_auc_score(*of))
+        assert averages[k] == pytest.approx(average_precision_score(*of))
 
 
 def test_images_of_one_patient_are_no_independent_examples():
@@ -127,5 +144,7 @@ def test_labels_are_judged_apart_where_they_are_known_and_together_by_their_mean
     )
     assert b["operating_points"][0]["threshold"] == 0.4
     assert c["auc"]["value"] is None and c["operating_points"][0]["specificity"]["value"] is None
-    assert result["auc"]["value"] == pytest.approx((a["auc"]["value"] + b["auc"]["value"]) / 2)
-    assert result["auc"]["low"] < result["auc"]["value"] < result["auc"]["high"]
+    for area in ("auc", "average_precision"):
+        both = result[area]
+        assert both["value"] == pytest.approx((a[area]["value"] + b[area]["value"]) / 2)
+        assert both["low"] < both["value"] < both["high"] and c[area]["value"] is None

@@ -121,12 +121,12 @@ def test_every_dependency_has_a_floor_and_a_ceiling(packaging):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("extra", ["cpu", "gpu", "tpu", "test"])
+@pytest.mark.parametrize("extra", ["cpu", "gpu", "tpu", "test", "profile"])
 def test_pins_lie_within_the_ranges(packaging, extra, python):
     assert SpecifierSet(packaging["python_requires"]).contains(f"{python}.4")
     pinned = pins(extra, python)
     specs = packaging["extras_require"][extra]
-    if extra != "test":  # which goes on top of another set
+    if extra not in ("test", "profile"):  # which go on top of another set
         specs = packaging["install_requires"] + specs
     for requirement in map(Requirement, specs):
         if requirement.marker is None or requirement.marker.evaluate(
@@ -137,14 +137,15 @@ def test_pins_lie_within_the_ranges(packaging, extra, python):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("accelerator", ["cpu", "gpu", "tpu"])
-def test_the_test_set_goes_with_every_other(accelerator, python):
-    others = pins(accelerator, python)
-    for package, version in pins("test", python).items():
+@pytest.mark.parametrize("other", ["cpu", "gpu", "tpu", "profile"])
+@pytest.mark.parametrize("addition", ["test", "profile"])
+def test_what_is_added_goes_with_every_other_set(addition, other, python):
+    others = pins(other, python)
+    for package, version in pins(addition, python).items():
         assert others.get(package, version) == version
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu", "tpu", "test"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "tpu", "test", "profile"])
 def test_pinned_sets_hold_only_pins(name):
     # No indexes, links, paths or options: where to install from is the user's own setting.
     for line in lines(name):
@@ -163,7 +164,7 @@ def test_script_is_valid_and_executable(script):
     [
         ({"PYTHON": "/no/such/python"}, [], "PYTHON is '/no/such/python', which is no working"),
         ({"ACCELERATOR": "npu"}, [], "ACCELERATOR is 'npu', but must be cpu, gpu or tpu."),
-        ({}, ["--tset"], "unknown arguments '--tset': the only option is --test."),
+        ({}, ["--tset"], "unknown argument '--tset': the options are --test and --profile."),
     ],
 )
 def test_setup_refuses_bad_input_in_one_line(checkout, tmp_path, environment, arguments, message):
@@ -229,6 +230,8 @@ def test_setup_works_once_and_does_not_trust_an_unfinished_install(checkout, tmp
     assert setup()[1] == []
     assert setup("--test")[1] == ["pip"], "the test set is added"
     assert setup()[1] == [], "an environment with more than is asked for will do"
+    assert setup("--test", "--profile")[1] == ["pip"], "and so is the profile's"
+    assert setup("--profile")[1] == []
     assert setup(ACCELERATOR="gpu")[1] == ["venv", "pip"], "another TensorFlow is not laid on top"
     assert setup()[1] == [], "without a wish the accelerator stays"
 
@@ -237,12 +240,88 @@ def test_setup_works_once_and_does_not_trust_an_unfinished_install(checkout, tmp
     assert setup()[1] == ["pip"], "new pins are installed"
 
 
+@pytest.fixture
+def tensorboard(checkout, tmp_path):
+    """Runs scripts/tensorboard.sh where TensorBoard only prints its arguments."""
+    (checkout / "scripts/setup.sh").write_text("#!/bin/sh\n")
+    stub = checkout / ".venv/bin/tensorboard"
+    stub.parent.mkdir(parents=True)
+    stub.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    stub.chmod(0o755)
+    for folder in ("runs/one", "runs/two", "old runs/a,b"):
+        (tmp_path / folder / "tensorboard/train").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+
+    def call(*arguments):
+        return run(checkout / "scripts/tensorboard.sh", *arguments, cwd=tmp_path)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["runs/one/"], ["--logdir", "runs/one"]),
+        (["runs/one", "--port", "0"], ["--logdir", "runs/one", "--port", "0"]),
+        (["old runs/a,b"], ["--logdir", "old runs/a,b"]),
+        (["runs"], ["--logdir", "runs"]),
+        (
+            ["runs/one", "./runs/two", "--port=0"],
+            ["--logdir_spec", "runs/one:runs/one,runs/two:./runs/two", "--port=0"],
+        ),
+        (["gs://b/run"], ["--logdir", "gs://b/run", "--load_fast=false"]),
+        (
+            ["gs://b/run", "runs"],
+            ["--logdir_spec", "b/run:gs://b/run,runs:runs", "--load_fast=false"],
+        ),
+    ],
+)
+def test_tensorboard_shows_a_run_a_folder_of_runs_or_several(tensorboard, arguments, shown):
+    done = tensorboard(*arguments)
+    assert done.stdout.splitlines() == shown, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "name the run to show"), (["nowhere"], "'nowhere' has no folder 'tensorboard'")],
+    [
+        ([], "name the run to show"),
+        (["--port=0"], "name the run to show"),
+        (["nowhere"], "'nowhere' has no folder 'tensorboard', nor has a folder in it"),
+        (["runs/one", "empty"], "'empty' has no folder 'tensorboard', nor has a folder in it"),
+        (["runs/one", "old runs/a,b"], "'old runs/a,b' has a comma or a colon"),
+    ],
 )
-def test_tensorboard_without_a_run_says_so(checkout, tmp_path, arguments, message):
-    done = run(checkout / "scripts/tensorboard.sh", *arguments, cwd=tmp_path)
+def test_tensorboard_says_what_it_cannot_show(tensorboard, arguments, message):
+    done = tensorboard(*arguments)
     assert done.returncode == 1
     assert message in done.stderr
-    assert not (checkout / ".venv").exists()
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+@pytest.mark.parametrize(
+    ("apt", "called", "says"),
+    [
+        ("exit 0", ["update", "install"], ""),
+        ("echo no network; exit 100", ["update"], "no network\napt-get could not install chromium"),
+    ],
+)
+def test_ci_installs_a_browser_where_there_is_none(checkout, tmp_path, apt, called, says):
+    shutil.copytree(ROOT / ".ci", checkout / ".ci")
+    (checkout / "scripts/test.sh").write_text("#!/bin/sh\necho tested\n")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ["bash", "cat", "dirname", "mktemp", "realpath", "rm", "sh"]:
+        (tools / tool).symlink_to(shutil.which(tool))
+    (tools / "apt-get").write_text(f"#!/bin/sh\necho $1 >>{tmp_path}/calls\n{apt}\n")
+    (tools / "apt-get").chmod(0o755)
+    done = run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "tested\n"
+    assert (tmp_path / "calls").read_text().split() == called
+    assert says in done.stderr and bool(says) == bool(done.stderr)
+
+    (tools / "chromium").symlink_to(shutil.which("true"))
+    (tmp_path / "calls").unlink()
+    assert run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools)).stdout == "tested\n"
+    assert not (tmp_path / "calls").exists()

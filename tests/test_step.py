@@ -279,3 +279,40 @@ def test_evaluation_scores_every_record_in_order(
     direct = state.averaged(step.images_to_float(images), training=False)
     np.testing.assert_array_equal(scores.labels, labels)
     np.testing.assert_allclose(scores.logits, direct, atol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_loop_tells_how_long_its_last_gradient_was_and_how_far_it_moved_the_weights(
+    tiny: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    parts: int,
+):
+    tiny.optimizer.name = "sgd"
+    tiny.optimizer.learning_rate = 0.1
+    tiny.optimizer.clip_norm, tiny.schedule.warmup_epochs = 0.0, 0.0
+    tiny.train.accumulate = parts
+    for strategy in (one_device, two_replicas):
+        with strategy.scope():
+            state = create_state(tiny, 2 * STEPS, STEPS)
+        variables = state.model.trainable_variables
+        before = [v.value.numpy() for v in variables]
+        loop, batches = prepared(strategy, state, tiny)
+        result = loop(batches, 1)
+        moved = np.sqrt(
+            sum(np.sum((v.value.numpy() - b) ** 2) for v, b in zip(variables, before, strict=True))
+        )
+        # Nesterov's first step goes 1 + 0.9 times the gradient.
+        assert result.gradient_norm * 0.1 * 1.9 == pytest.approx(moved, rel=1e-3)
+        length = np.sqrt(sum(np.sum(b**2) for b in before))
+        assert result.update_ratio == pytest.approx(moved / length, rel=1e-3)
+
+
+def test_the_gradient_of_a_scaled_loss_is_as_long_as_that_of_the_loss(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    tiny.precision, tiny.optimizer.learning_rate = "mixed_float16", 1e-6
+    _, (half,) = trained(one_device, tiny, steps=2, loops=1)
+    tiny.precision = "float32"
+    _, (full,) = trained(one_device, tiny, steps=2, loops=1)
+    assert half.gradient_norm == pytest.approx(full.gradient_norm, rel=0.1)

@@ -1,6 +1,7 @@
 """Distributed TensorFlow and Keras training of chest radiograph classifiers."""
 
 import os
+import sys
 from importlib.util import find_spec
 
 __version__ = "0.1.0"
@@ -19,10 +20,9 @@ if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         f"is {os.environ['KERAS_BACKEND']!r}: unset it or set it to 'tensorflow'."
     )
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from trainer import quiet, tpu  # needs absl-py, which may be missing where TensorFlow is
 
-from trainer import tpu  # needs absl-py, which may be missing where TensorFlow is
-
+quiet.begin(sys.argv)
 tpu.prepare_environment()
 
 # Off by default on CPUs without AVX-512, where it trains the article's network twice as fast too.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class Saver:
         self._folder, self._keep = folder, keep
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
+        self._durations: list[tuple[int, float]] = []
 
     def save(
         self, variables: dict[str, tf.Variable], arrays: dict[str, np.ndarray], progress: dict
@@ -80,11 +82,17 @@ class Saver:
                 "the same command again."
             ) from error
 
+    def take_durations(self) -> list[tuple[int, float]]:
+        """Returns step and seconds of each checkpoint that has been written since the last call."""
+        taken, self._durations = self._durations, []
+        return taken
+
     def _write(self, arrays: dict[str, np.ndarray], progress: dict) -> None:
-        folder = path(self._folder, progress["step"], progress["epoch"])
+        folder, began = path(self._folder, progress["step"], progress["epoch"]), time.perf_counter()
         try:
             if not (folder / MANIFEST).exists():
                 write(folder, arrays, progress)
+                self._durations.append((progress["step"], time.perf_counter() - began))
             self._remove_old(progress.get("best"))
         except (OSError, tf.errors.OpError) as error:
             self._error = error

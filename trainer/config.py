@@ -9,6 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from trainer.entry import Refusal
+from trainer.report import references
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,15 @@ def _switch(default: bool, meaning: str) -> Field:
     return Field(default, meaning, "true or false", lambda v: isinstance(v, bool))
 
 
-def _text(default: str, meaning: str) -> Field:
-    return Field(default, meaning, "a text", lambda v: isinstance(v, str))
+def _text(
+    default: str, meaning: str, allowed: str = "a text", accepts: Callable[[str], bool] = bool
+) -> Field:
+    return Field(default, meaning, allowed, lambda v: isinstance(v, str) and (not v or accepts(v)))
+
+
+def _is_range(steps: str) -> bool:
+    begin, _, end = steps.partition(",")
+    return begin.isdecimal() and end.isdecimal() and int(begin) < int(end)
 
 
 FIELDS: dict[str, Field] = {
@@ -113,6 +121,19 @@ FIELDS: dict[str, Field] = {
     "distribute.cpu_devices": _number(
         0, "logical CPU devices to make; 0 uses what is there", 0, 64
     ),
+    "summaries.time_share": _number(
+        0.02, "largest share of training spent on pictures and histograms; 0 is none", 0, 1
+    ),
+    "summaries.channels": _number(16, "channels of a layer shown, the most active", 1, 4096),
+    "summaries.examples": _number(1, "fixed examples of each class looked at", 1, 4),
+    "summaries.errors": _number(8, "most confident errors of each kind shown", 1, 8),
+    "summaries.colour_map": _one_of("grey", "colours of activations and heat", "grey", "viridis"),
+    "profile.steps": _text(
+        "", "steps that are traced", "two steps A,B with A below B, or nothing", _is_range
+    ),
+    "report.references": _text(
+        "", "published figures to compare with", references.GRAMMAR, references.is_valid
+    ),
     "checkpoint.keep": _number(3, "newest checkpoints kept", 1),
     "checkpoint.every_steps": _number(0, "steps between checkpoints; 0 is once an epoch", 0),
 }
@@ -123,6 +144,13 @@ CHANGEABLE = (
     "precision",
     "data.path",
     "data.cache",
+    "summaries.time_share",
+    "summaries.channels",
+    "summaries.examples",
+    "summaries.errors",
+    "summaries.colour_map",
+    "profile.steps",
+    "report.references",
     "checkpoint.keep",
     "checkpoint.every_steps",
     "distribute.strategy",

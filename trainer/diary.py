@@ -1,121 +1,190 @@
 """What the chief shows of a run while it goes on: the terminal's line, TensorBoard, history."""
 
 import json
+from collections.abc import Mapping
+from functools import partial
 
 import tensorflow as tf
 from etils import epath
-from ml_collections import ConfigDict
 
-from trainer import augment, draws, pictures, step, whole
+from trainer import augment, checkpoint, dashboards, draws, evaluate, memory, metrics, step, whole
+from trainer.budget import Budget
 from trainer.data import examples, pipeline
+from trainer.exhibits import Exhibit, Exhibits
+from trainer.job import Job
+from trainer.models import table
 from trainer.pace import Pace
-from trainer.progress import LiveLine, clock
+from trainer.pictures import sheet
+from trainer.progress import clock
 from trainer.record import Record
-from trainer.state import State
-from trainer.summaries import ActivationWatch, Summaries
+from trainer.scores import Scores
+from trainer.summaries import Summaries
 
-CURVES = ("loss", "accuracy", "auc", "sensitivity", "specificity")
+CURVES = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
+SAMPLES = 8  # of each class
 
 
 class Diary:
-    """Writes down how the run goes on.
+    """Writes down how the run goes on."""
 
-    Args:
-      workdir: of the run.
-      config: of the run.
-      state: of the run; its averaged network is the one that is shown.
-      validation: its first image of each class is looked at.
-      total_steps: of the run.
-    """
+    def __init__(self, job: Job):
+        self._job, self._config = job, job.config
+        self._skipped_steps = job.state.skipped_steps
+        self._summaries = Summaries(job.workdir)
+        self._budget = Budget(job.config.summaries.time_share)
+        self._exhibits = Exhibits(job.config, job.state.averaged, job.splits["validation"])
+        self._shown = 0  # exhibits so far
 
-    def __init__(
-        self,
-        workdir: epath.Path,
-        config: ConfigDict,
-        state: State,
-        validation: pipeline.Split,
-        total_steps: int,
-    ):
-        self._workdir, self._config, self._state = workdir, config, state
-        self._total_steps = total_steps
-        self._line = LiveLine()
-        self._skipped_steps = state.skipped_steps
-        self._summaries = Summaries(workdir)
-        images, names, groups = examples.first_of_each_group(
-            validation, config.data, 1, examples.groups(validation)[:2]
-        )
-        captions = [f"{group}: {name}" for group, name in zip(groups, names, strict=True)]
-        self._watch = ActivationWatch(state.averaged, images, captions)
-
-    def begin(self, split: pipeline.Split, pixels: pipeline.Pixels) -> None:
-        """Writes what can be shown before the first step: samples, an augmented batch, texts."""
-        config, summaries = self._config, self._summaries
-        groups = examples.groups(split)
-        images, names, of = examples.first_of_each_group(split, config.data, 8, groups)
-        groups = [group for group in groups if group in of]
-        sheet = pictures.sample_sheet(images, names, groups, [groups.index(group) for group in of])
-        summaries.picture("samples", "sample_sheet.png", 0, sheet)
-        batch_size = config.train.batch_size
-        batch = next(iter(pipeline.train_batches(pixels, config.seed, batch_size, 1)))
-        originals = step.images_to_float(batch["image"])
-        augmentation = augment.build(config.augment, jit_compile=False)  # once: not worth it
-        key = draws.key(config.seed, tf.constant(0))
-        augmented = augmentation(originals, key, batch["row"], batch_size)
-        picture = pictures.augmented_batch(augmented.numpy(), originals.numpy())
-        summaries.picture("augmented", "augmented.png", 0, picture)
-        lines: list[str] = []
-        self._state.model.summary(line_length=100, print_fn=lambda line, **_: lines.append(line))
-        summaries.text("model", "\n".join(lines))
-        summaries.text("config", json.dumps(config.to_dict(), indent=2))
-        self._watch.write(summaries, 0)
-
-    def wait(self, reason: str) -> None:
-        """Says what takes its time."""
-        self._line.show(f"{reason} ...")
+    def begin(self, split: pipeline.Split) -> None:
+        """Writes what can be shown before the first step: texts, samples, augmented ones."""
+        summaries, read = self._summaries, partial(_read_json, self._job.workdir)
+        with self._budget.spending():
+            summaries.text("config", dashboards.config_text(self._config))
+            summaries.text("environment", dashboards.environment_text(read("environment.json")))
+            summaries.text("data", dashboards.data_text(read("data_summary.json")))
+            summaries.text("model", table.markdown(self._job.state.model))
+            summaries.raw(dashboards.layout())
+            for summary in dashboards.hyperparameters(self._config):
+                summaries.raw(summary)
+            if self._config.summaries.time_share:
+                self._samples(split)
 
     def loop(self, record: Record, result: step.LoopResult, pace: Pace) -> None:
         """Writes down a loop of training steps."""
         epochs, seconds_a_step = self._config.train.epochs, result.seconds / len(result.losses)
-        now = {
+        training = {
             "step_loss": float(result.losses.mean()),
-            "learning_rate": float(self._state.optimizer.learning_rate),
-            "images_per_second": self._config.train.batch_size / seconds_a_step,
-            "input_wait": result.wait_seconds / result.seconds,
+            "learning_rate": self._job.learning_rate,
+            "gradient_norm": result.gradient_norm,
+            "update_ratio": result.update_ratio,
         }
         if self._config.precision == "mixed_float16":
-            now |= self._half_precision(record.step)
-        values = {f"training/{name}": value for name, value in now.items()}
-        self._summaries.scalars("train", record.step, values)
-        if pace.known:  # else the time says nothing of the steps to come
-            self._line.show(
-                f"epoch {record.epoch + 1}/{epochs}  step {record.step:,}/{self._total_steps:,}  "
-                f"loss {now['step_loss']:.4f}  {now['images_per_second']:.0f} images/s  "
-                f"{clock((self._total_steps - record.step) * pace.seconds_a_step)} left"
-            )
+            training |= self._half_precision(record.step)
+        self._scalars("train", record.step, "training", training)
+        if not pace.known:  # its time says nothing of the steps to come
+            return
+        speed = {
+            "images_per_second": self._config.train.batch_size / seconds_a_step,
+            "step_milliseconds": 1000 * seconds_a_step,
+            "input_wait": result.wait_seconds / result.seconds,
+        }
+        self._scalars("train", record.step, "speed", speed)
+        self._job.line.show(
+            f"epoch {record.epoch + 1}/{epochs}  step {record.step:,}/{self._job.total_steps:,}  "
+            f"loss {training['step_loss']:.4f}  {speed['images_per_second']:.0f} images/s  "
+            f"{clock((self._job.total_steps - record.step) * pace.seconds_a_step)} left",
+            record.step / self._job.total_steps,
+        )
 
-    def epoch(self, record: Record) -> None:
-        """Writes down an epoch that has been evaluated."""
-        whole.write_json(self._workdir / "history.json", record.history)
-        self._line.settle(record.last_line(self._config.train.epochs))
+    def epoch(self, record: Record, validation: Scores) -> None:
+        """Writes down an epoch that has been evaluated; `validation` is what was said of it."""
+        whole.write_json(self._job.workdir / "history.json", record.history)
+        self._job.line.settle(record.last_line(self._config.train.epochs), record.heading())
         for part in ("train", "validation"):
-            curves = record.history[-1][part]
-            values = {tag: curves[tag] for tag in CURVES}
-            for label, of in curves.get("labels", {}).items():
-                values |= {f"{tag}/{label}": of[tag] for tag in CURVES}
-            self._summaries.scalars(part, record.step, values)
-        self._watch.write(self._summaries, record.step)
+            self._summaries.scalars(part, record.step, curves(record.history[-1][part]))
+        self._show_in_turn(record.step, validation)
+        peaks = memory.peak_gib(self._job.replicas.devices)
+        speed = {f"{name}_memory_gib": peak for name, peak in peaks.items()}
+        speed["summaries"] = self._budget.spent_share
+        self._scalars("train", record.step, "speed", speed)
+
+    def checkpoint(self, saver: checkpoint.Saver) -> None:
+        """Writes down how long checkpoints took that have been written meanwhile."""
+        for at_step, seconds in saver.take_durations():
+            self._scalars("train", at_step, "checkpoint", {"seconds": seconds})
 
     def flush(self) -> dict[str, int]:
         """Makes everything visible; returns the lengths of the event files, in bytes."""
         return self._summaries.flush()
 
-    def _half_precision(self, step: int) -> dict[str, float]:
+    def _show_in_turn(self, at_step: int, validation: Scores) -> None:
+        """Shows one exhibit after the other while there is time, and goes on there next time."""
+        if not self._budget.left:
+            return
+        with self._budget.spending():
+            shown = self._exhibits
+            chosen = evaluate.chosen_on(validation)
+            every = [
+                *shown.activations(),
+                *shown.explanations(),
+                *shown.judged(partial(shown.judge, validation, chosen), validation),
+                *shown.errors(validation, chosen.points[evaluate.CHOSEN]),
+                *shown.weights(),
+            ]
+        for _ in every:
+            if not self._budget.left:
+                return
+            with self._budget.spending():
+                show(self._summaries, "validation", at_step, every[self._shown % len(every)])
+            self._shown += 1
+
+    def _samples(self, split: pipeline.Split) -> None:
+        groups = examples.groups(split)
+        images, names, of = examples.first_of_each_group(split, self._config.data, SAMPLES, groups)
+        groups = [group for group in groups if group in of]
+        samples = sheet.sample_sheet(images, names, groups, [groups.index(group) for group in of])
+        self._summaries.picture("train", 0, "samples", samples)
+        augmentation = augment.build(self._config.augment, jit_compile=False)  # not worth it, once
+        originals, rows = step.images_to_float(tf.constant(images)), tf.range(len(images))
+        key = draws.key(self._config.seed, tf.constant(0))
+        augmented = augmentation(originals, key, rows, len(images))
+        picture = sheet.augmented_batch(augmented.numpy(), originals.numpy())
+        self._summaries.picture("train", 0, "augmented", picture)
+
+    def _scalars(self, part: str, at_step: int, group: str, values: Mapping[str, float]) -> None:
+        self._summaries.scalars(part, at_step, {f"{group}/{n}": v for n, v in values.items()})
+
+    def _half_precision(self, at_step: int) -> dict[str, float]:
         """Returns the loss scale and the steps skipped so far, and says when there are more."""
-        scale, skipped = self._state.loss_scale, self._state.skipped_steps
+        scale, skipped = self._job.state.loss_scale, self._job.state.skipped_steps
         if new := skipped - self._skipped_steps:
-            self._line.settle(
-                f"step {step:,}: {new} steps skipped, whose gradients were not finite; the loss "
+            self._job.line.settle(
+                f"step {at_step:,}: {new} steps skipped, whose gradients were not finite; the loss "
                 f"scale is now {scale:g}"
             )
         self._skipped_steps = skipped
         return {"loss_scale": scale, "skipped_steps": skipped}
+
+
+def conclude(job: Job, test: Scores, chosen: evaluate.Chosen, best_step: int) -> None:
+    """Writes all that is shown of the best network and the test split.
+
+    Args:
+      job: whose kept network is the best one.
+      test: what it said of the test split, whose evaluation is written.
+      chosen: on validation.
+      best_step: the step of the network.
+    """
+    config, split = job.config, job.splits["test"]
+    summaries = Summaries(job.workdir)
+    summaries.scalars("test", best_step, curves(metrics.measure_all(test, split.labels)))
+    if config.summaries.time_share:
+        shown = Exhibits(config, job.state.averaged, split)
+        for exhibit in (
+            *shown.weights(),
+            *shown.activations(whole=True),
+            *shown.explanations(),
+            *shown.judged(partial(evaluate.read_judged, job.workdir, "test"), test),
+            *shown.errors(test, chosen.points[evaluate.CHOSEN]),
+        ):
+            show(summaries, "test", best_step, exhibit)
+        summaries.graph("test", shown.graph())
+    summaries.flush()
+
+
+def show(summaries: Summaries, part: str, at_step: int, exhibit: Exhibit) -> None:
+    """Writes an exhibit."""
+    write = {"picture": summaries.picture, "histogram": summaries.histogram}[exhibit.kind]
+    write(part, at_step, exhibit.tag, exhibit.draw())
+
+
+def curves(measured: Mapping) -> dict[str, float | None]:
+    """Returns the scalars of what `metrics.measure_all` returns, those of each label too."""
+    values = {tag: measured[tag] for tag in CURVES}
+    for label, of in measured.get("labels", {}).items():
+        values |= {f"{tag}/{label}": of[tag] for tag in CURVES}
+    return values
+
+
+def _read_json(workdir: epath.Path, name: str) -> dict:
+    return json.loads((workdir / name).read_text())

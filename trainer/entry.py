@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from absl import app, flags, logging
+from absl import app, flags
+
+from trainer import quiet
 
 
 class Ending(Exception):
@@ -73,7 +75,8 @@ def run(
     Args:
       main: takes the program's name and the arguments that are left after flags.
       parse: parses the command line in place of absl's own parser.
-      arguments: names of those arguments; all must be given.
+      arguments: names of those arguments, all of which must be given; where the last ends in
+        "...", one or more of it.
     """
 
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
@@ -85,20 +88,35 @@ def run(
             _end(ending)
 
     def guarded(argv: Sequence[str]) -> None:
-        if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)
+        quiet.set_levels(verbosity())
         try:
-            given = len(argv) - 1
-            if given > len(arguments):
-                surplus = argv[len(arguments) + 1]
-                raise Refusal(f"unexpected argument {surplus!r}: use --name=value flags (--help).")
-            if given < len(arguments):
-                raise Refusal(f"{arguments[given]} is missing: give {' '.join(arguments)}.")
+            _check_given(argv[1:], arguments)
             main(argv)
         except Ending as ending:
             _end(ending)
 
     app.run(guarded, flags_parser=parse_flags)
+
+
+def verbosity() -> int:
+    """Returns how much the user wants to see, once flags are parsed.
+
+    Below 0 results and errors alone, 0 the progress too, 1 or more what the libraries log too.
+    """
+    flag = flags.FLAGS["verbosity"]  # absl's own, which without one is -1
+    return flag.value if flag.present else 0
+
+
+def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:
+    """Raises a Refusal unless each argument is given, and no other."""
+    names = [name.removesuffix("...") for name in arguments]
+    repeated = list(arguments) != names
+    if len(given) > len(names) and not repeated:
+        surplus = given[len(names)]
+        raise Refusal(f"unexpected argument {surplus!r}: use --name=value flags (--help).")
+    if len(given) < len(names):
+        usage = " ".join([*names, f"[{names[-1]} ...]"] if repeated else names)
+        raise Refusal(f"{names[len(given)]} is missing: give {usage}.")
 
 
 @contextmanager

@@ -3,23 +3,41 @@
 import csv
 import io
 import itertools
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer import metrics, whole
+from trainer import calibration, metrics, whole
 from trainer.data import examples, pipeline
 from trainer.distribute import Replicas
+from trainer.entry import Refusal
+from trainer.judged import UNNAMED, Judged
 from trainer.pace import Pace
 from trainer.preemption import StopSignals
-from trainer.step import Batch, Scores, evaluation_loop
+from trainer.scores import Scores
+from trainer.step import Batch, evaluation_loop
 
 HALF = "probability 0.5"
 CHOSEN = "chosen on validation"
+LONGEST = 37  # characters of a label and its counts in the table
+
+
+class Chosen(NamedTuple):
+    """What validation decides, so that the test split decides nothing.
+
+    Attributes:
+      points: name -> threshold of each label, of each operating point.
+      temperatures: that calibrate each label.
+    """
+
+    points: dict[str, list[float]]
+    temperatures: list[float]
 
 
 class Evaluator:
@@ -74,7 +92,7 @@ def write(
     workdir: epath.Path,
     split: pipeline.Split,
     scores: Scores,
-    points: dict[str, list[float]],
+    chosen: Chosen,
     best: dict,
     seed: int,
 ) -> dict:
@@ -84,12 +102,18 @@ def write(
       workdir: of the run.
       split: what was scored.
       scores: of its images, in the order of its records.
-      points: name -> threshold of each label, of each operating point.
+      chosen: on validation.
       best: epoch and step of the checkpoint that was scored.
       seed: of the bootstrap.
     """
     names, patients = examples.identities(split)
     probability = metrics.probabilities(scores.logits)
+    measured = metrics.evaluate(
+        scores.labels, probability, patients, split.labels, chosen.points, seed
+    )
+    columns = zip(scores.logits.T, scores.labels.T, chosen.temperatures, strict=True)
+    for of, column in zip(measured["labels"].values(), columns, strict=True):
+        of["calibration"] = calibration.before_and_after(*column)
     result = {
         "split": split.name,
         "images": split.size,
@@ -98,7 +122,7 @@ def write(
         "epoch": best["epoch"],
         "step": best["step"],
         "loss": metrics.measure_all(scores, split.labels)["loss"],
-        **metrics.evaluate(scores.labels, probability, patients, split.labels, points, seed),
+        **measured,
     }
     folder = workdir / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,14 +133,34 @@ def write(
     return result
 
 
-def operating_points(validation: Scores) -> dict[str, list[float]]:
-    """Returns the thresholds that the test split is judged at, none of them chosen on it.
+def chosen_on(validation: Scores) -> Chosen:
+    """Returns the thresholds that a split is judged at, and the temperatures, of each label."""
+    columns = list(zip(validation.logits.T, validation.labels.T, strict=True))
+    thresholds = [metrics.youden_threshold(of, metrics.probabilities(x)) for x, of in columns]
+    points = {HALF: [0.5] * len(columns), CHOSEN: thresholds}
+    return Chosen(points, [calibration.temperature(*column) for column in columns])
 
-    Each name has one for each label.
+
+def read_judged(workdir: epath.Path, split: str) -> list[Judged]:
+    """Returns what `write` wrote of a split: each label, where it is known.
+
+    A label's classes are those of the data set, or "absent" and "present" with several labels.
+
+    Raises:
+      Refusal: one of the files cannot be read.
     """
-    columns = zip(validation.labels.T, metrics.probabilities(validation.logits).T, strict=True)
-    chosen = [metrics.youden_threshold(labels, probability) for labels, probability in columns]
-    return {HALF: [0.5] * len(chosen), CHOSEN: chosen}
+    file = workdir / f"evaluation/{split}.json"
+    try:
+        result = json.loads(file.read_text())
+        found = {name: _judged(name, of, result) for name, of in result["labels"].items()}
+        file = workdir / f"evaluation/{split}.csv"
+        rows = list(csv.DictReader(io.StringIO(file.read_text(), newline="")))
+        columns = zip(found.values(), score_columns(list(found)), strict=True)
+        return [_with_rows(judged, rows, *names) for judged, names in columns]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refusal(
+            f"{file} cannot be read ({error}): train or evaluate the run again."
+        ) from error
 
 
 def score_columns(labels: Sequence[str]) -> list[tuple[str, str]]:
@@ -127,34 +171,102 @@ def score_columns(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def table(result: dict) -> str:
-    """Returns the result as a table for the terminal."""
-
-    def cell(metric: dict) -> str:
-        if metric["value"] is None:
-            return "not defined".center(24)
-        return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})".center(24)
-
-    rates, labels = ("accuracy", "sensitivity", "specificity"), result["labels"]
-    lines = [
+    """Returns the result as a table for the terminal, at most 110 columns wide."""
+    head = (
         f"{result['split']}: {result['images']} images of {result['patients']} patients, "
         f"best epoch {result['epoch']}; 95 % intervals over patients"
+    )
+    lines = _lines_of_many(result) if len(result["labels"]) > 1 else _lines_of_one(result)
+    return "\n".join([head, *lines])
+
+
+def _lines_of_one(result: dict) -> list[str]:
+    """The areas under the curves, the calibration, and a row an operating point."""
+    (of,) = result["labels"].values()
+    rates = ("accuracy", "sensitivity", "specificity")
+    lines = [
+        f"{'AUC':<32}{_cell(of['auc'])}",
+        f"{'average precision':<32}{_cell(of['average_precision'])}",
+        f"{'calibration error (ECE)':<33}{_calibration(of['calibration'])}",
+        "",
+        f"{'':<32}" + "".join(f"{name:^24}" for name in rates),
     ]
-    if len(labels) > 1:
-        lines.append(f"{'AUC, mean over the labels':<32}{cell(result['auc'])}\n")
-        lines.append(f"{CHOSEN:<32}" + "".join(f"{n:^24}" for n in ("AUC", *rates[1:])))
-        for name, of in labels.items():
-            point = next(p for p in of["operating_points"] if p["name"] == CHOSEN)
-            title = f"{name} ({of['positive']} of {of['positive'] + of['negative']})"
-            cells = (of["auc"], *(point[rate] for rate in rates[1:]))
-            lines.append(f"{title:<32}" + "".join(map(cell, cells)))
-        return "\n".join(lines)
-    (of,) = labels.values()
-    lines.append(f"{'AUC':<32}{cell(of['auc'])}")
-    lines.append(f"{'':<32}" + "".join(f"{n:^24}" for n in rates))
     for point in of["operating_points"]:
         title = f"{point['name']} ({point['threshold']:.3f})"
-        lines.append(f"{title:<32}" + "".join(cell(point[rate]) for rate in rates))
-    return "\n".join(lines)
+        lines.append(f"{title:<32}" + "".join(_cell(point[rate]) for rate in rates))
+    return [line.rstrip() for line in lines]
+
+
+def _lines_of_many(result: dict) -> list[str]:
+    """The means over the labels, and two rows a label: the areas, and the point chosen."""
+    areas, rates = ("auc", "average_precision"), ("sensitivity", "specificity")
+    titles = ["mean over the labels"]
+    for name, of in result["labels"].items():
+        counts = f" ({of['positive']} of {of['positive'] + of['negative']})"
+        room = LONGEST - len(counts)
+        titles.append((name if len(name) <= room else name[: room - 1] + "…") + counts)
+    width = max(len(title) for title in titles) + 1
+
+    def row(title: str, *cells: str) -> str:
+        return f"{title:<{width}}" + "".join(f"{cell:^24}" for cell in cells).rstrip()
+
+    lines = [
+        row("", "AUC", "average precision", "calibration error (ECE)"),
+        row(titles[0], *(_cell(result[area]) for area in areas)),
+    ]
+    for title, of in zip(titles[1:], result["labels"].values(), strict=True):
+        both = _before_and_after(of["calibration"])
+        lines.append(row(title, *(_cell(of[area]) for area in areas), both))
+    lines += ["", row(CHOSEN, *rates, "threshold")]
+    for title, of in zip(titles[1:], result["labels"].values(), strict=True):
+        point = next(p for p in of["operating_points"] if p["name"] == CHOSEN)
+        cells = (_cell(point[rate]) for rate in rates)
+        lines.append(row(title, *cells, f"{point['threshold']:.3f}"))
+    return lines
+
+
+def _cell(metric: Mapping) -> str:
+    if metric["value"] is None:
+        return "not defined".center(24)
+    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})".center(24)
+
+
+def _calibration(of: Mapping) -> str:
+    """How far the probability is off, and at the temperature that validation chose."""
+    return f"{_before_and_after(of)} at temperature {of['temperature']:.2f}"
+
+
+def _before_and_after(of: Mapping) -> str:
+    if of["before"]["ece"] is None:
+        return "not defined"
+    return f"{of['before']['ece']:.3f} -> {of['after']['ece']:.3f}"
+
+
+def _judged(name: str, of: Mapping, result: Mapping) -> Judged:
+    """Returns what the JSON tells of a label, without its images."""
+    nothing = np.zeros(0)
+    return Judged(
+        name=name,
+        classes=result["classes"] or UNNAMED,
+        labels=nothing,
+        probability=nothing,
+        patients=[],
+        points=of["operating_points"],
+        temperature=of.get("calibration", {"temperature": 1.0})["temperature"],
+        split=result["split"],
+        auc=of["auc"],
+        average_precision=of.get("average_precision"),
+    )
+
+
+def _with_rows(judged: Judged, rows: Sequence[Mapping], label: str, score: str) -> Judged:
+    """Returns it with the images of which the label is known."""
+    known = [row for row in rows if row[label] != ""]
+    return judged._replace(
+        labels=np.array([int(row[label]) for row in known], int),
+        probability=np.array([float(row[score]) for row in known], float),
+        patients=[row["patient"] for row in known],
+    )
 
 
 def _write_csv(

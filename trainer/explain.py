@@ -1,4 +1,4 @@
-"""What the inner layers make of an image: the outputs of the convolution and pooling layers."""
+"""What a network has inside: its layers' outputs for an image, its stages, its first filters."""
 
 import keras
 import numpy as np
@@ -52,3 +52,50 @@ def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[s
         name: keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
         for name, output in zip(activation_model.output_names, outputs, strict=True)
     }
+
+
+def stages(model: keras.Model) -> list[str]:
+    """The layers whose output is the last of its size, before the network halves it.
+
+    Of a residual network these are the ends of the stages, after the shortcuts are added.
+
+    Args:
+      model: a functional model with channels last.
+
+    Returns:
+      Names of layers in order of data flow, each with an output [b, h, w, c] of more than one
+      place.
+
+    Raises:
+      ValueError: `model` has no such layer.
+    """
+    last_of_size: dict[tuple[int, int], str] = {}
+    for layer in model.layers:
+        shape = layer.output.shape
+        if isinstance(layer, keras.layers.InputLayer) or len(shape) != 4:
+            continue
+        last_of_size.pop(shape[1:3], None)
+        if shape[1:3] != (1, 1):
+            last_of_size[shape[1:3]] = layer.name
+    if not last_of_size:
+        raise ValueError(f"The model {model.name} has no layer that knows one place from another.")
+    return list(last_of_size.values())
+
+
+def first_filters(model: keras.Model) -> tuple[str, np.ndarray]:
+    """The filters of the first convolution, which alone can be looked at as small images.
+
+    Args:
+      model: a functional model with channels last.
+
+    Returns:
+      The layer's name, and its filters, [n, h, w, c] float32.
+
+    Raises:
+      ValueError: `model` has no convolution of its own.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel = keras.ops.convert_to_numpy(layer.kernel).astype(np.float32)
+            return layer.name, kernel.transpose(3, 0, 1, 2)
+    raise ValueError(f"The model {model.name} has no convolution of its own.")

@@ -1,12 +1,12 @@
 """Exact metrics over all examples, operating points, and confidence intervals (NumPy)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from trainer.step import Scores
+from trainer.scores import Scores
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -20,9 +20,10 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Returns loss, accuracy, AUC, sensitivity and specificity of one label, at probability 0.5.
+    """Returns what one label comes to: loss and areas, and the shares right at probability 0.5.
 
-    What is not defined, such as the AUC of one class alone, is None.
+    The average precision is the area under the steps of the precision-recall curve. What is not
+    defined, such as the AUC of one class alone, is None.
 
     Args:
       logits: [n] float.
@@ -31,9 +32,10 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
     logits, positive = logits[labels >= 0], labels[labels >= 0] > 0.5
     called = logits >= 0
     return {
-        "loss": _log_loss(logits, positive),
+        "loss": log_loss(logits, positive),
         "accuracy": _share(called == positive),
-        "auc": _auc(positive, logits),
+        "auc": _of_both_classes(roc_auc_score, positive, logits),
+        "average_precision": _of_both_classes(average_precision_score, positive, logits),
         "sensitivity": _share(called[positive]),
         "specificity": _share(~called[~positive]),
     }
@@ -86,7 +88,7 @@ def evaluate(
     points: Mapping[str, Sequence[float]],
     seed: int = 0,
 ) -> dict:
-    """Returns the AUC and the numbers of each operating point with 95 % intervals.
+    """Returns the areas under the curves and each operating point with 95 % intervals.
 
     Intervals are percentiles of a bootstrap over patients, since images of one patient are no
     independent examples (Efron and Tibshirani, An Introduction to the Bootstrap, ch. 13).
@@ -100,38 +102,53 @@ def evaluate(
       seed: of the bootstrap.
 
     Returns:
-      {auc: the mean over the labels where it is defined, labels: {name: {positive, negative,
-      auc, operating_points}}}.
+      {auc, average_precision: the mean over the labels where it is defined, labels: {name:
+      {positive, negative, auc, average_precision, operating_points}}}.
     """
-    counts, results, aucs = resampled_counts(patients, seed), {}, []
+    counts, results = resampled_counts(patients, seed), {}
+    counts = np.vstack([np.ones_like(counts[:1]), counts])  # all examples, and the resamples
+    areas: dict[str, list[np.ndarray]] = {"auc": [], "average_precision": []}
     for k, name in enumerate(names):
         known = labels[:, k] >= 0
-        positive, score, chosen = labels[known, k] > 0.5, probability[known, k], counts[:, known]
-        auc = weighted_auc(positive, score, np.vstack([np.ones(len(score)), chosen]))
-        aucs += [auc] if np.isfinite(auc[0]) else []
+        positive, score = labels[known, k] > 0.5, probability[known, k]
+        chosen = counts if known.all() else counts[:, known]
+        of_label = dict(zip(areas, weighted_areas(positive, score, chosen), strict=True))
+        for area, values in of_label.items():
+            areas[area] += [values] if np.isfinite(values[0]) else []
         results[name] = {
             "positive": int(positive.sum()),
             "negative": int((~positive).sum()),
-            "auc": _interval(auc),
+            **{area: _interval(values) for area, values in of_label.items()},
             "operating_points": [
                 _at(point, thresholds[k], positive, score, chosen)
                 for point, thresholds in points.items()
             ],
         }
-    return {"auc": _interval(_mean_over_labels(aucs)), "labels": results}
+    means = {area: _interval(_mean_over_labels(of)) for area, of in areas.items()}
+    return {**means, "labels": results}
 
 
-def resampled_counts(patients: Sequence[str], seed: int) -> np.ndarray:
+def resampled_counts(patients: Sequence[str], seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Returns how often each image counts in each resample of the patients: [resamples, n]."""
     names, of_image = np.unique(np.asarray(patients), return_inverse=True)
     random = np.random.default_rng(seed)
-    drawn = random.integers(len(names), size=(RESAMPLES, len(names)))
+    drawn = random.integers(len(names), size=(resamples, len(names)))
     counts = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
     return counts.astype(np.float32)[:, of_image]  # small whole numbers: sums of them are exact
 
 
 def weighted_auc(labels: np.ndarray, probability: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns the Mann-Whitney AUC, ties counting half, for each row of counts.
+    """Returns the AUC of `weighted_areas`."""
+    return weighted_areas(labels, probability, counts)[0]
+
+
+def weighted_areas(
+    labels: np.ndarray, probability: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the areas under the ROC and the precision-recall curve for each row of counts.
+
+    The former is the Mann-Whitney AUC, ties counting half; the latter the average precision, the
+    precision at each threshold weighted by the recall that it adds.
 
     Args:
       labels: [n] bool.
@@ -139,56 +156,73 @@ def weighted_auc(labels: np.ndarray, probability: np.ndarray, counts: np.ndarray
       counts: [r, n] float, how often each example counts.
 
     Returns:
-      [r] float64, NaN where one class has no example.
+      AUC and average precision, [r] float64 each, NaN where one class has no example.
     """
     if not labels.size:
-        return np.full(len(counts), np.nan)
+        return np.full(len(counts), np.nan), np.full(len(counts), np.nan)
     order = np.argsort(probability, kind="stable")
     starts = np.flatnonzero(np.diff(probability[order], prepend=-np.inf))
     labels = labels[order]
 
-    def of(rows: np.ndarray) -> np.ndarray:
+    def of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = rows[:, order].astype(np.float64)
-        positive = np.add.reduceat(rows * labels, starts, axis=1)
-        negative = np.add.reduceat(rows * ~labels, starts, axis=1)
-        below = np.cumsum(negative, 1) - negative / 2
+        positive, every = rows * labels, rows
+        if len(starts) < len(order):
+            positive, every = (np.add.reduceat(of, starts, axis=1) for of in (positive, every))
+        positives, all_of_them = positive.sum(1), every.sum(1)
+        found = positives[:, None] - np.cumsum(positive, 1) + positive  # at this threshold
+        called = all_of_them[:, None] - np.cumsum(every, 1) + every
+        negative = every - positive
+        below = (all_of_them - positives)[:, None] - (called - found) + negative / 2
         with np.errstate(invalid="ignore"):
-            return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+            auc = (positive * below).sum(1) / (positives * (all_of_them - positives))
+            precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+            average = (positive * precision).sum(1) / positives
+        return auc, np.where(np.isfinite(auc), average, np.nan)
 
-    return np.concatenate(
-        [of(counts[start : start + AT_ONCE]) for start in range(0, len(counts), AT_ONCE)]
-    )
+    parts = [of(counts[start : start + AT_ONCE]) for start in range(0, len(counts), AT_ONCE)]
+    auc, average_precision = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return auc, average_precision
+
+
+def log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:
+    """Returns the mean cross-entropy of logits [n] and of what is true [n] bool; None of none."""
+    if not positive.size:
+        return None
+    signed = np.where(positive, logits, -logits).astype(np.float64)
+    return float(np.logaddexp(0, -signed).mean())
 
 
 def _at(
     name: str, threshold: float, positive: np.ndarray, score: np.ndarray, counts: np.ndarray
 ) -> dict:
-    """Returns what one label's operating point comes to."""
+    """Returns what one label's operating point comes to; counts are [1 + resamples, n]."""
     called = score >= threshold
-
-    def share(hit: np.ndarray, among: np.ndarray) -> Interval:
-        rows = np.vstack([np.ones(len(hit), np.float32), counts])[:, among]
-        with np.errstate(invalid="ignore"):
-            return _interval(rows @ hit[among].astype(np.float64) / rows.sum(1))
-
+    columns = [positive, ~positive, positive & called, ~positive & ~called]
+    sums = counts @ np.stack(columns, 1).astype(np.float32)
+    positives, negatives, found, passed = sums.astype(np.float64).T
+    with np.errstate(invalid="ignore"):
+        shares = {
+            "accuracy": (found + passed) / (positives + negatives),
+            "sensitivity": found / positives,
+            "specificity": passed / negatives,
+        }
     confusion = np.histogram2d(positive, called, bins=2, range=[[0, 1], [0, 1]])[0]
     return {
         "name": name,
         "threshold": threshold,
-        "accuracy": share(called == positive, np.ones_like(positive)),
-        "sensitivity": share(called, positive),
-        "specificity": share(~called, ~positive),
+        **{share: _interval(values) for share, values in shares.items()},
         "confusion": confusion.astype(int).tolist(),
     }
 
 
-def _mean_over_labels(aucs: Sequence[np.ndarray]) -> np.ndarray:
+def _mean_over_labels(areas: Sequence[np.ndarray]) -> np.ndarray:
     """Returns the mean over the labels; one without a positive in a resample is left out there."""
-    if not aucs:
+    if not areas:
         return np.array([np.nan])
-    defined = np.isfinite(aucs)
+    defined = np.isfinite(areas)
     with np.errstate(invalid="ignore"):
-        return np.where(defined, aucs, 0).sum(0) / defined.sum(0)
+        return np.where(defined, areas, 0).sum(0) / defined.sum(0)
 
 
 def _interval(values: np.ndarray) -> Interval:
@@ -204,16 +238,11 @@ def _interval(values: np.ndarray) -> Interval:
     return {"value": float(value), "low": float(low), "high": float(high)}
 
 
-def _auc(positive: np.ndarray, logits: np.ndarray) -> float | None:
-    return float(roc_auc_score(positive, logits)) if len(set(positive)) == 2 else None
+def _of_both_classes(
+    score: Callable[[np.ndarray, np.ndarray], float], positive: np.ndarray, logits: np.ndarray
+) -> float | None:
+    return float(score(positive, logits)) if positive.any() and not positive.all() else None
 
 
 def _share(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if hits.size else None
-
-
-def _log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:
-    if not positive.size:
-        return None
-    signed = np.where(positive, logits, -logits).astype(np.float64)
-    return float(np.logaddexp(0, -signed).mean())

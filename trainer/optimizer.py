@@ -84,6 +84,11 @@ def clip(
     return clipped
 
 
+def length(gradients: list[tf.Tensor], optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """Returns how long the gradients of the loss itself are together."""
+    return tf.linalg.global_norm(gradients) / loss_scale(optimizer)
+
+
 class _AlreadySummed:
     """Leaves out the sum over replicas that Keras makes when gradients are applied."""
 

@@ -1,32 +1,85 @@
 """What a person sees in the terminal while a run goes on."""
 
+import os
+import shutil
 import sys
 import time
 from typing import TextIO
 
+BAR = 12  # columns
+TERMINAL_SECONDS = 0.2  # between two live lines
+
 
 class LiveLine:
-    """A line that is rewritten in a terminal, and repeated every ten seconds elsewhere."""
+    """Lines that stay and, below them in a terminal, one that is rewritten.
 
-    def __init__(self, out: TextIO = sys.stdout, every_seconds: float = 10.0):
-        self._out = out
-        self._live = out.isatty()
-        self._every = 0.2 if self._live else every_seconds
-        self._shown_at = float("-inf")
+    Elsewhere, as in a log file, what would be rewritten is a line of its own, long after the last
+    one, and there are no control characters.
 
-    def show(self, text: str) -> None:
-        """Shows `text` unless the last one is too recent."""
+    Args:
+      out: where it is shown; stdout if None.
+      quiet: shows nothing at all.
+      every_seconds: time between lines, where `out` is no terminal.
+    """
+
+    def __init__(self, out: TextIO | None = None, quiet: bool = False, every_seconds: float = 60.0):
+        self._out = out or sys.stdout
+        self._quiet = quiet or self._out is None  # None if the process has no stdout
+        self._live = not self._quiet and self._out.isatty() and os.environ.get("TERM") != "dumb"
+        self._every = TERMINAL_SECONDS if self._live else every_seconds
+        self._shown_at = float("-inf") if self._live else time.monotonic()
+        self._heading = ""
+
+    def show(self, text: str, done: float | None = None, at_once: bool = False) -> None:
+        """Shows `text` in place of the last one, unless that is too recent.
+
+        Args:
+          text: cut to the terminal's width; the most important comes first.
+          done: share of what is being done, drawn as a bar in a terminal.
+          at_once: shows it in a terminal however recent the last one is.
+        """
         now = time.monotonic()
-        if now - self._shown_at < self._every:
+        if not (self._live and at_once) and now - self._shown_at < self._every:
             return
         self._shown_at = now
-        self._out.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
-        self._out.flush()
+        if self._live:
+            text = text if done is None else f"{bar(done)} {text}"
+            text = text[: shutil.get_terminal_size().columns - 1]  # in the last one it might wrap
+            self._write(f"\r\x1b[K{text}")
+        else:
+            self._write(f"{text}\n")
 
-    def settle(self, text: str) -> None:
-        """Writes a line that stays."""
-        self._out.write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
-        self._out.flush()
+    def settle(self, text: str, heading: str = "") -> None:
+        """Writes a line that stays, below a heading unless it has the same as the last one."""
+        lines = f"{text}\n"
+        if heading and heading != self._heading:
+            lines = f"{heading}\n{lines}"
+        self._heading = heading
+        if not self._live:
+            self._shown_at = time.monotonic()
+        self._write(f"\r\x1b[K{lines}" if self._live else lines)
+
+    def clear(self) -> None:
+        """Takes the live line away, before others write to the terminal."""
+        if self._live:
+            self._write("\r\x1b[K")
+
+    def __enter__(self) -> "LiveLine":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.clear()
+
+    def _write(self, text: str) -> None:
+        if not self._quiet:
+            self._out.write(text)
+            self._out.flush()
+
+
+def bar(done: float) -> str:
+    """Returns a bar of which a share `done` is filled."""
+    filled = round(BAR * min(max(done, 0.0), 1.0))
+    return f"[{'#' * filled}{'.' * (BAR - filled)}]"
 
 
 def clock(seconds: float) -> str:

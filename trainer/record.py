@@ -78,20 +78,28 @@ class Record:
         if self.best is None or _rank(candidate) > _rank(self.best):
             self.best = candidate
 
+    def heading(self) -> str:
+        """Returns what stands above `last_line`."""
+        auc = "mean AUC" if "labels" in self.history[-1]["train"] else "AUC"
+        measured = f"{'accuracy':>10}{auc:>10}"
+        return f"  epoch  train loss{measured}  validation loss{measured}  images/s     time"
+
     def last_line(self, epochs: int) -> str:
-        """Returns the last epoch's row as a line for the terminal."""
+        """Returns the last epoch's row as a line for the terminal, with "best" if it is so far."""
         row = self.history[-1]
 
-        def of(part: str) -> str:
+        def measured(part: str) -> str:
             values = row[part]
             auc = "-" if values["auc"] is None else f"{values['auc']:.4f}"
-            return f"{part} loss {values['loss']:.4f} accuracy {values['accuracy']:.4f} AUC {auc}"
+            return f"{values['accuracy']:10.4f}{auc:>10}"
 
-        rate = row["train"]["images_per_second"]
-        return (
-            f"epoch {row['epoch']:>3}/{epochs}  {of('train')}  |  {of('validation')}  |  "
-            f"{rate:.0f} images/s, {clock(row['seconds'])}"
+        epoch, rate = f"{row['epoch']}/{epochs}", row["train"]["images_per_second"]
+        line = (
+            f"{epoch:>7}{row['train']['loss']:12.4f}{measured('train')}"
+            f"{row['validation']['loss']:17.4f}{measured('validation')}"
+            f"{rate:10,.0f}{clock(row['seconds']):>9}"
         )
+        return f"{line}  best" if self.best["epoch"] == row["epoch"] else line
 
 
 def _rank(epoch: dict) -> tuple[float, float]:

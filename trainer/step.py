@@ -14,38 +14,11 @@ from ml_collections import ConfigDict
 
 from trainer import augment, draws, optimizer
 from trainer.models import dropout
+from trainer.scores import Scores
 from trainer.state import State
 
 Batch = dict[str, tf.Tensor]
 EQUAL = np.ones((2, 1), np.float32)  # the weights of negative and positive examples
-
-
-class Scores(NamedTuple):
-    """What the network said of n examples with K labels, on the host.
-
-    Attributes:
-      logits: [n, K] float32.
-      labels: [n, K] float32: 1, 0, or -1 where it is not known.
-      weights: [n] float32, 0 for what fills up a batch.
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
-
-    @classmethod
-    def of_columns(cls, columns: np.ndarray) -> "Scores":
-        """Returns the scores that `columns()` gave: [n, 2 K + 1]."""
-        return cls(*np.split(columns[:, :-1], 2, axis=1), columns[:, -1])
-
-    def columns(self) -> np.ndarray:
-        """Returns all in one array, [n, 2 K + 1] float32."""
-        return np.concatenate([self.logits, self.labels, self.weights[:, None]], axis=1)
-
-    def seen(self) -> "Scores":
-        """Returns the examples that were not there to fill up a batch."""
-        real = self.weights > 0
-        return Scores(self.logits[real], self.labels[real], self.weights[real])
 
 
 class LoopResult(NamedTuple):
@@ -53,12 +26,16 @@ class LoopResult(NamedTuple):
 
     Attributes:
       losses: [steps] float32, the loss of each step.
+      gradient_norm: length of the last step's gradient, before clipping; None unless measured.
+      update_ratio: how far the last step moved the weights, as a share of their length; likewise.
       scores: of every example of the loop, [steps * global batch].
       seconds: time that the loop took.
       wait_seconds: of that, waiting for input.
     """
 
     losses: np.ndarray
+    gradient_norm: float | None
+    update_ratio: float | None
     scores: Scores
     seconds: float
     wait_seconds: float
@@ -81,8 +58,10 @@ class ReplicaStep:
     `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
     the replica's rows, and `update()` the last; only one part's activations are in memory.
 
-    Both return [B, 2 K + 1] float32: logits, labels and weight at the replica's rows of the global
-    batch of B, 0 elsewhere, so that the sum over replicas has all of them.
+    The first two return [B, 2 K + 1] float32: logits, labels and weight at the replica's rows of
+    the global batch of B, 0 elsewhere, so that the sum over replicas has all of them. What updates
+    returns the length of the gradient too, alike on all replicas, or 0 where it is not asked for:
+    in a large network it would take a hundredth of the step.
     """
 
     def __init__(
@@ -97,10 +76,11 @@ class ReplicaStep:
             config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
         )
 
-    def __call__(self, batch: Batch) -> tf.Tensor:
+    def __call__(
+        self, batch: Batch, measured: tf.Tensor | bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         gradients, scores = self._gradients(batch)
-        self._apply(gradients)
-        return scores
+        return scores, self._apply(gradients, measured)
 
     def add_part(self, batch: Batch, part: tf.Tensor) -> tf.Tensor:
         rows = batch["row"].shape[0] // self._config.train.accumulate
@@ -115,10 +95,11 @@ class ReplicaStep:
             total.assign_add(gradient)
         return scores
 
-    def update(self) -> None:
-        self._apply([total.read_value() for total in self._state.accumulated])
+    def update(self, measured: tf.Tensor | bool = False) -> tf.Tensor:
+        norm = self._apply([total.read_value() for total in self._state.accumulated], measured)
         for total in self._state.accumulated:
             total.assign(tf.zeros_like(total))
+        return norm
 
     def loss(self, scores: tf.Tensor) -> tf.Tensor:
         """Returns the share of the step's loss that examples of these scores have: a scalar."""
@@ -143,11 +124,14 @@ class ReplicaStep:
         gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
         return gradients, _among_all(scores, batch["row"], global_batch)
 
-    def _apply(self, gradients: list[tf.Tensor]) -> None:
+    def _apply(self, gradients: list[tf.Tensor], measured: tf.Tensor | bool = False) -> tf.Tensor:
         built = self._state.optimizer
         gradients = optimizer.sum_over_replicas(gradients)
-        gradients = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
-        built.apply(gradients, self._state.model.trainable_variables)
+        measured = tf.convert_to_tensor(measured)
+        norm = tf.cond(measured, lambda: optimizer.length(gradients, built), lambda: 0.0)
+        clipped = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
+        built.apply(clipped, self._state.model.trainable_variables)
+        return norm
 
 
 def train_loop(
@@ -160,20 +144,26 @@ def train_loop(
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = ReplicaStep(state, config, class_weights, on_tpu)
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
+    measured = config.summaries.time_share > 0
 
-    def take_step(batch: Batch) -> tf.Tensor:
+    def take_step(batch: Batch, measure: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if config.train.accumulate == 1:
-            return strategy.reduce("SUM", strategy.run(replica_step, args=(batch,)), axis=None)
+            scores, norm = strategy.run(replica_step, args=(batch, measure))
+            return strategy.reduce("SUM", scores, axis=None), one_of(norm)
         scores = tf.zeros(shape)
         for part in tf.range(config.train.accumulate):
             of_part = strategy.run(replica_step.add_part, args=(batch, part))
             scores += strategy.reduce("SUM", of_part, axis=None)
-        strategy.run(replica_step.update)
-        return scores
+        return scores, one_of(strategy.run(replica_step.update, args=(measure,)))
+
+    def one_of(replicas: tf.Tensor) -> tf.Tensor:
+        return strategy.experimental_local_results(replicas)[0]
 
     @tf.function
-    def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        losses = tf.TensorArray(tf.float32, steps)
+    def loop(
+        iterator: Iterator[Batch], steps: tf.Tensor, measure: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        losses, norm = tf.TensorArray(tf.float32, steps), tf.constant(0.0)
         scores = tf.TensorArray(tf.float32, steps, element_shape=shape)
         wait = tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
@@ -185,20 +175,30 @@ def train_loop(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
                 wait += tf.timestamp() - asked
-            seen = take_step(batch)
+            seen, norm = take_step(batch, measure)
             losses, scores = losses.write(i, replica_step.loss(seen)), scores.write(i, seen)
             state.step.assign_add(1)
             if config.train.ema:
                 _update_average(state, config.train.ema)
-        return losses.stack(), scores.stack(), wait
+        return losses.stack(), scores.stack(), wait, norm
 
     def run(iterator: Iterator[Batch], steps: int) -> LoopResult:
-        began = time.perf_counter()
-        losses, scores, wait = loop(iterator, tf.constant(steps))
-        losses, scores = losses.numpy(), _to_host(scores)
+        began, last = time.perf_counter(), int(measured)
+        parts, norm, ratio = [], None, None
+        if steps > last:
+            parts.append(loop(iterator, tf.constant(steps - last), tf.constant(False)))
+        if measured:
+            before = [tf.identity(v.value) for v in state.model.trainable_variables]
+            parts.append(loop(iterator, tf.constant(1), tf.constant(True)))
+            ratio = float(_update_ratio(before, state.model.trainable_variables))
+            norm = float(parts[-1][3])
+        losses = np.concatenate([part[0].numpy() for part in parts])
+        scores = np.concatenate([part[1].numpy() for part in parts])
+        wait = sum(float(part[2]) for part in parts)
         seconds = time.perf_counter() - began
         # The graph knows the time of day alone, which may be set while the loop runs.
-        return LoopResult(losses, scores, seconds, min(max(float(wait), 0.0), seconds))
+        wait = min(max(wait, 0.0), seconds)
+        return LoopResult(losses, norm, ratio, _by_example(scores), seconds, wait)
 
     return run
 
@@ -223,7 +223,7 @@ def evaluation_loop(
         return scores.stack()
 
     def run(iterator: Iterator[Batch], steps: int) -> Scores:
-        return _to_host(loop(iterator, tf.constant(steps)))
+        return _by_example(loop(iterator, tf.constant(steps)).numpy())
 
     return run
 
@@ -254,6 +254,12 @@ def loss_of(
     return tf.reduce_sum(losses * known * weights[:, None]) / labels.shape[1]
 
 
+def _update_ratio(before: list[tf.Tensor], variables: list[keras.Variable]) -> tf.Tensor:
+    """Returns the length of the change of all variables, as a share of their length before."""
+    change = [after.value - was for after, was in zip(variables, before, strict=True)]
+    return tf.linalg.global_norm(change) / tf.linalg.global_norm(before)
+
+
 def _update_average(state: State, momentum: float) -> None:
     """Moves the average; early on it follows faster: the first weights soon count little."""
     step = tf.cast(state.step, tf.float32)
@@ -273,5 +279,6 @@ def _among_all(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tens
     return tf.scatter_nd(rows[:, None], scores, (global_batch, scores.shape[1]))
 
 
-def _to_host(scores: tf.Tensor) -> Scores:
-    return Scores.of_columns(scores.numpy().reshape(-1, scores.shape[-1]))
+def _by_example(scores: np.ndarray) -> Scores:
+    """Returns the scores of [steps, B, 2 K + 1]."""
+    return Scores.of_columns(scores.reshape(-1, scores.shape[-1]))

@@ -2,50 +2,76 @@
 
 import errno
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.image import metadata as image_metadata
 
-from trainer import explain, pictures, whole
-from trainer.step import images_to_float, repeat_channels
+from trainer import whole
+from trainer.pictures import canvas
+
+BUCKETS = 30
 
 
 class Summaries:
     """Writes events under `workdir/tensorboard` and pictures under `workdir/pictures`.
 
-    Train and validation write the same tags into two folders, so that TensorBoard draws both
-    curves on one chart.
+    The parts of a run, such as train and validation, write the same tags into folders of their
+    own, so that TensorBoard draws their curves on one chart.
     """
 
     def __init__(self, workdir: epath.Path):
         self._events = workdir / "tensorboard"
-        self._checked = _lengths(self._events)
-        self._writers = {
-            name: tf.summary.create_file_writer(str(self._events / name))
-            for name in ("train", "validation")
-        }
         self._pictures = workdir / "pictures"
+        self._checked = _lengths(self._events)
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
-    def scalars(self, part: str, step: int, values: dict[str, float | None]) -> None:
-        """Writes what is defined of `values` for "train" or "validation"."""
-        with self._writers[part].as_default(step):
+    def scalars(self, part: str, step: int, values: Mapping[str, float | None]) -> None:
+        """Writes what is defined of `values`."""
+        with self._writer(part).as_default(step):
             for tag, value in values.items():
                 if value is not None:
                     tf.summary.scalar(tag, value)
 
-    def text(self, tag: str, text: str) -> None:
-        """Writes a text, its white space kept."""
-        with self._writers["train"].as_default(0):
-            tf.summary.text(tag, "\n".join(f"    {line}" for line in text.splitlines()))
+    def text(self, tag: str, markdown: str) -> None:
+        """Writes a text, which TensorBoard shows as Markdown."""
+        with self._writer("train").as_default(0):
+            tf.summary.text(tag, markdown)
 
-    def picture(self, tag: str, file: str, step: int, picture: np.ndarray) -> None:
-        """Writes a picture [H, W, 3] uint8 as a summary and as `pictures/file`."""
-        with self._writers["train"].as_default(step):
-            tf.summary.image(tag, picture[None])
-        path = self._pictures / file
+    def picture(self, part: str, step: int, tag: str, picture: np.ndarray) -> None:
+        """Writes a picture [H, W, 3] uint8 as a summary and as `pictures/PART/TAG.png`."""
+        png = canvas.png(picture)
+        height, width, _ = picture.shape
+        # tf.summary.image would encode it a second time, which takes most of the time.
+        value = tf.constant([str(width).encode(), str(height).encode(), png])
+        metadata = image_metadata.create_summary_metadata(display_name="", description="")
+        with self._writer(part).as_default(step):
+            tf.summary.write(tag, value, metadata=metadata)
+        path = self._pictures / part / f"{tag}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write_bytes(path, pictures.png(picture))
+        whole.write_bytes(path, png)
+
+    def histogram(self, part: str, step: int, tag: str, values: np.ndarray) -> None:
+        """Writes how `values`, of any shape, are distributed; those that are no number are not."""
+        values = values[np.isfinite(values)]
+        counts, edges = np.histogram(values, BUCKETS)
+        value = np.stack([edges[:-1], edges[1:], counts], axis=1)
+        metadata = histogram_metadata.create_summary_metadata(display_name="", description="")
+        with self._writer(part).as_default(step):
+            tf.summary.write(tag, tf.constant(value, tf.float64), metadata=metadata)
+
+    def graph(self, part: str, graph: tf.Graph) -> None:
+        """Writes the graph of the network."""
+        with self._writer(part).as_default(0):
+            tf.summary.graph(graph)
+
+    def raw(self, summary: bytes) -> None:
+        """Writes a serialised Summary that concerns the run as a whole."""
+        with self._writer("").as_default(0):
+            tf.summary.experimental.write_raw_pb(summary, step=0)
 
     def flush(self) -> dict[str, int]:
         """Makes what was written visible; returns how long each file of events is, in bytes.
@@ -61,11 +87,15 @@ class Summaries:
         self._checked = lengths
         return {_name(file): length for file, length in lengths.items()}
 
+    def _writer(self, part: str) -> tf.summary.SummaryWriter:
+        if part not in self._writers:
+            self._writers[part] = tf.summary.create_file_writer(str(self._events / part))
+        return self._writers[part]
+
 
 def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
     """Takes back all events after `flush` returned `lengths`: their steps will come again."""
-    events = workdir / "tensorboard"
-    for file in _event_files(events):
+    for file in _event_files(workdir / "tensorboard"):
         length = lengths.get(_name(file), 0)
         if length == 0:
             file.unlink()
@@ -74,7 +104,10 @@ def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
 
 
 def _event_files(events: epath.Path) -> list[epath.Path]:
-    return sorted(events.glob("*/events.out.tfevents.*")) if events.exists() else []
+    if not events.exists():
+        return []
+    name = "events.out.tfevents.*"
+    return sorted([*events.glob(name), *events.glob(f"*/{name}")])
 
 
 def _lengths(events: epath.Path) -> dict[epath.Path, int]:
@@ -98,27 +131,3 @@ def _check_records(file: epath.Path, start: int, end: int) -> None:
 
 def _name(file: epath.Path) -> str:
     return f"{file.parent.name}/{file.name}"
-
-
-class ActivationWatch:
-    """Shows how fixed examples flow through the inner layers, as training goes on.
-
-    Args:
-      model: the network to look into.
-      images: fixed examples, [n, S, S, 1] uint8.
-      captions: one for each.
-    """
-
-    def __init__(self, model: tf.keras.Model, images: np.ndarray, captions: list[str]):
-        self._model = explain.activation_model(model)
-        grey = images_to_float(tf.constant(images))
-        self._images = repeat_channels(grey, model.input_shape[-1]).numpy()
-        self._captions = captions
-
-    def write(self, summaries: Summaries, step: int) -> None:
-        """Writes a montage of every convolution and pooling layer."""
-        maps = explain.activation_maps(self._model, self._images)
-        for number, (layer, activations) in enumerate(maps.items(), 1):
-            montage = pictures.activation_montage(layer, activations, self._captions)
-            name = f"{number:02d}_{layer}"
-            summaries.picture(f"activations/{name}", f"activations/{name}.png", step, montage)

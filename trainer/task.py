@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from trainer import config, entry, train
+from trainer import config, entry, progress, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written", required=True)
@@ -18,7 +18,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written", requ
 def main(argv: Sequence[str]) -> None:
     """Trains what the flags describe."""
     del argv
-    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value)
+    line = progress.LiveLine(quiet=entry.verbosity() < 0)
+    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value, line)
 
 
 if __name__ == "__main__":

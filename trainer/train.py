@@ -2,8 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -17,44 +15,28 @@ from trainer import (
     evaluate,
     faults,
     lock,
-    report,
+    profile,
     step,
     summaries,
     whole,
 )
 from trainer import config as config_schema
 from trainer.data import dataset, pipeline, staging
-from trainer.diary import Diary
+from trainer.diary import Diary, conclude
 from trainer.entry import NotFinite, Stopped
+from trainer.job import Job
 from trainer.pace import Pace
 from trainer.preemption import StopSignals
+from trainer.profile import Profile
+from trainer.progress import LiveLine
 from trainer.record import Record
-from trainer.state import State, create_state
+from trainer.report import run_page
+from trainer.state import create_state
 
 
-@dataclass(frozen=True)
-class Job:
-    """What stays the same throughout a run."""
-
-    config: ConfigDict
-    workdir: epath.Path
-    replicas: distribute.Replicas
-    splits: dict[str, pipeline.Split]
-    state: State
-    total_steps: int
-    signals: StopSignals
-
-    @property
-    def checkpoints(self) -> epath.Path:
-        """Where the checkpoints are kept."""
-        return self.workdir / "checkpoints"
-
-    def epoch_end(self, epoch: int) -> int:
-        """Returns the step after which `epoch` epochs have been seen whole."""
-        return pipeline.steps(epoch * self.splits["train"].size, self.config.train.batch_size)
-
-
-def train_and_evaluate(config: ConfigDict, workdir: epath.PathLike) -> dict | None:
+def train_and_evaluate(
+    config: ConfigDict, workdir: epath.PathLike, line: LiveLine | None = None
+) -> dict | None:
     """Trains, or goes on where the work directory stands, and evaluates the best checkpoint.
 
     Every worker of a run calls it; the chief alone writes.
@@ -62,6 +44,7 @@ def train_and_evaluate(config: ConfigDict, workdir: epath.PathLike) -> dict | No
     Args:
       config: see `trainer.config`.
       workdir: where everything is written; an unfinished run in it is taken up again.
+      line: where the progress is shown.
 
     Returns:
       the evaluation of the test split, as in `evaluation/test.json`; on the chief alone.
@@ -70,54 +53,61 @@ def train_and_evaluate(config: ConfigDict, workdir: epath.PathLike) -> dict | No
       Ending: a subclass for each way in which the run can end early.
     """
     config_schema.check(config)
-    workdir = epath.Path(workdir)
+    workdir, line = epath.Path(workdir), line or LiveLine()
     data = config.data.path and staging.local(config.data.path)
     splits = {name: pipeline.open_split(data, name) for name in dataset.SPLITS}
     replicas = distribute.replicas(config)
-    with faults.explained(workdir, replicas), StopSignals() as signals:
+    with faults.explained(workdir, replicas), StopSignals() as signals, line:
         if not replicas.chief:
-            return _run(config, workdir, replicas, splits, signals)
+            return _run(config, workdir, replicas, splits, signals, LiveLine(quiet=True))
         workdir.mkdir(parents=True, exist_ok=True)
         with lock.held(workdir):
             _begin(workdir, config, replicas)
-            return _run(config, workdir, replicas, splits, signals)
+            return _run(config, workdir, replicas, splits, signals, line)
 
 
 def train(job: Job, record: Record) -> None:
     """Takes the steps that are left, evaluating and saving at the end of each epoch."""
     config, split, chief = job.config, job.splits["train"], job.replicas.chief
+    every_steps = config.checkpoint.every_steps
     images = pipeline.pixels(split, config.data.image_size, config.data.cache, config.data.fit)
     diary, saver = None, None
     if chief:
-        diary = Diary(job.workdir, config, job.state, job.splits["validation"], job.total_steps)
+        diary = Diary(job)
         saver = checkpoint.Saver(job.checkpoints, config.checkpoint.keep)
         if record.step == 0:
-            diary.begin(split, images)
-        diary.wait("compiling the training step")
-    validation = _evaluator(job, "validation")
+            diary.begin(split)
+        job.line.show("compiling the training step ...", at_once=True)
+    validation = job.evaluator("validation")
     loop = step.train_loop(job.replicas.strategy, job.state, config, class_weights(config, split))
-    batches, pace = _batches(job, images, record.step), Pace(job.replicas, job.signals)
+    batches, pace = job.batches(images, record.step), Pace(job.replicas, job.signals)
+    trace = Profile(profile.bounds(config) if chief else [], job.workdir / "tensorboard/train")
 
     def save() -> None:
         if chief:
+            diary.checkpoint(saver)
             progress = record.progress() | {"events": diary.flush()}
             saver.save(job.state.variables(), {"scores": record.scores}, progress)
 
     try:
         while record.epoch < config.train.epochs:
             if record.step == job.epoch_end(record.epoch + 1):
-                record.end_epoch(split.labels, validation.scores(), _learning_rate(job))
+                job.line.show("evaluating ...", at_once=True)
+                scores = validation.scores()
+                record.end_epoch(split.labels, scores, job.learning_rate)
                 if chief:
-                    diary.epoch(record)
+                    diary.epoch(record, scores)
                 save()
                 continue
-            result = loop(batches, pace.steps(_steps_until_a_stop(job, record)))
+            trace.at(record.step)
+            steps = pace.steps(job.steps_until_a_stop(record.step, record.epoch))
+            result = loop(batches, steps)
             _check_finite(job, record, result.losses, saver)
             record.add_loop(result)
             if chief:
                 diary.loop(record, result, pace)
-            pace.end_loop(len(result.losses), result.seconds)
-            if config.checkpoint.every_steps and record.step % config.checkpoint.every_steps == 0:
+            pace.end_loop(steps, result.seconds)
+            if every_steps and record.step % every_steps == 0:
                 save()
     except Stopped as stopped:
         save()
@@ -128,8 +118,12 @@ def train(job: Job, record: Record) -> None:
         if chief:
             saver.wait()
         raise
+    finally:
+        trace.close()
     if chief:
         saver.wait()
+        diary.checkpoint(saver)
+        diary.flush()
 
 
 def evaluate_best(job: Job, record: Record) -> dict | None:
@@ -138,15 +132,20 @@ def evaluate_best(job: Job, record: Record) -> dict | None:
     folder = checkpoint.path(job.checkpoints, best["step"], best["epoch"])
     if job.replicas.chief:
         checkpoint.check(folder)
+        job.line.show("evaluating the best epoch ...", at_once=True)
     job.replicas.sum([0.0])  # all have written and looked
     checkpoint.restore(folder, job.state.variables(), ("scores",))
-    validation, test = (_evaluator(job, name).scores() for name in ("validation", "test"))
+    validation, test = (job.evaluator(name).scores() for name in ("validation", "test"))
     result = None
     if job.replicas.chief:
-        points, seed = evaluate.operating_points(validation), job.config.seed
-        evaluate.write(job.workdir, job.splits["validation"], validation, points, best, seed)
-        result = evaluate.write(job.workdir, job.splits["test"], test, points, best, seed)
-        page = report.write(job.workdir)
+        chosen, seed = evaluate.chosen_on(validation), job.config.seed
+        for name, scores in (("validation", validation), ("test", test)):
+            split = job.splits[name]
+            result = evaluate.write(job.workdir, split, scores, chosen, best, seed)
+        job.line.show("drawing what the network has learnt ...", at_once=True)
+        conclude(job, test, chosen, best["step"])
+        page = run_page.write(job.workdir)
+        job.line.clear()
         print(f"\n{evaluate.table(result)}\n\nreport: {page}")
         print(f"TensorBoard: scripts/tensorboard.sh {shlex.quote(str(job.workdir))}", flush=True)
     job.replicas.sum([0.0])  # the chief leads the cluster: it stays until the others are done
@@ -171,6 +170,9 @@ def _begin(workdir: epath.Path, config: ConfigDict, replicas: distribute.Replica
         config_schema.check_same_run(config, json.loads(file.read_text()))
         return
     whole.write_json(workdir / "data_summary.json", dataset.read_summary(config.data.path))
+    audit = epath.Path(config.data.path) / "audit.json"
+    if audit.exists():
+        whole.write_text(workdir / "audit.json", audit.read_text())
     whole.write_json(workdir / "environment.json", environment.describe(replicas.devices))
     whole.write_json(file, config.to_dict())
 
@@ -181,20 +183,20 @@ def _run(
     replicas: distribute.Replicas,
     splits: dict[str, pipeline.Split],
     signals: StopSignals,
+    line: LiveLine,
 ) -> dict | None:
     images, batch = splits["train"].size, config.train.batch_size
     labels = splits["train"].labels
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():
         state = create_state(config, total_steps, pipeline.steps(images, batch), len(labels))
-    job = Job(config, workdir, replicas, splits, state, total_steps, signals)
+    job = Job(config, workdir, replicas, splits, state, total_steps, signals, line)
     record = _restore(job)
     if replicas.chief:
-        print(
+        line.settle(
             f"{config.name}: {state.model.count_params():,} parameters, {replicas}, "
             f"{total_steps:,} steps of {batch} images"
-            + (f", going on at step {record.step:,}" if record.step else ""),
-            flush=True,
+            + (f", going on at step {record.step:,}" if record.step else "")
         )
     if record.epoch < config.train.epochs:
         train(job, record)
@@ -220,37 +222,6 @@ def _restore(job: Job) -> Record:
     return record
 
 
-def _evaluator(job: Job, split: str) -> evaluate.Evaluator:
-    model = job.state.averaged
-    return evaluate.Evaluator(job.replicas, model, job.splits[split], job.config, job.signals)
-
-
-def _batches(job: Job, images: pipeline.Pixels, start_step: int) -> Iterator[step.Batch]:
-    train = job.config.train
-
-    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        finite = pipeline.train_batches(
-            images,
-            job.config.seed,
-            train.batch_size,
-            train.epochs,
-            start_step,
-            context,
-            train.accumulate,
-        )
-        return finite.repeat()  # without an end, workers need not ask one another for it
-
-    return iter(job.replicas.strategy.distribute_datasets_from_function(batches))
-
-
-def _steps_until_a_stop(job: Job, record: Record) -> int:
-    """Returns how many steps there are until the epoch ends or a checkpoint is due."""
-    stops = [job.epoch_end(record.epoch + 1) - record.step]
-    if every := job.config.checkpoint.every_steps:
-        stops.append(every - record.step % every)
-    return min(stops)
-
-
 def _check_finite(
     job: Job, record: Record, losses: np.ndarray, saver: checkpoint.Saver | None
 ) -> None:
@@ -267,14 +238,10 @@ def _check_finite(
         saver.wait()  # the last one counts too
     good = checkpoint.complete(job.checkpoints)
     raise NotFinite(
-        f"{what}, learning rate {_learning_rate(job):.3g}; the last good checkpoint is "
+        f"{what}, learning rate {job.learning_rate:.3g}; the last good checkpoint is "
         f"{good[-1] if good else 'none yet'}. Lower optimizer.learning_rate or set "
         "optimizer.clip_norm=1, in another --workdir."
     )
-
-
-def _learning_rate(job: Job) -> float:
-    return float(job.state.optimizer.learning_rate)
 
 
 def _where_it_stopped(job: Job, record: Record, stopped: Stopped) -> str:

@@ -105,7 +105,7 @@ def history(workdir: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def finished(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("finished")
-    result = run(*job(phantoms, workdir))
+    result = run(*job(phantoms, workdir, "--config.summaries.time_share=1"))
     assert result.returncode == 0, result.stderr
     (workdir / "stdout").write_text(result.stdout)
     return workdir
@@ -113,7 +113,7 @@ def finished(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_a_run_says_what_it_does_and_where_its_results_are(finished: Path):
     said = (finished / "stdout").read_text()
-    for words in ("OneDevice on CPU:0", "epoch   3/3", "images/s", "AUC", "report.html"):
+    for words in ("OneDevice on CPU:0", "3/3", "images/s", "AUC", "report.html"):
         assert words in said
     assert "scripts/tensorboard.sh" in said
 
@@ -122,7 +122,8 @@ def test_a_run_leaves_what_the_design_names(finished: Path):
     for name in (
         *("config.json", "environment.json", "data_summary.json", "history.json", "report.html"),
         *("evaluation/test.json", "evaluation/test.csv", "evaluation/validation.json"),
-        *("pictures/sample_sheet.png", "pictures/augmented.png"),
+        *("pictures/train/samples.png", "pictures/train/augmented.png"),
+        *("pictures/test/errors.png", "pictures/test/explanations/examples.png"),
     ):
         assert (finished / name).stat().st_size > 0, name
     best = max(json.loads((finished / "history.json").read_text()), key=validation_rank)
@@ -146,16 +147,59 @@ def test_tensorboard_finds_both_curves_under_the_same_tags(finished: Path):
     def events(part: str) -> EventAccumulator:
         return EventAccumulator(str(finished / "tensorboard" / part), {"tensors": 0}).Reload()
 
-    shared = {"loss", "accuracy", "auc", "sensitivity", "specificity"}
-    train_tags = set(events("train").Tags()["tensors"])
-    assert shared <= train_tags and shared <= set(events("validation").Tags()["tensors"])
-    rates = {f"training/{n}" for n in ("learning_rate", "images_per_second", "input_wait")}
-    assert rates | {"samples", "augmented", "model", "config"} <= train_tags
-    layers = [tag for tag in train_tags if tag.startswith("activations/")]
+    train_tags, validation_tags, test_tags = (
+        set(events(part).Tags()["tensors"]) for part in ("train", "validation", "test")
+    )
+    curves = {"loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity"}
+    assert curves <= train_tags & validation_tags & test_tags
+    assert train_tags >= {
+        *(f"training/{n}" for n in ("learning_rate", "gradient_norm", "update_ratio")),
+        *(f"speed/{n}" for n in ("images_per_second", "step_milliseconds", "input_wait")),
+        *("speed/host_memory_gib", "speed/summaries", "checkpoint/seconds"),
+        *("samples", "augmented", "model", "config", "environment", "data"),
+    }
+    shown = {
+        *("errors", "explanations/examples", "explanations/errors", "filters/stem"),
+        *(f"PNEUMONIA/{n}" for n in ("roc", "precision_recall", "calibration", "scores")),
+        *("PNEUMONIA/confusion", "weights/stem/kernel", "activation_values/01_stem"),
+    }
+    assert shown <= validation_tags & test_tags
+    layers = [tag for tag in validation_tags if tag.startswith("activations/")]
     assert len(layers) == 16  # stem, its pooling, 11 convolutions and 3 poolings in blocks
-    steps = [event.step for event in events("train").Tensors(layers[0])]
-    ends = [row["step"] for row in json.loads((finished / "history.json").read_text())]
-    assert steps == [0, *ends]
+    assert len([tag for tag in test_tags if tag.startswith("activations_whole/")]) == 16
+    steps = [event.step for event in events("validation").Tensors(layers[0])]
+    rows = json.loads((finished / "history.json").read_text())
+    assert steps == [row["step"] for row in rows]  # with time to look at all, each epoch
+
+
+@pytest.mark.slow
+def test_a_run_of_two_workers_is_shown_once(phantoms: epath.Path, tmp_path: Path):
+    launch = (sys.executable, "-m", "trainer.launch", "--workers=2", "--")
+    flags = [flag for flag in job(phantoms, tmp_path)[3:] if "strategy" not in flag]
+    result = run(*launch, *flags, "--config.train.epochs=1", "--config.summaries.time_share=1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    files = sorted((tmp_path / "tensorboard").rglob("events.out.*"))
+    parts = [file.parent.name for file in files]
+    assert parts == ["tensorboard", "test", "train", "validation"]
+    tags = set(EventAccumulator(str(files[-1]), {"tensors": 0}).Reload().Tags()["tensors"])
+    assert {"auc", "activations/01_stem", "explanations/examples", "PNEUMONIA/roc"} <= tags
+
+
+def test_what_training_shows_costs_no_more_than_it_may(phantoms: epath.Path, tmp_path: Path):
+    result = run(*job(phantoms, tmp_path, "--config.summaries.time_share=0"))
+    assert result.returncode == 0, result.stderr
+    found = EventAccumulator(str(tmp_path / "tensorboard/validation"), {"tensors": 0}).Reload()
+    assert {tag.split("/")[0] for tag in found.Tags()["tensors"]} == {
+        *("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity"),
+    }
+    assert not (tmp_path / "pictures").exists() and (tmp_path / "report.html").exists()
+
+
+def test_the_steps_that_are_asked_for_are_traced(phantoms: epath.Path, tmp_path: Path):
+    traced = ("--config.profile.steps=4,6", "--config.summaries.time_share=0")
+    result = run(*job(phantoms, tmp_path, *traced))
+    assert result.returncode == 0, result.stderr
+    assert len(list((tmp_path / "tensorboard/train/plugins/profile").glob("*/*.xplane.pb"))) == 1
 
 
 def test_a_finished_run_is_only_evaluated_again(phantoms: epath.Path, finished: Path):
@@ -255,4 +299,4 @@ def test_the_article_network_trains_without_a_cache(tiny: ConfigDict, tmp_path: 
         result["images"]
         == json.loads((tmp_path / "run/evaluation/test.json").read_text())["images"]
     )
-    assert (tmp_path / "run/pictures/activations/08_pool4.png").exists()
+    assert (tmp_path / "run/pictures/test/activations/08_pool4.png").exists()

@@ -67,4 +67,7 @@ def test_a_table_of_several_labels_becomes_a_report_of_each(tmp_path: Path):
     assert set(history[-1]["validation"]["labels"]) == set(LABELS)
     page = (tmp_path / "run/report.html").read_text()
     assert all(f"<td>{label}</td>" in page for label in LABELS)
-    assert list((tmp_path / "run/pictures/activations").glob("*.png"))
+    pictures = tmp_path / "run/pictures/test"
+    for label in LABELS:
+        assert len(list((pictures / label).glob("*.png"))) == 5
+    assert list((pictures / "activations").glob("*.png")) and (pictures / "errors.png").exists()

@@ -1,7 +1,6 @@
 """The page of an audit: one HTML file that holds everything it shows."""
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,8 @@ import markupsafe
 import numpy as np
 from PIL import Image
 
-from trainer import charts, page
+from trainer import page
+from trainer.charts.chart import BLUE, INK, ORANGE, PURPLE, Chart, chart, plain
 from trainer.data import radiograph, shortcuts
 from trainer.data.inspection import Inspected
 from trainer.data.sources.record import NEGATIVE, POSITIVE, Source
@@ -18,11 +18,10 @@ GROUPS_SHOWN = 8  # of copies, with pictures
 COPIES_SHOWN = 4  # of one group
 LABELS_CHARTED = 6
 PICTURE_SIDE = 160  # pixels
-OPTION = re.compile(r"--[a-z_.]+(=\w+)?\b")
 COLUMNS = (
-    ("train", "in train (cross-validated)", charts.BLUE, "o"),
-    ("test", "in test (cross-validated)", charts.ORANGE, "s"),
-    ("transfer", "learnt in train, judged in test", charts.PURPLE, "D"),
+    ("train", "in train (cross-validated)", BLUE, "o"),
+    ("test", "in test (cross-validated)", ORANGE, "s"),
+    ("transfer", "learnt in train, judged in test", PURPLE, "D"),
 )
 
 
@@ -35,7 +34,7 @@ def render(facts: Mapping[str, Any], found: Sequence[Inspected], source: Source)
       source: gives the images of copies once more, for their pictures; none are shown of an
         identifying source.
     """
-    template = page.template("data/audit.html.j2", auc=_auc, typical=_typical, options=_options)
+    template = page.template("data/audit.html.j2", auc=_auc, typical=_typical)
     text = template.render(
         facts=facts,
         size_charts=_size_charts(facts, found),
@@ -66,13 +65,13 @@ def _shortcut_charts(facts: Mapping) -> dict[str, markupsafe.Markup]:
 
 def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
     """A row for each group of traces, with the AUCs and their intervals."""
-    title = f"AUC for {_plain(label)}"
-    with charts.chart(title, "AUC (0.5 is chance)", "", (4.8, 4.6)) as (figure, axes):
+    title = f"AUC for {plain(label)}"
+    with chart(title, "AUC (0.5 is chance)", "", (4.8, 4.6)) as (figure, axes):
         figure.subplots_adjust(left=0.39, right=0.98, bottom=0.26, top=0.93)
         places = np.arange(len(relations))[::-1]
         columns = [column for column in COLUMNS if any(r[column[0]] for r in relations)]
         shifts = 0.22 * (np.arange(len(columns))[::-1] - (len(columns) - 1) / 2)
-        axes.axvline(0.5, color=charts.INK, alpha=0.5, ls=":", lw=1.4)
+        axes.axvline(0.5, color=INK, alpha=0.5, ls=":", lw=1.4)
         for shift, (column, meaning, colour, marker) in zip(shifts, columns, strict=True):
             low, value, high = (
                 np.array([relation[column][of] for relation in relations])
@@ -83,7 +82,7 @@ def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
         axes.set_yticks(places, [relation["traces"] for relation in relations], fontsize=9)
         axes.set_xlim(right=1.01)
         figure.legend(loc="lower center", fontsize=8.5)
-        return charts.svg(figure, name)
+        return Chart(figure, name).svg()
 
 
 def _size_charts(facts: Mapping, found: Sequence[Inspected]) -> list[markupsafe.Markup]:
@@ -91,20 +90,18 @@ def _size_charts(facts: Mapping, found: Sequence[Inspected]) -> list[markupsafe.
     good = [f for f in found if not f.reason]
     if not good or facts["sizes"]["different"] == 1:
         return []
-    kinds = [("all images", good, charts.BLUE)]
+    kinds = [("all images", good, BLUE)]
     if facts["classes"]:
         values = (NEGATIVE, POSITIVE)
         kinds = [
             (name, [f for f in good if f.record.labels[0] == value], colour)
-            for name, value, colour in zip(
-                facts["classes"], values, (charts.BLUE, charts.ORANGE), strict=True
-            )
+            for name, value, colour in zip(facts["classes"], values, (BLUE, ORANGE), strict=True)
         ]
     return [markupsafe.Markup(_histogram(side, kinds)) for side in ("width", "height")]
 
 
 def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[Inspected], str]]) -> str:
-    with charts.chart(side.capitalize(), "pixels", "share of images") as (figure, axes):
+    with chart(side.capitalize(), "pixels", "share of images") as (figure, axes):
         values = [np.array([getattr(f.trace, side) for f in part]) for _, part, _ in kinds]
         edges = np.histogram_bin_edges(np.concatenate(values), 30)
         for (name, _, colour), of in zip(kinds, values, strict=True):
@@ -118,15 +115,10 @@ def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[Inspected], str]])
                     alpha=0.35,
                     color=colour,
                     ec=colour,
-                    label=_plain(name),
+                    label=plain(name),
                 )
         axes.legend(fontsize=8.5)
-        return charts.svg(figure, side)
-
-
-def _plain(text: str) -> str:
-    """A name that comes with the data, short, and no formula to Matplotlib."""
-    return text[:40].replace("$", r"\$").lstrip("_")
+        return Chart(figure, side).svg()
 
 
 def _pictured(
@@ -166,8 +158,3 @@ def _value(name: str, value: float | str) -> str:
     if name in ("exif", "black"):
         return f"{value:.1%}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _options(text: str) -> markupsafe.Markup:
-    """The text with its command line options set as code."""
-    return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", str(markupsafe.escape(text))))

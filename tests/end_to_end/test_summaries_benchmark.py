@@ -1,0 +1,32 @@
+"""The cost of the summaries is measured in pairs of runs; its figures are not judged here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def benchmark(*flags: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "scripts/summaries_benchmark.py"), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_recipe_is_timed_with_and_without():
+    done = benchmark("--source=phantom:40", "--recipes=demo", "--epochs=2", "--pairs=1")
+    assert done.returncode == 0, done.stderr
+    (figures,) = re.findall(r"^demo +([\d.]+) +([\d.]+) +([\d.]+) +(-?[\d.]+)%$", done.stdout, re.M)
+    with_, without, ratio, overhead = map(float, figures)
+    assert with_ > 0 and without > 0
+    assert ratio == pytest.approx(with_ / without, rel=0.1)
+    assert overhead == pytest.approx(100 * (ratio - 1), abs=0.1)
+
+
+def test_a_source_that_is_not_there_is_named_in_one_sentence():
+    done = benchmark("--source=nowhere.zip")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: --source=nowhere.zip does not exist")

@@ -1,0 +1,172 @@
+"""One chart: its style, its margins and its legend, as SVG and as pixels."""
+
+import html
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+BLUE, ORANGE, GREEN, PURPLE = "#3d85c6", "#e07b39", "#3a9d6e", "#9b6bc4"
+# Colour and line of each of many curves.
+MANY = tuple(
+    (to_hex(colour), line)
+    for line in ("-", "--", ":")
+    for colour in matplotlib.colormaps["tab10"].colors
+)
+# Stands for the page's text colour; becomes `currentColor` in the SVG.
+INK = "#010203"
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "trainer",
+    "text.parse_math": False,  # names that come with the data are no formulas
+    "font.size": 9.5,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.ymargin": 0.1,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    **dict.fromkeys(
+        ["text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "grid.color"], INK
+    ),
+    **dict.fromkeys(["xtick.color", "ytick.color"], INK),
+}
+# Marker and colour of each operating point.
+POINTS = (("o", PURPLE), ("D", GREEN), ("s", ORANGE), ("^", INK))
+LEFT, RIGHT, BOTTOM, TOP = 0.72, 0.1, 0.51, 0.31  # margins, in inches
+SQUARE = (4.8, 4.8)  # size of a chart whose axes are as wide as high
+SMALL = 8.5  # points
+LONGEST = 40  # characters of a name that comes with the data
+
+
+class Chart(NamedTuple):
+    """A drawn chart.
+
+    Attributes:
+      figure: of Matplotlib.
+      name: tells the chart from the others of its page.
+    """
+
+    figure: Figure
+    name: str
+
+    def svg(self) -> str:
+        """Returns the `<svg>` element alone, its ids its own, named for a screen reader."""
+        buffer = io.StringIO()
+        metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+        with matplotlib.rc_context(STYLE):
+            self.figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+        drawn = buffer.getvalue()
+        drawn = drawn[drawn.index("<svg") :].replace(INK, "currentColor")
+        prefix = re.sub(r"\W+", "-", self.name.lower())
+        drawn = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", drawn)
+        return drawn.replace("<svg", f'<svg role="img" aria-label="{html.escape(self.name)}"', 1)
+
+    def pixels(self, width: int = 720) -> np.ndarray:
+        """Returns the chart on white: [H, width, 3] uint8."""
+        with matplotlib.rc_context(STYLE):
+            # A little more than the width, which would else be cut to the pixel below it.
+            self.figure.set_dpi((width + 0.01) / self.figure.get_figwidth())
+            canvas = FigureCanvasAgg(self.figure)
+            canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+@contextmanager
+def chart(
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    size: tuple[float, float] = (4.8, 3.4),
+    about: str = "",
+    legend: float = 0.0,
+) -> Iterator[tuple[Figure, Axes]]:
+    """A figure with one set of axes in the page's style.
+
+    Args:
+      title: heading.
+      xlabel: what the horizontal axis shows, and its unit.
+      ylabel: what the vertical axis shows, and its unit.
+      size: width and height in inches, without the second heading and the legend.
+      about: a second heading, smaller.
+      legend: inches by which the figure grows, for `legend_below`.
+    """
+    with matplotlib.rc_context(STYLE):
+        width, height = size
+        above = 0.19 if about else 0.0
+        height += above + legend
+        figure = Figure(figsize=(width, height))
+        # Fixed margins line the charts of a page up, and draw twice as fast as a computed layout.
+        figure.subplots_adjust(
+            left=LEFT / width,
+            right=1 - RIGHT / width,
+            bottom=(BOTTOM + legend) / height,
+            top=1 - (TOP + above) / height,
+        )
+        axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
+        axes.set_title(title, pad=6 + 72 * above)
+        if about:
+            axes.annotate(
+                about,
+                (0, 1),
+                (0, 6),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                fontsize=SMALL,
+                alpha=0.75,
+            )
+        yield figure, axes
+
+
+def legend_height(rows: int, size: float = SMALL) -> float:
+    """Returns how high a legend of so many rows is, in inches."""
+    return (1.5 * size * rows + 4) / 72 if rows else 0.0
+
+
+def legend_below(
+    figure: Figure,
+    handles: Sequence[Any],
+    names: Sequence[str],
+    columns: int = 1,
+    size: float = SMALL,
+) -> None:
+    """Puts a legend under the axes, where it covers no curve."""
+    figure.legend(
+        handles,
+        [plain(name, longest=100) for name in names],
+        loc="lower left",
+        bbox_to_anchor=(LEFT / figure.get_figwidth(), 0),
+        ncols=columns,
+        fontsize=size,
+        borderaxespad=0,
+        borderpad=0.3,
+        columnspacing=1.5,
+    )
+
+
+def mark(axes: Axes, x: float, y: float, look: tuple[str, str]) -> list[Line2D]:
+    """Marks an operating point, `look` being one of `POINTS`."""
+    marker, colour = look
+    style = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
+    return axes.plot(x, y, marker, color=colour, clip_on=False, **style)
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Returns a name that comes with the data, short; Matplotlib hides what begins with "_"."""
+    text = text.lstrip("_")
+    return text if len(text) <= longest else text[: longest - 1] + "…"

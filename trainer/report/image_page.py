@@ -1,0 +1,287 @@
+"""What a trained network makes of a single image: a page for each, which holds all it shows."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from etils import epath
+from PIL import Image, UnidentifiedImageError
+
+from trainer import attribution, explain, page, whole
+from trainer.calibration import calibrate
+from trainer.data import codestream, dicom, radiograph
+from trainer.entry import Refusal
+from trainer.pictures.activations import activation_montage
+from trainer.pictures.heat import heat_sheet
+from trainer.report.album import Picture
+from trainer.trained import Trained, read_file
+
+EXPLAINED = 2  # labels, those of the highest probability
+APART = 1.5  # a stage that Grad-CAM looks at is this much wider than the next
+STEPS = 64  # of integrated gradients
+SMALLEST = 0.001  # probability that is told
+TOLD_RATIO = 1.02  # of the sides of an image that is squashed
+MODES = {"1": "black and white", "L": "grey", "LA": "grey", "RGB": "colour", "P": "palette"}
+CONVOLUTIONS = {
+    "Conv2D": "convolution",
+    "SeparableConv2D": "separable convolution",
+    "DepthwiseConv2D": "depthwise convolution",
+}
+POOLINGS = {"MaxPooling2D": "largest", "AveragePooling2D": "mean"}
+FITS = {
+    "squash": "squashed to {side} x {side} pixels",
+    "pad": "the whole of it within {side} x {side} pixels, on black",
+    "crop": "its middle as {side} x {side} pixels; what lies beyond is not seen",
+}
+
+
+class Looked(NamedTuple):
+    """One file on its way to the network.
+
+    Attributes:
+      name: of the file.
+      data: the file.
+      stored: what preparation stores of it, in its own shape.
+      fitted: what the network sees, [S, S, 1] uint8.
+    """
+
+    name: str
+    data: bytes
+    stored: Image.Image
+    fitted: np.ndarray
+
+
+class Said(NamedTuple):
+    """What the network says of one label.
+
+    Attributes:
+      label: its name.
+      number: of the output.
+      probability: as the network gives it.
+      calibrated: the same at the run's temperature.
+      temperature: that of the run for this label.
+      calls: for each operating point its `name`, `threshold`, `called` (what the label is called
+        there), and `sensitivity` and `specificity` on the test images.
+      prevalence: share of positives among the validation images, None where none is known.
+    """
+
+    label: str
+    number: int
+    probability: float
+    calibrated: float
+    temperature: float
+    calls: list[dict]
+    prevalence: float | None
+
+
+def write(
+    workdir: epath.PathLike, images: Sequence[epath.PathLike], out: epath.PathLike | None = None
+) -> list[epath.Path]:
+    """Writes a page for each image: what the network says of it, and why.
+
+    Args:
+      workdir: of a finished run.
+      images: files of radiographs, of any kind that preparation reads.
+      out: folder for the pages; by default `images/` in the work directory.
+
+    Returns:
+      The pages, named after the files, in the order of the images.
+
+    Raises:
+      Refusal: if there is no finished run, or an image cannot be used; nothing is written then.
+    """
+    trained = Trained.of(workdir)
+    looked = _look_at(trained, images)
+    folder = epath.Path(out) if out else epath.Path(workdir) / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    template = page.template("report/image.html.j2", likely=likely)
+    files = [folder / name for name in _page_names([of.name for of in looked])]
+    for file, of in zip(files, looked, strict=True):
+        whole.write_text(file, template.render(_content(trained, of)))
+    return files
+
+
+def _look_at(trained: Trained, images: Sequence[epath.PathLike]) -> list[Looked]:
+    looked, refused = [], []
+    for path in images:
+        try:
+            data = read_file(path)
+            stored = trained.stored(data)
+        except radiograph.Unreadable as reason:
+            refused.append(f"{path} ({reason})")
+            continue
+        looked.append(Looked(epath.Path(path).name, data, stored, trained.fitted(stored)))
+    if refused:
+        count = f"{len(refused)} of {len(images)} images" if len(images) > 1 else "the image"
+        raise Refusal(f"{count} cannot be used, and nothing was written: {'; '.join(refused)}.")
+    return looked
+
+
+def _page_names(names: Sequence[str]) -> Iterator[str]:
+    """Yields a page's name for each file, no two alike even where case does not count."""
+    taken: set[str] = set()
+    for name in names:
+        chosen, number = f"{name}.html", 1
+        while chosen.lower() in taken:
+            number += 1
+            chosen = f"{name}-{number}.html"
+        taken.add(chosen.lower())
+        yield chosen
+
+
+def _content(trained: Trained, looked: Looked) -> dict[str, Any]:
+    """All that the template shows."""
+    inputs = trained.inputs(looked.fitted[None])
+    said = _said(trained, trained.probabilities(looked.fitted[None])[0])
+    highest = sorted(said, key=lambda of: -of.probability)[:EXPLAINED]
+    return {
+        "name": looked.name,
+        "config": trained.config,
+        "classes": trained.classes,
+        "data": trained.data,
+        "test": trained.evaluation,
+        "picture_of_file": _picture(looked.stored),
+        "said": said,
+        "calibrated": any(of.temperature != 1 for of in said),
+        "evidence": [(of, _evidence(trained, looked, inputs, of)) for of in highest],
+        "layers": list(_layers(trained, looked, inputs)),
+        "facts": _facts(trained, looked),
+    }
+
+
+def _said(trained: Trained, probabilities: np.ndarray) -> list[Said]:
+    names = trained.classes or ["absent", "present"]
+    found = []
+    for number, label in enumerate(trained.labels):
+        probability, temperature = float(probabilities[number]), trained.temperatures[number]
+        calls = [
+            {**point, "called": names[int(probability >= point["threshold"])]}
+            for point in trained.evaluation["labels"][label]["operating_points"]
+        ]
+        calibrated = float(calibrate(probability, temperature))
+        prevalence = _prevalence(trained.data, label)
+        found.append(Said(label, number, probability, calibrated, temperature, calls, prevalence))
+    return found
+
+
+def _prevalence(data: dict, label: str) -> float | None:
+    counts = data["splits"]["validation"]["per_label"][label]
+    known = counts["positive"] + counts["negative"]
+    return counts["positive"] / known if known else None
+
+
+def _evidence(trained: Trained, looked: Looked, inputs: np.ndarray, said: Said) -> Picture:
+    """Returns a picture of where the evidence for a label lies."""
+    model, outputs = trained.model, [said.number]
+    pixels = attribution.integrated_gradients(model, inputs, outputs, STEPS)
+    heat = attribution.grad_cam(model, inputs, outputs, _stages(model))
+    maps = {"integrated gradients": pixels}
+    for name, values in heat.items():
+        maps[f"Grad-CAM at {name}, {values.shape[1]} x {values.shape[2]}"] = values
+    title = f"Evidence for {said.label}, probability {likely(said.probability)}"
+    colours = trained.config.summaries.colour_map
+    sheet = heat_sheet(title, looked.fitted[None], maps, [looked.name], colours)
+    return _picture(Image.fromarray(sheet))
+
+
+def _stages(model: keras.Model) -> list[str]:
+    """Returns the stages that differ much in size, the last one first."""
+    chosen, width = [], 0.0
+    for name in reversed(explain.stages(model)):
+        own = model.get_layer(name).output.shape[2]
+        if own >= APART * width:
+            chosen.append(name)
+            width = own
+    return chosen
+
+
+def _layers(trained: Trained, looked: Looked, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Yields what each inner layer is, and pictures of what it makes of the image."""
+    shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
+    maps = explain.activation_maps(explain.activation_model(trained.model), inputs)
+    for name, values in maps.items():
+        few, every = activation_montage(name, values, [""], shown, colours), None
+        if values.shape[-1] > shown:
+            montage = activation_montage(name, values, [""], None, colours)
+            every = _picture(Image.fromarray(montage))
+        yield {
+            "name": name,
+            "what": _what(trained.model.get_layer(name)),
+            "shape": " x ".join(map(str, values.shape[1:])),
+            "channels": values.shape[-1],
+            "few": _picture(Image.fromarray(few)),
+            "every": every,
+        }
+
+
+def _what(layer: keras.Layer) -> str:
+    """Says in words what a layer does."""
+    kind = type(layer).__name__
+    if kind in POOLINGS:
+        words = f"the {POOLINGS[kind]} of each {_by(layer.pool_size)} places"
+        return words + ("" if layer.strides == layer.pool_size else _stride(layer))
+    words = f"{CONVOLUTIONS[kind]} {_by(layer.kernel_size)}{_stride(layer)}"
+    words += f", {layer.output.shape[-1]} filters"
+    activation = keras.activations.serialize(layer.activation)
+    return words + (f", {activation}" if activation != "linear" else "")
+
+
+def _by(sides: tuple[int, int]) -> str:
+    return f"{sides[0]} x {sides[1]}"
+
+
+def _stride(layer: keras.Layer) -> str:
+    return f", stride {layer.strides[0]}" if max(layer.strides) > 1 else ""
+
+
+def _facts(trained: Trained, looked: Looked) -> list[tuple[str, str]]:
+    """Returns what is known of a file, and how it came to the network."""
+    kind, (columns, rows) = _kind(looked.data)
+    width, height = looked.stored.size
+    kept = f"{width:,} x {height:,} pixels of 8 bits"
+    if trained.recipe.uniform:
+        kept += ", blurred and encoded like all images of the run"
+    fit, side = trained.config.data.fit, trained.config.data.image_size
+    fitted = FITS[fit].format(side=side)
+    ratio = max(width, height) / min(width, height)
+    if fit == "squash" and ratio >= TOLD_RATIO:
+        more, less = ("width", "height") if width > height else ("height", "width")
+        fitted += f": its {more} shrinks {ratio:.2f} times as much as its {less}"
+    return [
+        ("File", looked.name),
+        ("Kind", kind),
+        ("Size", f"{columns:,} x {rows:,} pixels, {len(looked.data) / 1000:,.0f} kB"),
+        ("Kept as", kept),
+        ("Fitted", fitted),
+    ]
+
+
+def _kind(data: bytes) -> tuple[str, tuple[int, int]]:
+    """Returns what kind of file it is, in words, and its size, (width, height) in pixels."""
+    if dicom.is_dicom(data):
+        header = dicom.header(data)
+        view = f"{header.view} view" if header.view else "view not given"
+        kind = f"DICOM, {header.modality}, {view}, {header.photometric}"
+        return kind, (header.columns, header.rows)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return f"{image.format}, {MODES.get(image.mode, image.mode)}", image.size
+    except UnidentifiedImageError:  # all that is decoded without Pillow
+        return "JPEG of 12 bits or lossless", codestream.size(data)
+
+
+def _picture(image: Image.Image) -> Picture:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return Picture(page.data_uri(buffer.getvalue(), "png"), *image.size)
+
+
+def likely(probability: float) -> str:
+    """Returns a probability in per cent; none is shown as 0 or 100, which none is."""
+    if probability < SMALLEST:
+        return f"below {100 * SMALLEST:g} %"
+    if probability > 1 - SMALLEST:
+        return f"above {100 * (1 - SMALLEST):g} %"
+    return page.percent(probability)
