@@ -36,7 +36,12 @@ def test_a_share_of_nothing_leaves_nothing():
 def test_what_fails_counts_as_spent():
     clock = Clock()
     budget = Budget(0.1, clock)
-    with pytest.raises(ValueError), budget.spending():
-        clock.now = 5.0
-        raise ValueError
+
+    def fail() -> None:
+        with budget.spending():
+            clock.now = 5.0
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
     assert budget.spent_share == 1.0

@@ -47,9 +47,7 @@ def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: epath.Path):
     written.histogram("validation", 1, "weights/none", np.full(3, np.inf))
     written.flush()
     found = events(tmp_path, "validation")
-    left, right, count = tensor_util.make_ndarray(
-        found.Tensors("weights/kernel")[0].tensor_proto
-    ).T
+    left, right, count = tensor_util.make_ndarray(found.Tensors("weights/kernel")[0].tensor_proto).T
     assert count.sum() == 199
     assert left[0] == pytest.approx(np.nanmin(values)) and right[-1] == np.nanmax(values)
     none = tensor_util.make_ndarray(found.Tensors("weights/none")[0].tensor_proto)

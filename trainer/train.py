@@ -144,7 +144,7 @@ def evaluate_best(job: Job, record: Record) -> dict | None:
             result = evaluate.write(job.workdir, split, scores, chosen, best, seed)
         job.line.show("drawing what the network has learnt ...", at_once=True)
         conclude(job, test, chosen, best["step"])
-        page = run_page.write(job.workdir)
+        page = run_page.write(job.workdir, job.config.report.references)
         job.line.clear()
         print(f"\n{evaluate.table(result)}\n\nreport: {page}")
         print(f"TensorBoard: scripts/tensorboard.sh {shlex.quote(str(job.workdir))}", flush=True)

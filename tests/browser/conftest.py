@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from etils import epath
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -33,6 +33,7 @@ FLAGS = [
 ]
 # Shows many cards on a page of TensorBoard; the default is twelve.
 SETTINGS = "localStorage.setItem('_tb_global_settings', '{\"paginationSize\": 1000}')"
+PATIENCE = 30_000  # milliseconds that a page may take on a busy machine
 Visit = Callable[..., AbstractContextManager[Page]]
 Serve = Callable[..., AbstractContextManager[str]]
 
@@ -48,6 +49,7 @@ def browser() -> Iterator[Browser]:
     path = chromium()
     if not path:
         pytest.skip("needs chromium or google-chrome on PATH, or its path in CHROMIUM")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -79,7 +81,7 @@ def visit(browser: Browser) -> Visit:
             offline=address.startswith("file:"),
         )
         context.add_init_script(f"if (location.protocol == 'http:') {SETTINGS}")
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         troubles = _troubles(page, foreign)
         try:

@@ -121,7 +121,7 @@ def test_scalars_are_curves_of_every_split(board: str, visit):
     with visit(f"{board}/#scalars&tagFilter=.", "scalars") as page:
         expect_tags(page, SCALARS)
         for run in ("train", "validation", "test"):
-            expect(page.locator("tf-runs-selector").get_by_text(f"{run}").first).to_be_visible()
+            expect(page.locator("tf-runs-selector").get_by_text(run).first).to_be_visible()
         cards = page.locator("tf-scalar-card")
         for number in range(len(SCALARS)):
             curves = cards.nth(number).locator("path.line, .scatter-plot path")
@@ -196,13 +196,10 @@ def test_hparams_compare_runs(serve, runs: Path, visit, arguments: tuple[str], t
     ):
         cells = page.locator("tf-hparams-table-view vaadin-grid-cell-content")
         expect(cells.filter(has_text=re.compile(r"^\s*[0-9a-f]{64}\s*$"))).to_have_count(trials)
-        texts = [text.strip() for text in cells.all_inner_texts()]
-        metrics = ("validation auc", "validation accuracy")
-        assert set(metrics) <= set(texts)
         name = page.locator("tf-hparams-query-pane .hparam", has_text="optimizer.learning_rate")
         name.locator(".hparam-checkbox").click()
         expect(cells.filter(has_text="optimizer.learning_rate").first).to_be_attached()
-        # Each trial has a value of each metric.
+        expect(cells.filter(has_text="validation auc").first).to_be_attached()
         history = json.loads((runs / "first" / "history.json").read_text())
         auc = f"{history[-1]['validation']['auc']:.5g}"
         expect(cells.filter(has_text=auc).first).to_be_attached()

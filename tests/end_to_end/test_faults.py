@@ -20,7 +20,7 @@ from etils import epath
 from ml_collections import ConfigDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainer import checkpoint, diary, evaluate, report, step, summaries, train
+from trainer import checkpoint, diary, evaluate, step, summaries, train
 from trainer.config import default
 from trainer.entry import (
     CannotWrite,
@@ -31,6 +31,7 @@ from trainer.entry import (
     Refusal,
     Stopped,
 )
+from trainer.report import run_page
 from trainer.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -213,7 +214,7 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
 ):
     for owner, name in (
         *((diary.Diary, "begin"), (diary.Diary, "loop"), (diary.Diary, "epoch")),
-        *((evaluate, "write"), (report, "write")),
+        *((evaluate, "write"), (run_page, "write")),
     ):
         write = getattr(owner, name)
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -81,7 +82,13 @@ def _over_epochs(metric: str, histories: Mapping[str, Sequence[Mapping]]) -> Cha
         return Chart(figure, f"{title} of the runs")
 
 
-def _line(axes, x, y, look: tuple[str, str], marker: str | None = None) -> list[Line2D]:
+def _line(
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    look: tuple[str, str],
+    marker: str | None = None,
+) -> list[Line2D]:
     colour, line = look
     return axes.plot(x, y, line, color=colour, marker=marker, lw=1.5)
 
