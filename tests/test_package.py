@@ -298,30 +298,38 @@ def test_tensorboard_says_what_it_cannot_show(tensorboard, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
+TESTS_NEED = ["chromium", "buildah", "debootstrap"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
-@pytest.mark.parametrize(
-    ("apt", "called", "says"),
-    [
-        ("exit 0", ["update", "install"], ""),
-        ("echo no network; exit 100", ["update"], "no network\napt-get could not install chromium"),
-    ],
-)
-def test_ci_installs_a_browser_where_there_is_none(checkout, tmp_path, apt, called, says):
+@pytest.mark.parametrize("there", [[], ["chromium"], ["buildah", "debootstrap"], TESTS_NEED])
+@pytest.mark.parametrize("works", [True, False])
+def test_ci_installs_what_tests_need_and_is_not_there(checkout, tmp_path, there, works):
     shutil.copytree(ROOT / ".ci", checkout / ".ci")
     (checkout / "scripts/test.sh").write_text("#!/bin/sh\necho tested\n")
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ["bash", "cat", "dirname", "mktemp", "realpath", "rm", "sh"]:
         (tools / tool).symlink_to(shutil.which(tool))
-    (tools / "apt-get").write_text(f"#!/bin/sh\necho $1 >>{tmp_path}/calls\n{apt}\n")
-    (tools / "apt-get").chmod(0o755)
-    done = run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "tested\n"
-    assert (tmp_path / "calls").read_text().split() == called
-    assert says in done.stderr and bool(says) == bool(done.stderr)
+    for tool in there:
+        (tools / tool).symlink_to(shutil.which("true"))
+    apt = tools / "apt-get"
+    end = "exit 0" if works else "echo no network; exit 100"
+    apt.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\n{end}\n')
+    apt.chmod(0o755)
 
-    (tools / "chromium").symlink_to(shutil.which("true"))
-    (tmp_path / "calls").unlink()
-    assert run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools)).stdout == "tested\n"
-    assert not (tmp_path / "calls").exists()
+    done = run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools))
+
+    assert (done.returncode, done.stdout) == (0, "tested\n"), done.stderr
+    wanted = " ".join(tool for tool in TESTS_NEED if tool not in there)
+    if not wanted:
+        assert not (tmp_path / "calls").exists()
+        return
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == "update"
+    if works:
+        assert calls[1].startswith("install ") and calls[1].endswith(f" {wanted}")
+        assert done.stderr == ""
+    else:
+        assert len(calls) == 1
+        assert done.stderr.startswith(f"no network\napt-get could not install {wanted} (see above)")
