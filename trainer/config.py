@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -186,19 +187,40 @@ def check(config: ConfigDict) -> None:
     for path in given:
         if path not in FIELDS:
             raise Refusal(_unknown(path))
-    for path, field in FIELDS.items():
+    for path in FIELDS:
         if path not in given:
             raise Refusal(
                 f"{path} is missing from the config: start from trainer.config.default()."
             )
-        if not _holds(field, given[path]):
-            raise Refusal(_not_allowed(path, given[path]))
+        check_field(path, given[path])
+
+
+def check_field(path: str, value: Any) -> None:
+    """Raises a Refusal if there is no field `path`, or it may not hold `value`."""
+    if path not in FIELDS:
+        raise Refusal(_unknown(path))
+    if not _holds(FIELDS[path], value):
+        raise Refusal(_not_allowed(path, value))
+
+
+def check_global_batch(config: ConfigDict, replicas: int) -> None:
+    """Raises a Refusal unless each replica gets an equal share of the global batch."""
+    batch, accumulate = config.train.batch_size, config.train.accumulate
+    shares = replicas * accumulate
+    if batch % shares == 0:
+        return
+    below = batch - batch % shares
+    sizes = " or ".join(str(size) for size in (below, below + shares) if size)
+    parts = f" times {accumulate} parts (train.accumulate)" if accumulate > 1 else ""
+    raise Refusal(
+        f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}: give {sizes}."
+    )
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses `--config=FILE --config.a.b=value ...`, refusing what is not a field or a value.
 
-    Every override is looked at before the config file is read, since ml_collections answers a
+    FILE is a recipe in Python, or the config.json of a run. Every override is looked at before the config file is read, since ml_collections answers a
     name that it does not know with a traceback.
     """
     if not any(a.split("=")[0].lstrip("-") == "config" for a in argv):
@@ -212,7 +234,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
             if has_value and not _holds(FIELDS[path], _read(FIELDS[path], text)):
                 raise Refusal(_not_allowed(path, text))
     try:
-        rest = flags.FLAGS(list(argv))
+        rest = flags.FLAGS(_led_to_recipes(argv))
         check(flags.FLAGS.config)
     except (OSError, KeyError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
@@ -220,6 +242,18 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
             f"--config cannot be read: {lines[-1].strip() if lines else error!r}."
         ) from error
     return rest
+
+
+def _led_to_recipes(argv: Sequence[str]) -> list[str]:
+    """Returns the command line with config_of_run.py for the --config that is a run's JSON."""
+    led, reader = list(argv), Path(__file__).with_name("config_of_run.py")
+    for number, argument in enumerate(led):
+        name, equals, file = argument.partition("=")
+        if name.lstrip("-") == "config" and name.startswith("-") and file.endswith(".json"):
+            led[number] = f"{name}={reader}:{file}"
+        elif led[number - 1].lstrip("-") == "config" and argument.endswith(".json"):
+            led[number] = f"{reader}:{argument}"
+    return led
 
 
 def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer import cluster, tpu
+from trainer import config as config_schema
 from trainer.entry import Refusal
 
 
@@ -99,22 +100,8 @@ def replicas(config: ConfigDict) -> Replicas:
         made = _several_workers(config, found, reason)
     else:
         made = _one_machine(config, chosen, reason)
-    check_global_batch(config, made.strategy.num_replicas_in_sync)
+    config_schema.check_global_batch(config, made.strategy.num_replicas_in_sync)
     return made
-
-
-def check_global_batch(config: ConfigDict, replicas: int) -> None:
-    """Raises a Refusal unless each replica gets an equal share of the global batch."""
-    batch, accumulate = config.train.batch_size, config.train.accumulate
-    shares = replicas * accumulate
-    if batch % shares == 0:
-        return
-    below = batch - batch % shares
-    sizes = " or ".join(str(size) for size in (below, below + shares) if size)
-    parts = f" times {accumulate} parts (train.accumulate)" if accumulate > 1 else ""
-    raise Refusal(
-        f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}: give {sizes}."
-    )
 
 
 def _choose(asked: str, workers: int) -> tuple[str, str]:
@@ -139,7 +126,7 @@ def _several_workers(config: ConfigDict, found: cluster.Cluster | None, reason: 
     if cpu_devices:
         _make_cpu_devices(cpu_devices)
     local = len(tf.config.list_physical_devices("GPU")) or max(1, cpu_devices)
-    check_global_batch(config, workers * local)  # before the wait for the others
+    config_schema.check_global_batch(config, workers * local)  # before the wait for the others
     return Replicas(cluster.strategy(found, cpu_devices), reason, workers, found.worker)
 
 

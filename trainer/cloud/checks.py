@@ -1,0 +1,167 @@
+"""Everything about an order that can be known before it costs money."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from google.auth.credentials import Credentials
+from google.cloud.storage import Client
+
+from trainer import config as config_schema
+from trainer.cloud import image, prices, storage
+from trainer.cloud.order import Order
+from trainer.entry import Ending, Refusal
+
+OK, NOTE, UNKNOWN, WRONG = "ok", "note", "?", "wrong"
+SUMMARY = "data_summary.json"  # of trainer.data.dataset, which loads TensorFlow
+SHARDS = "radiographs/2.0.0"
+
+
+class Finding(NamedTuple):
+    """What a check found: of what, OK, NOTE, UNKNOWN or WRONG, and in words."""
+
+    of: str
+    state: str
+    said: str
+
+
+class Access(NamedTuple):
+    """How the cloud is asked."""
+
+    credentials: Credentials
+    storage: Client
+
+
+def findings(order: Order, data: Path | None, access: Access | None) -> Iterator[Finding]:
+    """Yields what each check finds, as soon as it has.
+
+    Args:
+      order: what is checked.
+      data: local folder that would be uploaded to the order's data.path, if any.
+      access: to the cloud; without it only what this machine knows is checked.
+    """
+    yield _found("batch", lambda: _batch(order))
+    yield _found("machine", lambda: _machine(order))
+    if data:
+        yield _found("upload", lambda: _upload(data, order.config.data.path))
+    for of, check in (("bucket", _bucket), ("run", _run), ("data", _data), ("image", _image)):
+        if of == "data" and data:
+            continue
+        if access is None:
+            yield Finding(of, UNKNOWN, "not checked: there are no credentials on this machine")
+        else:
+            yield _found(of, lambda check=check: check(order, access))
+    yield _found("cost", lambda: _cost(order))
+
+
+def _found(of: str, check: Callable[[], Finding | str]) -> Finding:
+    try:
+        said = check()
+    except image.NotTold as error:
+        return Finding(of, UNKNOWN, f"not checked: {error}")
+    except Ending as ending:
+        return Finding(of, WRONG, str(ending))
+    return said if isinstance(said, Finding) else Finding(of, OK, said)
+
+
+def _batch(order: Order) -> str:
+    config_schema.check_global_batch(order.config, order.replicas)
+    batch = order.config.train.batch_size
+    return f"{batch} images a step, {batch // order.replicas} on each of {order.replicas} replicas"
+
+
+def _machine(order: Order) -> str:
+    strategy = order.config.distribute.strategy
+    fitting = {"auto"} | (
+        {"tpu"}
+        if order.machine.accelerator.startswith("tpu")
+        else {"multi_worker"}
+        if order.workers > 1
+        else {"mirrored"}
+        if order.replicas > 1
+        else {"mirrored", "one_device"}
+    )
+    if strategy not in fitting:
+        raise Refusal(
+            f"distribute.strategy={strategy} does not suit {order.workers} x {order.machine}: "
+            f"give --config.distribute.strategy={' or '.join(sorted(fitting))}."
+        )
+    machines = f"{order.workers} x " if order.workers > 1 else ""
+    where = order.zone if order.platform == "tpu_vm" else order.region
+    return f"{machines}{order.machine}" + (f" in {where}" if where else "")
+
+
+def _upload(folder: Path, url: str) -> str:
+    summary = storage.read_local_summary(folder)
+    size = sum(shard["bytes"] for shard in summary["shards"])
+    return f"{folder} ({size / 2**20:,.0f} MiB) to {url}, what is not there yet"
+
+
+def _bucket(order: Order, access: Access) -> Finding | str:
+    bucket, _ = storage.split(order.workdir)
+    region = storage.region(access.storage, bucket)
+    storage.check_writable(access.storage, order.workdir)
+    said = f"gs://{bucket} in {region} can be written"
+    if order.region and not _holds(region, order.region):
+        return Finding(
+            "bucket",
+            NOTE,
+            f"{said}, but the job runs in {order.region}: reading across costs money and time",
+        )
+    return said
+
+
+def _holds(location: str, region: str) -> bool:
+    """Whether a bucket's location, of one region or more, is where the region is."""
+    continents = {"us": "us-", "eu": "europe-", "asia": "asia-"}
+    return location == region or region.startswith(continents.get(location, "\0"))
+
+
+def _run(order: Order, access: Access) -> Finding | str:
+    begun = storage.read_text(access.storage, f"{order.workdir}/config.json")
+    if begun is None:
+        return f"begins anew in {order.workdir}"
+    config_schema.check_same_run(order.config, json.loads(begun))
+    return Finding("run", NOTE, f"goes on with the one in {order.workdir}")
+
+
+def _data(order: Order, access: Access) -> str:
+    path = order.config.data.path
+    text = storage.read_text(access.storage, f"{path}/{SUMMARY}")
+    if text is None:
+        raise Refusal(
+            f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
+            f"python -m trainer.data.prepare --source=... --out={path}."
+        )
+    summary = json.loads(text)
+    there = storage.sizes(access.storage, path)
+    for shard in summary.get("shards", []):
+        found = there.get(f"{SHARDS}/{shard['file']}")
+        if found != shard["bytes"]:
+            raise Refusal(
+                f"{path} is not whole: {shard['file']} has {found or 'no'} bytes, not "
+                f"{shard['bytes']}; upload it again with --data=FOLDER."
+            )
+    return f"{path}: {_counts(summary)}"
+
+
+def _counts(summary: Mapping) -> str:
+    splits = summary["splits"]
+    return ", ".join(f"{of['images']:,} {name}" for name, of in splits.items())
+
+
+def _image(order: Order, access: Access) -> str:
+    image.check(order.image, access.credentials)
+    return order.image
+
+
+def _cost(order: Order) -> Finding:
+    if order.platform == "kubernetes":
+        return Finding("cost", UNKNOWN, "that of the cluster's nodes")
+    spot = order.capacity == "spot"
+    cost = prices.per_hour(order.machine, order.workers, order.platform, spot)
+    if cost is None:
+        return Finding("cost", UNKNOWN, f"no price of {order.machine} is known here")
+    times = f", times {order.parallel_trials} trials at once" if order.parallel_trials > 1 else ""
+    return Finding("cost", NOTE, f"{cost}{times}")

@@ -1,0 +1,122 @@
+"""What a user orders of a cloud: which run, on which machines, under which terms."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ml_collections import ConfigDict
+
+from trainer.cloud.machines import Machine
+from trainer.entry import Refusal
+
+PLATFORMS = ("vertex", "tpu_vm", "kubernetes")
+CAPACITIES = ("on_demand", "spot", "flex_start")
+CONFIG = "submitted.json"  # beside the run's own config.json, which marks it as begun
+LABEL = "radiograph-trainer"  # of every job here, so that they can be listed
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run as it is sent to a cloud.
+
+    Attributes:
+      config: complete; its data.path is in a bucket.
+      workdir: where the run is written, gs://BUCKET/FOLDER without a slash at the end.
+      image: name of the container image with its tag or digest.
+      machine: of each worker.
+      platform: one of PLATFORMS.
+      project: that pays.
+      region: where it runs, as in us-central1.
+      zone: where it runs on a TPU VM, as in us-central1-a.
+      workers: machines that train together.
+      capacity: one of CAPACITIES.
+      service_account: who the job is; "" for the platform's default.
+      tensorboard: resource name of a managed TensorBoard that shows the run; "" for none.
+      labels: the user's own, which bills can be told apart by.
+      boot_disk_gb: size of each machine's disk.
+      timeout_hours: after which the job is ended.
+      max_wait_hours: for which flex_start may wait for machines.
+      study: what is tuned, as `tuning.study` returns it; none for a single run.
+      trials: of a tuning.
+      parallel_trials: at most, at the same time.
+      submission: told apart from others of the same name by it.
+    """
+
+    config: ConfigDict
+    workdir: str
+    image: str
+    machine: Machine
+    platform: str
+    project: str
+    region: str
+    zone: str = ""
+    workers: int = 1
+    capacity: str = "on_demand"
+    service_account: str = ""
+    tensorboard: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    boot_disk_gb: int = 100
+    timeout_hours: float = 24.0
+    max_wait_hours: float = 24.0
+    study: Mapping | None = None
+    trials: int = 0
+    parallel_trials: int = 1
+    submission: str = ""
+
+    @property
+    def name(self) -> str:
+        """The run's name as every platform takes it: at most 40 of a-z, 0-9 and hyphens."""
+        return resource_name(self.workdir.rsplit("/", 1)[-1])
+
+    @property
+    def identity(self) -> str:
+        """Tells this submission from another of the same run."""
+        return f"{self.name}-{self.submission}"
+
+    @property
+    def config_file(self) -> str:
+        """Where the job reads its config."""
+        return f"{self.workdir}/{CONFIG}"
+
+    @property
+    def replicas(self) -> int:
+        """Over which the global batch is divided."""
+        return self.workers * self.machine.replicas
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """The user's labels and those that tell which run this is."""
+        own = {"app": LABEL, "run": self.name, "submission": self.submission}
+        return {**self.labels, **own}
+
+    def seconds(self, hours: float) -> str:
+        """Returns a duration as Google's APIs take it."""
+        return f"{round(hours * 3600)}s"
+
+
+def resource_name(text: str) -> str:
+    """Returns `text` as a name that clouds take: a-z first, then a-z, 0-9 and hyphens."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return (name if name[:1].isalpha() else f"run-{name}")[:40].strip("-")
+
+
+def read_labels(given: list[str]) -> dict[str, str]:
+    """Returns labels given as KEY=VALUE.
+
+    Raises:
+      Refusal: if Google takes no such label.
+    """
+    labels = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key):
+            raise Refusal(
+                f"--label={text} is no label: give KEY=VALUE, the key of a-z, 0-9, _ and -, "
+                "beginning with a letter."
+            )
+        if not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
+            raise Refusal(
+                f"--label={text}: the value may have at most 63 of a-z, 0-9, _ and -, no more."
+            )
+        labels[key] = value
+    return labels

@@ -1,0 +1,225 @@
+"""Vertex AI: an order as a custom job or a tuning job, and what becomes of it.
+
+https://cloud.google.com/vertex-ai/docs/reference/rest/v1/CustomJobSpec
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from google.auth.credentials import Credentials
+
+from trainer.cloud import job, machines
+from trainer.cloud.api import Api, Unanswered
+from trainer.cloud.job import Job
+from trainer.cloud.order import LABEL, Order
+from trainer.entry import Refusal
+
+SUFFIX = "vertex.yaml"
+KINDS = ("customJobs", "hyperparameterTuningJobs")
+STATES = {
+    "JOB_STATE_QUEUED": job.WAITING,
+    "JOB_STATE_PENDING": job.WAITING,
+    "JOB_STATE_PAUSED": job.WAITING,
+    "JOB_STATE_SUCCEEDED": job.SUCCEEDED,
+    "JOB_STATE_PARTIALLY_SUCCEEDED": job.SUCCEEDED,
+    "JOB_STATE_FAILED": job.FAILED,
+    "JOB_STATE_EXPIRED": job.FAILED,
+    "JOB_STATE_CANCELLED": job.CANCELLED,
+}
+STRATEGIES = {"on_demand": "STANDARD", "spot": "SPOT", "flex_start": "FLEX_START"}
+CONSOLE = "https://console.cloud.google.com/agent-platform/locations"
+PAGE = 100  # jobs, and lines of a log, that are asked for at a time
+
+
+def job_spec(order: Order) -> dict[str, Any]:
+    """Returns the order as a CustomJobSpec, which `gcloud ai custom-jobs create --config` takes.
+
+    The task gets no --workdir: Vertex AI derives its variables AIP_... from baseOutputDirectory,
+    each trial of a tuning its own.
+    """
+    scheduling: dict[str, Any] = {
+        "strategy": STRATEGIES[order.capacity],
+        "timeout": order.seconds(order.timeout_hours),
+        "restartJobOnWorkerRestart": True,
+    }
+    if order.capacity == "flex_start":
+        scheduling["maxWaitDuration"] = order.seconds(order.max_wait_hours)
+    spec = {
+        "workerPoolSpecs": [_pool(order, count) for count in (1, order.workers - 1) if count],
+        "scheduling": scheduling,
+        "baseOutputDirectory": {"outputUriPrefix": order.workdir},
+    }
+    if order.service_account:
+        spec["serviceAccount"] = order.service_account
+    if order.tensorboard:
+        spec["tensorboard"] = order.tensorboard
+    return spec
+
+
+def _pool(order: Order, machines_of_it: int) -> dict[str, Any]:
+    """The first pool is the chief alone, the second all others."""
+    return {
+        "machineSpec": _machine(order.machine),
+        "replicaCount": str(machines_of_it),
+        "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": order.boot_disk_gb},
+        "containerSpec": {"imageUri": order.image, "args": [f"--config={order.config_file}"]},
+    }
+
+
+def _machine(machine: machines.Machine) -> dict[str, Any]:
+    spec: dict[str, Any] = {"machineType": machine.type}
+    if machine.topology:
+        spec["tpuTopology"] = machine.topology
+    elif machine.accelerator:
+        spec["acceleratorType"] = machines.vertex_enum(machine)
+        spec["acceleratorCount"] = machine.count
+    return spec
+
+
+def file(order: Order) -> str:
+    """Returns the order as the file that gcloud's --config takes."""
+    content = job_spec(order)
+    if order.study is not None:
+        content = {"studySpec": order.study, "trialJobSpec": content}
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def command(order: Order, file: str) -> list[str]:
+    """Returns the command of gcloud that submits `file`."""
+    kind = "custom-jobs" if order.study is None else "hp-tuning-jobs"
+    labels = ",".join(f"{key}={value}" for key, value in order.all_labels.items())
+    parts = ["gcloud", "ai", kind, "create", f"--project={order.project}"]
+    parts += [f"--region={order.region}", f"--display-name={order.name}", f"--labels={labels}"]
+    if order.study is not None:
+        parts.append(f"--max-trial-count={order.trials}")
+        parts.append(f"--parallel-trial-count={order.parallel_trials}")
+    return [*parts, f"--config={file}"]
+
+
+def body(order: Order) -> dict[str, Any]:
+    """Returns the order as a CustomJob, or as a HyperparameterTuningJob if it tunes."""
+    named = {"displayName": order.name, "labels": order.all_labels}
+    if order.study is None:
+        return {**named, "jobSpec": job_spec(order)}
+    return {
+        **named,
+        "maxTrialCount": order.trials,
+        "parallelTrialCount": order.parallel_trials,
+        "studySpec": order.study,
+        "trialJobSpec": job_spec(order),
+    }
+
+
+class Vertex:
+    """The jobs of a project in a region.
+
+    Args:
+      credentials: of the user.
+      project: its id.
+      region: such as us-central1.
+      first_wait: seconds before something that failed is asked again.
+    """
+
+    def __init__(self, credentials: Credentials, project: str, region: str, first_wait: float = 1):
+        self.project, self.region = project, region
+        address = f"https://{region}-aiplatform.googleapis.com"
+        self._api = Api("aiplatform", address, credentials, first_wait)
+        self._logs = Api("logging", "https://logging.googleapis.com", credentials, first_wait)
+        self._parent = f"v1/projects/{project}/locations/{region}"
+
+    def submit(self, order: Order) -> Job:
+        """Creates the job, once even where the first answer is lost."""
+        kind = KINDS[order.study is not None]
+        path, content = f"{self._parent}/{kind}", body(order)
+        try:
+            return self._job(self._api.post(path, content, repeatable=False))
+        except Unanswered:
+            for taken in self._listed(kind, f"labels.submission={order.submission}"):
+                return self._job(taken)
+        return self._job(self._api.post(path, content, repeatable=False))
+
+    def resume(self, order: Order, job: Job) -> Job:
+        """Returns the job as it is: Vertex AI starts a worker again that was taken back."""
+        return self.show(job.name)
+
+    def list(self) -> list[Job]:
+        """Returns the jobs that this program has submitted, the newest first."""
+        found = [one for kind in KINDS for one in self._listed(kind, f"labels.app={LABEL}")]
+        return sorted(map(self._job, found), key=lambda of: of.created, reverse=True)
+
+    def show(self, name: str) -> Job:
+        """Returns a job by its resource name, or by its number."""
+        return self._job(self._api.get(f"v1/{self._resource(name)}"))
+
+    def cancel(self, name: str) -> None:
+        """Asks for the job's end; it saves, and ends in some seconds."""
+        self._api.post(f"v1/{self._resource(name)}:cancel", {})
+
+    def _resource(self, name: str) -> str:
+        """Returns the resource name of a job given by that, by its number, or by the run's name."""
+        if "/" in name:
+            return name
+        for found in self.list():
+            if name in (found.name.rsplit("/", 1)[-1], found.title):
+                return found.name
+        raise Refusal(
+            f"{self.project} has no job {name!r} of this program in {self.region}: python -m "
+            "trainer.cloud.jobs list shows which there are."
+        )
+
+    def log(self, name: str, after: str) -> list[tuple[str, str]]:
+        """Returns (time, line) of what the job's workers printed after `after`, in order."""
+        job_id = name.rsplit("/", 1)[-1]
+        wanted = f'resource.type="ml_job" AND resource.labels.job_id="{job_id}"'
+        if after:
+            wanted += f' AND timestamp>"{after}"'
+        request = {
+            "resourceNames": [f"projects/{self.project}"],
+            "filter": wanted,
+            "orderBy": "timestamp asc",
+            "pageSize": PAGE,
+        }
+        entries = self._logs.post("v2/entries:list", request).get("entries", [])
+        return [(entry.get("timestamp", ""), _line(entry)) for entry in entries]
+
+    def _listed(self, kind: str, wanted: str) -> Iterator[Mapping]:
+        token = ""
+        while True:
+            parameters = {"filter": wanted, "pageSize": PAGE}
+            if token:
+                parameters["pageToken"] = token
+            page = self._api.get(f"{self._parent}/{kind}", **parameters)
+            yield from page.get(kind, [])
+            token = page.get("nextPageToken", "")
+            if not token:
+                return
+
+    def _job(self, answer: Mapping) -> Job:
+        name = answer["name"]
+        number = name.rsplit("/", 1)[-1]
+        spec = answer.get("jobSpec") or answer.get("trialJobSpec") or {}
+        board = spec.get("tensorboard", "")
+        return Job(
+            name=name,
+            title=answer.get("displayName", ""),
+            state=STATES.get(answer.get("state", ""), job.RUNNING),
+            created=answer.get("createTime", ""),
+            error=" ".join(answer.get("error", {}).get("message", "").split()),
+            page=f"{CONSOLE}/{self.region}/training/{number}?project={self.project}",
+            workdir=spec.get("baseOutputDirectory", {}).get("outputUriPrefix", "").rstrip("/"),
+            tensorboard=_board_page(board, number) if board else "",
+        )
+
+
+def _board_page(board: str, number: str) -> str:
+    """Returns where a managed TensorBoard shows a job, as Google's own client has it."""
+    region = board.split("/")[3]
+    experiment = f"{board}/experiments/{number}".replace("/", "+")
+    return f"https://{region}.tensorboard.googleusercontent.com/experiment/{experiment}"
+
+
+def _line(entry: Mapping) -> str:
+    payload = entry.get("jsonPayload", {})
+    text = entry.get("textPayload") or payload.get("message") or ""
+    return str(text).rstrip()
