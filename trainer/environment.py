@@ -1,6 +1,7 @@
 """Where and how a run was started, for whoever wants to repeat it."""
 
 import importlib.metadata
+import os
 import shlex
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+# The commit that a container's image was built from, "-dirty" if not from it alone; see Dockerfile.
+COMMIT = "TRAINER_COMMIT"
 PACKAGES = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy")
 
 
@@ -30,6 +33,10 @@ def describe(devices: Sequence[str]) -> dict:
 
 
 def _git_commit() -> str | None:
+    return _checkout_commit() or os.environ.get(COMMIT) or None
+
+
+def _checkout_commit() -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
