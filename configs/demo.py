@@ -10,6 +10,7 @@ seconds, evaluation and report included; test AUC 0.985 (95 % interval over pati
 from ml_collections import ConfigDict
 
 from trainer.config import default
+from trainer.sweep import Sweep, log_uniform, uniform
 
 
 def get_config() -> ConfigDict:
@@ -34,3 +35,12 @@ def get_config() -> ConfigDict:
     config.schedule.name = "cosine"
     config.schedule.warmup_epochs = 0.5
     return config
+
+
+def sweep() -> Sweep:
+    """Returns what python -m trainer.tune varies."""
+    return {
+        "optimizer.learning_rate": log_uniform(2e-4, 2e-2),
+        "optimizer.weight_decay": log_uniform(1e-4, 1e-1),
+        "augment.zoom_range": uniform(0.0, 0.3),
+    }

@@ -17,6 +17,7 @@ optimistic. Zoom matters as the classes of this set differ in aspect ratio.
 from ml_collections import ConfigDict
 
 from trainer.config import default
+from trainer.sweep import Sweep, choice, log_uniform, uniform
 
 
 def get_config() -> ConfigDict:
@@ -50,3 +51,14 @@ def get_config() -> ConfigDict:
     config.loss.label_smoothing = 0.05
     config.loss.class_weights = "balanced"
     return config
+
+
+def sweep() -> Sweep:
+    """Returns what python -m trainer.tune varies."""
+    return {
+        "optimizer.learning_rate": log_uniform(3e-4, 1e-2),
+        "optimizer.weight_decay": log_uniform(5e-3, 0.5),
+        "model.dropout": uniform(0.0, 0.5),
+        "model.width": choice(16, 24, 32),
+        "augment.zoom_range": uniform(0.0, 0.4),
+    }

@@ -68,10 +68,10 @@ def launch(
     """
     slices = _device_slices(workers, devices)
     shared = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with _received(STOP_SIGNALS) as signals:
+    with received(STOP_SIGNALS) as signals:
         for restart in itertools.count(1):
             environments = [shared | a | b for a, b in zip(places(workers), slices, strict=True)]
-            ends = _run(command, environments, grace_seconds, signals)
+            ends = run(command, environments, grace_seconds, signals)
             if not ends:
                 return 0
             end = min(ends, key=lambda end: (end.code not in FINAL, end.code == PeerLost.exit_code))
@@ -81,7 +81,7 @@ def launch(
                 print(f"{end}: given up after {max_restarts} restarts", file=sys.stderr)
                 break
             print(f"{end}: restart {restart} of {max_restarts}", file=sys.stderr)
-    return _exit_code(end.code)
+    return exit_code(end.code)
 
 
 def visible_gpus() -> list[str]:
@@ -118,7 +118,7 @@ def places(workers: int) -> list[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def _received(watched: Sequence[signal.Signals]) -> Iterator[list[int]]:
+def received(watched: Sequence[signal.Signals]) -> Iterator[list[int]]:
     """Collects the signals that arrive, instead of their usual effect."""
     signals: list[int] = []
     before = {s: signal.signal(s, lambda number, _: signals.append(number)) for s in watched}
@@ -129,13 +129,20 @@ def _received(watched: Sequence[signal.Signals]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _run(
+def run(
     command: Sequence[str],
     environments: Sequence[Mapping[str, str]],
     grace_seconds: float,
     signals: list[int],
 ) -> list[End]:
-    """Runs the workers until all have ended, and returns those that ended badly, in order."""
+    """Runs the workers until all have ended, and returns those that ended badly, in order.
+
+    Args:
+      command: what each of them runs.
+      environments: of each worker.
+      grace_seconds: how long the others may take to end after one ended badly.
+      signals: from `received()`; they are passed on as they come.
+    """
     running: dict[int, subprocess.Popen] = {}
     ends: list[End] = []
     passed_on, deadline = 0, float("inf")
@@ -156,7 +163,7 @@ def _run(
                 if worker.returncode:
                     ends.append(End(index, worker.returncode))
                 # One that stopped as it was told to leaves the others time to save.
-                if _exit_code(worker.returncode) not in (0, *(128 + s for s in signals)):
+                if exit_code(worker.returncode) not in (0, *(128 + s for s in signals)):
                     deadline = min(deadline, time.monotonic() + grace_seconds)
             if running and time.monotonic() > deadline:
                 for index in running:
@@ -222,5 +229,6 @@ def _relay(source: BinaryIO, sink: BinaryIO, prefix: bytes, lock: threading.Lock
                 sink.flush()
 
 
-def _exit_code(returncode: int) -> int:
+def exit_code(returncode: int) -> int:
+    """Returns the code of a process as a shell has it: 128+n if signal n killed it."""
     return returncode if returncode >= 0 else 128 - returncode
