@@ -137,7 +137,7 @@ def test_a_job_is_submitted_watched_and_listed(cloud: vertex.Vertex, server: Ser
     assert "tensorboards+12+experiments+1000" in made.tensorboard
     assert [cloud.show(made.name).state for _ in range(2)] == [job.RUNNING, job.SUCCEEDED]
     cloud.submit(order(study=STUDY, trials=2, workdir="gs://bucket/runs/tuned"))
-    assert {of.title for of in cloud.list()} == {"first-try", "tuned"}
+    assert {of.title for of in cloud.jobs()} == {"first-try", "tuned"}
     assert server.posted()[0] == vertex.body(order(tensorboard=BOARD))
 
 

@@ -1,9 +1,24 @@
-"""The platforms that run an order: what each of them can do."""
+"""The platforms that run an order: what each of them can do, and which one is meant."""
 
-from typing import Protocol
+from types import ModuleType
+from typing import NamedTuple, Protocol
 
+from google.auth.credentials import Credentials
+from google.cloud.storage import Client
+
+from trainer.cloud import kubernetes, tpu_vm, vertex
 from trainer.cloud.job import Job
 from trainer.cloud.order import Order
+
+# Each has SUFFIX, file(order) and command(order, file): what its own command line takes.
+MODULES: dict[str, ModuleType] = {"vertex": vertex, "tpu_vm": tpu_vm, "kubernetes": kubernetes}
+
+
+class Access(NamedTuple):
+    """As whom the cloud is asked."""
+
+    credentials: Credentials
+    storage: Client
 
 
 class Platform(Protocol):
@@ -18,7 +33,7 @@ class Platform(Protocol):
     def resume(self, order: Order, job: Job) -> Job:
         """Begins a job again whose machine was taken back, where the platform does not itself."""
 
-    def list(self) -> list[Job]:
+    def jobs(self) -> list[Job]:
         """Returns the jobs that this program has submitted, the newest first."""
 
     def show(self, name: str) -> Job:
@@ -29,3 +44,12 @@ class Platform(Protocol):
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of what the job printed after the time `after`, in order."""
+
+
+def reached(name: str, access: Access, project: str, region: str, zone: str) -> Platform:
+    """Returns the platform of that name, at a place of the cloud where it has places."""
+    if name == "kubernetes":
+        return kubernetes.Kubernetes()
+    if name == "tpu_vm":
+        return tpu_vm.TpuVm(access.credentials, project, zone, access.storage)
+    return vertex.Vertex(access.credentials, project, region)

@@ -143,7 +143,7 @@ class Vertex:
         """Returns the job as it is: Vertex AI starts a worker again that was taken back."""
         return self.show(job.name)
 
-    def list(self) -> list[Job]:
+    def jobs(self) -> list[Job]:
         """Returns the jobs that this program has submitted, the newest first."""
         found = [one for kind in KINDS for one in self._listed(kind, f"labels.app={LABEL}")]
         return sorted(map(self._job, found), key=lambda of: of.created, reverse=True)
@@ -160,7 +160,7 @@ class Vertex:
         """Returns the resource name of a job given by that, by its number, or by the run's name."""
         if "/" in name:
             return name
-        for found in self.list():
+        for found in self.jobs():
             if name in (found.name.rsplit("/", 1)[-1], found.title):
                 return found.name
         raise Refusal(
