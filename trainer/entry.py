@@ -38,6 +38,12 @@ class DataLost(Ending):
     exit_code = 66
 
 
+class Unavailable(Ending):
+    """A service or the network does not answer, or not now; the same command may work later."""
+
+    exit_code = 69
+
+
 class CheckpointsDamaged(Ending):
     """There are checkpoints, but none that verifies."""
 

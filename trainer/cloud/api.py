@@ -10,7 +10,7 @@ import requests
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 
-from trainer.entry import Ending, Refusal
+from trainer.entry import Refusal, Unavailable
 
 ATTEMPTS = 5
 LONGEST_WAIT = 60.0  # seconds that a server may ask for
@@ -22,10 +22,8 @@ class NotThere(Refusal):
     """What was asked for does not exist."""
 
 
-class Unavailable(Ending):
-    """The service does not answer, or not now; the same command may work later."""
-
-    exit_code = 69  # of sysexits.h, as in trainer.entry
+class Unanswered(Unavailable):
+    """A request may have been taken although no answer came."""
 
 
 class Api:
@@ -109,10 +107,6 @@ class Api:
         raise Unavailable(f"{problem}, {ATTEMPTS} times: give the same command again later.")
 
 
-class Unanswered(Unavailable):
-    """A request may have been taken although no answer came."""
-
-
 def _problem(answer: requests.Response) -> str:
     """Returns what the service says, in one line."""
     try:
@@ -120,7 +114,9 @@ def _problem(answer: requests.Response) -> str:
         said = " ".join(str(error["message"]).split())
     except (ValueError, KeyError, TypeError):
         said = answer.reason or "no reason given"
-    return f"{requests.utils.urlparse(answer.url).netloc} answers {answer.status_code}: {said[:600]}"
+    return (
+        f"{requests.utils.urlparse(answer.url).netloc} answers {answer.status_code}: {said[:600]}"
+    )
 
 
 def _details(answer: requests.Response) -> list[Mapping[str, Any]]:

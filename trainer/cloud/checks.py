@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from google.auth.credentials import Credentials
-from google.cloud.storage import Client
-
 from trainer import config as config_schema
-from trainer.cloud import image, prices, storage
+from trainer.cloud import image, prices, storage, upload
 from trainer.cloud.order import Order
+from trainer.cloud.platform import Access
 from trainer.entry import Ending, Refusal
 
 OK, NOTE, UNKNOWN, WRONG = "ok", "note", "?", "wrong"
@@ -24,13 +22,6 @@ class Finding(NamedTuple):
     of: str
     state: str
     said: str
-
-
-class Access(NamedTuple):
-    """How the cloud is asked."""
-
-    credentials: Credentials
-    storage: Client
 
 
 def findings(order: Order, data: Path | None, access: Access | None) -> Iterator[Finding]:
@@ -93,7 +84,7 @@ def _machine(order: Order) -> str:
 
 
 def _upload(folder: Path, url: str) -> str:
-    summary = storage.read_local_summary(folder)
+    summary = upload.read_summary(folder)
     size = sum(shard["bytes"] for shard in summary["shards"])
     return f"{folder} ({size / 2**20:,.0f} MiB) to {url}, what is not there yet"
 

@@ -9,29 +9,19 @@ where the run can be watched. docs/cloud.md leads from nothing to a running job.
 
 import json
 import secrets
-import sys
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from absl import flags
+from etils import epath
 from ml_collections import config_flags
 
 from trainer import config as config_schema
-from trainer import entry
-from trainer.cloud import (
-    checks,
-    credentials,
-    image,
-    kubernetes,
-    machines,
-    storage,
-    tpu_vm,
-    tuning,
-    vertex,
-    watch,
-)
+from trainer import entry, sweep, whole
+from trainer.cloud import checks, credentials, image, machines, storage, tuning, upload, watch
 from trainer.cloud.order import PLATFORMS, Order, read_labels
+from trainer.cloud.platform import MODULES, Access, reached
 from trainer.entry import Refusal
 from trainer.progress import LiveLine
 
@@ -74,29 +64,21 @@ def main(argv: Sequence[str]) -> None:
     data = Path(_DATA.value) if _DATA.value else None
     order = _order(access)
     _check(order, data, access)
-    if _DRY_RUN.value:
-        file = Path(f"{order.name}.{order.platform}.yaml")
-        print(f"\nNothing was submitted. {_write(order, file)}")
+    if access is None or _DRY_RUN.value:
+        print(f"\nNothing was submitted. {_write(order)}")
         return
-    assert access is not None  # _access() has seen to it
-    line = LiveLine(quiet=entry.verbosity() < 0)
     if data:
-        with line:
-            sent = storage.upload(access.storage, data, order.config.data.path, line)
-        print(f"uploaded {sent.files} files, {sent.bytes / 2**20:,.1f} MiB; {sent.unchanged} same")
+        with LiveLine(quiet=entry.verbosity() < 0) as line:
+            sent = upload.upload(access.storage, data, order.config.data.path, line)
+        print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
     config = json.dumps(order.config.to_dict(), indent=2) + "\n"
     storage.write_text(access.storage, order.config_file, config)
-    if order.platform == "kubernetes":
-        print(kubernetes.apply(order))
-        return
-    platform = watch.platform(order.platform, access, order.project, order.region, order.zone)
+    platform = reached(order.platform, access, order.project, order.region, order.zone)
     job = platform.submit(order)
-    print(watch.described(job))
-    print(f"stop it:      {watch.command('cancel', order, job)}")
+    print(f"\n{watch.described(job)}")
+    print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
     if _WAIT.value:
-        watch.follow(platform, job, order, access)
-    else:
-        print(f"watch it:     {watch.command('show', order, job)}")
+        watch.follow(platform, job, order, access.storage)
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
@@ -104,18 +86,18 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     return config_schema.parse_flags(argv)
 
 
-def _access() -> checks.Access | None:
+def _access() -> Access | None:
     """Returns the user's access to the cloud; None without credentials, in a dry run alone."""
     try:
         found, project = credentials.find()
-        return checks.Access(found, storage.client(_PROJECT.value or project))
+        return Access(found, storage.client(_PROJECT.value or project))
     except credentials.NoCredentials:
         if not _DRY_RUN.value:
             raise
         return None
 
 
-def _order(access: checks.Access | None) -> Order:
+def _order(access: Access | None) -> Order:
     """Returns what the flags describe.
 
     Raises:
@@ -157,14 +139,14 @@ def _order(access: checks.Access | None) -> Order:
         boot_disk_gb=_DISK.value,
         timeout_hours=_TIMEOUT.value,
         max_wait_hours=_FLEX_HOURS.value,
-        study=tuning.study(_config_file()) if _TRIALS.value else None,
+        study=tuning.study(sweep.read(_config_file())) if _TRIALS.value else None,
         trials=_TRIALS.value,
         parallel_trials=_PARALLEL.value,
         submission=secrets.token_hex(4),
     )
 
 
-def _region(access: checks.Access | None, bucket: str) -> str:
+def _region(access: Access | None, bucket: str) -> str:
     if _REGION.value:
         return _REGION.value
     if _ZONE.value:
@@ -199,7 +181,9 @@ def _check_together(platform: str, project: str, region: str) -> None:
     }
     for flag, given in only_vertex.items():
         if given and platform != "vertex":
-            raise Refusal(f"{flag} is Vertex AI's, not that of --platform={platform}: leave it out.")
+            raise Refusal(
+                f"{flag} is Vertex AI's, not that of --platform={platform}: leave it out."
+            )
     if platform == "tpu_vm" and _WORKERS.value > 1:
         raise Refusal("--workers is 1 on a TPU VM: several hosts have not been tried yet.")
 
@@ -208,7 +192,7 @@ def _config_file() -> str:
     return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
-def _check(order: Order, data: Path | None, access: checks.Access | None) -> None:
+def _check(order: Order, data: Path | None, access: Access | None) -> None:
     wrong = 0
     for finding in checks.findings(order, data, access):
         print(f"{MARKS[finding.state]:>5}  {finding.of:<8}  {finding.said}", flush=True)
@@ -217,15 +201,12 @@ def _check(order: Order, data: Path | None, access: checks.Access | None) -> Non
         raise Refusal(f"nothing was submitted: {wrong} of the checks above failed.")
 
 
-def _write(order: Order, file: Path) -> str:
-    """Writes what the platform's own command line takes; returns the command."""
-    if order.platform == "kubernetes":
-        documents, command = kubernetes.manifests(order), ["kubectl", "apply", f"--filename={file}"]
-    elif order.platform == "tpu_vm":
-        documents, command = [tpu_vm.body(order)], tpu_vm.gcloud(order, str(file))
-    else:
-        documents, command = [vertex.job_file(order)], vertex.gcloud(order, str(file))
-    return job_file.write(file, documents, command)
+def _write(order: Order) -> str:
+    """Writes the file that the platform's own command line takes; returns how it takes it."""
+    module = MODULES[order.platform]
+    file = epath.Path(f"{order.name}.{module.SUFFIX}")
+    whole.write_text(file, module.file(order))
+    return f"{file} is written: {shlex.join(module.command(order, str(file)))}"
 
 
 if __name__ == "__main__":

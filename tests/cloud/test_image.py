@@ -1,0 +1,115 @@
+"""An image's name is read as container tools read it, and its registry is asked for it."""
+
+import hashlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from google.auth.credentials import AnonymousCredentials
+
+from trainer.cloud import image
+from trainer.entry import Refusal
+
+EMPTY = "application/vnd.oci.empty.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("trainer", ("docker.io", "trainer", "latest")),
+        ("me/trainer:1", ("docker.io", "me/trainer", "1")),
+        ("localhost/trainer:1", ("localhost", "trainer", "1")),
+        ("127.0.0.1:5000/a/b:1.2-gpu", ("127.0.0.1:5000", "a/b", "1.2-gpu")),
+        ("us-docker.pkg.dev/p/r/t:1", ("us-docker.pkg.dev", "p/r/t", "1")),
+        (f"gcr.io/p/t:1@{DIGEST}", ("gcr.io", "p/t", DIGEST)),
+    ],
+)
+def test_a_name_has_its_parts(name: str, parts: tuple):
+    assert image.parse(name) == parts
+
+
+@pytest.mark.parametrize("name", ["", "gcr.io/Project/t:1", "gcr.io/p/t:1:2", "gcr.io/p/t@sha:1"])
+def test_what_is_no_name_is_refused(name: str):
+    with pytest.raises(Refusal, match="give REGISTRY/REPOSITORY:TAG"):
+        image.parse(name)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "kind"), [("nvidia-l4", "gpu"), ("tpu-v5e", "tpu"), ("", "cpu")]
+)
+def test_the_default_is_the_one_for_the_accelerator(accelerator: str, kind: str):
+    named = image.default(accelerator, "project", "europe-west4")
+    assert named.startswith("europe-west4-docker.pkg.dev/project/radiographs/trainer:")
+    assert named.endswith(f"-{kind}")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry with the image radiographs/trainer:1."""
+    if shutil.which("docker-registry") is None:
+        pytest.skip("needs docker-registry, Debian's package of the same name")
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder)}},
+        "http": {"addr": address},
+    }
+    (folder / "settings.yml").write_text(yaml.safe_dump(settings))
+    server = subprocess.Popen(
+        ["docker-registry", "serve", folder / "settings.yml"], stderr=subprocess.DEVNULL
+    )
+    try:
+        _push(address, "radiographs/trainer", "1")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _push(registry: str, repository: str, tag: str) -> None:
+    address, content = f"http://{registry}/v2/{repository}", b"{}"
+    for _ in range(100):
+        try:
+            began = requests.post(f"{address}/blobs/uploads/", timeout=5)
+            break
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    place = began.headers["Location"]
+    requests.put(f"{place}&digest={digest}", content, timeout=5).raise_for_status()
+    blob = {"mediaType": EMPTY, "digest": digest, "size": len(content)}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": blob, "layers": [blob]}
+    put = requests.put(
+        f"{address}/manifests/{tag}", json=manifest, headers={"Content-Type": MANIFEST}, timeout=5
+    )
+    put.raise_for_status()
+
+
+def check(name: str) -> None:
+    image.check(name, AnonymousCredentials())
+
+
+def test_an_image_that_is_there_is_found(registry: str):
+    check(f"{registry}/radiographs/trainer:1")
+
+
+def test_an_image_that_is_not_there_is_refused_with_how_to_build_it(registry: str):
+    name = f"{registry}/radiographs/trainer:2"
+    with pytest.raises(Refusal, match=f"scripts/build_image.sh --push {name}"):
+        check(name)
+
+
+def test_a_registry_that_does_not_answer_proves_nothing():
+    with pytest.raises(image.NotTold, match="cannot be asked"):
+        check("127.0.0.1:1/radiographs/trainer:1")

@@ -1,0 +1,50 @@
+"""A run's own config.json is a recipe like those in Python, with overrides."""
+
+import json
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from trainer import config
+from trainer.entry import Refusal
+from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    began = config.default()
+    began.train.epochs = 7
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(began.to_dict()))
+    return file
+
+
+@pytest.mark.parametrize("form", [["--config={}"], ["-config={}"], ["--config", "{}"]])
+def test_it_is_read_with_overrides(saved: Path, form: list[str], monkeypatch: pytest.MonkeyPatch):
+    given = [part.format(saved) for part in form]
+    argv = ["task", *given, "--config.seed=3", "--workdir=x"]
+    monkeypatch.setattr("sys.argv", argv)  # where ml_collections looks for overrides
+    config.parse_flags(argv)
+    assert (flags.FLAGS.config.train.epochs, flags.FLAGS.config.seed) == (7, 3)
+
+
+def test_a_run_older_than_a_field_has_its_default(saved: Path):
+    content = json.loads(saved.read_text())
+    del content["data"]["fit"]
+    saved.write_text(json.dumps(content))
+    config.parse_flags(["task", f"--config={saved}", "--workdir=x"])
+    assert flags.FLAGS.config.data.fit == "squash"
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"train": {"epoch": 3}}', '{"train": {"epochs": 0}}', None]
+)
+def test_what_is_no_config_is_refused_in_a_sentence(saved: Path, content: str | None):
+    if content is None:
+        saved.unlink()
+    else:
+        saved.write_text(content)
+    with pytest.raises(Refusal) as refusal:
+        config.parse_flags(["task", f"--config={saved}", "--workdir=x"])
+    assert "\n" not in str(refusal.value)
