@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["trainer", "trainer.*"]),
-    package_data={"": ["*.j2"]},
+    package_data={"": ["*.j2"], "trainer.cloud": ["prices.json"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",

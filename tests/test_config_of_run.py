@@ -20,13 +20,23 @@ def saved(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("form", [["--config={}"], ["-config={}"], ["--config", "{}"]])
-def test_it_is_read_with_overrides(saved: Path, form: list[str], monkeypatch: pytest.MonkeyPatch):
-    given = [part.format(saved) for part in form]
-    argv = ["task", *given, "--config.seed=3", "--workdir=x"]
+# absl defines a flag for each field that is overridden, and takes none twice in a process.
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        (["--config={}"], "seed"),
+        (["-config={}"], "model.width"),
+        (["--config", "{}"], "model.blocks"),
+    ],
+)
+def test_it_is_read_with_overrides(
+    saved: Path, form: list[str], field: str, monkeypatch: pytest.MonkeyPatch
+):
+    argv = ["task", *(part.format(saved) for part in form), f"--config.{field}=3", "--workdir=x"]
     monkeypatch.setattr("sys.argv", argv)  # where ml_collections looks for overrides
     config.parse_flags(argv)
-    assert (flags.FLAGS.config.train.epochs, flags.FLAGS.config.seed) == (7, 3)
+    read = dict(config.fields(flags.FLAGS.config))
+    assert (read["train.epochs"], read[field]) == (7, 3)
 
 
 def test_a_run_older_than_a_field_has_its_default(saved: Path):

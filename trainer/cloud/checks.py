@@ -12,8 +12,6 @@ from trainer.cloud.platform import Access
 from trainer.entry import Ending, Refusal
 
 OK, NOTE, UNKNOWN, WRONG = "ok", "note", "?", "wrong"
-SUMMARY = "data_summary.json"  # of trainer.data.dataset, which loads TensorFlow
-SHARDS = "radiographs/2.0.0"
 
 
 class Finding(NamedTuple):
@@ -84,9 +82,9 @@ def _machine(order: Order) -> str:
 
 
 def _upload(folder: Path, url: str) -> str:
-    summary = upload.read_summary(folder)
-    size = sum(shard["bytes"] for shard in summary["shards"])
-    return f"{folder} ({size / 2**20:,.0f} MiB) to {url}, what is not there yet"
+    _, files = upload.prepared(folder)
+    size = sum(file.size for file in files)
+    return f"{folder} ({size / 2**20:,.1f} MiB) to {url}, what is not there yet"
 
 
 def _bucket(order: Order, access: Access) -> Finding | str:
@@ -119,16 +117,16 @@ def _run(order: Order, access: Access) -> Finding | str:
 
 def _data(order: Order, access: Access) -> str:
     path = order.config.data.path
-    text = storage.read_text(access.storage, f"{path}/{SUMMARY}")
+    text = storage.read_text(access.storage, f"{path}/{upload.SUMMARY}")
     if text is None:
         raise Refusal(
             f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
             f"python -m trainer.data.prepare --source=... --out={path}."
         )
     summary = json.loads(text)
-    there = storage.sizes(access.storage, path)
+    there = {name.split("/")[-1]: of for name, of in storage.sizes(access.storage, path).items()}
     for shard in summary.get("shards", []):
-        found = there.get(f"{SHARDS}/{shard['file']}")
+        found = there.get(shard["file"])
         if found != shard["bytes"]:
             raise Refusal(
                 f"{path} is not whole: {shard['file']} has {found or 'no'} bytes, not "

@@ -47,7 +47,7 @@ _TENSORBOARD = flags.DEFINE_string(
     "tensorboard", "", "number of a Vertex AI TensorBoard that shows the run too"
 )
 _LABELS = flags.DEFINE_multi_string("label", [], "KEY=VALUE, for the bill; may be repeated")
-_DISK = flags.DEFINE_integer("boot_disk_gb", 100, "of each machine", 50, 64_000)
+_DISK = flags.DEFINE_integer("boot_disk_gb", 100, "of each machine", 100, 64_000)
 _TIMEOUT = flags.DEFINE_float("timeout_hours", 24.0, "after which the job is ended", 0.1, 672)
 _TRIALS = flags.DEFINE_integer("trials", 0, "runs of the config's sweep(); 0: one run", 0, 1000)
 _PARALLEL = flags.DEFINE_integer("parallel_trials", 1, "of them at the same time", 1, 100)
@@ -68,7 +68,8 @@ def main(argv: Sequence[str]) -> None:
         print(f"\nNothing was submitted. {_write(order)}")
         return
     if data:
-        with LiveLine(quiet=entry.verbosity() < 0) as line:
+        with entry.ending_at_signals("what was sent is there, and the same command goes on"):
+            line = LiveLine(quiet=entry.verbosity() < 0)
             sent = upload.upload(access.storage, data, order.config.data.path, line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
     config = json.dumps(order.config.to_dict(), indent=2) + "\n"
@@ -184,8 +185,8 @@ def _check_together(platform: str, project: str, region: str) -> None:
             raise Refusal(
                 f"{flag} is Vertex AI's, not that of --platform={platform}: leave it out."
             )
-    if platform == "tpu_vm" and _WORKERS.value > 1:
-        raise Refusal("--workers is 1 on a TPU VM: several hosts have not been tried yet.")
+    if _ACCELERATOR.value.lower().startswith("tpu") and _WORKERS.value > 1:
+        raise Refusal("--workers is 1 with a TPU: slices of several hosts have not been tried yet.")
 
 
 def _config_file() -> str:

@@ -62,7 +62,7 @@ def _pool(order: Order, machines_of_it: int) -> dict[str, Any]:
     return {
         "machineSpec": _machine(order.machine),
         "replicaCount": str(machines_of_it),
-        "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": order.boot_disk_gb},
+        "diskSpec": {"bootDiskSizeGb": order.boot_disk_gb},
         "containerSpec": {"imageUri": order.image, "args": [f"--config={order.config_file}"]},
     }
 
