@@ -1,0 +1,287 @@
+"""A prepared data set on its way to a bucket."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from etils import epath
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Client
+
+from trainer.cloud import storage
+from trainer.cloud.upload import CHUNK, SUMMARY, Uploaded, upload
+from trainer.entry import CannotWrite, Refusal
+from trainer.progress import LiveLine
+
+ROOT = Path(__file__).parents[2]
+HOME = "radiographs/2.0.0"
+SHARDS = {f"train-{number}": bytes([number]) * (1000 + number) for number in range(12)}
+LARGE = {"large": bytes(range(256)) * (3 * CHUNK // 256) + b"end"}
+MAIN = """
+from pathlib import Path
+from trainer.cloud import storage, upload
+from trainer.entry import ending_at_signals, run
+
+def main(argv):
+    with ending_at_signals("what was sent stays; the same command goes on"):
+        upload.upload(storage.client(), Path(argv[1]), argv[2])
+
+run(main, arguments=["FOLDER", "URL"])
+"""
+
+
+def prepare(folder: Path, shards: dict[str, bytes], **recipe: object) -> Path:
+    """Writes what trainer.data.prepare would, of other content."""
+    files = {**shards, "dataset_info.json": b"{}"}
+    (folder / HOME).mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / HOME / name).write_bytes(content)
+    listed = [
+        {"file": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in sorted(files.items())
+    ]
+    summary = {"source": "a.zip", "fingerprint": "f", "max_side": 512, **recipe, "shards": listed}
+    (folder / SUMMARY).write_text(json.dumps(summary))
+    return folder
+
+
+def data_set(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def held(url: str) -> dict[str, bytes]:
+    """Returns what a bucket holds."""
+    found = storage.objects(storage.client(), url)
+    return {name: blob.download_as_bytes() for name, blob in found.items()}
+
+
+def other_writes(gcs, url: str, name: str) -> None:
+    """Writes an object as another process does, whatever this one is kept waiting for."""
+    behind = Client("p", AnonymousCredentials(), client_options={"api_endpoint": gcs.behind})
+    bucket, path = storage.split(url)
+    behind.bucket(bucket).blob(f"{path}/{name}").upload_from_string("another's")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return prepare(tmp_path / "data", SHARDS)
+
+
+@pytest.fixture
+def url(gcs) -> str:
+    return f"gs://{gcs.bucket()}/data"
+
+
+def test_a_prepared_data_set_arrives_whole(url, phantoms):
+    epath.Path(phantoms, "audit.json").write_text("{}")
+    sent = upload(storage.client(), Path(phantoms), f"{url}/")
+    local = {name: content for name, content in data_set(Path(phantoms)).items() if name != ".lock"}
+    assert held(url) == local
+    assert sent == Uploaded(len(local), sum(map(len, local.values())), 0)
+
+
+def test_what_is_there_is_not_sent_again(gcs, url, folder):
+    upload(storage.client(), folder, url)
+    gcs.requests.clear()
+    assert upload(storage.client(), folder, url) == Uploaded(0, 0, len(SHARDS) + 2)
+    assert {asked.method for asked in gcs.requests} == {"GET"}
+
+
+def test_one_changed_file_is_one_sent(gcs, url, folder):
+    upload(storage.client(), folder, url)
+    gcs.requests.clear()
+    (folder / "audit.html").write_text("audited")
+    assert upload(storage.client(), folder, url) == Uploaded(1, 7, len(SHARDS) + 2)
+    assert gcs.sent() == ["data/audit.html"]
+    assert held(url) == data_set(folder)
+
+
+def test_another_content_of_the_same_size_is_replaced(gcs, url, folder):
+    upload(storage.client(), folder, url)
+    wrong = storage.objects(storage.client(), url)[f"{HOME}/train-3"]
+    wrong.upload_from_string(b"w" * wrong.size)
+    gcs.requests.clear()
+    assert upload(storage.client(), folder, url).files == 2
+    assert gcs.sent() == [f"data/{HOME}/train-3", f"data/{SUMMARY}"]
+    assert held(url) == data_set(folder)
+
+
+def test_the_summary_is_away_while_shards_are_replaced_and_comes_last(gcs, url, folder):
+    upload(storage.client(), folder, url)
+    assert gcs.sent()[-1] == f"data/{SUMMARY}"
+    gcs.requests.clear()
+    prepare(folder, {name: content[::-1] + b"." for name, content in SHARDS.items()})
+    upload(storage.client(), folder, url)
+    writes = [(asked.method, asked.name) for asked in gcs.requests if asked.method != "GET"]
+    assert writes[0] == ("DELETE", f"data/{SUMMARY}")
+    assert writes[-1] == ("POST", f"data/{SUMMARY}")
+    assert len(writes) == len(SHARDS) + 2
+    assert held(url) == data_set(folder)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_passing_failures_are_survived(gcs, url, folder, status):
+    gcs.fail(status, "^POST /upload/", times=5, after=2)
+    assert upload(storage.client(), folder, url).files == len(SHARDS) + 2
+    assert held(url) == data_set(folder)
+
+
+def test_lost_connections_and_answers_are_survived(gcs, url, folder):
+    gcs.drop("^POST /upload/", times=3)
+    gcs.lose("^POST /upload/", times=3)
+    gcs.lose("GET .*/o\\?")
+    assert upload(storage.client(), folder, url).files == len(SHARDS) + 2
+    assert held(url) == data_set(folder)
+
+
+@pytest.mark.parametrize("fault", ["drop", "503"])
+def test_a_large_file_that_is_cut_goes_on_from_there(gcs, url, tmp_path, fault):
+    folder = prepare(tmp_path / "data", LARGE)
+    if fault == "drop":
+        gcs.drop("^PUT /upload/", after=1)
+    else:
+        gcs.fail(503, "^PUT /upload/", after=1)
+    upload(storage.client(), folder, url)
+    assert held(url) == data_set(folder)
+    pieces = [asked.status for asked in gcs.requests if asked.method == "PUT"]
+    assert len(pieces) == 5 and pieces[1] == (0 if fault == "drop" else 503)
+
+
+def test_a_killed_upload_goes_on_with_the_rest(gcs, url, folder):
+    let_go = gcs.hold("^POST /upload/", after=9)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", MAIN, folder, url], env=gcs.environment, cwd=ROOT
+    )
+    assert gcs.reached.wait(60)
+    killed.kill()
+    killed.wait()
+    before = held(url)
+    assert 1 < len(before) < len(SHARDS) and SUMMARY not in before
+    gcs.work()
+    let_go.set()
+    assert upload(storage.client(), folder, url).unchanged >= len(before)
+    assert not set(gcs.sent()) & {f"data/{name}" for name in before}
+    assert held(url) == data_set(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_at_once_and_leaves_what_was_sent(gcs, url, folder, number):
+    gcs.hold("^POST /upload/", after=9)
+    stopped = subprocess.Popen(
+        [sys.executable, "-c", MAIN, folder, url],
+        env=gcs.environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert gcs.reached.wait(60)
+    stopped.send_signal(number)
+    _, said = stopped.communicate(timeout=20)  # though requests are still held
+    assert stopped.returncode == 128 + number
+    assert said == (f"stopped: by {number.name}; what was sent stays; the same command goes on.\n")
+    assert SUMMARY not in held(url)
+    assert held(url).items() <= data_set(folder).items() and len(held(url)) > 1
+
+
+def test_a_bucket_that_takes_nothing_ends_in_one_sentence(gcs, url, folder):
+    gcs.fail(403, "^POST /upload/", times=1000, message="no access")
+    with pytest.raises(Refusal) as refused:
+        upload(storage.client(), folder, url)
+    assert str(refused.value).count("\n") == 0
+    assert "(no access): grant them roles/storage.objectUser on gs://bucket-" in str(refused.value)
+    assert held(url) == {}
+
+
+@pytest.mark.parametrize("recipe", [{"fingerprint": "other"}, {"max_side": 256}])
+def test_another_data_set_is_not_mixed_in(gcs, url, folder, tmp_path, recipe):
+    upload(storage.client(), folder, url)
+    gcs.requests.clear()
+    other = prepare(tmp_path / "other", {"train-0": b"other"}, **recipe)
+    with pytest.raises(Refusal, match="holds another data set, made from a.zip"):
+        upload(storage.client(), other, url)
+    assert held(url) == data_set(folder) and gcs.sent() == []
+
+
+def test_a_damaged_summary_in_the_bucket_is_not_replaced(url, folder):
+    storage.write_text(storage.client(), f"{url}/{SUMMARY}", "{")
+    with pytest.raises(Refusal, match="holds another data set"):
+        upload(storage.client(), folder, url)
+
+
+def test_what_another_process_wrote_meanwhile_is_not_replaced(gcs, url, folder):
+    let_go = gcs.hold("^POST /upload/")
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(upload, storage.client(), folder, url)
+        assert gcs.reached.wait(60)
+        other_writes(gcs, url, f"{HOME}/train-3")
+        let_go.set()
+        with pytest.raises(CannotWrite, match="was written by another process meanwhile"):
+            uploading.result()
+    assert held(url)[f"{HOME}/train-3"] == b"another's" and SUMMARY not in held(url)
+
+
+def test_what_another_process_replaced_meanwhile_is_noticed(gcs, url, folder):
+    let_go = gcs.hold(r"GET .*/o\?", after=1)
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(upload, storage.client(), folder, url)
+        assert gcs.reached.wait(60)
+        other_writes(gcs, url, f"{HOME}/train-3")
+        let_go.set()
+        with pytest.raises(CannotWrite, match="train-3 was changed by another process"):
+            uploading.result()
+    assert SUMMARY not in held(url)
+
+
+def test_a_folder_without_a_prepared_data_set_is_refused(gcs, url, tmp_path):
+    with pytest.raises(Refusal, match="holds no prepared data set: make one with"):
+        upload(storage.client(), tmp_path, url)
+    assert gcs.requests == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"classes": []}', '{"shards": [{}]}'])
+def test_a_summary_that_tells_no_shards_is_refused(url, tmp_path, text):
+    (tmp_path / SUMMARY).write_text(text)
+    with pytest.raises(Refusal, match="is damaged, or of an earlier version"):
+        upload(storage.client(), tmp_path, url)
+
+
+@pytest.mark.parametrize("content", [None, b"short", b"w" * len(SHARDS["train-5"])])
+def test_a_shard_that_is_not_what_was_prepared_is_not_sent(gcs, url, folder, content):
+    shard = folder / HOME / "train-5"
+    shard.unlink()
+    if content is not None:
+        shard.write_bytes(content)
+    with pytest.raises(Refusal, match=r"train-5 is missing or not what was prepared"):
+        upload(storage.client(), folder, url)
+    assert gcs.sent() == []
+
+
+def test_a_file_that_cannot_be_read_is_told(gcs, url, folder):
+    (folder / "audit.html").symlink_to("/proc/self/mem")  # of which the first byte is not there
+    with pytest.raises(Refusal, match="cannot be read: Input/output error"):
+        upload(storage.client(), folder, url)
+    assert gcs.sent() == []
+
+
+def test_the_progress_tells_bytes_rate_and_time_left(gcs, url, folder, tmp_path):
+    let_go = gcs.hold("^POST /upload/", after=9)
+    with open(tmp_path / "shown", "w") as shown, ThreadPoolExecutor() as pool:
+        line = LiveLine(shown, every_seconds=0.0)
+        uploading = pool.submit(upload, storage.client(), folder, url, line)
+        assert gcs.reached.wait(60)
+        let_go.set()
+        uploading.result()
+    total = sum(map(len, SHARDS.values()))
+    lines = (tmp_path / "shown").read_text().splitlines()
+    assert lines[0].startswith("checked ")
+    assert re.fullmatch(r"sent 0 of 0 MB, [\d.]+ MB/s, 0:00 left", lines[-1]), total

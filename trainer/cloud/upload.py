@@ -1,0 +1,236 @@
+"""Sends a prepared data set to a bucket: only what is missing or differs, and its summary last."""
+
+import base64
+import hashlib
+import io
+import json
+import mimetypes
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import google_crc32c
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.storage import Blob, Client
+
+from trainer.cloud import storage
+from trainer.cloud.transfer import Counted, Transfer
+from trainer.entry import CannotWrite, Refusal
+from trainer.progress import LiveLine
+
+SUMMARY = "data_summary.json"
+BESIDE = ("audit.html", "audit.json")  # sent where they are there
+# What tells one data set from another, as trainer.data.prepare was asked for it.
+RECIPE = ("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform")
+CHUNK = 8 * 2**20  # bytes of a large file in one request, all of them in memory
+BLOCK = 2**20  # bytes read at once for a checksum
+SECONDS = 300.0  # that one request may take; a slow line has eight of them at a time
+
+
+class Uploaded(NamedTuple):
+    """Files and bytes that were sent, and files that the bucket had already."""
+
+    files: int
+    bytes: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the data set.
+
+    Attributes:
+      name: from the data set's folder.
+      size: bytes.
+      sha256: of a shard, as it was prepared.
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str | None = None
+
+
+def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None) -> Uploaded:
+    """Sends the prepared data set in `folder` to `url`, where a job can read it.
+
+    What is there already, by size and CRC32C, is not sent again. So the same call goes on after
+    an interrupted one, and KeyboardInterrupt may come at any time. The summary, which marks the
+    data set as finished, is removed before a shard is replaced, and written after all others have
+    been seen in the bucket.
+
+    Args:
+      client: of `storage.client`.
+      folder: as trainer.data.prepare writes it.
+      url: gs://BUCKET/PATH.
+      line: shows the progress.
+
+    Raises:
+      Refusal: if `folder` holds no whole data set, `url` holds another one, or may not be used.
+      CannotWrite: if another process writes there, or to `folder`.
+      Unavailable: if the service or the network fails for long.
+    """
+    line = line or LiveLine(quiet=True)
+    try:
+        with line, storage.told(url):
+            return _upload(client, folder, url.rstrip("/"), line)
+    except OSError as error:
+        raise Refusal(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+
+
+def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
+    summary, files = _prepared(folder)
+    there = storage.objects(client, url)
+    if SUMMARY in there:
+        _check_same(summary, storage.read_text(client, f"{url}/{SUMMARY}"), url)
+    sums = _checksums(files, line)
+    changed = [file for file in files if not _is(there.get(file.name), file.size, sums[file.name])]
+    if SUMMARY in there and any(file.sha256 for file in changed):
+        with suppress(NotFound):  # removed, though the answer was lost
+            old = there.pop(SUMMARY)
+            old.delete(if_generation_match=old.generation, retry=storage.RETRY)
+
+    bucket, path = storage.split(url)
+    below = storage.below(path)
+
+    def send(name: str, content: BinaryIO | Counted, size: int, crc32c: str) -> None:
+        blob = client.bucket(bucket).blob(below + name, chunk_size=CHUNK)
+        replaced = there[name].generation if name in there else 0
+        _send(blob, content, size, crc32c, replaced)
+
+    transfer = Transfer(line, "sent", sum(file.size for file in changed))
+
+    def send_file(file: File) -> None:
+        with open(file.path, "rb") as opened:
+            counted = Counted(opened, transfer)
+            send(file.name, counted, file.size, sums[file.name])
+            counted.settle()
+
+    transfer.each(send_file, sorted(changed, key=lambda file: -file.size))
+
+    _check_all_there(storage.objects(client, url), files, sums, url)
+    crc32c = _encoded(google_crc32c.Checksum(summary))
+    sent = [file.size for file in changed]
+    if not _is(there.get(SUMMARY), len(summary), crc32c):
+        send(SUMMARY, io.BytesIO(summary), len(summary), crc32c)
+        sent.append(len(summary))
+    return Uploaded(len(sent), sum(sent), len(files) + 1 - len(sent))
+
+
+def _prepared(folder: Path) -> tuple[bytes, list[File]]:
+    """Returns the summary of the data set in `folder`, and its other files."""
+    if not (folder / SUMMARY).is_file():
+        raise Refusal(
+            f"{folder} holds no prepared data set: make one with python -m trainer.data.prepare "
+            f"--out={folder}."
+        )
+    summary = (folder / SUMMARY).read_bytes()
+    try:
+        shards = [
+            (shard["file"], shard["bytes"], shard["sha256"])
+            for shard in json.loads(summary)["shards"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(
+            f"{folder / SUMMARY} is damaged, or of an earlier version: prepare the data set again "
+            "into another folder, or delete this one."
+        ) from error
+    # tensorflow-datasets describes what it wrote in NAME/VERSION below the folder.
+    home = max(folder.glob("*/*/dataset_info.json"), default=folder / SUMMARY).parent
+    files = [
+        File((home / name).relative_to(folder).as_posix(), home / name, size, sha256)
+        for name, size, sha256 in shards
+    ]
+    for file in files:
+        if not file.path.is_file() or file.path.stat().st_size != file.size:
+            raise _damaged(file)
+    beside = [folder / name for name in BESIDE if (folder / name).is_file()]
+    return summary, files + [File(path.name, path, path.stat().st_size) for path in beside]
+
+
+def _damaged(file: File) -> Refusal:
+    return Refusal(
+        f"{file.path} is missing or not what was prepared: delete that folder, and prepare the "
+        "data set again."
+    )
+
+
+def _check_same(mine: bytes, theirs: str | None, url: str) -> None:
+    """Raises a Refusal if the two summaries are those of different data sets."""
+    if theirs is None:
+        return
+    try:
+        summary = json.loads(theirs)
+        same = all(json.loads(mine).get(name) == summary.get(name) for name in RECIPE)
+        source = summary.get("source")
+    except (ValueError, AttributeError):
+        same, source = False, None
+    if not same:
+        raise Refusal(
+            f"{url} holds another data set, made from {source or 'something'} or in another way: "
+            f"name another place, or delete it with gcloud storage rm --recursive {url}."
+        )
+
+
+def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
+    """Returns the CRC32C of each file by name, in base64.
+
+    Raises:
+      Refusal: if a shard is not what was prepared.
+    """
+    transfer = Transfer(line, "checked", sum(file.size for file in files))
+
+    def checksum(file: File) -> str:
+        crc32c, sha256 = google_crc32c.Checksum(), hashlib.sha256()
+        with open(file.path, "rb") as opened:
+            while block := opened.read(BLOCK):
+                crc32c.update(block)
+                sha256.update(block)
+                transfer.add(len(block))
+        if file.sha256 not in (None, sha256.hexdigest()):
+            raise _damaged(file)
+        return _encoded(crc32c)
+
+    sums = transfer.each(checksum, files)
+    return {file.name: crc32c for file, crc32c in zip(files, sums, strict=True)}
+
+
+def _send(blob: Blob, content: BinaryIO | Counted, size: int, crc32c: str, replaced: int) -> None:
+    """Writes an object in place of its generation `replaced`, where 0 is none."""
+    try:
+        blob.upload_from_file(
+            content,
+            size=size,
+            content_type=mimetypes.guess_type(blob.name)[0] or "application/octet-stream",
+            if_generation_match=replaced,
+            checksum="crc32c",
+            timeout=SECONDS,
+            retry=storage.RETRY,
+        )
+    except PreconditionFailed:
+        blob.reload(retry=storage.RETRY)
+        if not _is(blob, size, crc32c):  # else it is this one, whose answer was lost
+            raise
+    if not _is(blob, size, crc32c):
+        raise CannotWrite(f"{blob.name} changed while it was sent: repeat the command.")
+
+
+def _check_all_there(
+    there: Mapping[str, Blob], files: list[File], sums: Mapping[str, str], url: str
+) -> None:
+    for file in files:
+        if not _is(there.get(file.name), file.size, sums[file.name]):
+            raise CannotWrite(
+                f"{url}/{file.name} was changed by another process meanwhile: wait for it to end, "
+                "and repeat the command."
+            )
+
+
+def _is(blob: Blob | None, size: int, crc32c: str) -> bool:
+    return blob is not None and (blob.size, blob.crc32c) == (size, crc32c)
+
+
+def _encoded(crc32c: google_crc32c.Checksum) -> str:
+    return base64.b64encode(crc32c.digest()).decode()
