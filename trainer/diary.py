@@ -9,6 +9,7 @@ from etils import epath
 
 from trainer import augment, checkpoint, dashboards, draws, evaluate, memory, metrics, step, whole
 from trainer.budget import Budget
+from trainer.cloud import hypertune
 from trainer.data import examples, pipeline
 from trainer.exhibits import Exhibit, Exhibits
 from trainer.job import Job
@@ -27,8 +28,8 @@ SAMPLES = 8  # of each class
 class Diary:
     """Writes down how the run goes on."""
 
-    def __init__(self, job: Job):
-        self._job, self._config = job, job.config
+    def __init__(self, job: Job, trial: hypertune.Trial | None = None):
+        self._job, self._config, self._trial = job, job.config, trial
         self._skipped_steps = job.state.skipped_steps
         self._summaries = Summaries(job.workdir)
         self._budget = Budget(job.config.summaries.time_share)
@@ -82,6 +83,8 @@ class Diary:
         self._job.line.settle(record.last_line(self._config.train.epochs), record.heading())
         for part in ("train", "validation"):
             self._summaries.scalars(part, record.step, curves(record.history[-1][part]))
+        if self._trial:
+            self._trial.report(record.history[-1]["validation"]["auc"], record.epoch)
         self._show_in_turn(record.step, validation)
         peaks = memory.peak_gib(self._job.replicas.devices)
         speed = {f"{name}_memory_gib": peak for name, peak in peaks.items()}

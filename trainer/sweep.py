@@ -91,15 +91,16 @@ def read(config_file: epath.PathLike) -> Sweep:
       Refusal: if there is none, or it cannot be.
     """
     if not str(config_file).endswith(".py"):
+        config_json = str(config_file).split(".py:")[-1]  # as config.parse_flags leads to one
         raise Refusal(
-            f"{config_file} has values and no sweep(): name the recipe as --config, a Python file "
+            f"{config_json} has values and no sweep(): name the recipe as --config, a Python file "
             f"with {EXAMPLE}."
         )
     try:
         define = runpy.run_path(str(config_file)).get("sweep")
         sweep = define() if define else None
     except Exception as error:  # whatever a user's file may raise
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise Refusal(f"sweep() of {config_file} cannot be read ({what}).") from error
     if not define:
         raise Refusal(f"{config_file} has no sweep(): add {EXAMPLE}.")

@@ -21,6 +21,7 @@ from trainer import (
     whole,
 )
 from trainer import config as config_schema
+from trainer.cloud import hypertune
 from trainer.data import dataset, pipeline, staging
 from trainer.diary import Diary, conclude
 from trainer.entry import NotFinite, Stopped
@@ -73,7 +74,7 @@ def train(job: Job, record: Record) -> None:
     images = pipeline.pixels(split, config.data.image_size, config.data.cache, config.data.fit)
     diary, saver = None, None
     if chief:
-        diary = Diary(job)
+        diary = Diary(job, hypertune.from_environment())
         saver = checkpoint.Saver(job.checkpoints, config.checkpoint.keep)
         if record.step == 0:
             diary.begin(split)

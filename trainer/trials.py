@@ -103,10 +103,8 @@ def table(rows: Sequence[dict]) -> str:
 def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> dict:
     """Returns the record of the sweep, which must be the one that was begun there."""
     file, ranges = workdir / RECORD, sweep_schema.described(sweep)
-    if not file.exists():
-        record = {"config": config.to_dict(), "sweep": ranges, "trials": []}
-        whole.write_json(file, record)
-        return record
+    if not file.exists():  # nor is it written before a trial has ended, so that mistakes mend
+        return {"config": config.to_dict(), "sweep": ranges, "trials": []}
     record = json.loads(file.read_text())
     config_schema.check_same_run(config, record["config"])
     for path in sorted({*ranges, *record["sweep"]}):
