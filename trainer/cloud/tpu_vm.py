@@ -1,0 +1,299 @@
+"""TPU VMs: an order as a queued resource of the TPU API, and what becomes of it.
+
+The VM's start-up script runs the container, writes OUTCOME beside the run as the job has ended, and
+deletes the queued resource: an ended job is known by its work directory alone.
+https://cloud.google.com/tpu/docs/reference/rest/v2/projects.locations.queuedResources
+"""
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from google.auth.credentials import Credentials
+from google.cloud.storage import Client
+
+from trainer.cloud import image, job, machines, storage
+from trainer.cloud.api import Api, NotThere, Unanswered
+from trainer.cloud.job import Job
+from trainer.cloud.order import LABEL, Order, resource_name
+from trainer.entry import Refusal, Unavailable
+from trainer.workers import FINAL
+
+SUFFIX = "tpu_vm.sh"
+OUTCOME = "outcome.json"
+GRACE_SECONDS = 60
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+REGISTRIES = re.compile(r"(^|[.-])(docker\.pkg\.dev|gcr\.io)$")  # that take Google's tokens
+STATES = {
+    "ACTIVE": job.RUNNING,
+    "SUSPENDING": job.RUNNING,
+    "SUSPENDED": job.PREEMPTED,
+    "FAILED": job.FAILED,
+    "DELETING": job.CANCELLED,
+}
+PAGE = 100
+DELETION_LOOKS = 60  # with DELETION_WAITS first waits between them
+DELETION_WAITS = 5
+
+
+def file(order: Order) -> str:
+    """Returns the VM's start-up script, which gcloud's --metadata-from-file takes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quote"] = shlex.quote
+    bucket, folder = storage.split(order.workdir)
+    registry = image.parse(order.image).registry
+    return environment.get_template("tpu_vm.sh.j2").render(
+        order=order,
+        submission=json.dumps(order.submission),
+        registry=registry if REGISTRIES.search(registry) else "",
+        limit_seconds=round(order.timeout_hours * 3600),
+        grace_seconds=GRACE_SECONDS,
+        outcome_path=f"upload/storage/v1/b/{bucket}/o?uploadType=media"
+        f"&name={quote(f'{folder}/{OUTCOME}', safe='')}",
+        resource_path=f"v2/{_parent(order.project, order.zone)}/{order.identity}",
+        final=FINAL,
+    )
+
+
+def command(order: Order, file: str) -> list[str]:
+    """Returns the command of gcloud that submits `file`."""
+    labels = ",".join(f"{key}={value}" for key, value in order.all_labels.items())
+    parts = ["gcloud", "compute", "tpus", "queued-resources", "create", order.identity]
+    parts += [f"--project={order.project}", f"--zone={order.zone}", f"--node-id={order.identity}"]
+    parts.append(f"--accelerator-type={machines.tpu_vm_type(order.machine)}")
+    parts.append(f"--runtime-version={machines.tpu_vm_runtime(order.machine)}")
+    parts += [f"--labels={labels}", f"--description={order.workdir}"]
+    if order.capacity == "spot":
+        parts.append("--spot")
+    if order.service_account:
+        parts += [f"--service-account={order.service_account}", f"--scopes={SCOPE}"]
+    parts.append(f"--metadata-from-file=startup-script={file}")
+    return [*parts, f"--metadata=shutdown-script={_shutdown_script(order)}", "--async"]
+
+
+def body(order: Order) -> dict[str, Any]:
+    """Returns the order as a QueuedResource."""
+    node: dict[str, Any] = {
+        "acceleratorType": machines.tpu_vm_type(order.machine),
+        "runtimeVersion": machines.tpu_vm_runtime(order.machine),
+        "networkConfig": {"network": "default", "enableExternalIps": True},
+        "description": order.workdir,
+        "labels": order.all_labels,
+        "metadata": {"startup-script": file(order), "shutdown-script": _shutdown_script(order)},
+    }
+    if order.service_account:
+        node["serviceAccount"] = {"email": order.service_account, "scope": [SCOPE]}
+    parent = f"projects/{order.project}/locations/{order.zone}"
+    spec = {"parent": parent, "nodeId": order.identity, "node": node}
+    return {"tpu": {"nodeSpec": [spec]}, **({"spot": {}} if order.capacity == "spot" else {})}
+
+
+def _shutdown_script(order: Order) -> str:
+    return f"docker stop -t {GRACE_SECONDS} {order.identity}"
+
+
+def _parent(project: str, zone: str) -> str:
+    return f"projects/{project}/locations/{zone}/queuedResources"
+
+
+class TpuVm:
+    """The TPU VMs of a project in a zone.
+
+    Args:
+      credentials: of the user.
+      project: its id.
+      zone: such as us-central1-a.
+      client: of the buckets that the runs are in.
+      first_wait: seconds before something that failed is asked again.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        project: str,
+        zone: str,
+        client: Client,
+        first_wait: float = 1,
+    ):
+        self.project, self.zone = project, zone
+        self._client, self._first_wait = client, first_wait
+        self._api = Api("tpu", "https://tpu.googleapis.com", credentials, first_wait)
+        self._logs = Api("logging", "https://logging.googleapis.com", credentials, first_wait)
+        self._parent = _parent(project, zone)
+        self._workdirs: dict[str, str] = {}  # by the names of the jobs that were seen
+
+    def submit(self, order: Order) -> Job:
+        """Queues the VM, once even where the first answer is lost."""
+        name = f"{self._parent}/{order.identity}"
+        self._workdirs[name] = order.workdir
+        try:
+            self._create(order)
+        except Unanswered:
+            if self._look(name) is None:
+                self._create(order)
+        return self._as_job(name, order.name, job.WAITING)
+
+    def _create(self, order: Order) -> None:
+        identity = {"queuedResourceId": order.identity}
+        self._api.post(f"v2/{self._parent}", body(order), repeatable=False, **identity)
+
+    def resume(self, order: Order, job: Job) -> Job:
+        """Queues another VM after the job's was taken back; the run goes on from its checkpoints.
+
+        Raises:
+          Unavailable: if the one before it does not go.
+        """
+        self._api.delete(f"v2/{job.name}", force="true")
+        for _ in range(DELETION_LOOKS):
+            if self._look(job.name) is None:
+                return self.submit(order)
+            time.sleep(DELETION_WAITS * self._first_wait)
+        raise Unavailable(
+            f"{job.name} was taken back and is still being deleted: submit the run again later."
+        )
+
+    def jobs(self) -> list[Job]:
+        """Returns the jobs of this program that have a queued resource, the newest first."""
+        found = map(self._job, self._listed())
+        return sorted(found, key=lambda of: of.created, reverse=True)
+
+    def show(self, name: str) -> Job:
+        """Returns a job by its name, or by its work directory, where an ended one is known.
+
+        Raises:
+          Refusal: if there is none.
+        """
+        if name.startswith("gs://"):
+            return self._of_run(name.rstrip("/"))
+        name = self._resource(name)
+        there = self._look(name)
+        shown = self._job(there) if there else None
+        if shown and shown.state in (job.WAITING, job.FAILED):
+            return shown
+        workdir = self._workdirs.get(name, "")
+        ended = self._ended(workdir, name) if workdir else None
+        if ended or shown:
+            return ended or shown
+        if workdir:
+            return self._as_job(name, "", job.CANCELLED)
+        raise Refusal(
+            f"there is no {name}: a TPU VM is deleted as its job ends; give the run's work "
+            "directory, gs://..., which tells how it has ended."
+        )
+
+    def cancel(self, name: str) -> None:
+        """Deletes the VM, which has some seconds in which the job saves."""
+        self._api.delete(f"v2/{self._resource(name)}", force="true")
+
+    def log(self, name: str, after: str) -> list[tuple[str, str]]:
+        """Returns (time, line) of what the job printed after `after`, in order."""
+        wanted = (
+            f'logName="projects/{self.project}/logs/gcplogs-docker-driver" AND '
+            f'jsonPayload.container.name="/{name.rsplit("/", 1)[-1]}"'
+        )
+        if after:
+            wanted += f' AND timestamp>"{after}"'
+        request = {
+            "resourceNames": [f"projects/{self.project}"],
+            "filter": wanted,
+            "orderBy": "timestamp asc",
+            "pageSize": PAGE,
+        }
+        entries = self._logs.post("v2/entries:list", request).get("entries", [])
+        return [
+            (e.get("timestamp", ""), e.get("jsonPayload", {}).get("message", "")) for e in entries
+        ]
+
+    def _resource(self, name: str) -> str:
+        """Returns the full name of a job given by that, by its last part, or by the run's name."""
+        if "/" in name:
+            return name
+        for found in self.jobs():
+            if name in (found.name.rsplit("/", 1)[-1], found.title):
+                return found.name
+        return f"{self._parent}/{name}"
+
+    def _listed(self) -> Iterator[Mapping]:
+        token = ""
+        while True:
+            pages = {"pageToken": token} if token else {}
+            page = self._api.get(f"v2/{self._parent}", pageSize=PAGE, **pages)
+            for found in page.get("queuedResources", []):
+                if _node(found).get("labels", {}).get("app") == LABEL:
+                    yield found
+            token = page.get("nextPageToken", "")
+            if not token:
+                return
+
+    def _look(self, name: str) -> Mapping | None:
+        try:
+            return self._api.get(f"v2/{name}")
+        except NotThere:
+            return None
+
+    def _job(self, resource: Mapping) -> Job:
+        name, node, state = resource["name"], _node(resource), resource.get("state", {})
+        if node.get("description", "").startswith("gs://"):
+            self._workdirs[name] = node["description"]
+        found = STATES.get(state.get("state", ""), job.WAITING)
+        if found == job.PREEMPTED and state.get("stateInitiator") == "USER":
+            found = job.CANCELLED
+        error = state.get("failedData", {}).get("error", {}).get("message", "")
+        return self._as_job(
+            name,
+            node.get("labels", {}).get("run", ""),
+            found,
+            resource.get("createTime", ""),
+            " ".join(error.split()),
+        )
+
+    def _of_run(self, workdir: str) -> Job:
+        for found in self.jobs():
+            if found.workdir == workdir:
+                return self.show(found.name)
+        if ended := self._ended(workdir):
+            return ended
+        raise Refusal(f"no TPU VM in {self.zone} has a job of {workdir}, and none has ended there.")
+
+    def _ended(self, workdir: str, name: str = "") -> Job | None:
+        """Returns the job of that name, or of any, as it has ended in a work directory."""
+        text = storage.read_text(self._client, f"{workdir}/{OUTCOME}")
+        if text is None:
+            return None
+        outcome = json.loads(text)
+        run = resource_name(workdir.rsplit("/", 1)[-1])
+        own = f"{self._parent}/{run}-{outcome['submission']}"
+        if name not in ("", own):
+            return None  # of an earlier submission
+        self._workdirs[own] = workdir
+        code, error = outcome["exit_code"], outcome["error"]
+        if code:
+            error = f"exit code {code}" + (f": {error}" if error else "")
+        return self._as_job(own, "", job.FAILED if code else job.SUCCEEDED, error=error)
+
+    def _as_job(self, name: str, title: str, state: str, created: str = "", error: str = "") -> Job:
+        return Job(
+            name=name,
+            title=title or name.rsplit("/", 1)[-1].rsplit("-", 1)[0],
+            state=state,
+            created=created,
+            error=error,
+            page=f"https://console.cloud.google.com/compute/tpus?project={self.project}",
+            workdir=self._workdirs.get(name, ""),
+        )
+
+
+def _node(resource: Mapping) -> Mapping:
+    specs = resource.get("tpu", {}).get("nodeSpec", [])
+    return specs[0].get("node", {}) if specs else {}
