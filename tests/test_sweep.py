@@ -1,4 +1,4 @@
-"""A sweep is checked against the config's fields, and draws the same values whenever it is asked."""
+"""A sweep is checked against the config's fields, and always draws the same values for a trial."""
 
 import math
 import subprocess

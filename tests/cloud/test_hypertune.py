@@ -16,7 +16,7 @@ from trainer import train
 from trainer.cloud import hypertune
 
 PACKAGE = "cloudml-hypertune==0.1.0.dev6"
-# As the package wrote it for trial 7, whose validation_auc was 0.875 after epoch 3, but for the time.
+# As the package wrote it for trial 7 and a validation_auc of 0.875 after epoch 3, but for the time.
 LINE = (
     '{"checkpoint_path": "", "global_step": "3", "timestamp": TIME, "trial": "7", '
     '"validation_auc": "0.875"}\n'
