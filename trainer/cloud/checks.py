@@ -92,7 +92,7 @@ def _bucket(order: Order, access: Access) -> Finding | str:
     region = storage.region(access.storage, bucket)
     storage.check_writable(access.storage, order.workdir)
     said = f"gs://{bucket} in {region} can be written"
-    if order.region and not _holds(region, order.region):
+    if order.region and not holds(region, order.region):
         return Finding(
             "bucket",
             NOTE,
@@ -101,7 +101,7 @@ def _bucket(order: Order, access: Access) -> Finding | str:
     return said
 
 
-def _holds(location: str, region: str) -> bool:
+def holds(location: str, region: str) -> bool:
     """Whether a bucket's location, of one region or more, is where the region is."""
     continents = {"us": "us-", "eu": "europe-", "asia": "asia-"}
     return location == region or region.startswith(continents.get(location, "\0"))

@@ -63,4 +63,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, parse_flags)
+    entry.run(main, parse_flags, ["list, show JOB or cancel JOB..."])

@@ -1,0 +1,210 @@
+"""One command sends a run to a cloud, or says in a sentence why not."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from etils import epath
+
+from tests.cloud.vertex_server import Vertex
+from trainer.cloud import storage
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture
+def vertex() -> Iterator[Vertex]:
+    vertex = Vertex()
+    yield vertex
+    vertex.close()
+
+
+@pytest.fixture
+def bucket(gcs) -> str:
+    return gcs.bucket()
+
+
+@pytest.fixture
+def run(gcs, vertex: Vertex, tmp_path: Path) -> Run:
+    """Runs a program of the cloud in a folder of its own."""
+
+    def of(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", f"trainer.cloud.{program}", *arguments],
+            env={**gcs.environment, **vertex.environment, "PYTHONPATH": str(ROOT), **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return of
+
+
+@pytest.fixture
+def submit(run: Run, bucket: str) -> Run:
+    """Submits the article's recipe as gs://BUCKET/runs/first, with more or other flags."""
+
+    def of(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return run(
+            "submit",
+            f"--config={ROOT}/configs/article.py",
+            f"--config.data.path=gs://{bucket}/data",
+            f"--workdir=gs://{bucket}/runs/first",
+            "--accelerator=nvidia-l4:2",
+            "--image=127.0.0.1:1/trainer:1",
+            *arguments,
+            **environment,
+        )
+
+    return of
+
+
+def text(url: str) -> str | None:
+    return storage.read_text(storage.client("project"), url)
+
+
+def test_data_config_and_job_are_sent(
+    submit: Run, vertex: Vertex, bucket: str, phantoms: epath.Path
+):
+    done = submit(f"--data={phantoms}", "--config.seed=7", "--spot", "--workers=2", "--label=a=b")
+    assert done.returncode == 0, done.stderr
+    (job,) = vertex.posted()
+    spec = job["jobSpec"]
+    assert spec["scheduling"]["strategy"] == "SPOT"
+    assert [pool["replicaCount"] for pool in spec["workerPoolSpecs"]] == ["1", "1"]
+    assert job["labels"]["a"] == "b"
+    (argument,) = spec["workerPoolSpecs"][0]["containerSpec"]["args"]
+    config = json.loads(text(argument.removeprefix("--config=")))
+    assert (config["seed"], config["data"]["path"]) == (7, f"gs://{bucket}/data")
+    assert json.loads(text(f"gs://{bucket}/data/data_summary.json"))["synthetic"] is True
+    for said in ("projects/project/locations/us-central1/customJobs/1000", "agent-platform/loc"):
+        assert said in done.stdout
+    assert "python -m trainer.cloud.jobs cancel projects/project/" in done.stdout
+
+
+def test_the_job_is_waited_for(submit: Run, vertex: Vertex, phantoms: epath.Path):
+    vertex.states = ["JOB_STATE_SUCCEEDED"]
+    done = submit(f"--data={phantoms}", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "the run is in gs://" in done.stdout.splitlines()[-1]
+
+
+def test_a_dry_run_checks_and_writes_the_job_file(
+    submit: Run, vertex: Vertex, tmp_path: Path, phantoms: epath.Path, bucket: str
+):
+    done = submit(f"--data={phantoms}", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    spec = yaml.safe_load((tmp_path / "first.vertex.yaml").read_text())
+    assert spec["baseOutputDirectory"]["outputUriPrefix"] == f"gs://{bucket}/runs/first"
+    assert "gcloud ai custom-jobs create --project=project --region=us-central1" in done.stdout
+    assert not vertex.asked and text(f"gs://{bucket}/data/data_summary.json") is None
+
+
+def test_a_dry_run_goes_without_credentials(
+    submit: Run, vertex: Vertex, tmp_path: Path, bucket: str
+):
+    nobody = {
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "false",
+        "STORAGE_EMULATOR_HOST": "",
+        "NO_GCE_CHECK": "true",
+        "HOME": str(tmp_path),
+        "CLOUDSDK_CONFIG": str(tmp_path),
+    }
+    flags = ["--region=us-central1", "--project=p"]
+    done = submit("--dry_run", *flags, **nobody)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("not checked: there are no credentials") == 4
+    assert (tmp_path / "first.vertex.yaml").exists()
+    refused = submit(*flags, **nobody)
+    assert refused.returncode == 2 and not vertex.asked
+    assert refused.stderr.strip().endswith("set GOOGLE_APPLICATION_CREDENTIALS to a key file.")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--machine_type=g2-standart-24"], "g2-standard-24"),
+        (["--accelerator=nvidia-l4:3"], "nvidia-l4"),
+        (["--accelerator=tpu-v6e:8"], "--platform=tpu_vm"),
+        (["--accelerator=tpu-v5e:8", "--workers=2"], "--workers is 1 with a TPU"),
+        (["--config.train.epoch=3"], "train.epochs"),
+        (["--config.data.path=data"], "data.path='data' is not in a bucket"),
+        (["--workdir=runs/first"], "'runs/first' is not in a bucket"),
+        (["--label=Team=x"], "--label=Team=x is no label"),
+        (["--platform=vertx"], "--platform"),
+        (["--spot", "--flex_start_hours=2"], "two different offers"),
+        (["--tensorboard=12"], "--tensorboard needs --service_account"),
+        (["--platform=tpu_vm", "--accelerator=tpu-v5e:8"], "--zone=ZONE is missing"),
+        (["--platform=kubernetes", "--trials=3"], "--trials is Vertex AI's"),
+        (["--trials=3"], "sweep()"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence_and_nothing_is_sent(
+    submit: Run, vertex: Vertex, flags: list[str], said: str
+):
+    done = submit(*flags)
+    assert done.returncode == 2
+    assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not vertex.asked
+
+
+def test_what_the_checks_find_is_listed_and_nothing_is_sent(submit: Run, vertex: Vertex):
+    done = submit("--config.train.batch_size=33")
+    assert done.returncode == 2
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    assert [line.split()[1] for line in wrong] == ["batch", "data"]
+    assert done.stderr == "error: nothing was submitted: 2 of the checks above failed.\n"
+    assert not vertex.asked
+
+
+def test_what_google_says_no_to_is_told(submit: Run, vertex: Vertex, phantoms: epath.Path):
+    message = "The following quota metrics exceed quota limits: custom_model_training_nvidia_l4"
+    vertex.failures = [(429, {"message": message}, {})]
+    done = submit(f"--data={phantoms}")
+    assert done.returncode == 2
+    assert "quota does not allow it" in done.stderr and done.stderr.count("\n") == 1
+    assert not vertex.jobs
+
+
+def test_jobs_are_listed_shown_and_cancelled(
+    run: Run, submit: Run, vertex: Vertex, phantoms: epath.Path
+):
+    vertex.states = ["JOB_STATE_RUNNING"]
+    assert submit(f"--data={phantoms}").returncode == 0
+    (name,) = vertex.jobs
+    listed = run("jobs", "list", "--region=us-central1")
+    assert name in listed.stdout and "running" in listed.stdout, listed.stderr
+    shown = run("jobs", "show", name)
+    assert "scripts/tensorboard.sh gs://" in shown.stdout, shown.stderr
+    assert run("jobs", "cancel", "first", "--region=us-central1").returncode == 0
+    assert any(asked.path.endswith(":cancel") for asked in vertex.asked)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give one of: list, show JOB, cancel JOB"),
+        (["shwo"], "give one of: list, show JOB, cancel JOB"),
+        (["cancel"], "give one of: list, show JOB, cancel JOB"),
+        (["list"], "say where the jobs run, as in --region=us-central1"),
+        (["list", "--platform=tpu_vm"], "as in --zone=us-central1-a"),
+        (["show", "nothing", "--region=us-central1"], "has no job 'nothing' of this program"),
+    ],
+)
+def test_what_jobs_cannot_do_is_told(run: Run, arguments: list[str], said: str):
+    done = run("jobs", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("program", ["submit", "jobs"])
+def test_nothing_loads_tensorflow(program: str):
+    code = f"import sys; from trainer.cloud import {program}; sys.exit('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

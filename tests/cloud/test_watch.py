@@ -1,0 +1,120 @@
+"""A job is followed to its end, with its log, and left running on Ctrl-C."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from tests.cloud.test_vertex import order
+from tests.cloud.vertex_server import Vertex as Server
+from trainer.cloud import job, storage, watch
+from trainer.cloud.job import Job
+from trainer.cloud.order import Order
+from trainer.cloud.vertex import Vertex
+from trainer.entry import Stopped
+
+LOG = [
+    {"timestamp": "2026-11-25T10:00:01Z", "textPayload": "epoch 1"},
+    {"timestamp": "2026-11-25T10:00:02Z", "textPayload": "epoch 2"},
+]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cloud(server: Server, monkeypatch: pytest.MonkeyPatch) -> Vertex:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return Vertex(AnonymousCredentials(), "project", "us-central1", first_wait=0.01)
+
+
+@pytest.fixture
+def in_bucket(gcs) -> Order:
+    return order(workdir=f"gs://{gcs.bucket()}/runs/first")
+
+
+def follow(cloud: Vertex, of: Order) -> None:
+    client = storage.client("project")
+    watch.follow(cloud, cloud.submit(of), of, client, every=0.01)
+
+
+def test_states_log_and_result_are_shown(cloud, server, in_bucket, capsys):
+    server.log = list(LOG)
+    measured = {"images": 24, "epoch": 2, "labels": {"pneumonia": {"auc": {"value": 0.9876}}}}
+    file = f"{in_bucket.workdir}/evaluation/test.json"
+    storage.write_text(storage.client("project"), file, json.dumps(measured))
+    follow(cloud, in_bucket)
+    assert capsys.readouterr().out.splitlines() == [
+        "the job is running",
+        "epoch 1",
+        "epoch 2",
+        "the job is succeeded",
+        "test AUC 0.988 on 24 images, best epoch 2",
+        f"report: {in_bucket.workdir}/report.html",
+    ]
+
+
+def test_a_job_that_fails_ends_in_its_reason(cloud, server, in_bucket):
+    server.states, server.error = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"], "exit status 65"
+    with pytest.raises(watch.JobFailed, match=r"the job has failed \(exit status 65\)"):
+        follow(cloud, in_bucket)
+
+
+def test_a_log_that_cannot_be_read_ends_nothing(cloud, server, in_bucket, capsys):
+    made = cloud.submit(in_bucket)
+    server.failures = [None, (403, {"message": "no logs for you"}, {})]
+    watch.follow(cloud, made, in_bucket, storage.client("project"), every=0.01)
+    assert f"the run is in {in_bucket.workdir}" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(cloud, server, in_bucket):
+    server.states = ["JOB_STATE_RUNNING"]
+    made = cloud.submit(in_bucket)
+    main = threading.main_thread().ident
+    threading.Timer(0.3, lambda: __import__("signal").pthread_kill(main, 2)).start()
+    with pytest.raises(Stopped, match=f"python -m trainer.cloud.jobs cancel {made.name}") as ending:
+        watch.follow(cloud, made, in_bucket, storage.client("project"), every=0.01)
+    assert ending.value.exit_code == 130
+    assert cloud.show(made.name).state == job.RUNNING
+
+
+class TakenBack:
+    """A platform whose machine is taken back once."""
+
+    def __init__(self):
+        self.states, self.resumed = [job.RUNNING, job.PREEMPTED, job.RUNNING, job.SUCCEEDED], []
+
+    def show(self, name: str) -> Job:
+        return Job(name, "first", self.states.pop(0))
+
+    def resume(self, of: Order, gone: Job) -> Job:
+        self.resumed.append((of, gone.name))
+        return gone._replace(state=job.WAITING)
+
+    def log(self, name: str, after: str) -> list[tuple[str, str]]:
+        return []
+
+
+def test_a_machine_that_was_taken_back_is_asked_for_again(in_bucket):
+    platform = TakenBack()
+    watch.follow(platform, Job("a/b", "first", job.WAITING), in_bucket, storage.client(), 0.001)
+    assert platform.resumed == [(in_bucket, "a/b")]
+
+
+def test_jobs_are_listed_in_columns():
+    jobs = [
+        Job("projects/p/locations/l/customJobs/1", "first", job.RUNNING, "2026-11-25T10:00:00.1Z"),
+        Job(
+            "projects/p/locations/l/customJobs/2", "second-try", job.FAILED, "2026-11-24T09:00:00Z"
+        ),
+    ]
+    head, first, second = watch.table(jobs).splitlines()
+    assert first.startswith("running  2026-11-25 10:00:00  first       projects/p/")
+    assert head.index("job") == first.index("projects") == second.index("projects")
