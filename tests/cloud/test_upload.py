@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -121,11 +122,12 @@ def test_the_summary_is_away_while_shards_are_replaced_and_comes_last(gcs, url, 
     assert gcs.sent()[-1] == f"data/{SUMMARY}"
     gcs.requests.clear()
     prepare(folder, {name: content[::-1] + b"." for name, content in SHARDS.items()})
+    gcs.lose("^DELETE ")
     upload(storage.client(), folder, url)
     writes = [(asked.method, asked.name) for asked in gcs.requests if asked.method != "GET"]
-    assert writes[0] == ("DELETE", f"data/{SUMMARY}")
+    assert writes[:2] == [("DELETE", f"data/{SUMMARY}")] * 2  # the first without an answer
     assert writes[-1] == ("POST", f"data/{SUMMARY}")
-    assert len(writes) == len(SHARDS) + 2
+    assert len(writes) == len(SHARDS) + 3
     assert held(url) == data_set(folder)
 
 
@@ -155,6 +157,22 @@ def test_a_large_file_that_is_cut_goes_on_from_there(gcs, url, tmp_path, fault):
     assert held(url) == data_set(folder)
     pieces = [asked.status for asked in gcs.requests if asked.method == "PUT"]
     assert len(pieces) == 5 and pieces[1] == (0 if fault == "drop" else 503)
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_large_file_of_which_the_service_loses_track_is_sent_again(gcs, url, tmp_path, after):
+    # This server takes a repeated piece for the next one, and forgets the session with the last.
+    folder = prepare(tmp_path / "data", LARGE)
+    gcs.lose("^PUT /upload/", after=after)
+    upload(storage.client(), folder, url)
+    assert held(url) == data_set(folder)
+
+
+def test_a_session_that_is_over_is_opened_again(gcs, url, tmp_path):
+    folder = prepare(tmp_path / "data", LARGE)
+    gcs.fail(410, "^PUT /upload/", after=1)
+    upload(storage.client(), folder, url)
+    assert held(url) == data_set(folder)
 
 
 def test_a_killed_upload_goes_on_with_the_rest(gcs, url, folder):
@@ -273,15 +291,32 @@ def test_a_file_that_cannot_be_read_is_told(gcs, url, folder):
     assert gcs.sent() == []
 
 
-def test_the_progress_tells_bytes_rate_and_time_left(gcs, url, folder, tmp_path):
-    let_go = gcs.hold("^POST /upload/", after=9)
-    with open(tmp_path / "shown", "w") as shown, ThreadPoolExecutor() as pool:
-        line = LiveLine(shown, every_seconds=0.0)
-        uploading = pool.submit(upload, storage.client(), folder, url, line)
+def test_a_file_that_changes_on_its_way_is_noticed(gcs, url, folder):
+    let_go = gcs.hold("^POST /upload/")
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(upload, storage.client(), folder, url)
         assert gcs.reached.wait(60)
+        (folder / HOME / "dataset_info.json").write_text("[]")  # the smallest is sent last
+        let_go.set()
+        with pytest.raises(CannotWrite, match="dataset_info.json changed while it was sent"):
+            uploading.result()
+    assert SUMMARY not in held(url)
+
+
+def test_the_progress_is_what_has_arrived(gcs, url, tmp_path):
+    folder = prepare(tmp_path / "data", LARGE)
+    let_go = gcs.hold("^PUT /upload/", after=2)
+    shown = tmp_path / "shown"
+    with open(shown, "w") as opened, ThreadPoolExecutor() as pool:
+        line = LiveLine(opened, every_seconds=0.0)
+        uploading = pool.submit(upload, storage.client(), folder, url, line)
+        deadline = time.monotonic() + 60
+        while "sent 17 of 25 MB, " not in shown.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        waiting = shown.read_text()
         let_go.set()
         uploading.result()
-    total = sum(map(len, SHARDS.values()))
-    lines = (tmp_path / "shown").read_text().splitlines()
-    assert lines[0].startswith("checked ")
-    assert re.fullmatch(r"sent 0 of 0 MB, [\d.]+ MB/s, 0:00 left", lines[-1]), total
+    assert "checked 25 of 25 MB, " in waiting
+    assert re.fullmatch(r"sent 17 of 25 MB, [\d.]+ MB/s, \d+:\d\d left", waiting.splitlines()[-1])
+    last = shown.read_text().splitlines()[-1]
+    assert re.fullmatch(r"sent 25 of 25 MB, [\d.]+ MB/s, 0:00 left", last)

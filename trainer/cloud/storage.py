@@ -21,7 +21,11 @@ from trainer.entry import CannotWrite, Ending, Refusal
 RETRY = DEFAULT_RETRY.with_delay(0.5, 16.0, 2.0).with_timeout(120.0)  # seconds
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 ADDRESS = re.compile(r"gs://([^/]*)(?:/(.*))?")
-SHOWN = 200  # characters of what the server says
+SHOWN = 200  # characters of what the service says
+FAILURES = (
+    *(GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption),
+    *(requests.RequestException, ConnectionError),
+)
 
 
 class Unavailable(Ending):
@@ -148,20 +152,14 @@ def told(url: str, role: str = "roles/storage.objectUser") -> Iterator[None]:
 
     Raises:
       Refusal: if the bucket does not exist, or it is not allowed.
-      NoCredentials: if the credentials do no more.
+      NoCredentials: if the credentials are no longer valid.
       Unavailable: if it fails for now, after retries.
       CannotWrite: for any other reason.
     """
     try:
         yield
     except FAILURES as error:
-        raise _ending(error, url, role) from None  # which holds addresses that let others write
-
-
-FAILURES = (
-    *(GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption),
-    *(requests.RequestException, ConnectionError),
-)
+        raise _ending(error, url, role) from None  # its text has addresses to write to
 
 
 def _ending(error: Exception, url: str, role: str) -> Ending:
@@ -172,7 +170,7 @@ def _ending(error: Exception, url: str, role: str) -> Ending:
     status = getattr(error, "code", None) or getattr(response, "status_code", None)
     if isinstance(error, RefreshError) or status == 401:
         return credentials.NoCredentials(
-            "Google Cloud takes the credentials of this machine no more: run gcloud auth "
+            "Google Cloud no longer takes the credentials of this machine: run gcloud auth "
             "application-default login."
         )
     if isinstance(error, DataCorruption):

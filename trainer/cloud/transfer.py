@@ -97,18 +97,20 @@ class Counted:
     """A file whose bytes count once those that follow are asked for: the service has them then."""
 
     def __init__(self, file: BinaryIO, transfer: Transfer):
-        self._file, self._transfer, self._pending = file, transfer, 0
+        self._file, self._transfer, self._counted = file, transfer, 0
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         self.settle()
-        block = self._file.read(size)
-        self._pending = len(block)
-        return block
+        return self._file.read(size)
+
+    def seek(self, place: int) -> None:
+        self._file.seek(place)
+        self.settle()
 
     def tell(self) -> int:
         return self._file.tell()
 
     def settle(self) -> None:
-        """Counts what was read last."""
-        pending, self._pending = self._pending, 0
-        self._transfer.add(pending)
+        """Counts everything up to the position."""
+        self._transfer.add(self.tell() - self._counted)
+        self._counted = self.tell()

@@ -5,15 +5,17 @@ import hashlib
 import io
 import json
 import mimetypes
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import google_crc32c
-from google.api_core.exceptions import NotFound, PreconditionFailed
-from google.cloud.storage import Blob, Client
+from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.cloud.storage import Blob, Bucket, Client
+from google.cloud.storage.exceptions import DataCorruption
 
 from trainer.cloud import storage
 from trainer.cloud.transfer import Counted, Transfer
@@ -81,7 +83,7 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
 
 
 def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
-    summary, files = _prepared(folder)
+    summary, files = prepared(folder)
     there = storage.objects(client, url)
     if SUMMARY in there:
         _check_same(summary, storage.read_text(client, f"{url}/{SUMMARY}"), url)
@@ -89,37 +91,26 @@ def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
     changed = [file for file in files if not _is(there.get(file.name), file.size, sums[file.name])]
     if SUMMARY in there and any(file.sha256 for file in changed):
         with suppress(NotFound):  # removed, though the answer was lost
-            old = there.pop(SUMMARY)
-            old.delete(if_generation_match=old.generation, retry=storage.RETRY)
+            there.pop(SUMMARY).delete(retry=storage.RETRY)
 
-    bucket, path = storage.split(url)
-    below = storage.below(path)
+    name, path = storage.split(url)
+    bucket, below = client.bucket(name), storage.below(path)
 
     def send(name: str, content: BinaryIO | Counted, size: int, crc32c: str) -> None:
-        blob = client.bucket(bucket).blob(below + name, chunk_size=CHUNK)
         replaced = there[name].generation if name in there else 0
-        _send(blob, content, size, crc32c, replaced)
+        _send(bucket, below + name, content, size, crc32c, replaced)
 
-    transfer = Transfer(line, "sent", sum(file.size for file in changed))
-
-    def send_file(file: File) -> None:
-        with open(file.path, "rb") as opened:
-            counted = Counted(opened, transfer)
-            send(file.name, counted, file.size, sums[file.name])
-            counted.settle()
-
-    transfer.each(send_file, sorted(changed, key=lambda file: -file.size))
-
+    _send_all(send, changed, sums, line)
     _check_all_there(storage.objects(client, url), files, sums, url)
-    crc32c = _encoded(google_crc32c.Checksum(summary))
     sent = [file.size for file in changed]
+    crc32c = _encoded(google_crc32c.Checksum(summary))
     if not _is(there.get(SUMMARY), len(summary), crc32c):
         send(SUMMARY, io.BytesIO(summary), len(summary), crc32c)
         sent.append(len(summary))
     return Uploaded(len(sent), sum(sent), len(files) + 1 - len(sent))
 
 
-def _prepared(folder: Path) -> tuple[bytes, list[File]]:
+def prepared(folder: Path) -> tuple[bytes, list[File]]:
     """Returns the summary of the data set in `folder`, and its other files."""
     if not (folder / SUMMARY).is_file():
         raise Refusal(
@@ -197,24 +188,63 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
     return {file.name: crc32c for file, crc32c in zip(files, sums, strict=True)}
 
 
-def _send(blob: Blob, content: BinaryIO | Counted, size: int, crc32c: str, replaced: int) -> None:
-    """Writes an object in place of its generation `replaced`, where 0 is none."""
-    try:
-        blob.upload_from_file(
-            content,
-            size=size,
-            content_type=mimetypes.guess_type(blob.name)[0] or "application/octet-stream",
-            if_generation_match=replaced,
-            checksum="crc32c",
-            timeout=SECONDS,
-            retry=storage.RETRY,
-        )
-    except PreconditionFailed:
-        blob.reload(retry=storage.RETRY)
-        if not _is(blob, size, crc32c):  # else it is this one, whose answer was lost
-            raise
+def _send_all(
+    send: Callable[[str, Counted, int, str], None],
+    files: list[File],
+    sums: Mapping[str, str],
+    line: LiveLine,
+) -> None:
+    transfer = Transfer(line, "sent", sum(file.size for file in files))
+
+    def send_file(file: File) -> None:
+        with open(file.path, "rb") as opened:
+            if os.fstat(opened.fileno()).st_size != file.size:
+                raise _changed(file.name)
+            counted = Counted(opened, transfer)
+            send(file.name, counted, file.size, sums[file.name])
+            counted.settle()
+
+    transfer.each(send_file, sorted(files, key=lambda file: -file.size))
+
+
+def _send(
+    bucket: Bucket, name: str, content: BinaryIO | Counted, size: int, crc32c: str, replaced: int
+) -> None:
+    """Writes an object in place of its generation `replaced`, where 0 is none.
+
+    It starts again, once, if the service has lost the session of a large file, or put it together
+    wrongly.
+    """
+    for last in (False, True):
+        blob = bucket.blob(name, chunk_size=CHUNK)
+        try:
+            blob.upload_from_file(
+                content,
+                size=size,
+                content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+                if_generation_match=replaced,
+                checksum="crc32c",
+                timeout=SECONDS,
+                retry=storage.RETRY,
+            )
+            break
+        except (GoogleAPICallError, DataCorruption) as error:
+            status = getattr(error, "code", None)
+            if status not in (None, 404, 410, 412):
+                raise
+            found = bucket.get_blob(name, retry=storage.RETRY)
+            if _is(found, size, crc32c):  # it had arrived, and the answer was lost
+                return
+            if last or status == 412:
+                raise
+            replaced = replaced if found and found.generation == replaced else 0
+            content.seek(0)
     if not _is(blob, size, crc32c):
-        raise CannotWrite(f"{blob.name} changed while it was sent: repeat the command.")
+        raise _changed(name)
+
+
+def _changed(name: str) -> CannotWrite:
+    return CannotWrite(f"{name} changed while it was sent: repeat the command.")
 
 
 def _check_all_there(
