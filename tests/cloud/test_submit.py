@@ -103,6 +103,11 @@ def test_a_dry_run_checks_and_writes_the_job_file(
     spec = yaml.safe_load((tmp_path / "first.vertex.yaml").read_text())
     assert spec["baseOutputDirectory"]["outputUriPrefix"] == f"gs://{bucket}/runs/first"
     assert "gcloud ai custom-jobs create --project=project --region=us-central1" in done.stdout
+    assert (
+        f"gcloud storage cp first.config.json gs://{bucket}/runs/first/submitted.json"
+        in done.stdout
+    )
+    assert json.loads((tmp_path / "first.config.json").read_text())["name"] == "article"
     assert not vertex.asked and text(f"gs://{bucket}/data/data_summary.json") is None
 
 

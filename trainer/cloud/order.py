@@ -1,5 +1,6 @@
 """What a user orders of a cloud: which run, on which machines, under which terms."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,11 @@ class Order:
     def config_file(self) -> str:
         """Where the job reads its config."""
         return f"{self.workdir}/{CONFIG}"
+
+    @property
+    def config_text(self) -> str:
+        """The content of that file."""
+        return json.dumps(self.config.to_dict(), indent=2) + "\n"
 
     @property
     def replicas(self) -> int:

@@ -7,7 +7,6 @@ Checks all that can be known before it costs money, uploads what is asked for, s
 where the run can be watched. docs/cloud.md leads from nothing to a running job.
 """
 
-import json
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -65,15 +64,14 @@ def main(argv: Sequence[str]) -> None:
     order = _order(access)
     _check(order, data, access)
     if access is None or _DRY_RUN.value:
-        print(f"\nNothing was submitted. {_write(order)}")
+        print(f"\nNothing was submitted. To do it by hand:\n{_write(order)}")
         return
     if data:
         with entry.ending_at_signals("what was sent is there, and the same command goes on"):
             line = LiveLine(quiet=entry.verbosity() < 0)
             sent = upload.upload(access.storage, data, order.config.data.path, line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
-    config = json.dumps(order.config.to_dict(), indent=2) + "\n"
-    storage.write_text(access.storage, order.config_file, config)
+    storage.write_text(access.storage, order.config_file, order.config_text)
     platform = reached(order.platform, access, order.project, order.region, order.zone)
     job = platform.submit(order)
     print(f"\n{watch.described(job)}")
@@ -203,11 +201,13 @@ def _check(order: Order, data: Path | None, access: Access | None) -> None:
 
 
 def _write(order: Order) -> str:
-    """Writes the file that the platform's own command line takes; returns how it takes it."""
+    """Writes the files that the platform's own command line takes; returns how it takes them."""
     module = MODULES[order.platform]
-    file = epath.Path(f"{order.name}.{module.SUFFIX}")
-    whole.write_text(file, module.file(order))
-    return f"{file} is written: {shlex.join(module.command(order, str(file)))}"
+    config, job = (epath.Path(f"{order.name}.{of}") for of in ("config.json", module.SUFFIX))
+    whole.write_text(config, order.config_text)
+    whole.write_text(job, module.file(order))
+    copied = ["gcloud", "storage", "cp", str(config), order.config_file]
+    return "\n".join(map(shlex.join, [copied, module.command(order, str(job))]))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def described(of: Job) -> str:
         "created": of.created,
         "workdir": of.workdir,
         "console": of.page,
-        "TensorBoard": of.tensorboard,
-        "": of.workdir and f"scripts/tensorboard.sh {of.workdir}",
+        "TensorBoard": of.workdir and f"scripts/tensorboard.sh {of.workdir}",
+        "on the web": of.tensorboard,
     }
     return "\n".join(f"{name:<12}  {value}" for name, value in rows.items() if value)
 
