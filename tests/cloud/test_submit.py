@@ -111,6 +111,37 @@ def test_a_dry_run_checks_and_writes_the_job_file(
     assert not vertex.asked and text(f"gs://{bucket}/data/data_summary.json") is None
 
 
+@pytest.mark.parametrize(
+    ("platform", "flags", "file", "command"),
+    [
+        (
+            "kubernetes",
+            ["--accelerator=nvidia-l4:2", "--workers=2"],
+            "first.kubernetes.yaml",
+            "kubectl apply --filename=first.kubernetes.yaml",
+        ),
+        (
+            "tpu_vm",
+            ["--accelerator=tpu-v5e:8", "--zone=us-central1-a", "--spot"],
+            "first.tpu_vm.sh",
+            "gcloud compute tpus queued-resources create first-",
+        ),
+    ],
+)
+def test_other_platforms_have_files_and_commands_of_their_own(
+    submit: Run,
+    tmp_path: Path,
+    platform: str,
+    flags: list[str],
+    file: str,
+    command: str,
+    phantoms: epath.Path,
+):
+    done = submit(f"--platform={platform}", f"--data={phantoms}", "--dry_run", *flags)
+    assert done.returncode == 0, done.stderr
+    assert command in done.stdout and (tmp_path / file).exists()
+
+
 def test_a_dry_run_goes_without_credentials(
     submit: Run, vertex: Vertex, tmp_path: Path, bucket: str
 ):
