@@ -1,6 +1,7 @@
 """TensorBoard gets what a person wants to see, and what is lost on the way is noticed."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from trainer import dashboards, summaries
 from trainer.summaries import Summaries
 
 
-def events(workdir: epath.Path, part: str) -> EventAccumulator:
+def writing(workdir: Path) -> Summaries:
+    return Summaries(epath.Path(workdir) / "tensorboard", epath.Path(workdir) / "pictures")
+
+
+def events(workdir: Path, part: str) -> EventAccumulator:
     return EventAccumulator(str(workdir / "tensorboard" / part), {"tensors": 0}).Reload()
 
 
-def test_undefined_metrics_are_left_out(tmp_path: epath.Path):
-    written = Summaries(epath.Path(tmp_path))
+def test_undefined_metrics_are_left_out(tmp_path: Path):
+    written = writing(tmp_path)
     written.scalars("validation", 3, {"auc": None, "accuracy": 0.5})
     written.flush()
     found = events(tmp_path, "validation")
@@ -26,9 +31,9 @@ def test_undefined_metrics_are_left_out(tmp_path: epath.Path):
     assert found.Tensors("accuracy")[0].step == 3
 
 
-def test_a_picture_is_a_summary_and_a_file_of_the_same_pixels(tmp_path: epath.Path):
+def test_a_picture_is_a_summary_and_a_file_of_the_same_pixels(tmp_path: Path):
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    written = Summaries(epath.Path(tmp_path))
+    written = writing(tmp_path)
     written.picture("test", 7, "activations/01_conv1", picture)
     written.flush()
     (event,) = events(tmp_path, "test").Tensors("activations/01_conv1")
@@ -39,10 +44,10 @@ def test_a_picture_is_a_summary_and_a_file_of_the_same_pixels(tmp_path: epath.Pa
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), picture)
 
 
-def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: epath.Path):
+def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: Path):
     values = np.random.default_rng(0).normal(size=(10, 20)).astype(np.float32)
     values[0, 0] = np.nan
-    written = Summaries(epath.Path(tmp_path))
+    written = writing(tmp_path)
     written.histogram("validation", 1, "weights/kernel", values)
     written.histogram("validation", 1, "weights/none", np.full(3, np.inf))
     written.flush()
@@ -54,23 +59,22 @@ def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: epath.Path):
     assert none[:, 2].sum() == 0
 
 
-def test_what_concerns_the_whole_run_lies_above_its_parts(tmp_path: epath.Path):
-    written = Summaries(epath.Path(tmp_path))
+def test_what_concerns_the_whole_run_lies_above_its_parts(tmp_path: Path):
+    written = writing(tmp_path)
     written.raw(dashboards.layout())
     written.flush()
     assert events(tmp_path, "").Tags()["tensors"] == ["custom_scalars__config__"]
 
 
-def test_events_after_the_checkpoint_are_taken_back(tmp_path: epath.Path):
-    workdir = epath.Path(tmp_path)
-    written = Summaries(workdir)
+def test_events_after_the_checkpoint_are_taken_back(tmp_path: Path):
+    written = writing(tmp_path)
     written.raw(dashboards.layout())
     written.scalars("train", 1, {"loss": 1.0})
     lengths = written.flush()
     written.scalars("train", 2, {"loss": 2.0})
     written.scalars("test", 2, {"loss": 2.0})
     written.flush()
-    summaries.rewind(workdir, lengths)
+    summaries.rewind(epath.Path(tmp_path) / "tensorboard", lengths)
     assert [event.step for event in events(tmp_path, "train").Tensors("loss")] == [1]
     assert not list((tmp_path / "tensorboard/test").iterdir())
     assert events(tmp_path, "").Tags()["tensors"]

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import faults, whole
+from trainer import bucket, faults, whole
 from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal
 
 MANIFEST = "manifest.json"
@@ -123,7 +123,7 @@ def write(folder: epath.Path, arrays: dict[str, np.ndarray], progress: dict) -> 
     """Writes one checkpoint, the manifest last."""
     if folder.exists():
         folder.rmtree()
-    folder.mkdir(parents=True)
+    bucket.make_folder(folder)
     names = sorted(arrays)
     with tf.device("CPU:0"):
         tf.raw_ops.SaveV2(
@@ -249,4 +249,4 @@ def _shape(shapes: dict[str, tuple], name: str) -> str:
 
 def _reason(error: OSError | tf.errors.OpError) -> str:
     known = faults.cannot_write(error) or getattr(error, "strerror", None)
-    return known or str(error).splitlines()[0]
+    return known or bucket.reason(error) or str(error).splitlines()[0]

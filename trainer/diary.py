@@ -31,7 +31,7 @@ class Diary:
     def __init__(self, job: Job, trial: hypertune.Trial | None = None):
         self._job, self._config, self._trial = job, job.config, trial
         self._skipped_steps = job.state.skipped_steps
-        self._summaries = Summaries(job.workdir)
+        self._summaries = job.summaries()
         self._budget = Budget(job.config.summaries.time_share)
         self._exhibits = Exhibits(job.config, job.state.averaged, job.splits["validation"])
         self._shown = 0  # exhibits so far
@@ -159,7 +159,7 @@ def conclude(job: Job, test: Scores, chosen: evaluate.Chosen, best_step: int) ->
       best_step: the step of the network.
     """
     config, split = job.config, job.splits["test"]
-    summaries = Summaries(job.workdir)
+    summaries = job.summaries()
     summaries.scalars("test", best_step, curves(metrics.measure_all(test, split.labels)))
     if config.summaries.time_share:
         shown = Exhibits(config, job.state.averaged, split)

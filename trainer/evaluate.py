@@ -125,7 +125,6 @@ def write(
         **measured,
     }
     folder = workdir / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
     _write_csv(
         folder / f"{split.name}.csv", split.labels, names, patients, scores.labels, probability
     )

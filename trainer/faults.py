@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 from etils import epath
 
+from trainer import bucket
 from trainer.data.pipeline import UNREADABLE
 from trainer.distribute import Replicas
 from trainer.entry import CannotWrite, DataLost, PeerLost
@@ -37,6 +38,10 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
         if UNREADABLE in str(error):
             sentence = str(error).split(UNREADABLE)[1].splitlines()[0]
             raise DataLost(f"{UNREADABLE}{sentence}") from error
+        if reason := bucket.reason(error):
+            raise CannotWrite(
+                f"{workdir} cannot be used ({reason}): mend that, then give the same command again."
+            ) from error
         if isinstance(error, tf.errors.OpError) and replicas.workers > 1:
             raise PeerLost(
                 f"worker {replicas.worker} of {replicas.workers} has lost another one "

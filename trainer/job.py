@@ -12,6 +12,7 @@ from trainer.data import pipeline
 from trainer.preemption import StopSignals
 from trainer.progress import LiveLine
 from trainer.state import State
+from trainer.summaries import Summaries
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,16 @@ class Job:
     total_steps: int
     signals: StopSignals
     line: LiveLine
+    events: epath.Path
 
     @property
     def checkpoints(self) -> epath.Path:
         """Where the checkpoints are kept."""
         return self.workdir / "checkpoints"
+
+    def summaries(self) -> Summaries:
+        """Returns what writes events and pictures."""
+        return Summaries(self.events, self.workdir / "pictures")
 
     def epoch_end(self, epoch: int) -> int:
         """Returns the step after which `epoch` epochs have been seen whole."""

@@ -10,23 +10,30 @@ from etils import epath
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.image import metadata as image_metadata
 
-from trainer import whole
+from trainer import bucket, whole
 from trainer.pictures import canvas
 
 BUCKETS = 30
 
+# In a bucket each flush writes a file of events anew and whole, and none may be written more often
+# than once a second. What is not flushed by `Summaries.flush` is by TensorFlow, every two minutes.
+IN_BUCKET = {"max_queue": 1000}
+
 
 class Summaries:
-    """Writes events under `workdir/tensorboard` and pictures under `workdir/pictures`.
+    """Writes events and pictures.
 
     The parts of a run, such as train and validation, write the same tags into folders of their
     own, so that TensorBoard draws their curves on one chart.
+
+    Args:
+      events: folder of TensorBoard's events, with a folder for each part.
+      pictures: folder of the pictures, likewise.
     """
 
-    def __init__(self, workdir: epath.Path):
-        self._events = workdir / "tensorboard"
-        self._pictures = workdir / "pictures"
-        self._checked = _lengths(self._events)
+    def __init__(self, events: epath.Path, pictures: epath.Path):
+        self._events, self._pictures = events, pictures
+        self._checked = _lengths(events)
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def scalars(self, part: str, step: int, values: Mapping[str, float | None]) -> None:
@@ -42,7 +49,7 @@ class Summaries:
             tf.summary.text(tag, markdown)
 
     def picture(self, part: str, step: int, tag: str, picture: np.ndarray) -> None:
-        """Writes a picture [H, W, 3] uint8 as a summary and as `pictures/PART/TAG.png`."""
+        """Writes a picture [H, W, 3] uint8 as a summary and as `PART/TAG.png` of the pictures."""
         png = canvas.png(picture)
         height, width, _ = picture.shape
         # tf.summary.image would encode it a second time, which takes most of the time.
@@ -50,9 +57,7 @@ class Summaries:
         metadata = image_metadata.create_summary_metadata(display_name="", description="")
         with self._writer(part).as_default(step):
             tf.summary.write(tag, value, metadata=metadata)
-        path = self._pictures / part / f"{tag}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write_bytes(path, png)
+        whole.write_bytes(self._pictures / part / f"{tag}.png", png)
 
     def histogram(self, part: str, step: int, tag: str, values: np.ndarray) -> None:
         """Writes how `values`, of any shape, are distributed; those that are no number are not."""
@@ -89,13 +94,15 @@ class Summaries:
 
     def _writer(self, part: str) -> tf.summary.SummaryWriter:
         if part not in self._writers:
-            self._writers[part] = tf.summary.create_file_writer(str(self._events / part))
+            folder = str(self._events / part)
+            options = IN_BUCKET if bucket.is_in_one(folder) else {}
+            self._writers[part] = tf.summary.create_file_writer(folder, **options)
         return self._writers[part]
 
 
-def rewind(workdir: epath.Path, lengths: dict[str, int]) -> None:
+def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
     """Takes back all events after `flush` returned `lengths`: their steps will come again."""
-    for file in _event_files(workdir / "tensorboard"):
+    for file in _event_files(events):
         length = lengths.get(_name(file), 0)
         if length == 0:
             file.unlink()

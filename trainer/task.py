@@ -1,7 +1,8 @@
 """The training job: `python -m trainer.task --config=configs/resnet.py --workdir=RUN`.
 
 Any field of the config is overridden as `--config.group.field=value`. The same command again
-goes on where the run stopped; on a finished run it only evaluates again.
+goes on where the run stopped; on a finished run it only evaluates again. Without --workdir the run
+lies where Vertex AI's environment says, see trainer.places.
 """
 
 from collections.abc import Sequence
@@ -9,17 +10,18 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from trainer import config, entry, progress, train
+from trainer import config, entry, places, progress, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
-_WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written")
 
 
 def main(argv: Sequence[str]) -> None:
     """Trains what the flags describe."""
     del argv
     line = progress.LiveLine(quiet=entry.verbosity() < 0)
-    train.train_and_evaluate(_CONFIG.value, _WORKDIR.value, line)
+    place = places.from_environment(_WORKDIR.value)
+    train.train_and_evaluate(_CONFIG.value, place.workdir, line, place.events)
 
 
 if __name__ == "__main__":

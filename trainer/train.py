@@ -9,12 +9,14 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer import (
+    bucket,
     checkpoint,
     distribute,
     environment,
     evaluate,
     faults,
     lock,
+    places,
     profile,
     step,
     summaries,
@@ -36,7 +38,10 @@ from trainer.state import create_state
 
 
 def train_and_evaluate(
-    config: ConfigDict, workdir: epath.PathLike, line: LiveLine | None = None
+    config: ConfigDict,
+    workdir: epath.PathLike,
+    line: LiveLine | None = None,
+    events: epath.PathLike | None = None,
 ) -> dict | None:
     """Trains, or goes on where the work directory stands, and evaluates the best checkpoint.
 
@@ -46,6 +51,7 @@ def train_and_evaluate(
       config: see `trainer.config`.
       workdir: where everything is written; an unfinished run in it is taken up again.
       line: where the progress is shown.
+      events: folder of TensorBoard's events; by default `tensorboard/` in the work directory.
 
     Returns:
       the evaluation of the test split, as in `evaluation/test.json`; on the chief alone.
@@ -55,16 +61,18 @@ def train_and_evaluate(
     """
     config_schema.check(config)
     workdir, line = epath.Path(workdir), line or LiveLine()
+    events = epath.Path(events or workdir / places.EVENTS)
     data = config.data.path and staging.local(config.data.path)
     splits = {name: pipeline.open_split(data, name) for name in dataset.SPLITS}
     replicas = distribute.replicas(config)
     with faults.explained(workdir, replicas), StopSignals() as signals, line:
         if not replicas.chief:
-            return _run(config, workdir, replicas, splits, signals, LiveLine(quiet=True))
-        workdir.mkdir(parents=True, exist_ok=True)
+            quiet = LiveLine(quiet=True)
+            return _run(config, workdir, events, replicas, splits, signals, quiet)
+        bucket.make_folder(workdir)
         with lock.held(workdir):
             _begin(workdir, config, replicas)
-            return _run(config, workdir, replicas, splits, signals, line)
+            return _run(config, workdir, events, replicas, splits, signals, line)
 
 
 def train(job: Job, record: Record) -> None:
@@ -82,7 +90,7 @@ def train(job: Job, record: Record) -> None:
     validation = job.evaluator("validation")
     loop = step.train_loop(job.replicas.strategy, job.state, config, class_weights(config, split))
     batches, pace = job.batches(images, record.step), Pace(job.replicas, job.signals)
-    trace = Profile(profile.bounds(config) if chief else [], job.workdir / "tensorboard/train")
+    trace = Profile(profile.bounds(config) if chief else [], job.events / "train")
 
     def save() -> None:
         if chief:
@@ -148,7 +156,8 @@ def evaluate_best(job: Job, record: Record) -> dict | None:
         page = run_page.write(job.workdir, job.config.report.references)
         job.line.clear()
         print(f"\n{evaluate.table(result)}\n\nreport: {page}")
-        print(f"TensorBoard: scripts/tensorboard.sh {shlex.quote(str(job.workdir))}", flush=True)
+        run = shlex.quote(str(job.events.parent))
+        print(f"TensorBoard: scripts/tensorboard.sh {run}", flush=True)
     job.replicas.sum([0.0])  # the chief leads the cluster: it stays until the others are done
     return result
 
@@ -181,6 +190,7 @@ def _begin(workdir: epath.Path, config: ConfigDict, replicas: distribute.Replica
 def _run(
     config: ConfigDict,
     workdir: epath.Path,
+    events: epath.Path,
     replicas: distribute.Replicas,
     splits: dict[str, pipeline.Split],
     signals: StopSignals,
@@ -191,7 +201,7 @@ def _run(
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():
         state = create_state(config, total_steps, pipeline.steps(images, batch), len(labels))
-    job = Job(config, workdir, replicas, splits, state, total_steps, signals, line)
+    job = Job(config, workdir, replicas, splits, state, total_steps, signals, line, events)
     record = _restore(job)
     if replicas.chief:
         line.settle(
@@ -212,13 +222,13 @@ def _restore(job: Job) -> Record:
         if newest:
             choice = [1.0, *map(float, checkpoint.step_and_epoch(newest))]
     found, at_step, epoch = map(int, job.replicas.of_chief(choice))
-    record, events = Record(), {}
+    record, lengths = Record(), {}
     if found:
         folder = checkpoint.path(job.checkpoints, at_step, epoch)
         progress, arrays = checkpoint.restore(folder, job.state.variables(), ("scores",))
-        record, events = Record.from_progress(progress, arrays["scores"]), progress["events"]
+        record, lengths = Record.from_progress(progress, arrays["scores"]), progress["events"]
     if job.replicas.chief:
-        summaries.rewind(job.workdir, events)
+        summaries.rewind(job.events, lengths)
         whole.write_json(job.workdir / "history.json", record.history)
     return record
 

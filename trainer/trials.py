@@ -60,7 +60,7 @@ def run(
     workdir = epath.Path(workdir)
     try:
         with bucket.told(str(workdir)):
-            workdir.mkdir(parents=True, exist_ok=True)
+            bucket.make_folder(workdir)
             with lock.held(workdir), workers.received(workers.STOP_SIGNALS) as signals:
                 record = _begin(workdir, config, sweep)
                 for number in range(len(record["trials"]) + 1, trials + 1):

@@ -1,13 +1,25 @@
-"""Files that are there whole or not at all: written under a temporary name and renamed."""
+"""Files that are there whole or not at all: written under a temporary name and renamed.
+
+In a bucket every file is: one that is written there appears when all of it has arrived.
+"""
 
 import json
 from typing import Any
 
 from etils import epath
 
+from trainer import bucket
+
 
 def write_bytes(file: epath.Path, content: bytes) -> epath.Path:
-    """Writes `content` to `file` in place of what it held, and returns `file`."""
+    """Writes `content` to `file` in place of what it held, and returns `file`.
+
+    The folders above it are made where they are missing.
+    """
+    bucket.make_folder(file.parent)
+    if bucket.is_in_one(file):
+        file.write_bytes(content)
+        return file
     temporary = file.with_name(f".{file.name}.tmp")
     temporary.write_bytes(content)
     return temporary.replace(file)

@@ -231,7 +231,7 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
 
 
 def test_events_lost_while_the_disk_was_full_for_a_moment_are_noticed(disk: Path):
-    written = summaries.Summaries(epath.Path(disk))
+    written = summaries.Summaries(epath.Path(disk) / "tensorboard", epath.Path(disk) / "pictures")
     written.scalars("train", 0, {"loss": 0.5})
     lengths = written.flush()
     fill(disk)
@@ -242,7 +242,7 @@ def test_events_lost_while_the_disk_was_full_for_a_moment_are_noticed(disk: Path
     written.scalars("train", 200, {"loss": 0.5})
     with pytest.raises(OSError, match="No space left"):
         written.flush()
-    summaries.rewind(epath.Path(disk), lengths)
+    summaries.rewind(epath.Path(disk) / "tensorboard", lengths)
     assert curve(disk, "train") == [0]
 
 

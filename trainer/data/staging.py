@@ -98,7 +98,7 @@ def writable(out: epath.Path) -> Iterator[None]:
         raise CannotWrite(f"{out} cannot be written: {error.strerror}.") from error
     except tf.errors.OpError as error:
         raise CannotWrite(
-            f"{out} cannot be written: {_reason(error)} Check the bucket, its permissions and the "
+            f"{out} cannot be written: {_reason(error)}. Check the bucket, its permissions and the "
             "network."
         ) from error
 
@@ -153,12 +153,12 @@ def _readable(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, FileNotFoundError) as error:
-        raise DataLost(f"{path} cannot be read: {_reason(error)}") from error
+        raise DataLost(f"{path} cannot be read: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first line of what TensorFlow says, which may go on for pages."""
-    return f"{str(error).splitlines()[0][:300]} ({type(error).__name__})."
+    """Returns in a line what TensorFlow says, which may go on for pages."""
+    return bucket.reason(error) or f"{str(error).splitlines()[0][:300]} ({type(error).__name__})"
 
 
 def _check_room(path: epath.Path, summary: dict, folder: epath.Path, room: int) -> None:

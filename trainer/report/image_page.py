@@ -95,7 +95,6 @@ def write(
     trained = Trained.of(workdir)
     looked = _look_at(trained, images)
     folder = epath.Path(out) if out else epath.Path(workdir) / "images"
-    folder.mkdir(parents=True, exist_ok=True)
     template = page.template("report/image.html.j2", likely=likely)
     files = [folder / name for name in _page_names([of.name for of in looked])]
     for file, of in zip(files, looked, strict=True):
