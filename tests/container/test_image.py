@@ -1,0 +1,137 @@
+"""The image is really built, and the job in it trains, stops and goes on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import trainer
+from tests.container import debian
+from tests.container.engine import MOUNT, Engine, Image, mounted
+from trainer import environment
+
+ROOT = Path(__file__).parents[2]
+BASE = "localhost/debian"
+LABEL = "org.opencontainers.image."
+TASK = [
+    *("--config=configs/demo.py", f"--config.data.path={MOUNT}/data", f"--workdir={MOUNT}/run"),
+    *("--config.data.image_size=32", "--config.model.width=4", "--config.train.epochs=30"),
+    *("--config.train.batch_size=8", "--config.summaries.time_share=0"),
+]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """What scripts/build_image.sh builds for CPUs, on a plain Debian."""
+    missing = [tool for tool in ("buildah", "debootstrap", "unshare") if not shutil.which(tool)]
+    if os.geteuid() != 0 or missing:
+        pytest.skip(f"needs {', '.join(missing) or 'root, for chroot and mounts'}")
+    source = debian.suite_and_mirror()
+    if source is None:
+        pytest.skip("needs a Debian, whose apt has a mirror of it")
+    engine = Engine(tmp_path_factory.mktemp("engine"))
+    try:
+        debian.build(engine, BASE, *source)
+        configuration = engine.folder / "pip.conf"
+        debian.write_pip_configuration(configuration)
+        asked = {
+            "ACCELERATOR": "cpu",
+            "BUILDER": "buildah",
+            "BASE_IMAGE": BASE,
+            "PIP_CONFIG_FILE": str(configuration),
+        }
+        built = subprocess.run(
+            [ROOT / "scripts/build_image.sh"],
+            env=engine.environment | asked,
+            capture_output=True,
+            text=True,
+        )
+        assert built.returncode == 0, built.stderr
+        assert built.stdout == f"radiograph-trainer:{trainer.__version__}-cpu\n"
+        yield mounted(engine, built.stdout.strip())
+    finally:
+        engine.close()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Path:
+    """A folder that the image's user may write."""
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    os.chown(folder, 10001, 10001)
+    return folder
+
+
+def test_the_image_tells_what_it_is_and_how_it_is_run(image: Image):
+    config = image.config
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Entrypoint"] == ["python", "-m", "trainer.task"]
+    assert list(config["Volumes"]) == ["/tmp"]
+    assert config["Labels"][f"{LABEL}version"] == trainer.__version__
+    assert f"{environment.COMMIT}={config['Labels'][f'{LABEL}revision']}" in config["Env"]
+
+
+def test_the_image_holds_the_job_and_nothing_of_its_making(
+    image: Image, capsys: pytest.CaptureFixture
+):
+    with capsys.disabled():
+        print(f"\nthe image for CPUs has {image.size / 1e9:.2f} GB")
+    inside = {path.name for path in (image.root / "opt").iterdir()}
+    assert inside == {"venv", "trainer"}
+    inside = {path.name for path in (image.root / "opt/trainer").iterdir()}
+    info = f"radiograph_trainer-{trainer.__version__}.dist-info"
+    assert inside == {"trainer", "configs", info}
+    (packages,) = (image.root / "opt/venv/lib").glob("python3*/site-packages")
+    assert not (packages / "pip").exists() and not (image.root / "etc/pip.conf").exists()
+    for left in ("src", "tmp", "root/.cache", "var/cache/apt", "var/lib/apt/lists"):
+        folder = image.root / left
+        assert not folder.exists() or not list(folder.iterdir()), left
+    for folder in (packages / "keras/src", image.root / "opt/trainer/trainer"):
+        sources = {file.stem for file in folder.glob("*.py")}
+        compiled = {file.name.split(".")[0] for file in folder.glob("__pycache__/*.pyc")}
+        assert sources and compiled == sources  # else every start would compile them again
+
+
+def test_the_job_trains_on_a_read_only_root_stops_and_goes_on(image: Image, mount: Path):
+    places = ["/x", "/opt/trainer/x", "/usr/x"]
+    refused = image.start(mount, "touch", f"{MOUNT}/allowed", "/tmp/allowed", *places)
+    assert refused.wait() == 1
+    assert refused.output.read_text().count("Read-only file system") == len(places)
+    assert (mount / "allowed").stat().st_uid == 10001
+
+    prepare = ["python", "-m", "trainer.data.prepare", "--source=phantom:120"]
+    prepared = image.start(mount, *prepare, f"--out={MOUNT}/data")
+    assert prepared.wait() == 0, prepared.output.read_text()
+
+    stopped = image.start(mount, *TASK)
+    while "  1/30" not in stopped.output.read_text() and stopped.running():
+        time.sleep(0.1)
+    stopped.send(signal.SIGTERM)
+    assert stopped.wait() == 143, stopped.output.read_text()
+    said = stopped.output.read_text()
+    assert "stopped: by SIGTERM" in said and "Traceback" not in said
+    assert "30/30" not in said
+
+    resumed = image.start(mount, *TASK)
+    assert resumed.wait() == 0, resumed.output.read_text()
+    said = resumed.output.read_text()
+    assert "going on at step" in said and "30/30" in said
+    assert (mount / "run/report.html").stat().st_uid == 10001
+    recorded = json.loads((mount / "run/environment.json").read_text())
+    assert recorded["git_commit"] == (image.config["Labels"][f"{LABEL}revision"] or None)
+
+
+def test_a_mistake_has_its_exit_code_and_its_sentence(image: Image, mount: Path):
+    refused = image.start(mount, *TASK[:3], "--config.train.epoch=3")
+    assert refused.wait() == 2
+    said = refused.output.read_text()
+    assert "did you mean 'train.epochs'" in said and "Traceback" not in said
