@@ -1,7 +1,6 @@
 """A trial's measurements are as the package cloudml-hypertune writes them, and only where asked."""
 
 import importlib.util
-import io
 import json
 import subprocess
 import sys
@@ -36,14 +35,16 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def package(tmp_path: Path) -> ModuleType:
     """The package, from its index: it is no longer maintained, so nothing here installs it."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:", PACKAGE]
-    done = subprocess.run([*command, f"--dest={tmp_path}"], capture_output=True, text=True)
+    command = [sys.executable, "-m", "pip", "download", "--retries=0", "--no-deps", PACKAGE]
+    done = subprocess.run(
+        [*command, "--no-binary=:all:", f"--dest={tmp_path}"], capture_output=True, text=True
+    )
     if done.returncode:
         pytest.skip(f"needs {PACKAGE} from a package index, which cannot be reached")
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as files:
         (name,) = (name for name in files.getnames() if name.endswith("/hypertune/hypertune.py"))
-        (tmp_path / "package.py").write_bytes(io.BytesIO(files.extractfile(name).read()).read())
+        (tmp_path / "package.py").write_bytes(files.extractfile(name).read())
     spec = importlib.util.spec_from_file_location("hypertune", tmp_path / "package.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
