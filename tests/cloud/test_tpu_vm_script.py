@@ -26,7 +26,7 @@ from trainer.workers import FINAL
 DOCKER = r"""#!/bin/bash
 { printf '%q ' docker "$@"; echo; } >>"$DOCKER/calls"
 case $1 in
-  login) cat >"$DOCKER/password" ;;
+  login) mkdir -p "$DOCKER_CONFIG" && tee "$DOCKER/password" >"$DOCKER_CONFIG/config.json" ;;
   pull) exit "$(cat "$DOCKER/pull" 2>/dev/null || echo 0)" ;;
   stop) touch "$DOCKER/stopped" ;;
   run)

@@ -25,7 +25,8 @@ GRACE_SECONDS = 60  # to save in
 KEPT_SECONDS = 7 * 24 * 3600  # that a finished job is still shown
 WORKDIR = f"{LABEL}/workdir"  # annotation
 LEAST = {"cpu": "2", "memory": "8Gi"}
-# As GKE labels its TPU nodes. The driver locks memory, which takes root and the limit raised.
+# As GKE labels its TPU nodes. Their driver locks memory, for which the limit is raised as root:
+# https://cloud.google.com/kubernetes-engine/docs/how-to/tpus#privileged-mode
 TPUS = {"tpu-v5e": "tpu-v5-lite-podslice", "tpu-v6e": "tpu-v6e-slice"}
 LOCKED_KIB = 68719476736
 KUBECTL_SECONDS = 120
@@ -104,16 +105,16 @@ def _job(order: Order) -> dict[str, Any]:
 
 
 def _pod(order: Order) -> dict[str, Any]:
-    tpu = order.machine.accelerator in TPUS
+    user = 0 if order.machine.accelerator in TPUS else USER
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "securityContext": {
-            "runAsNonRoot": not tpu,
-            "runAsUser": 0 if tpu else USER,
-            "runAsGroup": 0 if tpu else USER,
-            "fsGroup": 0 if tpu else USER,
+            "runAsNonRoot": user != 0,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "fsGroup": user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(order)],
@@ -243,11 +244,10 @@ class Kubernetes:
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of what the job's pods printed after `after`, in order."""
+        selector = f"--selector=batch.kubernetes.io/job-name={self.show(name).name}"
         since = [f"--since-time={after}"] if after else []
-        text = _kubectl(
-            *("logs", f"--selector=batch.kubernetes.io/job-name={name}", "--tail=-1"),
-            *("--timestamps", "--ignore-errors", "--max-log-requests=1000", *since),
-        )
+        how = ["--tail=-1", "--timestamps", "--ignore-errors", "--max-log-requests=1000"]
+        text = _kubectl("logs", selector, *how, *since)
         lines = [line.partition(" ")[::2] for line in text.splitlines()]
         # The server takes whole seconds, and gives lines of that time once more.
         return sorted((line for line in lines if line[0] > after), key=lambda line: line[0])
