@@ -58,7 +58,7 @@ class Fault:
       status: answered in place of the server; 0 for none.
       message: of that answer.
       lost: whether the server gets the request, and the client no answer.
-      held: waits here until `Gcs.release`.
+      held: what it waits for first.
     """
 
     asked: str
@@ -136,10 +136,18 @@ class Gcs:
         self.requests.clear()
         self.reached.clear()
 
-    def sent(self) -> list[str]:
-        """Returns the names of the objects whose content arrived, in that order."""
-        names = [asked.name for asked in self.requests if asked.sends and asked.status == 200]
-        return list(dict.fromkeys(names))
+    def asked(self, url: str) -> list[Request]:
+        """Returns what was asked of the bucket of `url`, since it was made or `requests` cleared.
+
+        What a client of an earlier test still sends is no part of it.
+        """
+        of = re.compile(rf"/b/{urllib.parse.urlsplit(url).netloc}([/?]|$)")
+        return [request for request in self.requests if of.search(request.path)]
+
+    def sent(self, url: str) -> list[str]:
+        """Returns the names of the objects whose content arrived in that bucket, in that order."""
+        sent = (asked.name for asked in self.asked(url) if asked.sends and asked.status == 200)
+        return list(dict.fromkeys(sent))
 
     def fault(self, method: str, path: str) -> Fault | None:
         """Takes the fault that happens to a request."""

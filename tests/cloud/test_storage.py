@@ -73,7 +73,7 @@ def test_a_bucket_that_may_not_be_seen_names_the_role(gcs):
 def test_the_check_for_writing_leaves_nothing(gcs):
     client, url = storage.client(), f"gs://{gcs.bucket()}/runs/1"
     storage.check_writable(client, url)
-    assert [asked.method for asked in gcs.requests] == ["POST", "DELETE"]
+    assert [asked.method for asked in gcs.asked(url)] == ["POST", "DELETE"]
     assert storage.sizes(client, url) == {}
 
 

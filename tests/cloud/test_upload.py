@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,19 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from etils import epath
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
 from trainer.cloud import storage
-from trainer.cloud.upload import CHUNK, SUMMARY, Uploaded, upload
+from trainer.cloud.upload import SUMMARY, Uploaded, upload
 from trainer.entry import CannotWrite, Refusal
 from trainer.progress import LiveLine
 
 ROOT = Path(__file__).parents[2]
 HOME = "radiographs/2.0.0"
 SHARDS = {f"train-{number}": bytes([number]) * (1000 + number) for number in range(12)}
-LARGE = {"large": bytes(range(256)) * (3 * CHUNK // 256) + b"end"}
+PIECE = 3 * 2**20  # three of them are more than the client sends in one
+LARGE = {"large": bytes(range(256)) * (3 * PIECE // 256) + b"end"}
 MAIN = """
 from pathlib import Path
 from trainer.cloud import storage, upload
@@ -83,10 +84,21 @@ def url(gcs) -> str:
     return f"gs://{gcs.bucket()}/data"
 
 
-def test_a_prepared_data_set_arrives_whole(url, phantoms):
-    epath.Path(phantoms, "audit.json").write_text("{}")
-    sent = upload(storage.client(), Path(phantoms), f"{url}/")
-    local = {name: content for name, content in data_set(Path(phantoms)).items() if name != ".lock"}
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set with a file that is sent in four pieces."""
+    monkeypatch.setattr("trainer.cloud.upload.PIECE", PIECE)
+    return prepare(tmp_path / "data", LARGE)
+
+
+def test_a_prepared_data_set_arrives_whole(url, phantoms, tmp_path):
+    folder = Path(shutil.copytree(phantoms, tmp_path / "data"))
+    (folder / "audit.json").write_text("{}")
+    (folder / "notes.txt").write_text("no part of it")
+    sent = upload(storage.client(), folder, f"{url}/")
+    local = data_set(folder)
+    for other in (".lock", "notes.txt"):
+        del local[other]
     assert held(url) == local
     assert sent == Uploaded(len(local), sum(map(len, local.values())), 0)
 
@@ -95,7 +107,7 @@ def test_what_is_there_is_not_sent_again(gcs, url, folder):
     upload(storage.client(), folder, url)
     gcs.requests.clear()
     assert upload(storage.client(), folder, url) == Uploaded(0, 0, len(SHARDS) + 2)
-    assert {asked.method for asked in gcs.requests} == {"GET"}
+    assert {asked.method for asked in gcs.asked(url)} == {"GET"}
 
 
 def test_one_changed_file_is_one_sent(gcs, url, folder):
@@ -103,7 +115,7 @@ def test_one_changed_file_is_one_sent(gcs, url, folder):
     gcs.requests.clear()
     (folder / "audit.html").write_text("audited")
     assert upload(storage.client(), folder, url) == Uploaded(1, 7, len(SHARDS) + 2)
-    assert gcs.sent() == ["data/audit.html"]
+    assert gcs.sent(url) == ["data/audit.html"]
     assert held(url) == data_set(folder)
 
 
@@ -113,18 +125,18 @@ def test_another_content_of_the_same_size_is_replaced(gcs, url, folder):
     wrong.upload_from_string(b"w" * wrong.size)
     gcs.requests.clear()
     assert upload(storage.client(), folder, url).files == 2
-    assert gcs.sent() == [f"data/{HOME}/train-3", f"data/{SUMMARY}"]
+    assert gcs.sent(url) == [f"data/{HOME}/train-3", f"data/{SUMMARY}"]
     assert held(url) == data_set(folder)
 
 
 def test_the_summary_is_away_while_shards_are_replaced_and_comes_last(gcs, url, folder):
     upload(storage.client(), folder, url)
-    assert gcs.sent()[-1] == f"data/{SUMMARY}"
+    assert gcs.sent(url)[-1] == f"data/{SUMMARY}"
     gcs.requests.clear()
     prepare(folder, {name: content[::-1] + b"." for name, content in SHARDS.items()})
     gcs.lose("^DELETE ")
     upload(storage.client(), folder, url)
-    writes = [(asked.method, asked.name) for asked in gcs.requests if asked.method != "GET"]
+    writes = [(asked.method, asked.name) for asked in gcs.asked(url) if asked.method != "GET"]
     assert writes[:2] == [("DELETE", f"data/{SUMMARY}")] * 2  # the first without an answer
     assert writes[-1] == ("POST", f"data/{SUMMARY}")
     assert len(writes) == len(SHARDS) + 3
@@ -147,32 +159,29 @@ def test_lost_connections_and_answers_are_survived(gcs, url, folder):
 
 
 @pytest.mark.parametrize("fault", ["drop", "503"])
-def test_a_large_file_that_is_cut_goes_on_from_there(gcs, url, tmp_path, fault):
-    folder = prepare(tmp_path / "data", LARGE)
+def test_a_large_file_that_is_cut_goes_on_from_there(gcs, url, large, fault):
     if fault == "drop":
         gcs.drop("^PUT /upload/", after=1)
     else:
         gcs.fail(503, "^PUT /upload/", after=1)
-    upload(storage.client(), folder, url)
-    assert held(url) == data_set(folder)
-    pieces = [asked.status for asked in gcs.requests if asked.method == "PUT"]
+    upload(storage.client(), large, url)
+    assert held(url) == data_set(large)
+    pieces = [asked.status for asked in gcs.asked(url) if asked.method == "PUT"]
     assert len(pieces) == 5 and pieces[1] == (0 if fault == "drop" else 503)
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_a_large_file_of_which_the_service_loses_track_is_sent_again(gcs, url, tmp_path, after):
+def test_a_large_file_of_which_the_service_loses_track_is_sent_again(gcs, url, large, after):
     # This server takes a repeated piece for the next one, and forgets the session with the last.
-    folder = prepare(tmp_path / "data", LARGE)
     gcs.lose("^PUT /upload/", after=after)
-    upload(storage.client(), folder, url)
-    assert held(url) == data_set(folder)
+    upload(storage.client(), large, url)
+    assert held(url) == data_set(large)
 
 
-def test_a_session_that_is_over_is_opened_again(gcs, url, tmp_path):
-    folder = prepare(tmp_path / "data", LARGE)
+def test_a_session_that_is_over_is_opened_again(gcs, url, large):
     gcs.fail(410, "^PUT /upload/", after=1)
-    upload(storage.client(), folder, url)
-    assert held(url) == data_set(folder)
+    upload(storage.client(), large, url)
+    assert held(url) == data_set(large)
 
 
 def test_a_killed_upload_goes_on_with_the_rest(gcs, url, folder):
@@ -188,7 +197,7 @@ def test_a_killed_upload_goes_on_with_the_rest(gcs, url, folder):
     gcs.work()
     let_go.set()
     assert upload(storage.client(), folder, url).unchanged >= len(before)
-    assert not set(gcs.sent()) & {f"data/{name}" for name in before}
+    assert not set(gcs.sent(url)) & {f"data/{name}" for name in before}
     assert held(url) == data_set(folder)
 
 
@@ -227,7 +236,7 @@ def test_another_data_set_is_not_mixed_in(gcs, url, folder, tmp_path, recipe):
     other = prepare(tmp_path / "other", {"train-0": b"other"}, **recipe)
     with pytest.raises(Refusal, match="holds another data set, made from a.zip"):
         upload(storage.client(), other, url)
-    assert held(url) == data_set(folder) and gcs.sent() == []
+    assert held(url) == data_set(folder) and gcs.sent(url) == []
 
 
 def test_a_damaged_summary_in_the_bucket_is_not_replaced(url, folder):
@@ -263,7 +272,7 @@ def test_what_another_process_replaced_meanwhile_is_noticed(gcs, url, folder):
 def test_a_folder_without_a_prepared_data_set_is_refused(gcs, url, tmp_path):
     with pytest.raises(Refusal, match="holds no prepared data set: make one with"):
         upload(storage.client(), tmp_path, url)
-    assert gcs.requests == []
+    assert gcs.asked(url) == []
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"classes": []}', '{"shards": [{}]}'])
@@ -281,14 +290,14 @@ def test_a_shard_that_is_not_what_was_prepared_is_not_sent(gcs, url, folder, con
         shard.write_bytes(content)
     with pytest.raises(Refusal, match=r"train-5 is missing or not what was prepared"):
         upload(storage.client(), folder, url)
-    assert gcs.sent() == []
+    assert gcs.sent(url) == []
 
 
 def test_a_file_that_cannot_be_read_is_told(gcs, url, folder):
     (folder / "audit.html").symlink_to("/proc/self/mem")  # of which the first byte is not there
     with pytest.raises(Refusal, match="cannot be read: Input/output error"):
         upload(storage.client(), folder, url)
-    assert gcs.sent() == []
+    assert gcs.sent(url) == []
 
 
 def test_a_file_that_changes_on_its_way_is_noticed(gcs, url, folder):
@@ -303,20 +312,19 @@ def test_a_file_that_changes_on_its_way_is_noticed(gcs, url, folder):
     assert SUMMARY not in held(url)
 
 
-def test_the_progress_is_what_has_arrived(gcs, url, tmp_path):
-    folder = prepare(tmp_path / "data", LARGE)
+def test_the_progress_is_what_has_arrived(gcs, url, large, tmp_path):
     let_go = gcs.hold("^PUT /upload/", after=2)
     shown = tmp_path / "shown"
     with open(shown, "w") as opened, ThreadPoolExecutor() as pool:
         line = LiveLine(opened, every_seconds=0.0)
-        uploading = pool.submit(upload, storage.client(), folder, url, line)
+        uploading = pool.submit(upload, storage.client(), large, url, line)
         deadline = time.monotonic() + 60
-        while "sent 17 of 25 MB, " not in shown.read_text() and time.monotonic() < deadline:
+        while "sent 6 of 9 MB, " not in shown.read_text() and time.monotonic() < deadline:
             time.sleep(0.05)
         waiting = shown.read_text()
         let_go.set()
         uploading.result()
-    assert "checked 25 of 25 MB, " in waiting
-    assert re.fullmatch(r"sent 17 of 25 MB, [\d.]+ MB/s, \d+:\d\d left", waiting.splitlines()[-1])
+    assert "checked 9 of 9 MB, " in waiting
+    assert re.fullmatch(r"sent 6 of 9 MB, [\d.]+ MB/s, \d+:\d\d left", waiting.splitlines()[-1])
     last = shown.read_text().splitlines()[-1]
-    assert re.fullmatch(r"sent 25 of 25 MB, [\d.]+ MB/s, 0:00 left", last)
+    assert re.fullmatch(r"sent 9 of 9 MB, [\d.]+ MB/s, 0:00 left", last)

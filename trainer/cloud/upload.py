@@ -26,7 +26,7 @@ SUMMARY = "data_summary.json"
 BESIDE = ("audit.html", "audit.json")  # sent where they are there
 # What tells one data set from another, as trainer.data.prepare was asked for it.
 RECIPE = ("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform")
-CHUNK = 8 * 2**20  # bytes of a large file in one request, all of them in memory
+PIECE = 16 * 2**20  # bytes of a large file in one request, all of them in memory
 BLOCK = 2**20  # bytes read at once for a checksum
 SECONDS = 300.0  # that one request may take; a slow line has eight of them at a time
 
@@ -216,7 +216,7 @@ def _send(
     wrongly.
     """
     for last in (False, True):
-        blob = bucket.blob(name, chunk_size=CHUNK)
+        blob = bucket.blob(name, chunk_size=PIECE)
         try:
             blob.upload_from_file(
                 content,
