@@ -3,7 +3,8 @@
     python -m trainer.cloud.jobs list --region=us-central1
     python -m trainer.cloud.jobs show projects/PROJECT/locations/us-central1/customJobs/123
 
-JOB is what submit printed, the last part of it, or the run's name.
+JOB is what submit printed, the last part of it, or the run's name; of a TPU VM, which goes as its
+job ends, also the run's gs://WORKDIR.
 """
 
 import re
@@ -13,8 +14,9 @@ from absl import flags
 
 from trainer import entry
 from trainer.cloud import credentials, storage, watch
+from trainer.cloud.kubernetes import Kubernetes
 from trainer.cloud.order import PLATFORMS
-from trainer.cloud.platform import Access, reached
+from trainer.cloud.platform import Access, Platform, reached
 from trainer.entry import Refusal
 
 VERBS = ("list", "show", "cancel")
@@ -42,15 +44,7 @@ def main(argv: Sequence[str]) -> None:
     if full := FULL_NAME.fullmatch(name):
         project, place, kind = full.groups()
         platform = "tpu_vm" if kind == "queuedResources" else "vertex"
-    found, its_project = credentials.find()
-    project = project or its_project or ""
-    if platform != "kubernetes" and not project:
-        raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
-    if platform != "kubernetes" and not place:
-        flag = "--zone=us-central1-a" if platform == "tpu_vm" else "--region=us-central1"
-        raise Refusal(f"say where the jobs run, as in {flag}, or give JOB's whole name.")
-    access = Access(found, storage.client(project))
-    there = reached(platform, access, project, region=place, zone=place)
+    there = _reached(platform, project, place)
     if verb == "list":
         print(watch.table(there.jobs()))
     elif verb == "show":
@@ -60,6 +54,24 @@ def main(argv: Sequence[str]) -> None:
         print(
             f"{name} is being stopped; it saves first, and the same submission goes on from there"
         )
+
+
+def _reached(platform: str, project: str, place: str) -> Platform:
+    """Returns the platform at that place.
+
+    Raises:
+      Refusal: if it has places, and none is said.
+    """
+    if platform == "kubernetes":
+        return Kubernetes()
+    if not place:
+        flag = "--zone=us-central1-a" if platform == "tpu_vm" else "--region=us-central1"
+        raise Refusal(f"say where the jobs run, as in {flag}, or give JOB's whole name.")
+    found, its_project = credentials.find()
+    if not (project or its_project):
+        raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
+    access = Access(found, storage.client(project or its_project))
+    return reached(platform, access, project or its_project, region=place, zone=place)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,7 @@ def _check_together(platform: str, project: str, region: str) -> None:
         "--flex_start_hours": _FLEX_HOURS.value,
         "--trials": _TRIALS.value,
         "--tensorboard": _TENSORBOARD.value,
+        "--boot_disk_gb": flags.FLAGS["boot_disk_gb"].present,
     }
     for flag, given in only_vertex.items():
         if given and platform != "vertex":
