@@ -220,8 +220,8 @@ def check_global_batch(config: ConfigDict, replicas: int) -> None:
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses `--config=FILE --config.a.b=value ...`, refusing what is not a field or a value.
 
-    FILE is a recipe in Python, or the config.json of a run. Every override is looked at before the config file is read, since ml_collections answers a
-    name that it does not know with a traceback.
+    FILE is a recipe in Python, or the config.json of a run. Every override is looked at before it
+    is read, since ml_collections answers a name that it does not know with a traceback.
     """
     if not any(a.split("=")[0].lstrip("-") == "config" for a in argv):
         raise Refusal("--config=FILE is missing: name a recipe such as configs/resnet.py.")
@@ -248,7 +248,7 @@ def _led_to_recipes(argv: Sequence[str]) -> list[str]:
     """Returns the command line with config_of_run.py for the --config that is a run's JSON."""
     led, reader = list(argv), Path(__file__).with_name("config_of_run.py")
     for number, argument in enumerate(led):
-        name, equals, file = argument.partition("=")
+        name, _, file = argument.partition("=")
         if name.lstrip("-") == "config" and name.startswith("-") and file.endswith(".json"):
             led[number] = f"{name}={reader}:{file}"
         elif led[number - 1].lstrip("-") == "config" and argument.endswith(".json"):

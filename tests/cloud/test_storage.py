@@ -7,7 +7,7 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from trainer.cloud import storage
 from trainer.cloud.credentials import NoCredentials
-from trainer.entry import CannotWrite, Refusal
+from trainer.entry import CannotWrite, Refusal, Unavailable
 
 SERVER_SAYS = "ada@example.org does not have storage.objects.create access."
 
@@ -118,7 +118,7 @@ def test_a_passing_failure_is_not_seen(gcs, status):
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_failure_that_stays_ends_in_one_sentence(gcs, impatient, status):
     gcs.fail(status, times=1000)
-    with pytest.raises(storage.Unavailable) as ended:
+    with pytest.raises(Unavailable) as ended:
         storage.write_text(storage.client(), "gs://bucket/text", "text")
     assert ended.value.exit_code == 69
     assert str(ended.value) == (
@@ -129,7 +129,7 @@ def test_a_failure_that_stays_ends_in_one_sentence(gcs, impatient, status):
 
 def test_a_server_that_is_not_there_ends_in_one_sentence(impatient, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
-    with pytest.raises(storage.Unavailable, match=r"cannot be reached for now \(ConnectionError\)"):
+    with pytest.raises(Unavailable, match=r"cannot be reached for now \(ConnectionError\)"):
         storage.region(storage.client(), "bucket")
 
 
@@ -141,7 +141,7 @@ def test_credentials_that_are_over_are_told_without_what_they_hold():
 
 
 def test_a_metadata_server_that_is_away_is_told():
-    unavailable = pytest.raises(storage.Unavailable, match="TransportError")
+    unavailable = pytest.raises(Unavailable, match="TransportError")
     with unavailable, storage.told("gs://bucket/a"):
         raise TransportError("http://metadata/token")
 

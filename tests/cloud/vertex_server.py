@@ -1,7 +1,7 @@
 """A server on this machine that answers as Vertex AI and Cloud Logging do, to Google's own types.
 
-A job is read into the protobuf type of Google's client, so that an unknown field or a wrong value is
-a 400 as there; states go on with every look at a job.
+A job is read into the protobuf type of Google's client, so that an unknown field or a wrong value
+is a 400 as there; states go on with every look at a job.
 """
 
 import json
@@ -146,7 +146,7 @@ class _Answer(BaseHTTPRequestHandler):
             return {kind: vertex.matching(kind, query["filter"][0])}
         name, cancelled = JOB.fullmatch(path).groups()
         if cancelled:
-            vertex.jobs[name]  # noqa: B018 (a KeyError is a 404)
+            vertex.jobs[name]  # a KeyError is a 404
             vertex.cancel(name)
             return {}
         return vertex.look(name)

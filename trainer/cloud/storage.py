@@ -16,7 +16,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from trainer.cloud import credentials
-from trainer.entry import CannotWrite, Ending, Refusal
+from trainer.entry import CannotWrite, Ending, Refusal, Unavailable
 
 RETRY = DEFAULT_RETRY.with_delay(0.5, 16.0, 2.0).with_timeout(120.0)  # seconds
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -26,12 +26,6 @@ FAILURES = (
     *(GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption),
     *(requests.RequestException, ConnectionError),
 )
-
-
-class Unavailable(Ending):
-    """The service or the network fails for now, after retries; EX_UNAVAILABLE of sysexits.h."""
-
-    exit_code = 69
 
 
 def client(project: str | None = None) -> Client:
