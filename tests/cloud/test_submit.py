@@ -225,9 +225,11 @@ def test_jobs_are_listed_shown_and_cancelled(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "give one of: list, show JOB, cancel JOB"),
-        (["shwo"], "give one of: list, show JOB, cancel JOB"),
-        (["cancel"], "give one of: list, show JOB, cancel JOB"),
+        ([], "give one of: list, show JOB, cancel JOB, fetch JOB DIR"),
+        (["shwo"], "give one of: list"),
+        (["cancel"], "give one of: list"),
+        (["fetch", "gs://bucket/runs/first"], "give one of: list"),
+        (["fetch", "gs://no-such-bucket/runs/first", "here"], "no-such-bucket"),
         (["list"], "say where the jobs run, as in --region=us-central1"),
         (["list", "--platform=tpu_vm"], "as in --zone=us-central1-a"),
         (["show", "nothing", "--region=us-central1"], "has no job 'nothing' of this program"),
@@ -237,6 +239,15 @@ def test_what_jobs_cannot_do_is_told(run: Run, arguments: list[str], said: str):
     done = run("jobs", *arguments)
     assert done.returncode == 2
     assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_run_is_brought_here(run: Run, bucket: str, tmp_path: Path):
+    workdir = f"gs://{bucket}/runs/first"
+    storage.write_text(storage.client("project"), f"{workdir}/report.html", "a report")
+    done = run("jobs", "fetch", workdir, "here/first")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here/first/report.html").read_text() == "a report"
+    assert "scripts/tensorboard.sh here/first" in done.stdout
 
 
 @pytest.mark.parametrize("program", ["submit", "jobs"])

@@ -57,7 +57,7 @@ def test_states_log_and_result_are_shown(cloud, server, in_bucket, capsys):
         "epoch 2",
         "the job is succeeded",
         "test AUC 0.988 on 24 images, best epoch 2",
-        f"report: {in_bucket.workdir}/report.html",
+        f"bring it here: python -m trainer.cloud.jobs fetch {in_bucket.workdir} runs/first",
     ]
 
 

@@ -1,25 +1,31 @@
-"""Jobs in a cloud: `python -m trainer.cloud.jobs list`, `show JOB`, `cancel JOB`.
+"""Jobs in a cloud: `python -m trainer.cloud.jobs list`, `show JOB`, `cancel JOB`, `fetch JOB DIR`.
 
     python -m trainer.cloud.jobs list --region=us-central1
     python -m trainer.cloud.jobs show projects/PROJECT/locations/us-central1/customJobs/123
+    python -m trainer.cloud.jobs fetch gs://BUCKET/runs/NAME runs/NAME
 
 JOB is what submit printed, the last part of it, or the run's name; of a TPU VM, which goes as its
-job ends, also the run's gs://WORKDIR.
+job ends, also the run's gs://WORKDIR; fetch, which brings a run here, takes that of any run.
 """
 
 import re
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
+from google.cloud.storage import Client
 
 from trainer import entry
-from trainer.cloud import credentials, storage, watch
+from trainer.cloud import credentials, download, storage, watch
 from trainer.cloud.kubernetes import Kubernetes
 from trainer.cloud.order import PLATFORMS
 from trainer.cloud.platform import Access, Platform, reached
 from trainer.entry import Refusal
+from trainer.progress import LiveLine
 
-VERBS = ("list", "show", "cancel")
+GIVEN = {"list": 0, "show": 1, "cancel": 1, "fetch": 2}  # arguments of each verb
+USAGE = "list, show JOB, cancel JOB, fetch JOB DIR"
 FULL_NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/(\w+)/[^/]+")
 
 _PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "what runs the jobs")
@@ -32,14 +38,17 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses the flags, and raises a Refusal unless a verb comes with the job that it needs."""
     rest = flags.FLAGS(list(argv))
     verb, given = (rest[1], rest[2:]) if len(rest) > 1 else ("", [])
-    if verb not in VERBS or len(given) != (verb != "list"):
-        raise Refusal("give one of: list, show JOB, cancel JOB (--help tells of the flags).")
+    if len(given) != GIVEN.get(verb, -1):
+        raise Refusal(f"give one of: {USAGE} (--help tells of the flags).")
     return rest
 
 
 def main(argv: Sequence[str]) -> None:
-    """Lists jobs, shows one, or ends one."""
+    """Lists jobs, shows one, ends one, or brings its run here."""
     verb, name = argv[1], argv[2] if len(argv) > 2 else ""
+    if verb == "fetch" and name.startswith("gs://"):
+        _fetch(storage.client(_PROJECT.value or None), name.rstrip("/"), Path(argv[3]))
+        return
     platform, project, place = _PLATFORM.value, _PROJECT.value, _REGION.value or _ZONE.value
     if full := FULL_NAME.fullmatch(name):
         project, place, kind = full.groups()
@@ -49,11 +58,23 @@ def main(argv: Sequence[str]) -> None:
         print(watch.table(there.jobs()))
     elif verb == "show":
         print(watch.described(there.show(name)))
+    elif verb == "fetch":
+        _fetch(storage.client(project or None), there.show(name).workdir, Path(argv[3]))
     else:
         there.cancel(name)
         print(
             f"{name} is being stopped; it saves first, and the same submission goes on from there"
         )
+
+
+def _fetch(client: Client, workdir: str, folder: Path) -> None:
+    with entry.ending_at_signals("what was brought is here, and the same command goes on"):
+        line = LiveLine(quiet=entry.verbosity() < 0)
+        brought = download.download(client, workdir, folder, line)
+    print(
+        f"brought {brought.files} files ({brought.bytes / 2**20:,.1f} MiB) to {folder}, "
+        f"{brought.unchanged} were there; scripts/tensorboard.sh {shlex.quote(str(folder))}"
+    )
 
 
 def _reached(platform: str, project: str, place: str) -> Platform:
@@ -75,4 +96,4 @@ def _reached(platform: str, project: str, place: str) -> Platform:
 
 
 if __name__ == "__main__":
-    entry.run(main, parse_flags, ["list, show JOB or cancel JOB..."])
+    entry.run(main, parse_flags, [f"{USAGE}..."])

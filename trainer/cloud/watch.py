@@ -106,7 +106,7 @@ def result(client: Client, workdir: str) -> str:
     )
     return (
         f"test AUC {areas} on {measured['images']} images, best epoch {measured['epoch']}\n"
-        f"report: {workdir}/report.html"
+        f"bring it here: python -m trainer.cloud.jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
     )
 
 
