@@ -14,7 +14,7 @@ COPY requirements/${ACCELERATOR}.txt /src/requirements.txt
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     pip="/opt/pip/bin/pip --python /opt/venv/bin/python install --no-deps" && \
     $pip --constraint /src/requirements.txt setuptools && \
-    $pip --no-build-isolation --requirement /src/requirements.txt && \
+    $pip --no-build-isolation --use-pep517 --requirement /src/requirements.txt && \
     rm -r /opt/venv/lib/python3*/site-packages/tensorflow/include
 
 FROM dependencies AS package

@@ -20,8 +20,9 @@ if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         f"is {os.environ['KERAS_BACKEND']!r}: unset it or set it to 'tensorflow'."
     )
 
-from trainer import quiet, tpu  # needs absl-py, which may be missing where TensorFlow is
+from trainer import preemption, quiet, tpu  # absl-py may be missing where TensorFlow is
 
+preemption.end_as_others_do()
 quiet.begin(sys.argv)
 tpu.prepare_environment()
 

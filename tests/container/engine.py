@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,7 @@ class Container:
             ["mount", "--bind", image.root, root],
             ["mount", "-o", "remount,bind,ro", root],
             ["mount", "-t", "proc", "proc", f"{root}/proc"],
+            ["mount", "-t", "sysfs", "-o", "ro", "sysfs", f"{root}/sys"],
             ["mount", "--rbind", "/dev", f"{root}/dev"],
             *(["mount", "-t", "tmpfs", "tmpfs", f"{root}{volume}"] for volume in config["Volumes"]),
             ["mount", "--bind", mount, f"{root}{MOUNT}"],
@@ -124,8 +126,9 @@ class Container:
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal to the container's process, as an engine does to stop it."""
-        (first,) = psutil.Process(self._outside.pid).children()
-        first.send_signal(number)
+        with suppress(psutil.NoSuchProcess):
+            for first in psutil.Process(self._outside.pid).children():
+                first.send_signal(number)
 
     def wait(self) -> int:
         """Returns the exit code, negative where a signal ended it."""

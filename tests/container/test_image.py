@@ -130,6 +130,15 @@ def test_the_job_trains_on_a_read_only_root_stops_and_goes_on(image: Image, moun
     assert recorded["git_commit"] == (image.config["Labels"][f"{LABEL}revision"] or None)
 
 
+def test_the_job_ends_at_once_where_it_is_stopped_before_it_has_begun(image: Image, mount: Path):
+    stopped = image.start(mount, *TASK)
+    while stopped.running():
+        stopped.send(signal.SIGTERM)  # over and over: Python itself takes a moment to begin
+        time.sleep(0.1)
+    assert stopped.wait() == 143
+    assert stopped.output.read_text() == ""
+
+
 def test_a_mistake_has_its_exit_code_and_its_sentence(image: Image, mount: Path):
     refused = image.start(mount, *TASK[:3], "--config.train.epoch=3")
     assert refused.wait() == 2
