@@ -23,7 +23,7 @@ setup(
         "absl-py>=2.1,<3",
         "array_record>=0.8.1,<0.9",
         "etils[epath]>=1.12,<2",
-        # Credentials and uploads for trainer.cloud; TensorFlow's own client reads gs:// for the job.
+        # For trainer.cloud; the job itself reads gs:// through TensorFlow's own client.
         "google-auth>=2.40,<3",
         "google-cloud-storage>=3.1,<4",
         "google-crc32c>=1.6,<2",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import config
+from trainer import config, recipe
 from trainer.entry import Refusal
 from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 def parse(*overrides: str) -> None:
     argv = ["task", f"--config={ROOT}/configs/article.py", "--workdir=run", *overrides]
-    config.parse_flags(argv)
+    recipe.parse_flags(argv)
 
 
 def test_every_default_is_allowed():
@@ -48,7 +48,7 @@ def test_a_bad_override_is_refused_by_name_value_and_remedy(override: str, said:
 
 def test_a_missing_config_file_is_refused():
     with pytest.raises(Refusal, match="--config"):
-        config.parse_flags(["task", "--workdir=run", "--config.train.epochs=3"])
+        recipe.parse_flags(["task", "--workdir=run", "--config.train.epochs=3"])
 
 
 def test_a_bad_value_inside_a_config_file_is_refused():

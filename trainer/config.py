@@ -1,9 +1,8 @@
 """The configuration of a run: every field, its default, its meaning, and what it may hold."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -203,6 +202,14 @@ def check_field(path: str, value: Any) -> None:
         raise Refusal(_not_allowed(path, value))
 
 
+def check_text(path: str, text: str | None) -> None:
+    """Raises a Refusal if there is no field `path`, or it may not hold what `text` says."""
+    if path not in FIELDS:
+        raise Refusal(_unknown(path))
+    if text is not None and not _holds(FIELDS[path], _read(FIELDS[path], text)):
+        raise Refusal(_not_allowed(path, text))
+
+
 def check_global_batch(config: ConfigDict, replicas: int) -> None:
     """Raises a Refusal unless each replica gets an equal share of the global batch."""
     batch, accumulate = config.train.batch_size, config.train.accumulate
@@ -215,45 +222,6 @@ def check_global_batch(config: ConfigDict, replicas: int) -> None:
     raise Refusal(
         f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}: give {sizes}."
     )
-
-
-def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses `--config=FILE --config.a.b=value ...`, refusing what is not a field or a value.
-
-    FILE is a recipe in Python, or the config.json of a run. Every override is looked at before it
-    is read, since ml_collections answers a name that it does not know with a traceback.
-    """
-    if not any(a.split("=")[0].lstrip("-") == "config" for a in argv):
-        raise Refusal("--config=FILE is missing: name a recipe such as configs/resnet.py.")
-    for argument in argv[1:]:
-        name, has_value, text = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and name.startswith("config."):
-            path = name.removeprefix("config.")
-            if path not in FIELDS:
-                raise Refusal(_unknown(path))
-            if has_value and not _holds(FIELDS[path], _read(FIELDS[path], text)):
-                raise Refusal(_not_allowed(path, text))
-    try:
-        rest = flags.FLAGS(_led_to_recipes(argv))
-        check(flags.FLAGS.config)
-    except (OSError, KeyError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        lines = [line for line in str(error).strip().splitlines() if line.strip()]
-        raise Refusal(
-            f"--config cannot be read: {lines[-1].strip() if lines else error!r}."
-        ) from error
-    return rest
-
-
-def _led_to_recipes(argv: Sequence[str]) -> list[str]:
-    """Returns the command line with config_of_run.py for the --config that is a run's JSON."""
-    led, reader = list(argv), Path(__file__).with_name("config_of_run.py")
-    for number, argument in enumerate(led):
-        name, _, file = argument.partition("=")
-        if name.lstrip("-") == "config" and name.startswith("-") and file.endswith(".json"):
-            led[number] = f"{name}={reader}:{file}"
-        elif led[number - 1].lstrip("-") == "config" and argument.endswith(".json"):
-            led[number] = f"{reader}:{argument}"
-    return led
 
 
 def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ def read(config_file: epath.PathLike) -> Sweep:
       Refusal: if there is none, or it cannot be.
     """
     if not str(config_file).endswith(".py"):
-        config_json = str(config_file).split(".py:")[-1]  # as config.parse_flags leads to one
+        config_json = str(config_file).split(".py:")[-1]  # as recipe.parse_flags leads to one
         raise Refusal(
             f"{config_json} has values and no sweep(): name the recipe as --config, a Python file "
             f"with {EXAMPLE}."

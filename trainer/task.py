@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from trainer import config, entry, places, progress, train
+from trainer import entry, places, progress, recipe, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written")
@@ -25,4 +25,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, config.parse_flags)
+    entry.run(main, recipe.parse_flags)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from trainer import config, entry, sweep, trials
+from trainer import entry, recipe, sweep, trials
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the trials", required=True)
@@ -38,4 +38,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, config.parse_flags)
+    entry.run(main, recipe.parse_flags)

@@ -12,7 +12,7 @@ import yaml
 from tests.cloud.cluster import Cluster
 from tests.cloud.test_vertex import order
 from trainer import cluster as workers_of
-from trainer.cloud import job, kubernetes, machines
+from trainer.cloud import job, kubernetes, machines, manifest
 from trainer.cloud.order import Order
 from trainer.entry import PeerLost, Refusal
 from trainer.workers import FINAL
@@ -52,20 +52,20 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 
 
 def pod(of: Order) -> dict:
-    return kubernetes.manifests(of)[-1]["spec"]["template"]["spec"]
+    return manifest.manifests(of)[-1]["spec"]["template"]["spec"]
 
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_kubernetes_takes_every_order(name: str):
     documents = list(yaml.safe_load_all(kubernetes.file(ORDERS[name])))
-    assert documents == kubernetes.manifests(ORDERS[name])
+    assert documents == manifest.manifests(ORDERS[name])
     for document in documents:
         for version in VERSIONS:
             kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_what_kubernetes_does_not_know_is_found():
-    *_, wrong = kubernetes.manifests(on_cluster())
+    *_, wrong = manifest.manifests(on_cluster())
     wrong["spec"]["backofLimit"] = 3
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
@@ -89,7 +89,7 @@ def test_each_pod_finds_its_place_and_the_others(
     ).stdout.splitlines()
     monkeypatch.setenv("TF_CONFIG", tf_config)
     found = workers_of.from_environment()
-    service = kubernetes.manifests(of)[0]["metadata"]["name"]
+    service = manifest.manifests(of)[0]["metadata"]["name"]
     assert found.worker == index
     assert found.addresses == tuple(f"{NAME}-{n}.{service}:2222" for n in range(3))
     assert arguments == [
@@ -99,7 +99,7 @@ def test_each_pod_finds_its_place_and_the_others(
 
 
 def test_pods_of_several_workers_have_the_names_that_they_are_looked_for_under():
-    service, made = kubernetes.manifests(on_cluster(workers=3))
+    service, made = manifest.manifests(on_cluster(workers=3))
     template = made["spec"]["template"]
     assert template["spec"]["subdomain"] == service["metadata"]["name"]
     assert service["spec"]["clusterIP"] == "None"
@@ -114,13 +114,13 @@ def test_a_long_name_still_names_a_pod():
 
 
 def test_one_worker_needs_no_service_and_runs_what_the_image_does():
-    (made,) = kubernetes.manifests(on_cluster())
+    (made,) = manifest.manifests(on_cluster())
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert "command" not in container and "successPolicy" not in made["spec"]
 
 
 def test_a_mistake_ends_the_job_and_a_lost_peer_or_node_does_not():
-    fatal, ignored = kubernetes.manifests(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
+    fatal, ignored = manifest.manifests(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
     assert fatal["action"] == "FailJob"
     assert fatal["onExitCodes"]["values"] == sorted(FINAL)
     assert not {PeerLost.exit_code, 130, 137, 143} & set(fatal["onExitCodes"]["values"])
@@ -129,9 +129,7 @@ def test_a_mistake_ends_the_job_and_a_lost_peer_or_node_does_not():
 
 
 def test_all_workers_may_be_lost_as_often_as_one():
-    limits = [
-        kubernetes.manifests(on_cluster(workers=n))[-1]["spec"]["backoffLimit"] for n in (1, 4)
-    ]
+    limits = [manifest.manifests(on_cluster(workers=n))[-1]["spec"]["backoffLimit"] for n in (1, 4)]
     assert limits == [20, 80]
 
 
@@ -178,7 +176,7 @@ def test_spot_nodes_are_chosen_and_their_taint_is_tolerated():
 
 def test_an_account_of_google_is_refused_where_the_clusters_own_is_meant():
     with pytest.raises(Refusal, match="on Kubernetes give the cluster's own, such as trainer"):
-        kubernetes.manifests(on_cluster(service_account="trainer@project.iam.gserviceaccount.com"))
+        manifest.manifests(on_cluster(service_account="trainer@project.iam.gserviceaccount.com"))
 
 
 def test_a_job_is_applied_once_and_watched_to_its_end(cluster: Cluster):
@@ -266,4 +264,4 @@ def test_the_command_is_what_a_user_would_type(cluster: Cluster, tmp_path: Path)
     file = tmp_path / f"job.{kubernetes.SUFFIX}"
     file.write_text(kubernetes.file(of))
     subprocess.run(kubernetes.command(of, str(file)), check=True, capture_output=True)
-    assert cluster.objects["jobs", NAME]["spec"] == kubernetes.manifests(of)[-1]["spec"]
+    assert cluster.objects["jobs", NAME]["spec"] == manifest.manifests(of)[-1]["spec"]

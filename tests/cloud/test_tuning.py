@@ -29,8 +29,8 @@ PARSED = """
 import json, sys
 from absl import flags
 from ml_collections import config_flags
-from trainer import config, task
-assert config.parse_flags(sys.argv)[1:] == []
+from trainer import recipe, task
+assert recipe.parse_flags(sys.argv)[1:] == []
 print(json.dumps(config_flags.get_override_values(flags.FLAGS["config"])))
 """
 

@@ -32,7 +32,7 @@ TINY = [
 # checkpoint, or between two.
 KILLED = """
 import os, signal, sys
-from trainer import checkpoint, config, entry, step, task, whole
+from trainer import checkpoint, entry, recipe, step, task, whole
 
 where, last_step = sys.argv.pop(1), int(sys.argv.pop(1))
 write_json, make_loop = whole.write_json, step.train_loop
@@ -61,7 +61,7 @@ if where == "saving":
     whole.write_json = dying_write_json
 else:
     step.train_loop = dying_loop
-entry.run(task.main, config.parse_flags)
+entry.run(task.main, recipe.parse_flags)
 """
 
 

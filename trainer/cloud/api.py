@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import google.auth.exceptions
@@ -15,6 +15,7 @@ from trainer.entry import Refusal, Unavailable
 ATTEMPTS = 5
 LONGEST_WAIT = 60.0  # seconds that a server may ask for
 TIMEOUT = 60.0
+PAGE = 100  # things that are listed at a time
 PASSING = (429, 500, 502, 503, 504)
 
 
@@ -45,6 +46,15 @@ class Api:
     def get(self, path: str, **parameters: str | int) -> dict:
         """Returns what is at `path`."""
         return self._ask("GET", path, parameters)
+
+    def pages(self, path: str, of: str, **parameters: str) -> Iterator[dict]:
+        """Yields everything that is listed at `path`, page by page, under the name `of`."""
+        token = {}
+        while token is not None:
+            page = self.get(path, pageSize=PAGE, **parameters, **token)
+            yield from page.get(of, [])
+            following = page.get("nextPageToken")
+            token = {"pageToken": following} if following else None
 
     def delete(self, path: str, **parameters: str) -> dict:
         """Deletes what is at `path`."""

@@ -16,8 +16,7 @@ from absl import flags
 from etils import epath
 from ml_collections import config_flags
 
-from trainer import config as config_schema
-from trainer import entry, sweep, whole
+from trainer import entry, recipe, sweep, whole
 from trainer.cloud import checks, credentials, image, machines, storage, tuning, upload, watch
 from trainer.cloud.order import PLATFORMS, Order, read_labels
 from trainer.cloud.platform import MODULES, Access, reached
@@ -78,11 +77,6 @@ def main(argv: Sequence[str]) -> None:
     print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
     if _WAIT.value:
         watch.follow(platform, job, order, access.storage)
-
-
-def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the config's flags like the task, and the others."""
-    return config_schema.parse_flags(argv)
 
 
 def _access() -> Access | None:
@@ -212,4 +206,4 @@ def _write(order: Order) -> str:
 
 
 if __name__ == "__main__":
-    entry.run(main, parse_flags)
+    entry.run(main, recipe.parse_flags)

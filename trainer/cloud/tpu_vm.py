@@ -21,6 +21,7 @@ from google.cloud.storage import Client
 from trainer.cloud import image, job, machines, storage
 from trainer.cloud.api import Api, NotThere, Unanswered
 from trainer.cloud.job import Job
+from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order, resource_name
 from trainer.entry import Refusal, Unavailable
 from trainer.workers import FINAL
@@ -37,7 +38,6 @@ STATES = {
     "FAILED": job.FAILED,
     "DELETING": job.CANCELLED,
 }
-PAGE = 100
 DELETION_LOOKS = 60  # with DELETION_WAITS first waits between them
 DELETION_WAITS = 5
 
@@ -129,7 +129,7 @@ class TpuVm:
         self.project, self.zone = project, zone
         self._client, self._first_wait = client, first_wait
         self._api = Api("tpu", "https://tpu.googleapis.com", credentials, first_wait)
-        self._logs = Api("logging", "https://logging.googleapis.com", credentials, first_wait)
+        self._logs = Logs(credentials, project, first_wait)
         self._parent = _parent(project, zone)
         self._workdirs: dict[str, str] = {}  # by the names of the jobs that were seen
 
@@ -202,18 +202,7 @@ class TpuVm:
             f'logName="projects/{self.project}/logs/gcplogs-docker-driver" AND '
             f'jsonPayload.container.name="/{name.rsplit("/", 1)[-1]}"'
         )
-        if after:
-            wanted += f' AND timestamp>"{after}"'
-        request = {
-            "resourceNames": [f"projects/{self.project}"],
-            "filter": wanted,
-            "orderBy": "timestamp asc",
-            "pageSize": PAGE,
-        }
-        entries = self._logs.post("v2/entries:list", request).get("entries", [])
-        return [
-            (e.get("timestamp", ""), e.get("jsonPayload", {}).get("message", "")) for e in entries
-        ]
+        return self._logs.lines(wanted, after)
 
     def _resource(self, name: str) -> str:
         """Returns the full name of a job given by that, by its last part, or by the run's name."""
@@ -225,16 +214,9 @@ class TpuVm:
         return f"{self._parent}/{name}"
 
     def _listed(self) -> Iterator[Mapping]:
-        token = ""
-        while True:
-            pages = {"pageToken": token} if token else {}
-            page = self._api.get(f"v2/{self._parent}", pageSize=PAGE, **pages)
-            for found in page.get("queuedResources", []):
-                if _node(found).get("labels", {}).get("app") == LABEL:
-                    yield found
-            token = page.get("nextPageToken", "")
-            if not token:
-                return
+        for found in self._api.pages(f"v2/{self._parent}", "queuedResources"):
+            if _node(found).get("labels", {}).get("app") == LABEL:
+                yield found
 
     def _look(self, name: str) -> Mapping | None:
         try:

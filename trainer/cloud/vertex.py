@@ -12,6 +12,7 @@ from google.auth.credentials import Credentials
 from trainer.cloud import job, machines
 from trainer.cloud.api import Api, Unanswered
 from trainer.cloud.job import Job
+from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order
 from trainer.entry import Refusal
 
@@ -29,7 +30,6 @@ STATES = {
 }
 STRATEGIES = {"on_demand": "STANDARD", "spot": "SPOT", "flex_start": "FLEX_START"}
 CONSOLE = "https://console.cloud.google.com/agent-platform/locations"
-PAGE = 100  # jobs, and lines of a log, that are asked for at a time
 
 
 def job_spec(order: Order) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class Vertex:
         self.project, self.region = project, region
         address = f"https://{region}-aiplatform.googleapis.com"
         self._api = Api("aiplatform", address, credentials, first_wait)
-        self._logs = Api("logging", "https://logging.googleapis.com", credentials, first_wait)
+        self._logs = Logs(credentials, project, first_wait)
         self._parent = f"v1/projects/{project}/locations/{region}"
 
     def submit(self, order: Order) -> Job:
@@ -172,28 +172,10 @@ class Vertex:
         """Returns (time, line) of what the job's workers printed after `after`, in order."""
         job_id = name.rsplit("/", 1)[-1]
         wanted = f'resource.type="ml_job" AND resource.labels.job_id="{job_id}"'
-        if after:
-            wanted += f' AND timestamp>"{after}"'
-        request = {
-            "resourceNames": [f"projects/{self.project}"],
-            "filter": wanted,
-            "orderBy": "timestamp asc",
-            "pageSize": PAGE,
-        }
-        entries = self._logs.post("v2/entries:list", request).get("entries", [])
-        return [(entry.get("timestamp", ""), _line(entry)) for entry in entries]
+        return self._logs.lines(wanted, after)
 
     def _listed(self, kind: str, wanted: str) -> Iterator[Mapping]:
-        token = ""
-        while True:
-            parameters = {"filter": wanted, "pageSize": PAGE}
-            if token:
-                parameters["pageToken"] = token
-            page = self._api.get(f"{self._parent}/{kind}", **parameters)
-            yield from page.get(kind, [])
-            token = page.get("nextPageToken", "")
-            if not token:
-                return
+        return self._api.pages(f"{self._parent}/{kind}", kind, filter=wanted)
 
     def _job(self, answer: Mapping) -> Job:
         name = answer["name"]
@@ -217,9 +199,3 @@ def _board_page(board: str, number: str) -> str:
     region = board.split("/")[3]
     experiment = f"{board}/experiments/{number}".replace("/", "+")
     return f"https://{region}.tensorboard.googleusercontent.com/experiment/{experiment}"
-
-
-def _line(entry: Mapping) -> str:
-    payload = entry.get("jsonPayload", {})
-    text = entry.get("textPayload") or payload.get("message") or ""
-    return str(text).rstrip()

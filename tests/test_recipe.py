@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from trainer import config
+from trainer import config, recipe
 from trainer.entry import Refusal
 from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
 
@@ -34,7 +34,7 @@ def test_it_is_read_with_overrides(
 ):
     argv = ["task", *(part.format(saved) for part in form), f"--config.{field}=3", "--workdir=x"]
     monkeypatch.setattr("sys.argv", argv)  # where ml_collections looks for overrides
-    config.parse_flags(argv)
+    recipe.parse_flags(argv)
     read = dict(config.fields(flags.FLAGS.config))
     assert (read["train.epochs"], read[field]) == (7, 3)
 
@@ -43,7 +43,7 @@ def test_a_run_older_than_a_field_has_its_default(saved: Path):
     content = json.loads(saved.read_text())
     del content["data"]["fit"]
     saved.write_text(json.dumps(content))
-    config.parse_flags(["task", f"--config={saved}", "--workdir=x"])
+    recipe.parse_flags(["task", f"--config={saved}", "--workdir=x"])
     assert flags.FLAGS.config.data.fit == "squash"
 
 
@@ -56,5 +56,5 @@ def test_what_is_no_config_is_refused_in_a_sentence(saved: Path, content: str | 
     else:
         saved.write_text(content)
     with pytest.raises(Refusal) as refusal:
-        config.parse_flags(["task", f"--config={saved}", "--workdir=x"])
+        recipe.parse_flags(["task", f"--config={saved}", "--workdir=x"])
     assert "\n" not in str(refusal.value)
