@@ -108,7 +108,9 @@ if [[ $builder == gcloud ]]; then
   gcloud builds submit --config="$config" --ignore-file=.dockerignore . >&2 ||
     fail "gcloud could not build $image; what it said is above."
 else
-  export DOCKER_BUILDKIT=1 # the Dockerfile has a secret, which docker's old builder knows not
+  # The Dockerfile has a secret, which docker's old builder does not know; and buildah keeps
+  # layers, and with them the dependencies, only where it is told to.
+  export DOCKER_BUILDKIT=1 BUILDAH_LAYERS=${BUILDAH_LAYERS:-true}
   "$builder" build "${arguments[@]}" "${secrets[@]}" . >&2 ||
     fail "$builder could not build $image; what it said is above."
   [[ -z $push ]] || "$builder" push "$image" >&2 ||

@@ -33,6 +33,7 @@ class Engine:
             **os.environ,
             "CONTAINERS_STORAGE_CONF": str(storage),
             "BUILDAH_ISOLATION": "chroot",
+            "BUILDAH_LAYERS": "false",  # which would be copied once more
         }
         for driver in ("overlay", "vfs"):  # the first is faster, and does not work everywhere
             storage.write_text(
