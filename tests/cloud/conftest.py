@@ -16,6 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from tests.cloud.vertex_server import Vertex as VertexServer
+from trainer.cloud import vertex
 
 NAME = re.compile(rb'"name": ?"([^"]+)"')
 KEPT = 64 * 2**10  # bytes of a body that are looked at for the object's name
@@ -311,3 +315,19 @@ def gcs(running_gcs: Gcs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gcs]:
         monkeypatch.setenv(variable, running_gcs.environment[variable])
     yield running_gcs
     running_gcs.work()
+
+
+@pytest.fixture
+def service() -> Iterator[VertexServer]:
+    """Vertex AI, as a server on this machine."""
+    server = VertexServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def vertex_ai(service: VertexServer, monkeypatch: pytest.MonkeyPatch) -> vertex.Vertex:
+    """What speaks to it."""
+    for name, value in service.environment.items():
+        monkeypatch.setenv(name, value)
+    return vertex.Vertex(AnonymousCredentials(), "project", "us-central1", first_wait=0.01)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.cloud.cluster import Cluster
-from tests.cloud.test_vertex import order
+from tests.cloud.orders import order
 from trainer import cluster as workers_of
 from trainer.cloud import job, kubernetes, machines, manifest
 from trainer.cloud.order import Order

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,25 +18,23 @@ Run = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture
-def vertex() -> Iterator[Vertex]:
-    vertex = Vertex()
-    yield vertex
-    vertex.close()
-
-
-@pytest.fixture
 def bucket(gcs) -> str:
     return gcs.bucket()
 
 
 @pytest.fixture
-def run(gcs, vertex: Vertex, tmp_path: Path) -> Run:
+def run(gcs, service: Vertex, tmp_path: Path) -> Run:
     """Runs a program of the cloud in a folder of its own."""
 
     def of(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", f"trainer.cloud.{program}", *arguments],
-            env={**gcs.environment, **vertex.environment, "PYTHONPATH": str(ROOT), **environment},
+            env={
+                **gcs.environment,
+                **service.environment,
+                "PYTHONPATH": str(ROOT),
+                **environment,
+            },
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -70,11 +68,11 @@ def text(url: str) -> str | None:
 
 
 def test_data_config_and_job_are_sent(
-    submit: Run, vertex: Vertex, bucket: str, phantoms: epath.Path
+    submit: Run, service: Vertex, bucket: str, phantoms: epath.Path
 ):
     done = submit(f"--data={phantoms}", "--config.seed=7", "--spot", "--workers=2", "--label=a=b")
     assert done.returncode == 0, done.stderr
-    (job,) = vertex.posted()
+    (job,) = service.posted()
     spec = job["jobSpec"]
     assert spec["scheduling"]["strategy"] == "SPOT"
     assert [pool["replicaCount"] for pool in spec["workerPoolSpecs"]] == ["1", "1"]
@@ -88,15 +86,15 @@ def test_data_config_and_job_are_sent(
     assert "python -m trainer.cloud.jobs cancel projects/project/" in done.stdout
 
 
-def test_the_job_is_waited_for(submit: Run, vertex: Vertex, phantoms: epath.Path):
-    vertex.states = ["JOB_STATE_SUCCEEDED"]
+def test_the_job_is_waited_for(submit: Run, service: Vertex, phantoms: epath.Path):
+    service.states = ["JOB_STATE_SUCCEEDED"]
     done = submit(f"--data={phantoms}", "--wait")
     assert done.returncode == 0, done.stderr
     assert "the run is in gs://" in done.stdout.splitlines()[-1]
 
 
 def test_a_dry_run_checks_and_writes_the_job_file(
-    submit: Run, vertex: Vertex, tmp_path: Path, phantoms: epath.Path, bucket: str
+    submit: Run, service: Vertex, tmp_path: Path, phantoms: epath.Path, bucket: str
 ):
     done = submit(f"--data={phantoms}", "--dry_run")
     assert done.returncode == 0, done.stderr
@@ -108,7 +106,7 @@ def test_a_dry_run_checks_and_writes_the_job_file(
         in done.stdout
     )
     assert json.loads((tmp_path / "first.config.json").read_text())["name"] == "article"
-    assert not vertex.asked and text(f"gs://{bucket}/data/data_summary.json") is None
+    assert not service.asked and text(f"gs://{bucket}/data/data_summary.json") is None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +141,7 @@ def test_other_platforms_have_files_and_commands_of_their_own(
 
 
 def test_a_dry_run_goes_without_credentials(
-    submit: Run, vertex: Vertex, tmp_path: Path, bucket: str
+    submit: Run, service: Vertex, tmp_path: Path, bucket: str
 ):
     nobody = {
         "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "false",
@@ -158,7 +156,7 @@ def test_a_dry_run_goes_without_credentials(
     assert done.stdout.count("not checked: there are no credentials") == 4
     assert (tmp_path / "first.vertex.yaml").exists()
     refused = submit(*flags, **nobody)
-    assert refused.returncode == 2 and not vertex.asked
+    assert refused.returncode == 2 and not service.asked
     assert refused.stderr.strip().endswith("set GOOGLE_APPLICATION_CREDENTIALS to a key file.")
 
 
@@ -182,44 +180,44 @@ def test_a_dry_run_goes_without_credentials(
     ],
 )
 def test_a_mistake_is_told_in_one_sentence_and_nothing_is_sent(
-    submit: Run, vertex: Vertex, flags: list[str], said: str
+    submit: Run, service: Vertex, flags: list[str], said: str
 ):
     done = submit(*flags)
     assert done.returncode == 2
     assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
-    assert not vertex.asked
+    assert not service.asked
 
 
-def test_what_the_checks_find_is_listed_and_nothing_is_sent(submit: Run, vertex: Vertex):
+def test_what_the_checks_find_is_listed_and_nothing_is_sent(submit: Run, service: Vertex):
     done = submit("--config.train.batch_size=33")
     assert done.returncode == 2
     wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
     assert [line.split()[1] for line in wrong] == ["batch", "data"]
     assert done.stderr == "error: nothing was submitted: 2 of the checks above failed.\n"
-    assert not vertex.asked
+    assert not service.asked
 
 
-def test_what_google_says_no_to_is_told(submit: Run, vertex: Vertex, phantoms: epath.Path):
+def test_what_google_says_no_to_is_told(submit: Run, service: Vertex, phantoms: epath.Path):
     message = "The following quota metrics exceed quota limits: custom_model_training_nvidia_l4"
-    vertex.failures = [(429, {"message": message}, {})]
+    service.failures = [(429, {"message": message}, {})]
     done = submit(f"--data={phantoms}")
     assert done.returncode == 2
     assert "quota does not allow it" in done.stderr and done.stderr.count("\n") == 1
-    assert not vertex.jobs
+    assert not service.jobs
 
 
 def test_jobs_are_listed_shown_and_cancelled(
-    run: Run, submit: Run, vertex: Vertex, phantoms: epath.Path
+    run: Run, submit: Run, service: Vertex, phantoms: epath.Path
 ):
-    vertex.states = ["JOB_STATE_RUNNING"]
+    service.states = ["JOB_STATE_RUNNING"]
     assert submit(f"--data={phantoms}").returncode == 0
-    (name,) = vertex.jobs
+    (name,) = service.jobs
     listed = run("jobs", "list", "--region=us-central1")
     assert name in listed.stdout and "running" in listed.stdout, listed.stderr
     shown = run("jobs", "show", name)
     assert "scripts/tensorboard.sh gs://" in shown.stdout, shown.stderr
     assert run("jobs", "cancel", "first", "--region=us-central1").returncode == 0
-    assert any(asked.path.endswith(":cancel") for asked in vertex.asked)
+    assert any(asked.path.endswith(":cancel") for asked in service.asked)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from tests.cloud import discovery
 from tests.cloud.conftest import Gcs
-from tests.cloud.test_tpu_vm_script import tpu_order
+from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import Tpu
 from trainer.cloud import job, machines, storage, tpu_vm
 from trainer.entry import Refusal, Unavailable

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.conftest import Gcs
-from tests.cloud.test_vertex import order
+from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import TOKEN, Tpu
-from trainer.cloud import machines, storage, tpu_vm
+from trainer.cloud import storage, tpu_vm
 from trainer.cloud.order import Order
 from trainer.workers import FINAL
 
@@ -128,17 +128,6 @@ def vm(gcs: Gcs, tmp_path: Path) -> Iterator[Vm]:
     of = tpu_order(workdir=f"gs://{gcs.bucket()}/runs/First_try")
     yield Vm(tmp_path, of, tpu, storage.client(), gcs.url)
     tpu.close()
-
-
-def tpu_order(**changed: object) -> Order:
-    return order(
-        **{
-            "platform": "tpu_vm",
-            "zone": "us-central1-a",
-            "machine": machines.choose("tpu-v5e:8", "", "tpu_vm"),
-            **changed,
-        }
-    )
 
 
 def test_a_job_that_ends_well_leaves_its_outcome_and_no_vm(vm: Vm):

@@ -4,78 +4,20 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from google.auth.credentials import AnonymousCredentials
 from google.cloud.aiplatform_v1.types import CustomJob, HyperparameterTuningJob
 from google.protobuf import json_format
 
 from tests.cloud import discovery
+from tests.cloud.orders import BOARD, ORDERS, STUDY, order
 from tests.cloud.vertex_server import Vertex as Server
-from trainer.cloud import job, machines, vertex
-from trainer.cloud.order import Order
-from trainer.config import default
+from trainer.cloud import job, vertex
 from trainer.entry import Refusal, Unavailable
 
 SCHEMA = "GoogleCloudAiplatformV1"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def cloud(server: Server, monkeypatch: pytest.MonkeyPatch) -> vertex.Vertex:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return vertex.Vertex(AnonymousCredentials(), "project", "us-central1", first_wait=0.01)
-
-
-def order(**changed: object) -> Order:
-    config = default()
-    config.data.path = "gs://bucket/data"
-    made = Order(
-        config=config,
-        workdir="gs://bucket/runs/First_try",
-        image="us-central1-docker.pkg.dev/project/radiographs/trainer:1-gpu",
-        machine=machines.choose("nvidia-l4:2", "", "vertex"),
-        platform="vertex",
-        project="project",
-        region="us-central1",
-        submission="abcd1234",
-    )
-    return replace(made, **changed)
-
-
-STUDY = {
-    "metrics": [{"metricId": "validation_auc", "goal": "MAXIMIZE"}],
-    "parameters": [
-        {
-            "parameterId": "config.optimizer.learning_rate",
-            "doubleValueSpec": {"minValue": 1e-4, "maxValue": 1e-2},
-            "scaleType": "UNIT_LOG_SCALE",
-        }
-    ],
-}
-BOARD = "projects/project/locations/us-central1/tensorboards/12"
-ORDERS = {
-    "one machine": order(),
-    "four workers": order(workers=4),
-    "a CPU": order(machine=machines.choose("cpu", "", "vertex")),
-    "a TPU": order(machine=machines.choose("tpu-v5e:8", "", "vertex")),
-    "Spot": order(capacity="spot", timeout_hours=0.5),
-    "flex start": order(capacity="flex_start", max_wait_hours=2.0),
-    "a TensorBoard": order(tensorboard=BOARD, service_account="trainer@project.iam"),
-    "labels and a disk": order(labels={"team": "x-ray"}, boot_disk_gb=500),
-    "a tuning": order(study=STUDY, trials=8, parallel_trials=2),
-}
 
 
 @pytest.mark.parametrize("name", ORDERS)
@@ -123,8 +65,8 @@ def test_a_lost_worker_restarts_all_and_spot_is_asked_for():
     assert vertex.job_spec(ORDERS["flex start"])["scheduling"]["maxWaitDuration"] == "7200s"
 
 
-def test_a_job_is_submitted_watched_and_listed(cloud: vertex.Vertex, server: Server):
-    made = cloud.submit(order(tensorboard=BOARD))
+def test_a_job_is_submitted_watched_and_listed(vertex_ai: vertex.Vertex, service: Server):
+    made = vertex_ai.submit(order(tensorboard=BOARD))
     assert (made.state, made.title, made.workdir) == (
         job.WAITING,
         "first-try",
@@ -135,68 +77,71 @@ def test_a_job_is_submitted_watched_and_listed(cloud: vertex.Vertex, server: Ser
         "?project=project"
     )
     assert "tensorboards+12+experiments+1000" in made.tensorboard
-    assert [cloud.show(made.name).state for _ in range(2)] == [job.RUNNING, job.SUCCEEDED]
-    cloud.submit(order(study=STUDY, trials=2, workdir="gs://bucket/runs/tuned"))
-    assert {of.title for of in cloud.jobs()} == {"first-try", "tuned"}
-    assert server.posted()[0] == vertex.body(order(tensorboard=BOARD))
+    assert [vertex_ai.show(made.name).state for _ in range(2)] == [job.RUNNING, job.SUCCEEDED]
+    vertex_ai.submit(order(study=STUDY, trials=2, workdir="gs://bucket/runs/tuned"))
+    assert {of.title for of in vertex_ai.jobs()} == {"first-try", "tuned"}
+    assert service.posted()[0] == vertex.body(order(tensorboard=BOARD))
 
 
-def test_a_job_is_found_by_its_number_or_the_runs_name(cloud: vertex.Vertex):
-    made = cloud.submit(order())
-    assert cloud.show("1000").name == cloud.show("first-try").name == made.name
+def test_a_job_is_found_by_its_number_or_the_runs_name(vertex_ai: vertex.Vertex):
+    made = vertex_ai.submit(order())
+    assert vertex_ai.show("1000").name == vertex_ai.show("first-try").name == made.name
     with pytest.raises(Refusal, match="has no job 'second-try' of this program in us-central1"):
-        cloud.show("second-try")
+        vertex_ai.show("second-try")
 
 
-def test_a_job_is_cancelled(cloud: vertex.Vertex):
-    made = cloud.submit(order())
-    cloud.cancel(made.name)
-    states = [cloud.show(made.name).state for _ in range(2)]
+def test_a_job_is_cancelled(vertex_ai: vertex.Vertex):
+    made = vertex_ai.submit(order())
+    vertex_ai.cancel(made.name)
+    states = [vertex_ai.show(made.name).state for _ in range(2)]
     assert states == [job.RUNNING, job.CANCELLED]
 
 
-def test_a_failed_job_says_why(cloud: vertex.Vertex, server: Server):
-    server.states, server.error = ["JOB_STATE_FAILED"], "The replica workerpool0-0 exited\nwith 2."
-    made = cloud.submit(order())
-    shown = cloud.show(made.name)
+def test_a_failed_job_says_why(vertex_ai: vertex.Vertex, service: Server):
+    service.states, service.error = (
+        ["JOB_STATE_FAILED"],
+        "The replica workerpool0-0 exited\nwith 2.",
+    )
+    made = vertex_ai.submit(order())
+    shown = vertex_ai.show(made.name)
     assert (shown.state, shown.error) == (job.FAILED, "The replica workerpool0-0 exited with 2.")
 
 
 @pytest.mark.parametrize("lost", ["late", (503, {"message": "try again"}, {}), "drop"])
 def test_there_is_one_job_although_an_answer_was_lost(
-    cloud: vertex.Vertex, server: Server, lost: object
+    vertex_ai: vertex.Vertex, service: Server, lost: object
 ):
-    server.failures = [lost]
-    made = cloud.submit(order())
-    assert list(server.jobs) == [made.name]
+    service.failures = [lost]
+    made = vertex_ai.submit(order())
+    assert list(service.jobs) == [made.name]
 
 
 def test_a_service_that_keeps_failing_is_not_submitted_to_for_ever(
-    cloud: vertex.Vertex, server: Server
+    vertex_ai: vertex.Vertex, service: Server
 ):
-    server.failures = [(503, {"message": "try again"}, {})] * 9
+    service.failures = [(503, {"message": "try again"}, {})] * 9
     with pytest.raises(Unavailable):
-        cloud.submit(order())
-    assert not server.jobs
+        vertex_ai.submit(order())
+    assert not service.jobs
 
 
-def test_the_log_goes_on_where_it_was_read(cloud: vertex.Vertex, server: Server):
-    server.log = [
+def test_the_log_goes_on_where_it_was_read(vertex_ai: vertex.Vertex, service: Server):
+    service.log = [
         {"timestamp": "2026-11-25T10:00:01Z", "textPayload": "epoch 1\n"},
         {"timestamp": "2026-11-25T10:00:02Z", "jsonPayload": {"message": "epoch 2"}},
     ]
-    made = cloud.submit(order())
-    lines = cloud.log(made.name, "")
+    made = vertex_ai.submit(order())
+    lines = vertex_ai.log(made.name, "")
     assert [line for _, line in lines] == ["epoch 1", "epoch 2"]
-    assert cloud.log(made.name, lines[0][0]) == lines[1:]
-    request = next(a.body for a in server.asked if a.path == "/v2/entries:list")
+    assert vertex_ai.log(made.name, lines[0][0]) == lines[1:]
+    request = next(a.body for a in service.asked if a.path == "/v2/entries:list")
     assert not discovery.errors(request, "logging", "v2", "ListLogEntriesRequest")
     assert f'resource.labels.job_id="{made.name.rsplit("/", 1)[-1]}"' in request["filter"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["four workers", "Spot", "a TensorBoard", "a tuning"])
-def test_gcloud_submits_the_file_as_this_does(name: str, server: Server, tmp_path: Path):
+def test_gcloud_submits_the_file_as_this_does(name: str, service: Server, tmp_path: Path):
     if shutil.which("gcloud") is None:
         pytest.skip("needs gcloud, Google's command line")
     of = ORDERS[name]
@@ -206,7 +151,7 @@ def test_gcloud_submits_the_file_as_this_does(name: str, server: Server, tmp_pat
         [*vertex.command(of, str(file)), "--format=json"],
         env={
             **os.environ,
-            **server.environment,
+            **service.environment,
             "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
             "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
@@ -218,7 +163,7 @@ def test_gcloud_submits_the_file_as_this_does(name: str, server: Server, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     kind = CustomJob if of.study is None else HyperparameterTuningJob
-    (sent,) = server.posted()
+    (sent,) = service.posted()
     theirs, ours = (json_format.ParseDict(b, kind.pb(kind())) for b in (sent, vertex.body(of)))
     assert theirs == ours
     assert yaml.safe_load(file.read_text()) and json.loads(done.stdout)["displayName"] == of.name

@@ -2,13 +2,10 @@
 
 import json
 import threading
-from collections.abc import Iterator
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
 
-from tests.cloud.test_vertex import order
-from tests.cloud.vertex_server import Vertex as Server
+from tests.cloud.orders import order
 from trainer.cloud import job, storage, watch
 from trainer.cloud.job import Job
 from trainer.cloud.order import Order
@@ -22,35 +19,21 @@ LOG = [
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def cloud(server: Server, monkeypatch: pytest.MonkeyPatch) -> Vertex:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return Vertex(AnonymousCredentials(), "project", "us-central1", first_wait=0.01)
-
-
-@pytest.fixture
 def in_bucket(gcs) -> Order:
     return order(workdir=f"gs://{gcs.bucket()}/runs/first")
 
 
-def follow(cloud: Vertex, of: Order) -> None:
+def follow(vertex_ai: Vertex, of: Order) -> None:
     client = storage.client("project")
-    watch.follow(cloud, cloud.submit(of), of, client, every=0.01)
+    watch.follow(vertex_ai, vertex_ai.submit(of), of, client, every=0.01)
 
 
-def test_states_log_and_result_are_shown(cloud, server, in_bucket, capsys):
-    server.log = list(LOG)
+def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
+    service.log = list(LOG)
     measured = {"images": 24, "epoch": 2, "labels": {"pneumonia": {"auc": {"value": 0.9876}}}}
     file = f"{in_bucket.workdir}/evaluation/test.json"
     storage.write_text(storage.client("project"), file, json.dumps(measured))
-    follow(cloud, in_bucket)
+    follow(vertex_ai, in_bucket)
     assert capsys.readouterr().out.splitlines() == [
         "the job is running",
         "epoch 1",
@@ -61,28 +44,31 @@ def test_states_log_and_result_are_shown(cloud, server, in_bucket, capsys):
     ]
 
 
-def test_a_job_that_fails_ends_in_its_reason(cloud, server, in_bucket):
-    server.states, server.error = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"], "exit status 65"
+def test_a_job_that_fails_ends_in_its_reason(vertex_ai, service, in_bucket):
+    service.states, service.error = (
+        ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"],
+        "exit status 65",
+    )
     with pytest.raises(watch.JobFailed, match=r"the job has failed \(exit status 65\)"):
-        follow(cloud, in_bucket)
+        follow(vertex_ai, in_bucket)
 
 
-def test_a_log_that_cannot_be_read_ends_nothing(cloud, server, in_bucket, capsys):
-    made = cloud.submit(in_bucket)
-    server.failures = [None, (403, {"message": "no logs for you"}, {})]
-    watch.follow(cloud, made, in_bucket, storage.client("project"), every=0.01)
+def test_a_log_that_cannot_be_read_ends_nothing(vertex_ai, service, in_bucket, capsys):
+    made = vertex_ai.submit(in_bucket)
+    service.failures = [None, (403, {"message": "no logs for you"}, {})]
+    watch.follow(vertex_ai, made, in_bucket, storage.client("project"), every=0.01)
     assert f"the run is in {in_bucket.workdir}" in capsys.readouterr().out
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(cloud, server, in_bucket):
-    server.states = ["JOB_STATE_RUNNING"]
-    made = cloud.submit(in_bucket)
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(vertex_ai, service, in_bucket):
+    service.states = ["JOB_STATE_RUNNING"]
+    made = vertex_ai.submit(in_bucket)
     main = threading.main_thread().ident
     threading.Timer(0.3, lambda: __import__("signal").pthread_kill(main, 2)).start()
     with pytest.raises(Stopped, match=f"python -m trainer.cloud.jobs cancel {made.name}") as ending:
-        watch.follow(cloud, made, in_bucket, storage.client("project"), every=0.01)
+        watch.follow(vertex_ai, made, in_bucket, storage.client("project"), every=0.01)
     assert ending.value.exit_code == 130
-    assert cloud.show(made.name).state == job.RUNNING
+    assert vertex_ai.show(made.name).state == job.RUNNING
 
 
 class TakenBack:
