@@ -298,7 +298,7 @@ def test_tensorboard_says_what_it_cannot_show(tensorboard, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
-TESTS_NEED = ["chromium", "buildah", "debootstrap"]
+TESTS_NEED = ["chromium", "buildah", "debootstrap", "docker-registry"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
