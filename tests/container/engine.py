@@ -134,7 +134,7 @@ class Container:
     def wait(self) -> int:
         """Returns the exit code, negative where a signal ended it."""
         try:
-            return self._outside.wait(timeout=120)
+            return self._outside.wait(timeout=300)
         finally:
             self._outside.kill()
 
