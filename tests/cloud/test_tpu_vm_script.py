@@ -138,6 +138,7 @@ def test_a_job_that_ends_well_leaves_its_outcome_and_no_vm(vm: Vm):
     (run,) = vm.calls("docker run")
     assert "--privileged" in run and "--net=host" in run and "--name=first-try-abcd1234" in run
     assert "--log-driver=gcplogs --log-opt=gcp-project=project " in run
+    assert "--env=TF_PLUGGABLE_DEVICE_LIBRARY_PATH=/lib/libtpu.so " in run
     assert run.endswith(
         f"{vm.order.image} --config={vm.order.config_file} --workdir={vm.order.workdir} "
         "--config.distribute.strategy=tpu "

@@ -53,6 +53,8 @@ def test_the_first_machine_is_the_chief_and_the_others_are_a_pool():
 def test_a_tpu_has_a_topology_and_no_accelerators():
     (pool,) = vertex.job_spec(ORDERS["a TPU"])["workerPoolSpecs"]
     assert pool["machineSpec"] == {"machineType": "ct5lp-hightpu-8t", "tpuTopology": "2x4"}
+    names = {each["name"] for each in pool["containerSpec"]["env"]}
+    assert names == {"NEXT_PLUGGABLE_DEVICE_USE_C_API", "TF_PLUGGABLE_DEVICE_LIBRARY_PATH"}
 
 
 def test_a_lost_worker_restarts_all_and_spot_is_asked_for():

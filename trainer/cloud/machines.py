@@ -186,6 +186,20 @@ def tpu_vm_runtime(machine: Machine) -> str:
     return _TPU_VM_RUNTIMES[machine.accelerator]
 
 
+def environment(machine: Machine) -> dict[str, str]:
+    """Returns the variables by which TensorFlow takes the machine's accelerators.
+
+    A TPU from v5e on goes through PJRT, with the library where the image has it:
+    https://cloud.google.com/vertex-ai/docs/training/training-with-tpu-vm
+    """
+    if machine.accelerator not in TPUS:
+        return {}
+    return {
+        "NEXT_PLUGGABLE_DEVICE_USE_C_API": "true",
+        "TF_PLUGGABLE_DEVICE_LIBRARY_PATH": "/lib/libtpu.so",
+    }
+
+
 def _parse(accelerator: str) -> tuple[str, int]:
     """Returns name and count of NAME:COUNT."""
     given, colon, number = accelerator.partition(":")

@@ -8,6 +8,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 import json
 from typing import Any
 
+from trainer.cloud import machines
 from trainer.cloud.order import LABEL, Order
 from trainer.entry import Refusal
 from trainer.workers import FINAL
@@ -131,6 +132,8 @@ def _container(order: Order) -> dict[str, Any]:
         "resources": {"requests": LEAST},
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
     }
+    if variables := machines.environment(order.machine):
+        container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
     if order.machine.accelerator:
         kind = "google.com/tpu" if tpu else "nvidia.com/gpu"
         container["resources"] = {"requests": LEAST, "limits": {kind: order.machine.count}}

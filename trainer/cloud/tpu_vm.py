@@ -63,6 +63,7 @@ def file(order: Order) -> str:
         f"&name={quote(f'{folder}/{OUTCOME}', safe='')}",
         resource_path=f"v2/{_parent(order.project, order.zone)}/{order.identity}",
         final=FINAL,
+        variables=machines.environment(order.machine),
     )
 
 

@@ -59,11 +59,17 @@ def job_spec(order: Order) -> dict[str, Any]:
 
 def _pool(order: Order, machines_of_it: int) -> dict[str, Any]:
     """The first pool is the chief alone, the second all others."""
+    container: dict[str, Any] = {
+        "imageUri": order.image,
+        "args": [f"--config={order.config_file}"],
+    }
+    if variables := machines.environment(order.machine):
+        container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
     return {
         "machineSpec": _machine(order.machine),
         "replicaCount": str(machines_of_it),
         "diskSpec": {"bootDiskSizeGb": order.boot_disk_gb},
-        "containerSpec": {"imageUri": order.image, "args": [f"--config={order.config_file}"]},
+        "containerSpec": container,
     }
 
 
