@@ -4,11 +4,14 @@ TensorFlow knows no emulator, but an HTTPS proxy and certificates of one's own: 
 for *.googleapis.com over TLS with gcp-storage-emulator, and can be asked to fail.
 
 It writes FOLDER/ca.pem, prints its port, and ends when its standard input does. On that port,
-PUT /faults takes {name: number} of
+PUT /faults takes {name: number}, in place of those before, of
   unavailable: the next so many downloads are answered with 503
   dropped:     the next so many large downloads end half way
   wrong:       the next so many large downloads have one bit turned
+  slow:        the next so many downloads take `milliseconds` more
+  uploads:     the next so many requests of an upload are answered with 503
   read_only:   1 for a bucket that cannot be written
+  private:     1 for a bucket that nobody without credentials may read
 and GET /requests returns the downloads so far, in a list of paths.
 """
 
@@ -20,6 +23,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,6 +38,11 @@ from gcp_storage_emulator.storage import Storage
 HOSTS = "*.googleapis.com"
 LAYOUT = re.compile(r"/storage/v1/b/[^/]+/storageLayout")
 DOWNLOAD = re.compile(r"/bucket/[^?]+")
+UPLOAD = re.compile(r"/upload/.*")
+FAULTS = {
+    **dict.fromkeys(("unavailable", "dropped", "wrong", "slow", "uploads"), 0),
+    **{"milliseconds": 200, "read_only": 0, "private": 0},
+}
 LARGE = 20_000  # bytes; a smaller answer is whole and right
 PEM = serialization.Encoding.PEM
 
@@ -73,6 +82,12 @@ class Objects(emulator.RequestHandler):
         if LAYOUT.fullmatch(self.path.split("?")[0]):
             # The emulator lacks it; TensorFlow asks before it renames a folder.
             return self._send(200, {"hierarchicalNamespace": {"enabled": False}})
+        if self.bucket.faults["private"] and "Authorization" not in self.headers:
+            return self._send(401, {"error": {"code": 401, "message": "anonymous caller"}})
+        if UPLOAD.fullmatch(self.path) and self.bucket.fails("uploads"):
+            return self._send(503, {"error": {"code": 503, "message": "try again"}})
+        if self.headers.get("Content-Range", "").startswith("bytes */"):
+            return self._send(308, {})  # how much has arrived: nothing, as it does at once or not
         if self.command != "GET" and self.bucket.faults["read_only"]:
             return self._send(403, {"error": {"code": 403, "message": "read-only bucket"}})
         download = self.command == "GET" and DOWNLOAD.fullmatch(self.path)
@@ -80,6 +95,8 @@ class Objects(emulator.RequestHandler):
             self.bucket.downloads.append(self.path)
         if download and self.bucket.fails("unavailable"):
             return self._send(503, {"error": {"code": 503, "message": "try again"}})
+        if download and self.bucket.fails("slow"):
+            time.sleep(self.bucket.faults["milliseconds"] / 1000)
         outside, self.wfile = self.wfile, io.BytesIO()
         with self.one_at_a_time:
             emulator.Router(self).handle(self.command)
@@ -129,12 +146,12 @@ class Bucket:
     def __init__(self):
         self.storage = Storage(use_memory_fs=True)
         buckets.create_bucket("bucket", self.storage)
-        self.faults = dict.fromkeys(("unavailable", "dropped", "wrong", "read_only"), 0)
+        self.faults = dict(FAULTS)
         self.downloads: list[str] = []
         self._lock = threading.Lock()
 
     def fails(self, fault: str) -> bool:
-        """Tells whether this download fails so, and counts it."""
+        """Tells whether this request fails so, and counts it."""
         with self._lock:
             left = self.faults[fault]
             self.faults[fault] = max(0, left - 1)
@@ -168,7 +185,7 @@ class Proxy(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        self.bucket.faults |= json.loads(content)
+        self.bucket.faults = FAULTS | json.loads(content)
         self._send(self.bucket.faults)
 
     def do_GET(self) -> None:

@@ -7,13 +7,14 @@ from typing import IO
 
 from etils import epath
 
-# What TensorFlow's client says is an HTTP code, Google's own words in JSON, and what it was at.
+# TensorFlow's client gives an HTTP code, Google's own words in JSON, and what it was about to do.
 CODE = re.compile(r"HTTP response code (\d+)")
 WORDS = re.compile(r'"message":\s*"([^"\\]+)')
-AT = re.compile(r"when (.*gs://\S+)")
-MEANING = {
-    "401": "no valid credentials, which gcloud auth application-default login leaves there",
-    "403": "the credentials in use do not permit it",
+ABOUT = re.compile(r"when (.*gs://\S+)")
+ADVICE = {
+    "401": "log in with gcloud auth application-default login, or name a key file in "
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "403": "the account may lack a role there, such as roles/storage.objectUser",
     "404": "there is no such bucket or object",
 }
 LONGEST = 300  # characters of a message
@@ -22,6 +23,11 @@ LONGEST = 300  # characters of a message
 def is_in_one(name: epath.PathLike) -> bool:
     """Tells whether a path leads into a bucket."""
     return "://" in str(name)
+
+
+def is_folder(path: epath.Path) -> bool:
+    """Tells whether a folder is there; one in a bucket that does not answer raises an error."""
+    return path.exists() if is_in_one(path) else path.is_dir()
 
 
 def make_folder(folder: epath.Path) -> None:
@@ -36,14 +42,15 @@ def make_folder(folder: epath.Path) -> None:
 def reason(error: Exception) -> str | None:
     """Returns why a file in a bucket cannot be used, in one line, if that is what went wrong."""
     message = str(error)
-    if "gs://" not in message:
+    of_file = isinstance(error, OSError) or type(error).__module__.startswith("tensorflow.")
+    if not of_file or "gs://" not in message:
         return None
-    code, words, at = (found.search(message) for found in (CODE, WORDS, AT))
-    meant = words[1] if words else MEANING.get(code[1], "") if code else ""
+    code, words, about = (found.search(message) for found in (CODE, WORDS, ABOUT))
     if not code:
-        meant = message.splitlines()[0].removeprefix("Error executing an HTTP request: ")
-    said = [f"HTTP {code[1]}" if code else "", at[1] if at else "", meant[:LONGEST]]
-    return ", ".join(part.rstrip(".") for part in said if part)
+        said = message.splitlines()[0].removeprefix("Error executing an HTTP request: ")
+        return said[:LONGEST].rstrip(".")
+    parts = (words and words[1], about and f"HTTP {code[1]} when {about[1]}", ADVICE.get(code[1]))
+    return "; ".join(part[:LONGEST].rstrip(".") for part in parts if part)
 
 
 def open_seekable(path: epath.Path) -> IO[bytes]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from absl import app, flags
 
-from trainer import quiet
+from trainer import bucket, quiet
 
 
 class Ending(Exception):
@@ -86,20 +86,17 @@ def run(
     """
 
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-        try:
-            return (parse or flags.FLAGS)(list(argv))
-        except flags.Error as mistake:
-            _end(Refusal(str(mistake)))
-        except Ending as ending:
-            _end(ending)
+        with _ending():
+            try:
+                return (parse or flags.FLAGS)(list(argv))
+            except flags.Error as mistake:
+                raise Refusal(str(mistake)) from mistake
 
     def guarded(argv: Sequence[str]) -> None:
         quiet.set_levels(verbosity())
-        try:
+        with _ending():
             _check_given(argv[1:], arguments)
             main(argv)
-        except Ending as ending:
-            _end(ending)
 
     app.run(guarded, flags_parser=parse_flags)
 
@@ -150,6 +147,19 @@ def ending_at_signals(left: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Stopped(received[0], f"by {received[0].name}; {left}.") from None
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Exits at an Ending, and where a bucket that is read cannot be used."""
+    try:
+        yield
+    except Ending as ending:
+        _end(ending)
+    except Exception as error:
+        if said := bucket.reason(error):
+            _end(Refusal(f"a bucket cannot be used ({said})."))
+        raise
 
 
 def _end(ending: Ending) -> None:

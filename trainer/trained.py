@@ -12,7 +12,7 @@ from etils import epath
 from ml_collections import ConfigDict
 from PIL import Image
 
-from trainer import checkpoint, metrics, models
+from trainer import bucket, checkpoint, metrics, models
 from trainer import config as config_schema
 from trainer.data import fit, ingest, radiograph
 from trainer.entry import Refusal
@@ -56,7 +56,7 @@ class Trained:
           CheckpointsDamaged: if the best checkpoint is damaged.
         """
         workdir = epath.Path(workdir)
-        if not workdir.is_dir():
+        if not bucket.is_folder(workdir):
             raise Refusal(f"there is no run at {workdir}: give the --workdir of a training.")
         evaluation = _record(workdir, "evaluation/test.json")
         data = _record(workdir, "data_summary.json")

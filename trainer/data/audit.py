@@ -25,8 +25,17 @@ import numpy as np
 from absl import flags
 from etils import epath
 
-from trainer import entry, whole
-from trainer.data import audit_page, census, findings, inspection, shortcuts, source_flags, sources
+from trainer import bucket, entry, whole
+from trainer.data import (
+    audit_page,
+    census,
+    findings,
+    inspection,
+    shortcuts,
+    source_flags,
+    sources,
+    staging,
+)
 from trainer.data.inspection import Inspected
 from trainer.data.prepared import Prepared, is_prepared
 from trainer.data.sources import pseudonym
@@ -124,9 +133,11 @@ def main(argv: Sequence[str]) -> None:
     out = epath.Path(given.out)
     if out.suffix != ".html":
         raise Refusal(f"--out={out} must end in .html; the JSON is written beside it.")
-    if not out.parent.is_dir():
+    if not bucket.is_in_one(out) and not out.parent.is_dir():
         raise Refusal(f"--out={out}: the folder {out.parent} does not exist; make it first.")
     with entry.ending_at_signals("nothing was written"):
+        with staging.writable(out.parent):
+            pass  # known before all images are read
         source = _opened(given.source, source_flags.options(given))
         facts = write(source, out, given.any_view, given.salt)
     print(describe(facts))

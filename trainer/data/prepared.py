@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, examples, pipeline
+from trainer.data import dataset, examples, pipeline, staging
 from trainer.data.sources.record import Record
 from trainer.entry import Refusal
 
@@ -23,7 +23,8 @@ class Prepared:
         summary = dataset.read_summary(path)
         if summary is None:
             raise Refusal(f"{path} holds no prepared data set: make one with trainer.data.prepare.")
-        self._splits = {split: pipeline.open_split(path, split) for split in dataset.SPLITS}
+        read = staging.local(path)
+        self._splits = {split: pipeline.open_split(read, split) for split in dataset.SPLITS}
         self.name = str(path)
         self.synthetic: bool = summary["synthetic"]
         self.fingerprint: str = summary["fingerprint"]

@@ -97,10 +97,7 @@ def writable(out: epath.Path) -> Iterator[None]:
             raise
         raise CannotWrite(f"{out} cannot be written: {error.strerror}.") from error
     except tf.errors.OpError as error:
-        raise CannotWrite(
-            f"{out} cannot be written: {_reason(error)}. Check the bucket, its permissions and the "
-            "network."
-        ) from error
+        raise CannotWrite(f"{out} cannot be written: {_reason(error)}.") from error
 
 
 def publish(folder: epath.Path, target: epath.Path) -> None:

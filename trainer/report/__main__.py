@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 from etils import epath
 
-from trainer import entry
+from trainer import bucket, entry
 from trainer.entry import Refusal
 from trainer.report import comparison, run_page
 
@@ -47,7 +47,7 @@ def _checked(out: str) -> epath.Path:
     file = epath.Path(out)
     if file.suffix != ".html":
         raise Refusal(f"--out={out} must end in .html, since several runs are compared on a page.")
-    if not file.parent.is_dir():
+    if not bucket.is_in_one(file) and not file.parent.is_dir():
         raise Refusal(f"--out={out}: the folder {file.parent} does not exist; make it first.")
     return file
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from trainer import bucket
 from trainer.entry import Refusal
 
 SPLITS = ("validation", "test")
@@ -80,7 +81,7 @@ def read(workdir: epath.PathLike) -> Run:
       Refusal: the directory or one of its records is missing or cannot be read.
     """
     workdir = epath.Path(workdir)
-    if not workdir.is_dir():
+    if not bucket.is_folder(workdir):
         raise Refusal(
             f"there is no run at {workdir}: give the work directory of a finished training."
         )

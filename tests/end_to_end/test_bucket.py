@@ -1,0 +1,296 @@
+"""A run whose data set and work directory are in a bucket is the run that it would be on a disk."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from etils import epath
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from trainer import checkpoint
+from trainer.data import sources
+from trainer.entry import CannotWrite
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+DATA, RUN = "gs://bucket/data", "gs://bucket/runs/x"
+ENDS = [11, 21]  # steps of the epochs' ends, of 84 images each
+SMALL = [
+    f"--config={ROOT}/configs/demo.py",
+    "--config.data.image_size=48",
+    "--config.augment.jit_compile=False",
+    "--config.model.name=article",
+    "--config.train.epochs=2",
+    "--config.train.batch_size=8",
+    "--config.checkpoint.every_steps=3",
+    "--config.summaries.time_share=1",
+]
+PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default
+
+# Runs the job with the flags that follow, and sends it a signal once it has reached a step.
+SIGNALLED = """
+import os, sys
+from trainer import entry, recipe, step, task
+
+number, last_step = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+make_loop = step.train_loop
+
+def train_loop(strategy, state, *rest):
+    loop = make_loop(strategy, state, *rest)
+
+    def run(batches, steps):
+        result = loop(batches, steps)
+        if int(state.step) >= last_step:
+            os.kill(os.getpid(), number)
+        return result
+
+    return run
+
+step.train_loop = train_loop
+entry.run(task.main, recipe.parse_flags)
+"""
+
+
+def flags(data: object, workdir: object) -> list[str]:
+    return [*SMALL, f"--config.data.path={data}", f"--workdir={workdir}"]
+
+
+@contextmanager
+def failing_now_and_then(bucket: object) -> Iterator[None]:
+    ended = threading.Event()
+
+    def fail() -> None:
+        while not ended.wait(4.0):  # TensorFlow retries within one
+            bucket.fail(unavailable=1, uploads=1, slow=3)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        bucket.fail()
+
+
+@pytest.fixture(scope="module")
+def run(running_bucket, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Returns what runs Python beside the bucket, must end with a code, and returns what it said.
+
+    Meanwhile faults come again and again, and TensorFlow retries as it does by default.
+    """
+    cache = str(tmp_path_factory.mktemp("cache"))
+
+    def run(*arguments: object, code: int = 0) -> str:
+        with failing_now_and_then(running_bucket):
+            done = running_bucket.run(*map(str, arguments), XDG_CACHE_HOME=cache, **PATIENT)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def beside(
+    phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.Popen]:
+    """The work directory of the same run on a disk, which goes on meanwhile."""
+    workdir = tmp_path_factory.mktemp("unbroken")
+    command = [sys.executable, "-m", "trainer.task", *flags(phantoms, workdir)]
+    with (workdir.parent / "unbroken.log").open("w") as log:
+        return workdir, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+
+@pytest.fixture(scope="module")
+def unbroken(beside: tuple[Path, subprocess.Popen]) -> Path:
+    """The same run on a disk."""
+    workdir, process = beside
+    assert process.wait(120) == 0, (workdir.parent / "unbroken.log").read_text()
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def said(run: Callable[..., str], beside: tuple) -> dict[str, str]:
+    """What the steps of the run said: prepared, audited, killed, stopped and finished."""
+    source, job = ("--source=phantom:120", "--max_side=128", f"--out={DATA}"), flags(DATA, RUN)
+    audit = f"--out={DATA}/audit.html"
+    return {
+        "prepared": run("-m", "trainer.data.prepare", *source),
+        "audited": run("-m", "trainer.data.audit", f"--source={DATA}", audit),
+        "killed": run("-c", SIGNALLED, int(signal.SIGKILL), 9, *job, code=-signal.SIGKILL),
+        "stopped": run("-c", SIGNALLED, int(signal.SIGTERM), 15, *job, code=128 + signal.SIGTERM),
+        "finished": run("-m", "trainer.task", *job),
+    }
+
+
+@pytest.fixture(scope="module")
+def fetched(said: dict[str, str], running_bucket, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local copy of the finished run."""
+    folder = tmp_path_factory.mktemp("fetched")
+    running_bucket.fetch("runs/x/", folder)
+    return folder
+
+
+def history(workdir: Path) -> list[dict]:
+    """The history without its timings."""
+    rows = json.loads((workdir / "history.json").read_text())
+    for row in rows:
+        del row["seconds"], row["train"]["images_per_second"], row["train"]["input_wait"]
+    return rows
+
+
+def final_variables(workdir: Path) -> dict[str, np.ndarray]:
+    return checkpoint.read(checkpoint.newest(epath.Path(workdir) / "checkpoints"))
+
+
+def names(workdir: Path) -> list[str]:
+    """The files of a run, those of events by their part alone."""
+    found = (str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file())
+    return sorted({re.sub("events.out.*", "events", name) for name in found} - {".lock"})
+
+
+def test_it_goes_on_after_a_kill_and_after_a_signal(said: dict[str, str]):
+    # Of the last checkpoint before the kill, half may be there.
+    assert re.search(r"going on at step (3|6)\b", said["stopped"])
+    (step,) = re.findall(r"by SIGTERM at step (\d+) of 21, which is saved", said["stopped"])
+    assert f"going on at step {step}" in said["finished"]
+    assert f"report: {RUN}/report.html" in said["finished"]
+
+
+def test_it_arrives_at_what_the_run_on_a_disk_does_bit_for_bit(fetched: Path, unbroken: Path):
+    ours, theirs = final_variables(unbroken), final_variables(fetched)
+    assert ours.keys() == theirs.keys() and len(ours) > 40
+    for name, value in ours.items():
+        np.testing.assert_array_equal(theirs[name], value, err_msg=name)
+    assert history(fetched) == history(unbroken)
+    for name in ("evaluation/test.json", "evaluation/test.csv", "evaluation/validation.json"):
+        assert (fetched / name).read_text() == (unbroken / name).read_text()
+
+
+def test_the_same_files_are_there_and_the_audit(fetched: Path, unbroken: Path):
+    assert names(fetched) == sorted([*names(unbroken), "audit.json"])
+
+
+def test_the_curves_show_each_step_once(fetched: Path):
+    events = EventAccumulator(str(fetched / "tensorboard/validation"), {"tensors": 0}).Reload()
+    assert [event.step for event in events.Tensors("loss")] == ENDS
+
+
+@pytest.fixture
+def ask(running_bucket, said: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Returns what asks a TensorBoard that reads the bucket, until an answer will do."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "tensorboard.main", "--load_fast=false", "--port=0"]
+    with log.open("w") as output:
+        board = subprocess.Popen(
+            [*command, "--logdir=gs://bucket/runs"],
+            env=running_bucket.environment | PATIENT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def ask(path: str, will_do: Callable[[Any], bool] = bool, **query: object) -> Any:
+        until = time.monotonic() + 90
+        while time.monotonic() < until and board.poll() is None:
+            with suppress(HTTPError, TypeError):  # it does not answer yet, or knows of no such run
+                address = re.search(r"http://\S+", log.read_text())[0]
+                url = f"{address}data/{path}?{urlencode(query)}"
+                with urllib.request.urlopen(url, timeout=60) as answer:
+                    content = answer.read()
+                found = (
+                    json.loads(content)
+                    if answer.headers.get_content_subtype() == "json"
+                    else content
+                )
+                if will_do(found):
+                    return found
+            time.sleep(0.2)
+        raise AssertionError(log.read_text())
+
+    yield ask
+    board.terminate()
+    board.wait(20)
+
+
+def test_tensorboard_shows_it_from_the_bucket(ask: Callable[..., Any]):
+    of_part = {"run": "x/tensorboard/validation", "tag": "loss"}
+    curve = ask("plugin/scalars/scalars", lambda curve: len(curve) == len(ENDS), **of_part)
+    assert [step for _, step, _ in curve] == ENDS
+    of_part = {"run": "x/tensorboard/test", "tag": "errors", "sample": 0}
+    (picture,) = ask("plugin/images/images", **of_part)
+    query = dict(pair.split("=") for pair in picture["query"].split("&"))
+    assert ask("plugin/images/individualImage", **query).startswith(b"\x89PNG")
+
+
+def test_a_finished_run_is_evaluated_again_alone(
+    running_bucket, run: Callable[..., str], said: dict[str, str], fetched: Path, tmp_path: Path
+):
+    again = run("-m", "trainer.task", *flags(DATA, RUN))
+    assert " 2/2 " in said["finished"] and " 2/2 " not in again
+    assert f"report: {RUN}/report.html" in again
+    running_bucket.fetch("runs/x/evaluation/", tmp_path)
+    text = (tmp_path / "test.json").read_text()
+    assert text == (fetched / "evaluation/test.json").read_text()
+
+
+@pytest.mark.usefixtures("said")
+def test_its_pages_are_written_beside_it(running_bucket, run: Callable[..., str], tmp_path: Path):
+    assert run("-m", "trainer.report", RUN).strip() == f"{RUN}/report.html"
+    source = sources.open_source("phantom:20")
+    running_bucket.write("patient.png", source.read(source.records()[0]))
+    page = run("-m", "trainer.report", RUN, "--image=gs://bucket/patient.png").strip()
+    assert page == f"{RUN}/images/patient.png.html"
+    running_bucket.fetch("runs/x/images/", tmp_path)
+    assert "patient.png" in (tmp_path / "patient.png.html").read_text()
+
+
+@pytest.mark.usefixtures("said")
+def test_two_workers_share_it(running_bucket, run: Callable[..., str], tmp_path: Path):
+    few = ("--config.train.epochs=1", "--config.summaries.time_share=0")
+    job = [*flags(DATA, "gs://bucket/runs/two"), *few]
+    assert "report: gs://bucket/runs/two/report.html" in run(
+        *("-m", "trainer.launch", "--workers=2", "--", *job)
+    )
+    running_bucket.fetch("runs/two/", tmp_path)
+    assert [row["step"] for row in history(tmp_path)] == ENDS[:1]
+
+
+@pytest.mark.parametrize(
+    ("faults", "workdir", "without", "sentence"),
+    [
+        ({}, "gs://nowhere/x", (), "there is no such bucket"),
+        ({"read_only": 1}, "gs://bucket/read_only", (), "read-only bucket; HTTP 403"),
+        ({"private": 1}, "gs://bucket/private", ("GOOGLE_AUTH_TOKEN_FOR_TESTING",), "log in with"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_ends_it_in_a_sentence(
+    bucket,
+    phantoms: epath.Path,
+    faults: dict[str, int],
+    workdir: str,
+    without: tuple[str, ...],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in without:
+        monkeypatch.delitem(bucket.environment, name)
+    bucket.fail(**faults)
+    done = bucket.run("-m", "trainer.task", *flags(phantoms, workdir))
+    assert done.returncode == CannotWrite.exit_code, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {workdir} cannot be used (") and sentence in line
