@@ -109,6 +109,23 @@ def test_import_does_not_load_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("own", "used"), [({}, "16"), ({"GCS_READ_CACHE_BLOCK_SIZE_MB": "2"}, "2")]
+)
+def test_buckets_are_read_in_smaller_blocks_unless_the_user_says_otherwise(own, used):
+    name = "GCS_READ_CACHE_BLOCK_SIZE_MB"
+    code = f"import os, trainer; print(os.environ['{name}'])"
+    nobodys = {key: value for key, value in os.environ.items() if key != name}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=nobodys | own,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [used]
+
+
 def test_version_is_the_packages(packaging):
     assert packaging["version"] == trainer.__version__
 

@@ -28,3 +28,7 @@ tpu.prepare_environment()
 
 # Off by default on CPUs without AVX-512, where it trains the article's network twice as fast too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# TensorFlow reads gs:// in blocks of 64 MiB, one for each file that is opened: smaller ones read
+# single images several times as fast, and shards too (scripts/bucket_benchmark.py, docs/cloud.md).
+os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "16")
