@@ -53,6 +53,14 @@ def reason(error: Exception) -> str | None:
     return "; ".join(part[:LONGEST].rstrip(".") for part in parts if part)
 
 
+def passes(error: Exception) -> bool:
+    """Tells whether what is wrong may pass by itself: the service or the network failed."""
+    message = str(error)
+    if code := CODE.search(message):
+        return int(code[1]) in (408, 429) or int(code[1]) >= 500
+    return "libcurl code" in message or "retry attempts failed" in message
+
+
 def open_seekable(path: epath.Path) -> IO[bytes]:
     """Opens a file of a disk or a bucket for reading; epath's own have no position in a bucket."""
     if not is_in_one(path):

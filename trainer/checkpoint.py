@@ -19,7 +19,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer import bucket, faults, whole
-from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal
+from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal, Unavailable
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -69,6 +69,7 @@ class Saver:
 
         Raises:
           CannotWrite: if the last could not be written.
+          Unavailable: if that was as the bucket did not answer.
         """
         if self._thread is not None:
             self._thread.join()
@@ -76,7 +77,8 @@ class Saver:
         if self._error is not None:
             error, self._error = self._error, None
             left = complete(self._folder)
-            raise CannotWrite(
+            ending = Unavailable if bucket.passes(error) else CannotWrite
+            raise ending(
                 f"a checkpoint could not be written to {self._folder} ({_reason(error)}); the "
                 f"newest there is {left[-1].name if left else 'none yet'}. Mend that, then give "
                 "the same command again."

@@ -158,7 +158,8 @@ def _ending() -> Iterator[None]:
         _end(ending)
     except Exception as error:
         if said := bucket.reason(error):
-            _end(Refusal(f"a bucket cannot be used ({said})."))
+            ending = Unavailable if bucket.passes(error) else Refusal
+            _end(ending(f"a bucket cannot be used ({said})."))
         raise
 
 

@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trainer import checkpoint
 from trainer.data import sources
-from trainer.entry import CannotWrite
+from trainer.entry import CannotWrite, Ending, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -271,11 +271,16 @@ def test_two_workers_share_it(running_bucket, run: Callable[..., str], tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("faults", "workdir", "without", "sentence"),
+    ("faults", "workdir", "without", "sentence", "ending"),
     [
-        ({}, "gs://nowhere/x", (), "there is no such bucket"),
-        ({"read_only": 1}, "gs://bucket/read_only", (), "read-only bucket; HTTP 403"),
-        ({"private": 1}, "gs://bucket/private", ("GOOGLE_AUTH_TOKEN_FOR_TESTING",), "log in with"),
+        ({}, "gs://nowhere/x", (), "there is no such bucket", CannotWrite),
+        ({"read_only": 1}, "gs://bucket/read_only", (), "read-only bucket; HTTP 403", CannotWrite),
+        (
+            *({"private": 1}, "gs://bucket/private", ("GOOGLE_AUTH_TOKEN_FOR_TESTING",)),
+            *("log in with", CannotWrite),
+        ),
+        # A scheduler may start the job again.
+        ({"uploads": 10**6}, "gs://bucket/busy", (), "try again; HTTP 503", Unavailable),
     ],
 )
 def test_a_bucket_that_cannot_be_used_ends_it_in_a_sentence(
@@ -285,12 +290,13 @@ def test_a_bucket_that_cannot_be_used_ends_it_in_a_sentence(
     workdir: str,
     without: tuple[str, ...],
     sentence: str,
+    ending: type[Ending],
     monkeypatch: pytest.MonkeyPatch,
 ):
     for name in without:
         monkeypatch.delitem(bucket.environment, name)
     bucket.fail(**faults)
     done = bucket.run("-m", "trainer.task", *flags(phantoms, workdir))
-    assert done.returncode == CannotWrite.exit_code, done.stdout + done.stderr
+    assert done.returncode == ending.exit_code, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {workdir} cannot be used (") and sentence in line

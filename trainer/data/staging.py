@@ -20,7 +20,7 @@ from typing import Any
 from etils import epath, epy
 
 from trainer import bucket, cache
-from trainer.entry import CannotWrite, DataLost, Refusal
+from trainer.entry import CannotWrite, DataLost, Refusal, Unavailable
 
 with epy.lazy_imports():  # TensorFlow
     import tensorflow as tf
@@ -54,6 +54,7 @@ def local(
     Raises:
       Refusal: if it does not fit.
       DataLost: if what the bucket gives is not what was prepared.
+      Unavailable: if the bucket does not answer.
     """
     path = epath.Path(path)
     if not bucket.is_in_one(path):
@@ -85,6 +86,7 @@ def writable(out: epath.Path) -> Iterator[None]:
 
     Raises:
       CannotWrite: if not, with the reason.
+      Unavailable: if a bucket does not answer.
     """
     try:
         if bucket.is_in_one(out):
@@ -97,7 +99,8 @@ def writable(out: epath.Path) -> Iterator[None]:
             raise
         raise CannotWrite(f"{out} cannot be written: {error.strerror}.") from error
     except tf.errors.OpError as error:
-        raise CannotWrite(f"{out} cannot be written: {_reason(error)}.") from error
+        ending = Unavailable if bucket.passes(error) else CannotWrite
+        raise ending(f"{out} cannot be written: {_reason(error)}.") from error
 
 
 def publish(folder: epath.Path, target: epath.Path) -> None:
@@ -150,7 +153,8 @@ def _readable(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, FileNotFoundError) as error:
-        raise DataLost(f"{path} cannot be read: {_reason(error)}.") from error
+        ending = Unavailable if bucket.passes(error) else DataLost
+        raise ending(f"{path} cannot be read: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
