@@ -32,8 +32,9 @@ def task_flags() -> list[str]:
 def main(argv: Sequence[str]) -> None:
     """Runs the trials that the flags describe, and shows how they compare."""
     del argv
-    recipe, workdir = config_flags.get_config_filename(flags.FLAGS["config"]), _WORKDIR.value
-    rows = trials.run(_CONFIG.value, sweep.read(recipe), task_flags(), workdir, _TRIALS.value)
+    varied = sweep.read(config_flags.get_config_filename(flags.FLAGS["config"]))
+    workdir = _WORKDIR.value
+    rows = trials.run(_CONFIG.value, varied, task_flags(), workdir, _TRIALS.value)
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
 
 
