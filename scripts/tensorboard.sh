@@ -50,4 +50,6 @@ esac
 "$root/scripts/setup.sh"
 # TensorFlow's notes about this processor are of no use here.
 export TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
+# Nor are 64 MiB of memory for each file of events in a bucket.
+export GCS_READ_CACHE_BLOCK_SIZE_MB="${GCS_READ_CACHE_BLOCK_SIZE_MB:-16}"
 exec "$root/.venv/bin/tensorboard" "${shown[@]}" "${options[@]}" "$@"

@@ -1,6 +1,5 @@
 """What the tests share: logical devices, a small prepared data set, a tiny config, a bucket."""
 
-import http.client
 import json
 import os
 import ssl
@@ -94,7 +93,6 @@ def shared_data() -> Path:
 class Bucket:
     """gs://bucket, as a subprocess with `environment` sees it."""
 
-    port: int
     environment: dict[str, str]
 
     def fail(self, **faults: int) -> None:
@@ -142,9 +140,12 @@ class Bucket:
             return answer.read()
 
     def _ask(self, method: str, path: str, body: str | None = None) -> object:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request(method, path, body)
-        return json.loads(connection.getresponse().read())
+        request = urllib.request.Request(
+            self.environment["HTTPS_PROXY"] + path, body and body.encode(), method=method
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=20) as answer:
+            return json.loads(answer.read())
 
 
 @pytest.fixture(scope="module")
@@ -160,19 +161,7 @@ def running_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]
         text=True,
     )
     try:
-        port = int(server.stdout.readline())
-        proxy = f"http://127.0.0.1:{port}"
-        here = "127.0.0.1,localhost"
-        environment = {
-            **os.environ,
-            **{"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": here, "no_proxy": here},
-            "CURL_CA_BUNDLE": str(folder / "ca.pem"),
-            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "a test's",
-            "NO_GCE_CHECK": "true",
-            "GCS_RETRY_CONFIG_MAX_RETRIES": "1",
-            "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "1000",
-        }
-        yield Bucket(port, environment)
+        yield Bucket(os.environ | json.loads(server.stdout.readline()))
     finally:
         server.stdin.close()
         server.wait(20)

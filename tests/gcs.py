@@ -3,7 +3,8 @@
 TensorFlow knows no emulator, but an HTTPS proxy and certificates of one's own: a proxy here answers
 for *.googleapis.com over TLS with gcp-storage-emulator, and can be asked to fail.
 
-It writes FOLDER/ca.pem, prints its port, and ends when its standard input does. On that port,
+It prints, in a line of JSON, the environment in which TensorFlow finds it, and ends when its
+standard input does. On the port of HTTPS_PROXY,
 PUT /faults takes {name: number}, in place of those before, of
   unavailable: the next so many downloads are answered with 503
   dropped:     the next so many large downloads end half way
@@ -245,6 +246,18 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
+def _environment(port: int, folder: Path) -> dict[str, str]:
+    proxy, here = f"http://127.0.0.1:{port}", "127.0.0.1,localhost"
+    return {
+        **{"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": here, "no_proxy": here},
+        "CURL_CA_BUNDLE": str(folder / "ca.pem"),
+        "GOOGLE_AUTH_TOKEN_FOR_TESTING": "a test's",
+        "NO_GCE_CHECK": "true",
+        "GCS_RETRY_CONFIG_MAX_RETRIES": "1",
+        "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "1000",
+    }
+
+
 def main(folder: Path) -> None:
     bucket = Bucket()
     inside = Server(("127.0.0.1", 0), lambda *connection: Objects(bucket, *connection))
@@ -256,7 +269,7 @@ def main(folder: Path) -> None:
     outside = Server(("127.0.0.1", 0), lambda *connection: Proxy(bucket, port, *connection))
     for server in (inside, outside):
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(outside.server_address[1], flush=True)
+    print(json.dumps(_environment(outside.server_address[1], folder)), flush=True)
     sys.stdin.read()
 
 

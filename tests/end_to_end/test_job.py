@@ -300,3 +300,34 @@ def test_the_article_network_trains_without_a_cache(tiny: ConfigDict, tmp_path: 
         == json.loads((tmp_path / "run/evaluation/test.json").read_text())["images"]
     )
     assert (tmp_path / "run/pictures/test/activations/08_pool4.png").exists()
+
+
+def test_a_run_lies_where_vertex_ai_says_and_goes_on_there(
+    phantoms: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, folder in (("MODEL", "model"), ("CHECKPOINT", "checkpoints")):
+        monkeypatch.setenv(f"AIP_{name}_DIR", f"{tmp_path}/{folder}/")
+    monkeypatch.setenv("AIP_TENSORBOARD_LOG_DIR", f"{tmp_path}/logs/")
+    few = ("--config.summaries.time_share=0", "--config.train.epochs=1")
+    command = [flag for flag in job(phantoms, tmp_path, *few) if not flag.startswith("--workdir")]
+    killed = run(sys.executable, "-c", KILLED, "stepping", "8", *command[3:])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    newest = newest_steps_and_epochs(tmp_path)
+    gone_on = run(*command)
+    assert f"going on at step {newest[0]}" in gone_on.stdout, gone_on.stderr
+    assert f"TensorBoard: scripts/tensorboard.sh {tmp_path}" in gone_on.stdout
+    assert {"checkpoints", "evaluation", "logs", "report.html"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+    assert not {"model", "tensorboard"} & {path.name for path in tmp_path.iterdir()}
+    parts = {path.name for path in (tmp_path / "logs").iterdir() if path.is_dir()}
+    assert parts == {"train", "validation", "test"}
+
+
+def test_without_a_workdir_one_is_asked_for(phantoms: epath.Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    flags = [flag for flag in job(phantoms, Path()) if not flag.startswith("--workdir")]
+    refused = run(*flags)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: --workdir is missing: say where")

@@ -1,0 +1,94 @@
+"""Files in a bucket: what is set for them, and what is said when they cannot be used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from trainer import bucket
+
+BLOCK = "GCS_READ_CACHE_BLOCK_SIZE_MB"
+UPLOAD = "\n\t when initiating an upload to gs://b/run/config.json"
+DENIED = """Error executing an HTTP request: HTTP response code 403 with body '{
+  "error": {
+    "code": 403,
+    "message": "me@here does not have storage.objects.create access to the object."
+  }
+}'"""
+FAILED = tf.errors.UnavailableError
+
+
+def block_size(**environment: str) -> str:
+    """What the package leaves in the environment for TensorFlow to read when it is loaded."""
+    code = f"import os, trainer; print(os.environ[{BLOCK!r}])"
+    rest = {name: value for name, value in os.environ.items() if name != BLOCK}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=rest | environment,
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_files_are_read_in_smaller_blocks_than_tensorflows():
+    assert int(block_size()) < 64
+
+
+def test_the_users_own_block_size_stands():
+    assert block_size(**{BLOCK: "128"}) == "128"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "said"),
+    [
+        (
+            tf.errors.PermissionDeniedError,
+            DENIED + UPLOAD,
+            "me@here does not have storage.objects.create access to the object; HTTP 403 when "
+            "initiating an upload to gs://b/run/config.json; the account may lack a role there, "
+            "such as roles/storage.objectUser",
+        ),
+        (
+            tf.errors.NotFoundError,
+            "Error executing an HTTP request: HTTP response code 404" + UPLOAD,
+            "HTTP 404 when initiating an upload to gs://b/run/config.json; there is no such "
+            "bucket or object",
+        ),
+        (
+            FAILED,
+            "All 10 retry attempts failed. The last failure: Error executing an HTTP request: "
+            "HTTP response code 503" + UPLOAD,
+            "HTTP 503 when initiating an upload to gs://b/run/config.json",
+        ),
+        (
+            tf.errors.FailedPreconditionError,
+            "Error executing an HTTP request: libcurl code 6 meaning 'Could not resolve hostname'"
+            + UPLOAD,
+            "libcurl code 6 meaning 'Could not resolve hostname'",
+        ),
+    ],
+)
+def test_why_a_bucket_cannot_be_used_is_one_line(kind: type, message: str, said: str):
+    assert bucket.reason(kind(None, None, message)) == said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FAILED(None, None, "Connection reset by peer"), OSError("disk"), ValueError("gs://b/x")],
+)
+def test_other_errors_are_not_a_buckets(error: Exception):
+    assert bucket.reason(error) is None
+
+
+def test_folders_are_made_on_a_disk_and_needless_in_a_bucket(tmp_path: Path):
+    folder = epath.Path(tmp_path / "a/b")
+    bucket.make_folder(folder)
+    bucket.make_folder(folder)
+    assert bucket.is_folder(folder)
+    bucket.make_folder(epath.Path("gs://no-such-bucket-here/a"))  # would be sought without end
