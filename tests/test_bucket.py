@@ -1,8 +1,5 @@
-"""Files in a bucket: what is set for them, and what is said when they cannot be used."""
+"""Files in a bucket, and what is said when they cannot be used."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,6 @@ from etils import epath
 
 from trainer import bucket
 
-BLOCK = "GCS_READ_CACHE_BLOCK_SIZE_MB"
 UPLOAD = "\n\t when initiating an upload to gs://b/run/config.json"
 DENIED = """Error executing an HTTP request: HTTP response code 403 with body '{
   "error": {
@@ -20,28 +16,6 @@ DENIED = """Error executing an HTTP request: HTTP response code 403 with body '{
   }
 }'"""
 FAILED = tf.errors.UnavailableError
-
-
-def block_size(**environment: str) -> str:
-    """What the package leaves in the environment for TensorFlow to read when it is loaded."""
-    code = f"import os, trainer; print(os.environ[{BLOCK!r}])"
-    rest = {name: value for name, value in os.environ.items() if name != BLOCK}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=rest | environment,
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-
-
-def test_files_are_read_in_smaller_blocks_than_tensorflows():
-    assert int(block_size()) < 64
-
-
-def test_the_users_own_block_size_stands():
-    assert block_size(**{BLOCK: "128"}) == "128"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +50,19 @@ def test_the_users_own_block_size_stands():
 )
 def test_why_a_bucket_cannot_be_used_is_one_line(kind: type, message: str, said: str):
     assert bucket.reason(kind(None, None, message)) == said
+
+
+@pytest.mark.parametrize(
+    ("message", "passes"),
+    [
+        (f"Error executing an HTTP request: HTTP response code 503{UPLOAD}", True),
+        (f"Error executing an HTTP request: HTTP response code 429{UPLOAD}", True),
+        (f"Error executing an HTTP request: libcurl code 6{UPLOAD}", True),
+        (DENIED + UPLOAD, False),
+    ],
+)
+def test_what_fails_of_itself_may_pass_by_itself(message: str, passes: bool):
+    assert bucket.passes(FAILED(None, None, message)) == passes
 
 
 @pytest.mark.parametrize(

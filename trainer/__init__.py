@@ -26,10 +26,6 @@ preemption.end_as_others_do()
 quiet.begin(sys.argv)
 tpu.prepare_environment()
 
-# TensorFlow's own 64 MiB are allocated and asked for anew for each file of a bucket, however small
-# (scripts/bucket_benchmark.py).
-os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "16")
-
 # Off by default on CPUs without AVX-512, where it trains the article's network twice as fast too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
