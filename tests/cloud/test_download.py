@@ -69,7 +69,8 @@ def test_a_file_that_cannot_be_had_leaves_no_half_of_it(gcs, run: str, tmp_path:
     gcs.fail(403, "GET /download/.*report", times=9)
     with pytest.raises(Refusal, match=r"roles/storage\.objectUser"):
         fetch(run, tmp_path)
-    assert not [name for name in files(tmp_path) if "report" in name]
+    assert not (tmp_path / "report.html").exists()
+    assert not (tmp_path / ".report.html.part").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told(run: str, tmp_path: Path):
