@@ -109,6 +109,22 @@ def test_a_failed_job_says_why(vertex_ai: vertex.Vertex, service: Server):
     assert (shown.state, shown.error) == (job.FAILED, "The replica workerpool0-0 exited with 2.")
 
 
+def test_a_tuning_names_its_best_trial_so_far(vertex_ai: vertex.Vertex, service: Server):
+    made = vertex_ai.submit(ORDERS["a tuning"])
+    assert made.best == ""
+    rate, trials = "config.optimizer.learning_rate", []
+    for number, auc in enumerate([0.91, 0.95, None], start=1):
+        metrics = [] if auc is None else [{"metricId": "validation_auc", "value": auc}]
+        values = [{"parameterId": rate, "value": number / 1000}]
+        of = {"id": str(number), "parameters": values, "finalMeasurement": {"metrics": metrics}}
+        trials.append(of)
+    service.jobs[made.name]["trials"] = trials
+    found = vertex_ai.show(made.name)
+    assert found.best == f"trial 2, validation_auc 0.9500: --{rate}=0.002"
+    told = {key: value for key, value in service.jobs[made.name].items() if key != "createTime"}
+    json_format.ParseDict(told, HyperparameterTuningJob.pb(HyperparameterTuningJob()))
+
+
 @pytest.mark.parametrize("lost", ["late", (503, {"message": "try again"}, {}), "drop"])
 def test_there_is_one_job_although_an_answer_was_lost(
     vertex_ai: vertex.Vertex, service: Server, lost: object

@@ -43,6 +43,7 @@ class RunningVertex(Vertex):
             self.workers[job["name"]] = self.start(spec, base, [], {})
         else:
             job["state"] = "JOB_STATE_SUCCEEDED" if self.tune(body) else "JOB_STATE_FAILED"
+            job["trials"] = self.measured()
             self._coming[job["name"]] = []
         return job
 
@@ -107,6 +108,18 @@ class RunningVertex(Vertex):
                 return False
             self.trials.append([json.loads(line) for line in metrics.read_text().splitlines()])
         return True
+
+    def measured(self) -> list[dict]:
+        """Returns the trials as the service tells of them."""
+        values = [max(float(line["validation_auc"]) for line in trial) for trial in self.trials]
+        return [
+            {
+                "id": str(number),
+                "parameters": [{"parameterId": "config.seed", "value": number}],
+                "finalMeasurement": {"metrics": [{"metricId": "validation_auc", "value": value}]},
+            }
+            for number, value in enumerate(values, start=1)
+        ]
 
     def logs(self) -> str:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
@@ -204,7 +217,10 @@ def test_two_machines_train_and_the_run_comes_back(
 def test_each_trial_of_a_tuning_tells_how_good_it_is(
     vertex: RunningVertex, environment: dict[str, str], phantoms: epath.Path
 ):
-    submit(vertex, environment, phantoms, "--workdir=gs://bucket/runs/tuned", "--trials=2")
+    done = submit(vertex, environment, phantoms, "--workdir=gs://bucket/runs/tuned", "--trials=2")
+    assert (
+        "best: trial " in done.stdout and "all trials are in gs://bucket/runs/tuned" in done.stdout
+    )
     assert [[line["global_step"] for line in trial] for trial in vertex.trials] == [["1", "2"]] * 2
     files = in_bucket(environment, LISTED.format("tuned"))
     rates = set()

@@ -23,6 +23,7 @@ class Job(NamedTuple):
       page: where the platform's console shows it.
       workdir: where the run is written, or "" where that is not known.
       tensorboard: where the platform shows its TensorBoard, or "".
+      best: of a tuning, the best trial so far with its values, or "".
     """
 
     name: str
@@ -33,6 +34,7 @@ class Job(NamedTuple):
     page: str = ""
     workdir: str = ""
     tensorboard: str = ""
+    best: str = ""
 
     @property
     def ended(self) -> bool:

@@ -3,7 +3,7 @@
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/CustomJobSpec
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -11,6 +11,7 @@ from google.auth.credentials import Credentials
 
 from trainer.cloud import job, machines
 from trainer.cloud.api import Api, Unanswered
+from trainer.cloud.hypertune import METRIC
 from trainer.cloud.job import Job
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order
@@ -197,6 +198,7 @@ class Vertex:
             page=f"{CONSOLE}/{self.region}/training/{number}?project={self.project}",
             workdir=spec.get("baseOutputDirectory", {}).get("outputUriPrefix", "").rstrip("/"),
             tensorboard=_board_page(board, number) if board else "",
+            best=_best(answer.get("trials", [])),
         )
 
 
@@ -205,3 +207,18 @@ def _board_page(board: str, number: str) -> str:
     region = board.split("/")[3]
     experiment = f"{board}/experiments/{number}".replace("/", "+")
     return f"https://{region}.tensorboard.googleusercontent.com/experiment/{experiment}"
+
+
+def _best(trials: Sequence[Mapping]) -> str:
+    """Returns the trial with the highest measurement so far, in words; "" without any."""
+    measured = [
+        (float(metric["value"]), trial)
+        for trial in trials
+        for metric in trial.get("finalMeasurement", {}).get("metrics", [])
+        if metric.get("metricId") == METRIC
+    ]
+    if not measured:
+        return ""
+    value, trial = max(measured, key=lambda of: of[0])
+    values = (f"--{of['parameterId']}={of['value']}" for of in trial.get("parameters", []))
+    return f"trial {trial['id']}, {METRIC} {value:.4f}: {' '.join(values)}"

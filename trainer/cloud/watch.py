@@ -31,6 +31,7 @@ def described(of: Job) -> str:
         "console": of.page,
         "TensorBoard": of.workdir and f"scripts/tensorboard.sh {of.workdir}",
         "on the web": of.tensorboard,
+        "best trial": of.best,
     }
     return "\n".join(f"{name:<12}  {value}" for name, value in rows.items() if value)
 
@@ -91,7 +92,10 @@ def follow(
             f"the job has {of.state}{f' ({of.error})' if of.error else ''}: its log is at "
             f"{of.page or order.workdir}, and the same submission goes on where the run stopped."
         )
-    print(result(client, order.workdir))
+    if of.best:
+        print(f"best: {of.best}\nall trials are in {order.workdir}")
+    else:
+        print(result(client, order.workdir))
 
 
 def result(client: Client, workdir: str) -> str:
