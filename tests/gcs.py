@@ -4,8 +4,8 @@ TensorFlow knows no emulator, but an HTTPS proxy and certificates of one's own: 
 for *.googleapis.com over TLS with gcp-storage-emulator, and can be asked to fail.
 
 It prints, in a line of JSON, the environment in which TensorFlow finds it, and ends when its
-standard input does. On the port of HTTPS_PROXY,
-PUT /faults takes {name: number}, in place of those before, of
+standard input does. On the port of HTTPS_PROXY, PUT /faults takes {name: number} in place of what
+was ordered before:
   unavailable: the next so many downloads are answered with 503
   dropped:     the next so many large downloads end half way
   wrong:       the next so many large downloads have one bit turned

@@ -16,6 +16,11 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_the_folders_above_a_file_are_made(tmp_path: Path):
+    file = whole.write_text(epath.Path(tmp_path / "a/b/c.txt"), "c")
+    assert file.read_text() == "c"
+
+
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path):
     file = epath.Path(tmp_path / "a.json")
     whole.write_json(file, {"a": 1})
