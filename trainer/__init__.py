@@ -30,5 +30,6 @@ tpu.prepare_environment()
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # TensorFlow reads gs:// in blocks of 64 MiB, one for each file that is opened: smaller ones read
-# single images several times as fast, and shards too (scripts/bucket_benchmark.py, docs/cloud.md).
+# single images several times as fast, and shards about as fast (scripts/bucket_benchmark.py,
+# docs/cloud.md).
 os.environ.setdefault("GCS_READ_CACHE_BLOCK_SIZE_MB", "16")
