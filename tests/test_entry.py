@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 PROGRAM = """
+import signal
 from absl import flags, logging
 from trainer import entry
 def main(argv):
     if argv[1:] == ["broken"]:
         raise entry.DataLost("the data is gone.")
+    if argv[1:] == ["interrupted"]:
+        signal.raise_signal(signal.SIGINT)
     print(argv[1:], entry.verbosity())
     for level in (logging.error, logging.warning, logging.info, logging.debug):
         level("as %s", level.__name__)
@@ -63,6 +66,12 @@ def test_what_is_missing_or_too_much_is_named(
 def test_an_ending_is_one_sentence_and_its_code():
     done = program(("RUN",), "broken")
     assert (done.returncode, done.stderr) == (66, "error: the data is gone.\n")
+
+
+def test_ctrl_c_is_one_sentence_too():
+    done = program(("RUN",), "interrupted")
+    said = "stopped: by SIGINT; the same command goes on from there.\n"
+    assert (done.returncode, done.stderr) == (130, said)
 
 
 @pytest.mark.parametrize(

@@ -151,11 +151,13 @@ def ending_at_signals(left: str) -> Iterator[None]:
 
 @contextmanager
 def _ending() -> Iterator[None]:
-    """Exits at an Ending, and where a bucket that is read cannot be used."""
+    """Exits at an Ending, at Ctrl-C, and where a bucket that is read cannot be used."""
     try:
         yield
     except Ending as ending:
         _end(ending)
+    except KeyboardInterrupt:
+        _end(Stopped(signal.SIGINT))
     except Exception as error:
         if said := bucket.reason(error):
             ending = Unavailable if bucket.passes(error) else Refusal

@@ -61,24 +61,24 @@ def _batch(order: Order) -> str:
 
 
 def _machine(order: Order) -> str:
-    strategy = order.config.distribute.strategy
-    fitting = {"auto"} | (
-        {"tpu"}
-        if order.machine.accelerator.startswith("tpu")
-        else {"multi_worker"}
-        if order.workers > 1
-        else {"mirrored"}
-        if order.replicas > 1
-        else {"mirrored", "one_device"}
-    )
-    if strategy not in fitting:
+    strategy, suiting = order.config.distribute.strategy, _strategies(order)
+    if strategy not in suiting:
         raise Refusal(
             f"distribute.strategy={strategy} does not suit {order.workers} x {order.machine}: "
-            f"give --config.distribute.strategy={' or '.join(sorted(fitting))}."
+            f"give --config.distribute.strategy={' or '.join(suiting)}."
         )
     machines = f"{order.workers} x " if order.workers > 1 else ""
     where = order.zone if order.platform == "tpu_vm" else order.region
     return f"{machines}{order.machine}" + (f" in {where}" if where else "")
+
+
+def _strategies(order: Order) -> tuple[str, ...]:
+    """Returns the strategies with which every accelerator of an order is used."""
+    if order.machine.accelerator.startswith("tpu"):
+        return "auto", "tpu"
+    if order.workers > 1:
+        return "auto", "multi_worker"
+    return ("auto", "mirrored") if order.replicas > 1 else ("auto", "mirrored", "one_device")
 
 
 def _upload(folder: Path, url: str) -> str:
