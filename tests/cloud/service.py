@@ -1,11 +1,18 @@
 """A server on this machine that stands for one of Google's interfaces, and fails when asked to."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import threading
 import urllib.parse
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 ENTRIES = "/v2/entries:list"  # of Cloud Logging
 
@@ -57,6 +64,24 @@ class Service:
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
             "CLOUDSDK_CORE_PROJECT": "project",
         }
+
+    def gcloud(self, command: Sequence[str], folder: Path) -> subprocess.CompletedProcess:
+        """Runs Google's command line, with its settings in `folder`, or skips without it."""
+        if shutil.which("gcloud") is None:
+            pytest.skip("needs gcloud, Google's command line")
+        alone = {
+            "CLOUDSDK_CONFIG": str(folder / "gcloud"),
+            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        }
+        return subprocess.run(
+            command,
+            env={**os.environ, **self.environment, **alone},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     def answer(self, asked: Asked, path: str, query: dict[str, str]) -> tuple[int, dict]:
         """Returns status and content of the right answer."""

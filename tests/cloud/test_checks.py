@@ -7,10 +7,10 @@ import pytest
 from etils import epath
 from google.auth.credentials import AnonymousCredentials
 
-from trainer.cloud import checks, machines, storage, upload
+from tests.cloud import orders
+from trainer.cloud import checks, storage, upload
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Access
-from trainer.config import default
 
 
 @pytest.fixture
@@ -21,19 +21,10 @@ def access(gcs) -> Access:
 @pytest.fixture
 def order(gcs) -> Order:
     """One that is right but for its image, which no registry here has."""
-    bucket = gcs.bucket()
-    config = default()
-    config.data.path = f"gs://{bucket}/data"
-    return Order(
-        config=config,
-        workdir=f"gs://{bucket}/runs/first",
-        image="127.0.0.1:1/radiographs/trainer:1",
-        machine=machines.choose("nvidia-l4:2", "", "vertex"),
-        platform="vertex",
-        project="project",
-        region="us-central1",
-        submission="abcd1234",
-    )
+    bucket, image = gcs.bucket(), "127.0.0.1:1/radiographs/trainer:1"
+    made = orders.order(workdir=f"gs://{bucket}/runs/first", image=image)
+    made.config.data.path = f"gs://{bucket}/data"
+    return made
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """An order becomes a queued resource of the TPU API, and the job is known until after its end."""
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,25 +78,10 @@ def test_the_vm_is_told_what_to_run_and_what_to_do_before_it_stops():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ORDERS)
 def test_gcloud_submits_the_file_as_this_does(name: str, server: Tpu, tmp_path: Path):
-    if shutil.which("gcloud") is None:
-        pytest.skip("needs gcloud, Google's command line")
     of = ORDERS[name]
     file = tmp_path / "startup.sh"
     file.write_text(tpu_vm.file(of))
-    done = subprocess.run(
-        tpu_vm.command(of, str(file)),
-        env={
-            **os.environ,
-            **server.environment,
-            "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
-            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = server.gcloud(tpu_vm.command(of, str(file)), tmp_path)
     assert done.returncode == 0, done.stderr
     (sent,) = server.posted()
     if not of.service_account:  # gcloud sends an empty one

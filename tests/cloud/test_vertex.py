@@ -1,9 +1,6 @@
 """An order becomes a job that Google's own types, documents and command line take."""
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -160,25 +157,10 @@ def test_the_log_goes_on_where_it_was_read(vertex_ai: vertex.Vertex, service: Se
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["four workers", "Spot", "a TensorBoard", "a tuning"])
 def test_gcloud_submits_the_file_as_this_does(name: str, service: Server, tmp_path: Path):
-    if shutil.which("gcloud") is None:
-        pytest.skip("needs gcloud, Google's command line")
     of = ORDERS[name]
     file = tmp_path / "job.yaml"
     file.write_text(vertex.file(of))
-    done = subprocess.run(
-        [*vertex.command(of, str(file)), "--format=json"],
-        env={
-            **os.environ,
-            **service.environment,
-            "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
-            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = service.gcloud([*vertex.command(of, str(file)), "--format=json"], tmp_path)
     assert done.returncode == 0, done.stderr
     kind = CustomJob if of.study is None else HyperparameterTuningJob
     (sent,) = service.posted()

@@ -40,3 +40,7 @@ class Job(NamedTuple):
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.state in ENDED
+
+    def is_called(self, name: str) -> bool:
+        """Whether `name` means this job: its full name, the last part of it, or the run's name."""
+        return name in (self.name, self.name.rsplit("/", 1)[-1], self.title)

@@ -52,7 +52,7 @@ class Kubernetes:
           Refusal: if there is none.
         """
         for found in self.jobs():
-            if name in (found.name, found.title):
+            if found.is_called(name):
                 return found
         raise Refusal(
             f"the cluster has no job {name!r} of this program: python -m trainer.cloud.jobs list "

@@ -210,7 +210,7 @@ class TpuVm:
         if "/" in name:
             return name
         for found in self.jobs():
-            if name in (found.name.rsplit("/", 1)[-1], found.title):
+            if found.is_called(name):
                 return found.name
         return f"{self._parent}/{name}"
 

@@ -168,7 +168,7 @@ class Vertex:
         if "/" in name:
             return name
         for found in self.jobs():
-            if name in (found.name.rsplit("/", 1)[-1], found.title):
+            if found.is_called(name):
                 return found.name
         raise Refusal(
             f"{self.project} has no job {name!r} of this program in {self.region}: python -m "
