@@ -277,6 +277,11 @@ def test_two_at_once_do_not_write_to_one_place(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
 
 
+def _locked(out: Path) -> bool:
+    lock = out / ".lock"
+    return lock.exists() and lock.stat().st_size > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_signal_ends_it_and_leaves_nothing(tmp_path: Path, number: signal.Signals):
@@ -284,7 +289,7 @@ def test_a_stop_signal_ends_it_and_leaves_nothing(tmp_path: Path, number: signal
     command = [sys.executable, "-m", "trainer.data.prepare", "--source=phantom:900", f"--out={out}"]
     job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not out.exists() and time.monotonic() < deadline:
+    while not _locked(out) and time.monotonic() < deadline:  # nothing is in the folder before
         time.sleep(0.01)
     job.send_signal(number)
     sent = time.monotonic()
