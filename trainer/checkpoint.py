@@ -19,7 +19,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer import bucket, faults, whole
-from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal, Unavailable
+from trainer.entry import CannotWrite, CheckpointsDamaged, Refusal, of_bucket
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -77,8 +77,7 @@ class Saver:
         if self._error is not None:
             error, self._error = self._error, None
             left = complete(self._folder)
-            ending = Unavailable if bucket.passes(error) else CannotWrite
-            raise ending(
+            raise of_bucket(error, CannotWrite)(
                 f"a checkpoint could not be written to {self._folder} ({_reason(error)}); the "
                 f"newest there is {left[-1].name if left else 'none yet'}. Mend that, then give "
                 "the same command again."

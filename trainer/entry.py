@@ -149,6 +149,11 @@ def ending_at_signals(left: str) -> Iterator[None]:
         raise Stopped(received[0], f"by {received[0].name}; {left}.") from None
 
 
+def of_bucket(error: Exception, otherwise: type[Ending]) -> type[Ending]:
+    """Returns Unavailable where a bucket's error may pass by itself, and `otherwise` elsewhere."""
+    return Unavailable if bucket.passes(error) else otherwise
+
+
 @contextmanager
 def _ending() -> Iterator[None]:
     """Exits at an Ending, at Ctrl-C, and where a bucket that is read cannot be used."""
@@ -160,8 +165,7 @@ def _ending() -> Iterator[None]:
         _end(Stopped(signal.SIGINT))
     except Exception as error:
         if said := bucket.reason(error):
-            ending = Unavailable if bucket.passes(error) else Refusal
-            _end(ending(f"a bucket cannot be used ({said})."))
+            _end(of_bucket(error, Refusal)(f"a bucket cannot be used ({said})."))
         raise
 
 

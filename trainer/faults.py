@@ -11,7 +11,7 @@ from etils import epath
 from trainer import bucket
 from trainer.data.pipeline import UNREADABLE
 from trainer.distribute import Replicas
-from trainer.entry import CannotWrite, DataLost, PeerLost, Unavailable
+from trainer.entry import CannotWrite, DataLost, PeerLost, of_bucket
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
@@ -39,8 +39,7 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
             sentence = str(error).split(UNREADABLE)[1].splitlines()[0]
             raise DataLost(f"{UNREADABLE}{sentence}") from error
         if reason := bucket.reason(error):
-            ending = Unavailable if bucket.passes(error) else CannotWrite
-            raise ending(
+            raise of_bucket(error, CannotWrite)(
                 f"{workdir} cannot be used ({reason}): mend that, then give the same command again."
             ) from error
         if isinstance(error, tf.errors.OpError) and replicas.workers > 1:

@@ -113,6 +113,15 @@ def test_a_data_set_that_is_missing_or_not_whole_is_refused(
     assert f"{shard.rsplit('/', 1)[-1]} has 3 bytes" in wrong(order, access, "data")
 
 
+@pytest.mark.parametrize(
+    ("name", "of"), [("runs/first/config", "run"), ("data/data_summary", "data")]
+)
+def test_a_record_that_is_damaged_is_told(order: Order, access: Access, name: str, of: str):
+    bucket, _ = storage.split(order.workdir)
+    storage.write_text(access.storage, f"gs://{bucket}/{name}.json", "{")
+    assert f"gs://{bucket}/{name}.json is damaged" in wrong(order, access, of)
+
+
 def test_a_data_set_to_upload_is_looked_at(order: Order, phantoms: epath.Path, tmp_path: Path):
     assert found(order, None, Path(phantoms))["upload"].state == checks.OK
     assert "holds no prepared data set" in wrong(order, None, "upload", tmp_path)

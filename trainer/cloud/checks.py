@@ -1,6 +1,5 @@
 """Everything about an order that can be known before it costs money."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -108,22 +107,21 @@ def holds(location: str, region: str) -> bool:
 
 
 def _run(order: Order, access: Access) -> Finding | str:
-    begun = storage.read_text(access.storage, f"{order.workdir}/config.json")
+    begun = storage.read_json(access.storage, f"{order.workdir}/config.json")
     if begun is None:
         return f"begins anew in {order.workdir}"
-    config_schema.check_same_run(order.config, json.loads(begun))
+    config_schema.check_same_run(order.config, begun)
     return Finding("run", NOTE, f"goes on with the one in {order.workdir}")
 
 
 def _data(order: Order, access: Access) -> str:
     path = order.config.data.path
-    text = storage.read_text(access.storage, f"{path}/{upload.SUMMARY}")
-    if text is None:
+    summary = storage.read_json(access.storage, f"{path}/{upload.SUMMARY}")
+    if summary is None:
         raise Refusal(
             f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
             f"python -m trainer.data.prepare --source=... --out={path}."
         )
-    summary = json.loads(text)
     there = {name.split("/")[-1]: of for name, of in storage.sizes(access.storage, path).items()}
     for shard in summary.get("shards", []):
         found = there.get(shard["file"])

@@ -1,6 +1,5 @@
 """Brings a run from its bucket to this machine: only what is missing here or differs."""
 
-import base64
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -84,4 +83,4 @@ def _is(file: Path, blob: Blob) -> bool:
     with open(file, "rb") as opened:
         while block := opened.read(BLOCK):
             checksum.update(block)
-    return base64.b64encode(checksum.digest()).decode() == blob.crc32c
+    return storage.encoded(checksum) == blob.crc32c

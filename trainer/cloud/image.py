@@ -37,6 +37,11 @@ class Image(NamedTuple):
     repository: str
     reference: str
 
+    @property
+    def is_googles(self) -> bool:
+        """Whether its registry takes Google's tokens."""
+        return bool(re.search(r"(^|[.-])(docker\.pkg\.dev|gcr\.io)$", self.registry))
+
 
 def default(accelerator: str, project: str, region: str) -> str:
     """Returns the name under which docs/cloud.md has the image built.
@@ -83,8 +88,7 @@ def check(name: str, credentials: Credentials) -> None:
     image = parse(name)
     local = re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?", image.registry)
     scheme = "http" if local else "https"
-    googles = re.search(r"(^|[.-])(docker\.pkg\.dev|gcr\.io)$", image.registry)
-    session = AuthorizedSession(credentials) if googles else requests.Session()
+    session = AuthorizedSession(credentials) if image.is_googles else requests.Session()
     address = f"{scheme}://{image.registry}/v2/{image.repository}/manifests/{image.reference}"
     try:
         answer = session.head(address, headers={"Accept": MANIFESTS}, timeout=TIMEOUT)

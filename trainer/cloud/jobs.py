@@ -91,7 +91,7 @@ def _reached(platform: str, project: str, place: str) -> Platform:
     found, its_project = credentials.find()
     if not (project or its_project):
         raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
-    access = Access(found, storage.client(project or its_project))
+    access = Access(found, storage.client(project or its_project, found))
     return reached(platform, access, project or its_project, region=place, zone=place)
 
 

@@ -1,15 +1,19 @@
 """A bucket as submitting a job needs it, through Google's own client; nothing loads TensorFlow."""
 
+import base64
 import difflib
+import json
 import os
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
+import google_crc32c
 import requests
 from google.api_core.exceptions import GoogleAPIError, NotFound, RetryError
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
@@ -28,19 +32,22 @@ FAILURES = (
 )
 
 
-def client(project: str | None = None) -> Client:
+def client(project: str | None = None, found: Credentials | None = None) -> Client:
     """Returns a client with the user's credentials, or none where STORAGE_EMULATOR_HOST is set.
 
     Args:
       project: whose buckets are listed; by default the one that the credentials go with.
+      found: those credentials, where they have been looked for already.
 
     Raises:
       NoCredentials: if there are none.
     """
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         return Client(project or "emulated", AnonymousCredentials())
-    found, its_project = credentials.find()
-    return Client(project or its_project, found)
+    if found is None:
+        found, its_project = credentials.find()
+        project = project or its_project
+    return Client(project, found)
 
 
 def split(url: str) -> tuple[str, str]:
@@ -103,6 +110,19 @@ def read_text(client: Client, url: str) -> str | None:
             raise Refusal(f"{url} is no text: delete it, or name another place.") from None
 
 
+def read_json(client: Client, url: str) -> Any:
+    """Returns what the JSON at `url` holds, or None if there is none.
+
+    Raises:
+      Refusal: if it is damaged.
+    """
+    text = read_text(client, url)
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise Refusal(f"{url} is damaged ({error}): delete it, or name another place.") from error
+
+
 def write_text(client: Client, url: str, text: str) -> None:
     """Writes `text` as UTF-8 to the object at `url`, in place of what it held."""
     bucket, path = split(url)
@@ -129,6 +149,11 @@ def objects(client: Client, url: str) -> dict[str, Blob]:
             for blob in found
             if not blob.name.endswith("/")  # what stands for a folder
         }
+
+
+def encoded(crc32c: google_crc32c.Checksum) -> str:
+    """Returns a checksum as objects have theirs."""
+    return base64.b64encode(crc32c.digest()).decode()
 
 
 def below(path: str) -> str:

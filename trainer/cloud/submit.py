@@ -83,7 +83,7 @@ def _access() -> Access | None:
     """Returns the user's access to the cloud; None without credentials, in a dry run alone."""
     try:
         found, project = credentials.find()
-        return Access(found, storage.client(_PROJECT.value or project))
+        return Access(found, storage.client(_PROJECT.value or project, found))
     except credentials.NoCredentials:
         if not _DRY_RUN.value:
             raise

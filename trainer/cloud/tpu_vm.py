@@ -6,7 +6,6 @@ https://cloud.google.com/tpu/docs/reference/rest/v2/projects.locations.queuedRes
 """
 
 import json
-import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
@@ -30,7 +29,6 @@ SUFFIX = "tpu_vm.sh"
 OUTCOME = "outcome.json"
 GRACE_SECONDS = 60
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-REGISTRIES = re.compile(r"(^|[.-])(docker\.pkg\.dev|gcr\.io)$")  # that take Google's tokens
 STATES = {
     "ACTIVE": job.RUNNING,
     "SUSPENDING": job.RUNNING,
@@ -52,11 +50,11 @@ def file(order: Order) -> str:
     )
     environment.filters["quote"] = shlex.quote
     bucket, folder = storage.split(order.workdir)
-    registry = image.parse(order.image).registry
+    container = image.parse(order.image)
     return environment.get_template("tpu_vm.sh.j2").render(
         order=order,
         submission=json.dumps(order.submission),
-        registry=registry if REGISTRIES.search(registry) else "",
+        registry=container.registry if container.is_googles else "",
         limit_seconds=round(order.timeout_hours * 3600),
         grace_seconds=GRACE_SECONDS,
         outcome_path=f"upload/storage/v1/b/{bucket}/o?uploadType=media"
@@ -251,10 +249,9 @@ class TpuVm:
 
     def _ended(self, workdir: str, name: str = "") -> Job | None:
         """Returns the job of that name, or of any, as it has ended in a work directory."""
-        text = storage.read_text(self._client, f"{workdir}/{OUTCOME}")
-        if text is None:
+        outcome = storage.read_json(self._client, f"{workdir}/{OUTCOME}")
+        if outcome is None:
             return None
-        outcome = json.loads(text)
         run = resource_name(workdir.rsplit("/", 1)[-1])
         own = f"{self._parent}/{run}-{outcome['submission']}"
         if name not in ("", own):

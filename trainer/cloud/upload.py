@@ -1,6 +1,5 @@
 """Sends a prepared data set to a bucket: only what is missing or differs, and its summary last."""
 
-import base64
 import hashlib
 import io
 import json
@@ -103,7 +102,7 @@ def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
     _send_all(send, changed, sums, line)
     _check_all_there(storage.objects(client, url), files, sums, url)
     sent = [file.size for file in changed]
-    crc32c = _encoded(google_crc32c.Checksum(summary))
+    crc32c = storage.encoded(google_crc32c.Checksum(summary))
     if not _is(there.get(SUMMARY), len(summary), crc32c):
         send(SUMMARY, io.BytesIO(summary), len(summary), crc32c)
         sent.append(len(summary))
@@ -182,7 +181,7 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
                 transfer.add(len(block))
         if file.sha256 not in (None, sha256.hexdigest()):
             raise _damaged(file)
-        return _encoded(crc32c)
+        return storage.encoded(crc32c)
 
     sums = transfer.each(checksum, files)
     return {file.name: crc32c for file, crc32c in zip(files, sums, strict=True)}
@@ -260,7 +259,3 @@ def _check_all_there(
 
 def _is(blob: Blob | None, size: int, crc32c: str) -> bool:
     return blob is not None and (blob.size, blob.crc32c) == (size, crc32c)
-
-
-def _encoded(crc32c: google_crc32c.Checksum) -> str:
-    return base64.b64encode(crc32c.digest()).decode()

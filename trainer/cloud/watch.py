@@ -1,6 +1,5 @@
 """A job in the terminal: what it is, and what becomes of it."""
 
-import json
 import signal
 import time
 
@@ -100,10 +99,9 @@ def follow(
 
 def result(client: Client, workdir: str) -> str:
     """Returns what a finished run has come to, in a line or two."""
-    text = storage.read_text(client, f"{workdir}/evaluation/test.json")
-    if text is None:
+    measured = storage.read_json(client, f"{workdir}/evaluation/test.json")
+    if measured is None:
         return f"the run is in {workdir}"
-    measured = json.loads(text)
     areas = ", ".join(
         f"{'' if len(measured['labels']) == 1 else f'{label} '}{of['auc']['value']:.3f}"
         for label, of in measured["labels"].items()

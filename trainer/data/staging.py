@@ -20,7 +20,7 @@ from typing import Any
 from etils import epath, epy
 
 from trainer import bucket, cache
-from trainer.entry import CannotWrite, DataLost, Refusal, Unavailable
+from trainer.entry import CannotWrite, DataLost, Refusal, of_bucket
 
 with epy.lazy_imports():  # TensorFlow
     import tensorflow as tf
@@ -99,8 +99,9 @@ def writable(out: epath.Path) -> Iterator[None]:
             raise
         raise CannotWrite(f"{out} cannot be written: {error.strerror}.") from error
     except tf.errors.OpError as error:
-        ending = Unavailable if bucket.passes(error) else CannotWrite
-        raise ending(f"{out} cannot be written: {_reason(error)}.") from error
+        raise of_bucket(error, CannotWrite)(
+            f"{out} cannot be written: {_reason(error)}."
+        ) from error
 
 
 def publish(folder: epath.Path, target: epath.Path) -> None:
@@ -153,8 +154,7 @@ def _readable(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, FileNotFoundError) as error:
-        ending = Unavailable if bucket.passes(error) else DataLost
-        raise ending(f"{path} cannot be read: {_reason(error)}.") from error
+        raise of_bucket(error, DataLost)(f"{path} cannot be read: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
