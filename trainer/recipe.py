@@ -10,7 +10,7 @@ from absl import flags
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer import bucket, config
+from trainer import config
 from trainer.entry import Refusal
 
 
@@ -46,8 +46,7 @@ def get_config(file: str) -> ConfigDict:
     Raises:
       Refusal: if it is no JSON.
     """
-    with bucket.told(file):
-        text = epath.Path(file).read_text()
+    text = epath.Path(file).read_text()
     try:
         saved = json.loads(text)
     except ValueError as error:

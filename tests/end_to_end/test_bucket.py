@@ -300,3 +300,12 @@ def test_a_bucket_that_cannot_be_used_ends_it_in_a_sentence(
     assert done.returncode == ending.exit_code, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {workdir} cannot be used (") and sentence in line
+
+
+def test_a_config_that_cannot_be_read_for_now_ends_it_so_that_it_may_start_again(bucket):
+    write = "from etils import epath; epath.Path('gs://bucket/config.json').write_text('{}')"
+    assert bucket.run("-c", f"import trainer; {write}").returncode == 0
+    bucket.fail(unavailable=10**6)
+    done = bucket.run("-m", "trainer.task", "--config=gs://bucket/config.json", "--workdir=run")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == Unavailable.exit_code and "try again; HTTP 503" in line
