@@ -11,6 +11,7 @@ import pytest
 import requests
 import yaml
 from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
 
 from trainer.cloud import image
 from trainer.entry import Refusal
@@ -48,6 +49,62 @@ def test_the_default_is_the_one_for_the_accelerator(accelerator: str, kind: str)
     named = image.default(accelerator, "project", "europe-west4")
     assert named.startswith("europe-west4-docker.pkg.dev/project/radiographs/trainer:")
     assert named.endswith(f"-{kind}")
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        "gcr.io",
+        "us.gcr.io",
+        "eu.gcr.io",
+        "asia.gcr.io",
+        "us-docker.pkg.dev",
+        "europe-docker.pkg.dev",
+    ]
+    + ["us-central1-docker.pkg.dev", "northamerica-northeast1-docker.pkg.dev"],
+)
+def test_googles_registries_take_its_tokens(registry: str):
+    assert image.parse(f"{registry}/project/trainer:1").is_googles
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        "us-gcr.io",
+        "my-gcr.io",
+        "evilgcr.io",
+        "evil.gcr.io",
+        "a.us.gcr.io",
+        "gcr.io.example.com",
+        "gcr.io:5000",
+        "gcr.io@example.com",
+        "GCR.IO",
+        "docker.pkg.dev",
+        "us.docker.pkg.dev",
+        "evil.us-docker.pkg.dev",
+        "us-central1-docker.pkg.dev.example.com",
+        "us-central1-docker-pkg.dev",
+        "us-central1-docker.pkg.dev:443",
+        "x.example-docker.pkg.dev",
+        "-docker.pkg.dev",
+    ],
+)
+def test_registry_with_a_name_like_googles_gets_no_token(
+    registry: str, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def head(session: requests.Session, address: str, **options) -> requests.Response:
+        asked.append(type(session))
+        answer = requests.Response()
+        answer.status_code = 200
+        return answer
+
+    monkeypatch.setattr(requests.Session, "head", head)
+    image.check(f"{registry}/project/trainer:1", AnonymousCredentials())
+    assert asked == [requests.Session]
+    image.check("gcr.io/project/trainer:1", AnonymousCredentials())
+    assert asked[-1] is AuthorizedSession
 
 
 @pytest.fixture(scope="module")

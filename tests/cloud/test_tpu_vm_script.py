@@ -158,8 +158,9 @@ def test_the_token_is_shown_to_nobody_and_kept_nowhere(vm: Vm):
     assert kept and not any(TOKEN in file.read_text() for file in kept)
 
 
-def test_a_registry_of_another_gets_no_token(vm: Vm):
-    vm.order = tpu_order(workdir=vm.order.workdir, image="ghcr.io/somebody/trainer:1")
+@pytest.mark.parametrize("registry", ["ghcr.io", "us-gcr.io", "x.us-docker.pkg.dev"])
+def test_a_registry_of_another_gets_no_token(vm: Vm, registry: str):
+    vm.order = tpu_order(workdir=vm.order.workdir, image=f"{registry}/somebody/trainer:1")
     vm.boot([0])
     assert vm.outcome()["exit_code"] == 0
     assert not vm.calls("docker login")

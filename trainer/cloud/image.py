@@ -15,6 +15,9 @@ from trainer import __version__
 from trainer.entry import Refusal
 
 TIMEOUT = 20
+
+# Whole names alone: anybody can have a registry whose name ends like one of these.
+GOOGLES = re.compile(r"((us|eu|asia)\.)?gcr\.io|[a-z]+(-[a-z]+[0-9]+)?-docker\.pkg\.dev")
 MANIFESTS = ", ".join(
     f"application/vnd.{kind}+json"
     for kind in (
@@ -40,7 +43,7 @@ class Image(NamedTuple):
     @property
     def is_googles(self) -> bool:
         """Whether its registry takes Google's tokens."""
-        return bool(re.search(r"(^|[.-])(docker\.pkg\.dev|gcr\.io)$", self.registry))
+        return GOOGLES.fullmatch(self.registry) is not None
 
 
 def default(accelerator: str, project: str, region: str) -> str:
