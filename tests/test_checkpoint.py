@@ -178,3 +178,23 @@ def test_the_manifest_tells_size_and_checksum_of_every_file(root: epath.Path):
     assert files.keys() == {p.name for p in folder.iterdir()} - {checkpoint.MANIFEST}
     assert files[DATA]["bytes"] == (folder / DATA).stat().length
     assert len(files[DATA]["sha256"]) == 64
+
+
+def test_files_of_the_user_among_checkpoints_are_left_alone(root: epath.Path):
+    save(root, 1)
+    others = [
+        root / "step-notes.txt",
+        root / "damaged-notes.txt",
+        checkpoint.newest(root) / "notes",
+    ]
+    copy = root / f"{checkpoint.newest(root).name}.bak"
+    copy.mkdir()
+    for file in (*others, copy / checkpoint.MANIFEST):
+        file.write_text("mine")
+    (root / "step-000000009-epoch-000001").mkdir()  # interrupted
+    (root / "step-000000009-epoch-000001" / "notes").write_text("mine")
+    assert checkpoint.newest(root).name == "step-000000001-epoch-000001"
+    save(root, 2, 3, 4, keep=1)
+    assert names(root) == ["step-000000004-epoch-000001"]
+    assert all(file.read_text() == "mine" for file in (*others, copy / checkpoint.MANIFEST))
+    assert (root / "step-000000009-epoch-000001" / "notes").read_text() == "mine"

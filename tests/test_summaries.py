@@ -78,3 +78,15 @@ def test_events_after_the_checkpoint_are_taken_back(tmp_path: Path):
     assert [event.step for event in events(tmp_path, "train").Tensors("loss")] == [1]
     assert not list((tmp_path / "tensorboard/test").iterdir())
     assert events(tmp_path, "").Tags()["tensors"]
+
+
+def test_events_of_another_program_are_left_alone(tmp_path: Path):
+    other = tmp_path / "tensorboard/train/events.out.tfevents.1.host.1.0.v2"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"not even events")
+    written = writing(tmp_path)
+    written.scalars("train", 1, {"loss": 1.0})
+    assert not [name for name in written.flush() if name.endswith(other.name)]
+    summaries.rewind(epath.Path(tmp_path) / "tensorboard", {f"train/{other.name}": 3})
+    assert [file.name for file in other.parent.iterdir()] == [other.name]
+    assert other.read_bytes() == b"not even events"

@@ -1,8 +1,9 @@
 """Files of a bucket, as those of a disk: with a position, and with OSError for what goes wrong."""
 
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from etils import epath
@@ -37,6 +38,16 @@ def make_folder(folder: epath.Path) -> None:
     """
     if not is_in_one(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def remove_if_empty(folder: epath.Path) -> None:
+    """Removes a folder in which nothing is left; a bucket has none.
+
+    epath's own `rmdir` takes a folder for empty that holds names ending in "~", and removes them.
+    """
+    if not is_in_one(folder):
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def reason(error: Exception) -> str | None:

@@ -9,6 +9,7 @@ checkpoint.
 import copy
 import hashlib
 import json
+import re
 import sys
 import threading
 import time
@@ -25,6 +26,10 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 VARIABLES = "variables"
 DAMAGED = "damaged-"
+
+# Whatever has another name is not the run's, and is left alone.
+NAME = re.compile(r"step-\d{9,}-epoch-\d{6,}")
+FILES = re.compile(r"variables\..*|\.?(progress|manifest)\.json(\.tmp)?")
 
 # Missing in a checkpoint of another precision, and left out of one of this: they start anew.
 OPTIONAL = "loss_scale/"
@@ -105,8 +110,7 @@ class Saver:
             kept.add(path(self._folder, best["step"], best["epoch"]))
         for folder in _folders(self._folder):
             if folder not in kept:
-                (folder / MANIFEST).unlink(missing_ok=True)  # first: half of one is never whole
-                folder.rmtree()
+                _remove(folder)
 
 
 def path(root: epath.Path, step: int, epoch: int) -> epath.Path:
@@ -123,7 +127,7 @@ def step_and_epoch(folder: epath.Path) -> tuple[int, int]:
 def write(folder: epath.Path, arrays: dict[str, np.ndarray], progress: dict) -> None:
     """Writes one checkpoint, the manifest last."""
     if folder.exists():
-        folder.rmtree()
+        _remove(folder)
     bucket.make_folder(folder)
     names = sorted(arrays)
     with tf.device("CPU:0"):
@@ -134,7 +138,8 @@ def write(folder: epath.Path, arrays: dict[str, np.ndarray], progress: dict) -> 
             tensors=[tf.constant(arrays[name]) for name in names],
         )
     whole.write_json(folder / PROGRESS, progress)
-    files = {file.name: _fingerprint(file) for file in sorted(folder.iterdir())}
+    written = [file for file in sorted(folder.iterdir()) if FILES.fullmatch(file.name)]
+    files = {file.name: _fingerprint(file) for file in written}
     whole.write_json(folder / MANIFEST, {"files": files})
 
 
@@ -185,14 +190,14 @@ def newest(root: epath.Path) -> epath.Path | None:
     """
     whole_ones = complete(root)
     for folder in [p for p in _folders(root) if p not in whole_ones]:
-        folder.rmtree()
+        _remove(folder)
     for folder in reversed(whole_ones):
         damage = damage_of(folder)
         if damage is None:
             return folder
         aside = folder.rename(root / f"{DAMAGED}{folder.name}")
         print(f"warning: {folder} is damaged ({damage}): kept as {aside.name}", file=sys.stderr)
-    if root.exists() and any(p.name.startswith(DAMAGED) for p in root.iterdir()):
+    if _named(root, re.compile(DAMAGED + NAME.pattern)):
         raise CheckpointsDamaged(
             f"{root} holds damaged checkpoints and no whole one: bring one back from a backup, or "
             "name another --workdir to begin anew."
@@ -236,7 +241,20 @@ def damage_of(folder: epath.Path) -> str | None:
 
 
 def _folders(root: epath.Path) -> list[epath.Path]:
-    return [p for p in root.iterdir() if p.name.startswith("step-")] if root.exists() else []
+    return _named(root, NAME)
+
+
+def _named(root: epath.Path, name: re.Pattern[str]) -> list[epath.Path]:
+    return [p for p in root.iterdir() if name.fullmatch(p.name)] if root.exists() else []
+
+
+def _remove(folder: epath.Path) -> None:
+    """Removes a checkpoint's files, and its folder unless the user has put another file there."""
+    (folder / MANIFEST).unlink(missing_ok=True)  # first: half of one is never whole
+    for path in folder.iterdir():
+        if FILES.fullmatch(path.name):
+            path.rmtree() if path.is_dir() else path.unlink(missing_ok=True)
+    bucket.remove_if_empty(folder)
 
 
 def _fingerprint(file: epath.Path) -> dict:

@@ -10,6 +10,8 @@ from etils import epath
 from trainer import bucket
 from trainer.entry import Refusal
 
+FILE = ".radiograph-trainer.lock"  # a name that no file of the user's has
+
 
 @contextmanager
 def held(workdir: epath.Path) -> Iterator[None]:
@@ -24,7 +26,7 @@ def held(workdir: epath.Path) -> Iterator[None]:
     if bucket.is_in_one(workdir):
         yield
         return
-    with open(workdir / ".lock", "a+") as file:
+    with open(workdir / FILE, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,6 +15,9 @@ from trainer.pictures import canvas
 
 BUCKETS = 30
 
+# Ends the names of a run's files of events, so that those of other programs are left alone.
+SUFFIX = ".radiograph-trainer.v2"
+
 # In a bucket each flush writes a file of events anew and whole, and none may be written more often
 # than once a second. What is not flushed by `Summaries.flush` is by TensorFlow, every two minutes.
 IN_BUCKET = {"max_queue": 1000}
@@ -96,12 +99,16 @@ class Summaries:
         if part not in self._writers:
             folder = str(self._events / part)
             options = IN_BUCKET if bucket.is_in_one(folder) else {}
-            self._writers[part] = tf.summary.create_file_writer(folder, **options)
+            writer = tf.summary.create_file_writer(folder, filename_suffix=SUFFIX, **options)
+            self._writers[part] = writer
         return self._writers[part]
 
 
 def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
-    """Takes back all events after `flush` returned `lengths`: their steps will come again."""
+    """Takes back all events after `flush` returned `lengths`: their steps will come again.
+
+    Files that other programs wrote there stay as they are.
+    """
     for file in _event_files(events):
         length = lengths.get(_name(file), 0)
         if length == 0:
@@ -113,7 +120,7 @@ def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
 def _event_files(events: epath.Path) -> list[epath.Path]:
     if not events.exists():
         return []
-    name = "events.out.tfevents.*"
+    name = f"events.out.tfevents.*{SUFFIX}"
     return sorted([*events.glob(name), *events.glob(f"*/{name}")])
 
 

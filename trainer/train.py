@@ -26,7 +26,7 @@ from trainer import config as config_schema
 from trainer.cloud import hypertune
 from trainer.data import dataset, pipeline, staging
 from trainer.diary import Diary, conclude
-from trainer.entry import NotFinite, Stopped
+from trainer.entry import NotFinite, Refusal, Stopped
 from trainer.job import Job
 from trainer.pace import Pace
 from trainer.preemption import StopSignals
@@ -35,6 +35,12 @@ from trainer.progress import LiveLine
 from trainer.record import Record
 from trainer.report import run_page
 from trainer.state import create_state
+
+# What a run writes into its work directory under names that another program may use too.
+WRITTEN = (
+    *("data_summary.json", "environment.json", "history.json", "audit.json", "report.html"),
+    *("evaluation", "pictures"),
+)
 
 
 def train_and_evaluate(
@@ -174,17 +180,35 @@ def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
 
 
 def _begin(workdir: epath.Path, config: ConfigDict, replicas: distribute.Replicas) -> None:
-    """Writes what describes the run, unless it has begun: then the config must be the same."""
+    """Writes what describes the run: its config first, which says that the folder is a run's.
+
+    Raises:
+      Refusal: if the run has begun with another config, or the folder holds other files under the
+        names that a run writes.
+    """
     file = workdir / "config.json"
     if file.exists():
         config_schema.check_same_run(config, json.loads(file.read_text()))
-        return
-    whole.write_json(workdir / "data_summary.json", dataset.read_summary(config.data.path))
-    audit = epath.Path(config.data.path) / "audit.json"
-    if audit.exists():
-        whole.write_text(workdir / "audit.json", audit.read_text())
-    whole.write_json(workdir / "environment.json", environment.describe(replicas.devices))
-    whole.write_json(file, config.to_dict())
+    else:
+        _refuse_others(workdir)
+        whole.write_json(file, config.to_dict())
+    if not (workdir / "data_summary.json").exists():
+        whole.write_json(workdir / "data_summary.json", dataset.read_summary(config.data.path))
+        audit = epath.Path(config.data.path) / "audit.json"
+        if audit.exists():
+            whole.write_text(workdir / "audit.json", audit.read_text())
+    if not (workdir / "environment.json").exists():
+        whole.write_json(workdir / "environment.json", environment.describe(replicas.devices))
+
+
+def _refuse_others(workdir: epath.Path) -> None:
+    """Raises a Refusal if files that a run would write are there without a run."""
+    others = [name for name in WRITTEN if (workdir / name).exists()]
+    if others:
+        raise Refusal(
+            f"--workdir={workdir} holds no run (it has no config.json), but {', '.join(others)}, "
+            "which a run would overwrite: name another --workdir, or move that elsewhere."
+        )
 
 
 def _run(

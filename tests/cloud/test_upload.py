@@ -97,7 +97,7 @@ def test_a_prepared_data_set_arrives_whole(url, phantoms, tmp_path):
     (folder / "notes.txt").write_text("no part of it")
     sent = upload(storage.client(), folder, f"{url}/")
     local = data_set(folder)
-    for other in (".lock", "notes.txt"):
+    for other in (".radiograph-trainer.lock", "notes.txt"):
         del local[other]
     assert held(url) == local
     assert sent == Uploaded(len(local), sum(map(len, local.values())), 0)

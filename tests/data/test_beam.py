@@ -33,7 +33,7 @@ def test_the_direct_runner_gives_the_same_records(phantoms: epath.Path, tmp_path
     for split in dataset.SPLITS:
         assert examples(out, split) == examples(phantoms, split)
     assert summary["splits"] == dataset.read_summary(phantoms)["splits"]
-    left = {path.name for path in out.iterdir()} - {".lock"}
+    left = {path.name for path in out.iterdir()} - {".radiograph-trainer.lock"}
     assert left == {dataset.NAME, dataset.SUMMARY}
 
 

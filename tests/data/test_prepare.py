@@ -19,7 +19,7 @@ from etils import epath
 from PIL import Image
 
 from trainer import lock
-from trainer.data import account, dataset, prepare, sources
+from trainer.data import account, build_folder, dataset, prepare, sources
 from trainer.entry import Refusal
 
 ROOT = Path(__file__).parents[2]
@@ -253,11 +253,11 @@ def test_a_place_that_cannot_be_written_gets_a_sentence(tmp_path: Path):
 def test_a_script_that_prepares_is_not_run_again_by_the_processes_that_decode(tmp_path: Path):
     code = (
         "from etils import epath; from trainer.data import prepare, sources; print('begun');"
-        f"prepare.prepare(sources.open_source('phantom:40'), epath.Path({str(tmp_path)!r}))"
+        "prepare.prepare(sources.open_source('phantom:40'), epath.Path({out!r}))"
     )
     script = tmp_path / "script.py"
-    script.write_text(code)
-    for command, given in (([script], ""), (["-"], code)):
+    script.write_text(code.format(out=str(tmp_path / "a")))
+    for command, given in (([script], ""), (["-"], code.format(out=str(tmp_path / "b")))):
         done = subprocess.run(
             [sys.executable, *command],
             input=given,
@@ -268,17 +268,16 @@ def test_a_script_that_prepares_is_not_run_again_by_the_processes_that_decode(tm
             check=False,
         )
         assert done.returncode == 0 and done.stdout == "begun\n", done.stderr
-        (tmp_path / dataset.SUMMARY).unlink()
 
 
 def test_two_at_once_do_not_write_to_one_place(tmp_path: Path):
     with lock.held(epath.Path(tmp_path)), pytest.raises(Refusal, match="in use by another job"):
         prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
-    assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
+    assert list(tmp_path.iterdir()) == [tmp_path / ".radiograph-trainer.lock"]
 
 
 def _locked(out: Path) -> bool:
-    lock = out / ".lock"
+    lock = out / ".radiograph-trainer.lock"
     return lock.exists() and lock.stat().st_size > 0
 
 
@@ -357,3 +356,77 @@ def test_a_bucket_that_may_not_be_written_gets_a_sentence(bucket):
     done = bucket.run("-m", "trainer.data.prepare", "--source=phantom:40", "--out=gs://bucket/out")
     assert done.returncode == 74
     assert "gs://bucket/out cannot be written" in last_line(done)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "downloads/chest_xray.zip",
+        "beam/found-1",
+        "radiographs/2.0.0.incompleteABC/notes.txt",
+        "radiographs/2.0.0/notes.txt",
+        ".building-0123456789abcdef/notes.txt",
+        "notes.txt",
+    ],
+)
+def test_place_with_other_files_is_refused_and_left_as_it_was(tmp_path: Path, file: str):
+    out = tmp_path / "out"
+    (out / file).parent.mkdir(parents=True)
+    source = archive(out / file) if file.endswith(".zip") else sources.open_source("phantom:40")
+    (out / file).touch()
+    before = snapshot(out)
+    with pytest.raises(Refusal):
+        prepare.prepare(source, epath.Path(out))
+    assert snapshot(out).items() >= before.items()
+    assert set(snapshot(out)) - set(before) <= {".radiograph-trainer.lock"}
+
+
+def test_place_that_only_an_audit_was_written_to_is_prepared(tmp_path: Path):
+    (tmp_path / "audit.json").write_text("{}")
+    prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
+    names = {path.name for path in tmp_path.iterdir()} - {".radiograph-trainer.lock"}
+    assert names == {"audit.json", "radiographs", dataset.SUMMARY}
+
+
+@pytest.mark.parametrize("step", ["publish", "write_summary"])
+def test_user_file_beside_an_interrupted_preparation_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    """The marker stays as after SIGKILL: whatever the clean-up would do is left out."""
+    where = {"publish": build_folder.BuildFolder, "write_summary": dataset}[step]
+    with monkeypatch.context() as patched:
+        patched.setattr(where, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(build_folder, "_remove", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
+    assert (tmp_path / build_folder.MARKER).exists()
+    notes = dataset.directory(tmp_path) / "notes.txt"
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    notes.write_text("mine")
+    with pytest.raises(Refusal):
+        prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
+    assert notes.read_text() == "mine"
+    notes.unlink()
+    if step == "publish":  # that had not made these
+        notes.parent.rmdir()
+        notes.parent.parent.rmdir()
+    prepare.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
+    names = {path.name for path in tmp_path.iterdir()} - {".radiograph-trainer.lock"}
+    assert names == {"radiographs", dataset.SUMMARY}
+
+
+def test_marker_that_names_files_elsewhere_removes_none_of_them(tmp_path: Path):
+    out, other = tmp_path / "out", tmp_path / "notes.txt"
+    out.mkdir()
+    other.write_text("mine")
+    marker = {
+        "building": "../notes.txt",
+        "files": ["../notes.txt", str(other), "a/../../notes.txt"],
+    }
+    (out / build_folder.MARKER).write_text(json.dumps(marker))
+    prepare.prepare(sources.open_source("phantom:40"), epath.Path(out))
+    assert other.read_text() == "mine"

@@ -20,7 +20,7 @@ import pytest
 from etils import epath
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainer import checkpoint
+from trainer import checkpoint, lock
 from trainer.data import sources
 from trainer.entry import CannotWrite, Ending, Unavailable
 
@@ -162,7 +162,7 @@ def final_variables(workdir: Path) -> dict[str, np.ndarray]:
 def names(workdir: Path) -> list[str]:
     """The files of a run, those of events by their part alone."""
     found = (str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file())
-    return sorted({re.sub("events.out.*", "events", name) for name in found} - {".lock"})
+    return sorted({re.sub("events.out.*", "events", name) for name in found} - {lock.FILE})
 
 
 def test_it_goes_on_after_a_kill_and_after_a_signal(said: dict[str, str]):

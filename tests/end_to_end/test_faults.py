@@ -494,6 +494,16 @@ def test_events_that_are_cut_short_of_their_checkpoint_do_not_stop_the_run(
     assert curve(tmp_path / "run")[-1] == STEPS
 
 
+def test_work_directory_with_files_of_another_program_is_left_as_it_is(
+    tiny: ConfigDict, tmp_path: Path
+):
+    mine = tmp_path / "history.json"
+    mine.write_text("mine")
+    with pytest.raises(Refusal):
+        train.train_and_evaluate(tiny, tmp_path)
+    assert mine.read_text() == "mine" and not (tmp_path / "config.json").exists()
+
+
 def test_a_second_job_on_the_work_directory_of_a_living_one_is_refused(
     config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
 ):

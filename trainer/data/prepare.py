@@ -8,16 +8,15 @@ opens. docs/data.md tells what is read, how it is split and what is refused.
 import io
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 from absl import flags
 from etils import epath, epy
 
-from trainer import bucket, entry, lock
+from trainer import entry
 from trainer.data import (
     account,
     duplicates,
@@ -29,6 +28,7 @@ from trainer.data import (
     staging,
 )
 from trainer.data.beam import Beam
+from trainer.data.build_folder import build_folder
 from trainer.data.local import Local
 from trainer.data.sources import pseudonym
 from trainer.entry import Refusal
@@ -79,8 +79,8 @@ def prepare(
       beam_options: the runner's own options, as in "region=europe-west4".
 
     Raises:
-      Refusal: if `out` holds another data set, too many files cannot be used, or the source
-        cannot be split.
+      Refusal: if `out` holds another data set or files of another kind, too many files cannot be
+        used, or the source cannot be split.
       CannotWrite: if `out` cannot be written.
     """
     asked = {
@@ -99,21 +99,21 @@ def prepare(
             )
         return summary
     recipe = ingest.Recipe(max_side, any_view, uniform)
-    with staging.writable(out):
-        with _workplace(out, runner) as folder:
-            if runner:
-                means = Beam(source, recipe, runner, beam_options, folder / "beam")
-            else:
-                means = Local(source, recipe, workers or len(os.sched_getaffinity(0)), folder)
-            records, found, skipped = _examine(means, source, strict, max_skipped)
-            division = _divide(records, found, keep_validation)
-            divided = [record for part in division.splits.values() for record in part]
-            stored = _stored([*divided, *(r for r, _ in skipped)], source.identifying, salt)
-            _build(means, folder, source, division, stored)
-            summary = {"source": source.name, "synthetic": source.synthetic, **asked}
-            summary |= {"labels": list(source.labels), "classes": list(source.classes)}
-            summary |= account.told(division, skipped, stored) | _checked(folder, source, division)
-            staging.publish(dataset.directory(folder), dataset.directory(out))
+    with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
+        folder = building.path
+        if runner:
+            means = Beam(source, recipe, runner, beam_options, folder / "beam")
+        else:
+            means = Local(source, recipe, workers or len(os.sched_getaffinity(0)), folder)
+        records, found, skipped = _examine(means, source, strict, max_skipped)
+        division = _divide(records, found, keep_validation)
+        divided = [record for part in division.splits.values() for record in part]
+        stored = _stored([*divided, *(r for r, _ in skipped)], source.identifying, salt)
+        _build(means, folder, source, division, stored)
+        summary = {"source": source.name, "synthetic": source.synthetic, **asked}
+        summary |= {"labels": list(source.labels), "classes": list(source.classes)}
+        summary |= account.told(division, skipped, stored) | _checked(folder, source, division)
+        building.publish(dataset.directory(folder), dataset.directory(out))
         dataset.write_summary(out, summary)
     return summary
 
@@ -203,42 +203,6 @@ def _checked(folder: epath.Path, source: sources.Source, division: splits.Divisi
         for split, part in division.splits.items():
             assert counts[split]["images"] == len(part), f"{split} is not whole"
         return {"splits": counts, "shards": dataset.shards(written)}
-
-
-@contextmanager
-def _workplace(out: epath.Path, runner: str) -> Iterator[epath.Path]:
-    """Yields the folder that the data set is built in, and clears it if that fails.
-
-    It is `out` itself, or for a bucket, which TFDS would fill with its temporary files, a local
-    one. What Beam's workers write must be in the bucket.
-    """
-    if bucket.is_in_one(out) and not runner:
-        _remove_unfinished(out)
-        with tempfile.TemporaryDirectory(prefix="prepare-") as folder:
-            yield epath.Path(folder)
-        return
-    existed = out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    with lock.held(out):
-        try:
-            _remove_unfinished(out)
-            yield out
-        except BaseException:
-            _remove_unfinished(out)
-            if not existed:
-                out.rmtree(missing_ok=True)
-            raise
-    (out / "downloads").rmtree(missing_ok=True)
-    (out / "beam").rmtree(missing_ok=True)
-
-
-def _remove_unfinished(out: epath.Path) -> None:
-    """Removes what an interrupted preparation left."""
-    folder = dataset.directory(out)
-    leftovers = list(folder.parent.glob("*incomplete*")) if folder.parent.exists() else []
-    for path in [*leftovers, folder, out / "downloads", out / "beam"]:
-        if path.exists():
-            path.rmtree()
 
 
 def _warn(sentence: str) -> None:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -90,7 +91,7 @@ def writable(out: epath.Path) -> Iterator[None]:
     """
     try:
         if bucket.is_in_one(out):
-            probe = out / ".writable"
+            probe = out / f".writable-{secrets.token_hex(8)}"
             probe.write_bytes(b"")
             probe.unlink()
         yield
