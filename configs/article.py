@@ -1,6 +1,6 @@
 """The article's recipe: four convolutions, RMSprop, 25 epochs at 180x180.
 
-python -m trainer.task --config=configs/article.py --config.data.path=DATA --workdir=RUN
+python -m trainer train --config=configs/article.py --config.data.path=DATA --workdir=RUN
 
 Measured on two CPU cores (AMD EPYC with AVX-512), trained on 4,638 of the Kermany images: 25
 epochs in 10.1 minutes, 196 images/s in the median epoch, training accuracy 0.95. On the 310-image
@@ -18,7 +18,7 @@ files of this set tell the classes apart in training more than in test, so valid
 
 from ml_collections import ConfigDict
 
-from trainer.config import default
+from trainer.config.schema import default
 
 
 def get_config() -> ConfigDict:

@@ -1,7 +1,7 @@
 """Fourteen findings at once on NIH ChestX-ray14 (Wang et al., CVPR 2017), after CheXNet's sizes.
 
-python -m trainer.data.prepare --source=Data_Entry_2017_v2020.csv --image_root=IMAGES --out=DATA
-python -m trainer.task --config=configs/chestxray14.py --config.data.path=DATA --workdir=RUN
+python -m trainer prepare --source=Data_Entry_2017_v2020.csv --image_root=IMAGES --out=DATA
+python -m trainer train --config=configs/chestxray14.py --config.data.path=DATA --workdir=RUN
 
 Images are padded to 224 pixels, as 112,120 radiographs do not fit into the memory of most
 machines the decoded ones are not kept. It was run on 48 of its images alone, which says that the
@@ -11,7 +11,7 @@ at hand, so there is no score to give.
 
 from ml_collections import ConfigDict
 
-from trainer.config import default
+from trainer.config.schema import default
 
 
 def get_config() -> ConfigDict:

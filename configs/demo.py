@@ -9,8 +9,8 @@ seconds, evaluation and report included; test AUC 0.985 (95 % interval over pati
 
 from ml_collections import ConfigDict
 
-from trainer.config import default
-from trainer.sweep import Sweep, log_uniform, uniform
+from trainer.config.schema import default
+from trainer.tuning.search_space import Sweep, log_uniform, uniform
 
 
 def get_config() -> ConfigDict:
@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Sweep:
-    """Returns what python -m trainer.tune varies."""
+    """Returns what python -m trainer tune varies."""
     return {
         "optimizer.learning_rate": log_uniform(2e-4, 2e-2),
         "optimizer.weight_decay": log_uniform(1e-4, 1e-1),

@@ -1,6 +1,6 @@
 """A small residual network, AdamW with warm-up and cosine, averaged weights: the default.
 
-python -m trainer.task --config=configs/resnet.py --config.data.path=DATA --workdir=RUN
+python -m trainer train --config=configs/resnet.py --config.data.path=DATA --workdir=RUN
 
 Measured on two CPU cores (AMD EPYC with AVX-512), seed 0, trained on 4,638 of the Kermany images:
 25 epochs in 4.1 minutes, 481 images/s in the median epoch. Epoch 25 was chosen by validation AUC
@@ -16,8 +16,8 @@ optimistic. Zoom matters as the classes of this set differ in aspect ratio.
 
 from ml_collections import ConfigDict
 
-from trainer.config import default
-from trainer.sweep import Sweep, choice, log_uniform, uniform
+from trainer.config.schema import default
+from trainer.tuning.search_space import Sweep, choice, log_uniform, uniform
 
 
 def get_config() -> ConfigDict:
@@ -54,7 +54,7 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Sweep:
-    """Returns what python -m trainer.tune varies."""
+    """Returns what python -m trainer tune varies."""
     return {
         "optimizer.learning_rate": log_uniform(3e-4, 1e-2),
         "optimizer.weight_decay": log_uniform(5e-3, 0.5),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from etils import epath
 
-from trainer import checkpoint
-from trainer.diary import CURVES
+from trainer.checkpoint import checkpoint
+from trainer.show.logger import CURVES
 
 BEFORE = ("config", "environment", "data", "model", "samples", "augmented")
 

@@ -22,7 +22,7 @@ from absl import app, flags
 ROOT = Path(__file__).resolve().parents[1]
 SIDE, BATCH, ARTICLE_BATCH = 180, 32, 8
 
-_SOURCE = flags.DEFINE_string("source", "phantom:1200", "what trainer.data.prepare reads")
+_SOURCE = flags.DEFINE_string("source", "phantom:1200", "what trainer prepare reads")
 _EPOCHS = flags.DEFINE_integer(
     "epochs", 3, "epochs of each training; the first, which compiles, is left out", lower_bound=2
 )
@@ -33,7 +33,7 @@ _WORK = flags.DEFINE_string("work", None, "folder with the data; used by the ben
 def unpack(work: Path) -> dict:
     """Prepares the source for the job, and lays its images out as files for the others."""
     out = work / "data"
-    prepare = (sys.executable, "-m", "trainer.data.prepare")
+    prepare = (sys.executable, "-m", "trainer", "prepare")
     subprocess.run([*prepare, f"--source={_SOURCE.value}", f"--out={out}"], check=True)
 
     from trainer.data import dataset, examples, pipeline, sources

@@ -28,8 +28,8 @@ from pathlib import Path
 from absl import flags
 from etils import epath
 
-from trainer import bucket, entry
 from trainer.data import dataset
+from trainer.system import gcs, program
 
 IMAGES, IMAGE = 200, 200_000  # how many, and bytes of each
 SHARDS, SHARD = 4, 48 * 2**20
@@ -83,7 +83,7 @@ def _read_image(folder: epath.Path, numbers: Sequence[int]) -> None:
 
 
 def _read_member(folder: epath.Path, numbers: Sequence[int]) -> None:
-    with bucket.open_seekable(folder / "archive.zip") as file, zipfile.ZipFile(file) as archive:
+    with gcs.open_seekable(folder / "archive.zip") as file, zipfile.ZipFile(file) as archive:
         for number in numbers:
             archive.read(str(number))
 
@@ -159,4 +159,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("folder", "", "where files are written and read, in a bucket")
     flags.DEFINE_integer("repeats", 3, "runs of each", lower_bound=1)
     flags.DEFINE_enum("only", None, list(KINDS), "what a process of the benchmark measures")
-    entry.run(main)
+    program.run(main)

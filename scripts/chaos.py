@@ -25,11 +25,13 @@ from alike import differences
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer import checkpoint, entry, train
-from trainer.config import default
+from trainer import train
+from trainer.checkpoint import checkpoint
+from trainer.config.schema import default
 from trainer.data import dataset, pipeline
-from trainer.entry import PeerLost, Refusal
-from trainer.workers import places
+from trainer.distribute.local_workers import places
+from trainer.system import errors, program
+from trainer.system.errors import PeerLost, Refusal
 
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
@@ -61,7 +63,7 @@ class Worker:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.environ.update(environment)
-            entry.run(lambda _: main(), parse=lambda argv: argv[:1])
+            program.run(lambda _: main(), parse=lambda argv: argv[:1])
 
     def ended(self) -> bool:
         """Returns whether the process is gone."""
@@ -154,7 +156,7 @@ class Death(NamedTuple):
         )
 
 
-class Failure(entry.Ending):
+class Failure(errors.Ending):
     """What the job should not have done."""
 
 
@@ -170,7 +172,8 @@ def main(argv: Sequence[str]) -> None:
     prepare = (
         sys.executable,
         "-m",
-        "trainer.data.prepare",
+        "trainer",
+        "prepare",
         "--source=phantom:120",
         f"--out={data}",
     )
@@ -284,4 +287,4 @@ def check_end(worker: Worker, allowed: set[int]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    program.run(main)

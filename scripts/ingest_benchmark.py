@@ -27,8 +27,9 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
-from trainer import entry
-from trainer.data import ingest, prepare, sources
+from trainer.data import sources
+from trainer.data.prepare import ingest, preparation
+from trainer.system import program
 
 PEER = "shrink"
 WHAT = {
@@ -105,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
                 out = epath.Path(folder) / "out"
                 times["prepare"].append(
                     seconds(
-                        lambda out=out: prepare.prepare(
+                        lambda out=out: preparation.prepare(
                             source,
                             out,
                             given.max_side,
@@ -128,10 +129,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("source", None, "as of trainer.data.prepare", required=True)
+    flags.DEFINE_string("source", None, "as of trainer prepare", required=True)
     flags.DEFINE_integer("workers", 0, "processes; 0 for one a core", lower_bound=0)
     flags.DEFINE_integer("images", 2000, "that are decoded", lower_bound=1)
     flags.DEFINE_integer("max_side", 512, "longest side kept, pixels")
     flags.DEFINE_bool("uniform", False, "encodes every image alike")
     flags.DEFINE_integer("repeats", 3, "runs of each", lower_bound=1)
-    entry.run(main)
+    program.run(main)

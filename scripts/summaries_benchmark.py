@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import flags
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from trainer import entry
+from trainer.system import program
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = "speed/summaries"  # is written at the end of each epoch, after all that it shows
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     given, rows = flags.FLAGS, []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         data = Path(folder) / "data"
-        prepare = (sys.executable, "-m", "trainer.data.prepare")
+        prepare = (sys.executable, "-m", "trainer", "prepare")
         done = subprocess.run(
             [*prepare, f"--source={given.source}", f"--out={data}"], check=False, cwd=ROOT
         )
@@ -86,8 +86,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("source", "phantom:1800", "as of trainer.data.prepare")
+    flags.DEFINE_string("source", "phantom:1800", "as of trainer prepare")
     flags.DEFINE_list("recipes", ["demo", "article"], "files in configs/")
     flags.DEFINE_integer("epochs", None, "of each run, in place of the recipe's", lower_bound=1)
     flags.DEFINE_integer("pairs", 3, "runs with and without summaries", lower_bound=1)
-    entry.run(main)
+    program.run(main)

@@ -21,12 +21,15 @@ import tensorflow as tf
 from absl import flags
 from ml_collections import ConfigDict
 
-from trainer import config as config_schema
-from trainer import distribute, entry, evaluate, step
+from trainer.config import schema
 from trainer.data import pipeline
-from trainer.preemption import StopSignals
-from trainer.state import create_state
-from trainer.workers import launch
+from trainer.distribute.local_workers import launch
+from trainer.distribute.preemption import StopSignals
+from trainer.distribute.replicas import connect
+from trainer.system import errors, program
+from trainer.training import step
+from trainer.training.evaluator import Evaluator
+from trainer.training.state import create_state
 
 _DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
 _STEPS = flags.DEFINE_integer("steps", 20, "steps that are compared", lower_bound=1)
@@ -79,7 +82,7 @@ class Measured(NamedTuple):
 
 def recipe(data: str, topology: Topology, batch_size: int, image_size: int) -> ConfigDict:
     """Returns a small network's config with all that might depend on the topology."""
-    config = config_schema.default()
+    config = schema.default()
     config.data.path, config.data.image_size = data, image_size
     config.augment.rotation_range = 10.0
     config.augment.zoom_range = 0.2
@@ -102,7 +105,7 @@ def recipe(data: str, topology: Topology, batch_size: int, image_size: int) -> C
 
 def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> None:
     """Trains as one worker and writes what it arrived at to `results`."""
-    replicas = distribute.replicas(config)
+    replicas = connect(config)
     strategy = replicas.strategy
     splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
     pixels = pipeline.pixels(splits["train"], config.data.image_size, "host")
@@ -122,9 +125,7 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     loop(iterator, steps)
     variables = {name: variable.numpy() for name, variable in state.variables().items()}
     with StopSignals() as signals:
-        evaluator = evaluate.Evaluator(
-            replicas, state.averaged, splits["validation"], config, signals
-        )
+        evaluator = Evaluator(replicas, state.averaged, splits["validation"], config, signals)
         scores = evaluator.scores().columns()
     loop(iterator, timed_steps)
     seconds = loop(iterator, timed_steps).seconds
@@ -141,7 +142,7 @@ def run(topology: Topology, command: Sequence[str], results: Path) -> Measured:
     number = TOPOLOGIES.index(topology)
     command = [*command, f"--topology={number}", f"--results={results}"]
     if code := launch(command, topology.workers, topology.devices, max_restarts=0):
-        raise entry.Refusal(f"{topology} ended with exit code {code}: see above.")
+        raise errors.Refusal(f"{topology} ended with exit code {code}: see above.")
     rows: dict[str, str] = {}
     variables = []
     for worker in range(topology.workers):
@@ -216,7 +217,7 @@ def main(argv: Sequence[str]) -> None:
         data = _DATA.value
         if data is None:
             data = f"{folder}/data"
-            prepare = [sys.executable, "-m", "trainer.data.prepare", "--source=phantom:200"]
+            prepare = [sys.executable, "-m", "trainer", "prepare", "--source=phantom:200"]
             subprocess.run([*prepare, f"--out={data}"], check=True, stdout=sys.stderr)
         command = [sys.executable, __file__, f"--data={data}"]
         for flag in (_STEPS, _TIMED_STEPS, _BATCH_SIZE, _IMAGE_SIZE):
@@ -229,4 +230,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    program.run(main)

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from trainer import config as schema
-from trainer import entry
-from trainer.entry import Refusal
+from trainer.config import schema
+from trainer.system import program
+from trainer.system.errors import Refusal
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-tpu-check"
@@ -161,7 +161,7 @@ def lower_step(config: Any) -> bytes:
     """Returns the training step of one replica that takes the whole batch, as StableHLO."""
     import tensorflow as tf
 
-    from trainer import state, step
+    from trainer.training import state, step
 
     built = state.create_state(config, total_steps=1000, epoch_steps=100)
     replica_step = step.ReplicaStep(built, config, on_tpu=True)
@@ -183,13 +183,14 @@ def lower_augmentation(config: Any) -> bytes:
     """Returns the augmentation of a batch, as StableHLO."""
     import tensorflow as tf
 
-    from trainer import augment, draws
+    from trainer import random_numbers
+    from trainer.augment import augmentation as augment
 
     batch, size = config.train.batch_size, config.data.image_size
     augmentation = augment.build(config.augment, jit_compile=False, matrix_product=True)
 
     def augmented(images: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        return augmentation(images, draws.key(config.seed, step), rows, batch)
+        return augmentation(images, random_numbers.key(config.seed, step), rows, batch)
 
     return stablehlo(
         augmented,
@@ -281,4 +282,4 @@ def say(what: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    program.run(main)

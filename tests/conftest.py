@@ -18,8 +18,9 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.config import default
-from trainer.data import prepare, sources
+from trainer.config.schema import default
+from trainer.data import sources
+from trainer.data.prepare import preparation
 from trainer.models import resnet
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,7 @@ def two_replicas() -> tf.distribute.Strategy:
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
     """A prepared data set of 120 phantoms."""
     out = epath.Path(tmp_path_factory.mktemp("phantoms"))
-    prepare.prepare(sources.open_source("phantom:120"), out, max_side=128)
+    preparation.prepare(sources.open_source("phantom:120"), out, max_side=128)
     return out
 
 

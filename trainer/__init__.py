@@ -20,10 +20,12 @@ if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         f"is {os.environ['KERAS_BACKEND']!r}: unset it or set it to 'tensorflow'."
     )
 
-from trainer import preemption, quiet, tpu  # absl-py may be missing where TensorFlow is
+# Not above, as absl-py may be missing where TensorFlow is.
+from trainer.distribute import preemption, tpu
+from trainer.system import logging_levels
 
 preemption.end_as_others_do()
-quiet.begin(sys.argv)
+logging_levels.begin(sys.argv)
 tpu.prepare_environment()
 
 # Off by default on CPUs without AVX-512, where it trains the article's network twice as fast too.

@@ -2,7 +2,7 @@
 
 Any field of the config is overridden as `--config.group.field=value`. The same command again
 goes on where the run stopped; on a finished run it only evaluates again. Without --workdir the run
-lies where Vertex AI's environment says, see trainer.places.
+lies where Vertex AI's environment says, see trainer.training.run_paths.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from trainer import entry, places, progress, recipe, train
+from trainer import train
+from trainer.config import recipe
+from trainer.system import program, terminal
+from trainer.training import run_paths
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written")
@@ -19,10 +22,10 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written")
 def main(argv: Sequence[str]) -> None:
     """Trains what the flags describe."""
     del argv
-    line = progress.LiveLine(quiet=entry.verbosity() < 0)
-    place = places.from_environment(_WORKDIR.value)
+    line = terminal.LiveLine(quiet=program.verbosity() < 0)
+    place = run_paths.from_environment(_WORKDIR.value)
     train.train_and_evaluate(_CONFIG.value, place.workdir, line, place.events)
 
 
 if __name__ == "__main__":
-    entry.run(main, recipe.parse_flags)
+    program.run(main, recipe.parse_flags)

@@ -8,33 +8,24 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer import (
-    bucket,
-    checkpoint,
-    distribute,
-    environment,
-    evaluate,
-    faults,
-    lock,
-    places,
-    profile,
-    step,
-    summaries,
-    whole,
-)
-from trainer import config as config_schema
+from trainer.checkpoint import checkpoint
 from trainer.cloud import hypertune
+from trainer.config import schema
 from trainer.data import dataset, pipeline, staging
-from trainer.diary import Diary, conclude
-from trainer.entry import NotFinite, Refusal, Stopped
-from trainer.job import Job
-from trainer.pace import Pace
-from trainer.preemption import StopSignals
-from trainer.profile import Profile
-from trainer.progress import LiveLine
-from trainer.record import Record
+from trainer.distribute.preemption import StopSignals
+from trainer.distribute.replicas import Replicas, connect
 from trainer.report import run_page
-from trainer.state import create_state
+from trainer.show import summaries
+from trainer.show.logger import Diary, conclude
+from trainer.system import atomic, environment, file_lock, gcs
+from trainer.system.errors import NotFinite, Refusal, Stopped
+from trainer.system.terminal import LiveLine
+from trainer.training import error_translation, evaluator, profiling, run_paths, step
+from trainer.training.loop_timer import Pace
+from trainer.training.profiling import Profile
+from trainer.training.progress import Record
+from trainer.training.run import Job
+from trainer.training.state import create_state
 
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
@@ -54,7 +45,7 @@ def train_and_evaluate(
     Every worker of a run calls it; the chief alone writes.
 
     Args:
-      config: see `trainer.config`.
+      config: see `trainer.config.schema`.
       workdir: where everything is written; an unfinished run in it is taken up again.
       line: where the progress is shown.
       events: folder of TensorBoard's events; by default `tensorboard/` in the work directory.
@@ -65,18 +56,18 @@ def train_and_evaluate(
     Raises:
       Ending: a subclass for each way in which the run can end early.
     """
-    config_schema.check(config)
+    schema.check(config)
     workdir, line = epath.Path(workdir), line or LiveLine()
-    events = epath.Path(events or workdir / places.EVENTS)
+    events = epath.Path(events or workdir / run_paths.EVENTS)
     data = config.data.path and staging.local(config.data.path)
     splits = {name: pipeline.open_split(data, name) for name in dataset.SPLITS}
-    replicas = distribute.replicas(config)
-    with faults.explained(workdir, replicas), StopSignals() as signals, line:
+    replicas = connect(config)
+    with error_translation.explained(workdir, replicas), StopSignals() as signals, line:
         if not replicas.chief:
             quiet = LiveLine(quiet=True)
             return _run(config, workdir, events, replicas, splits, signals, quiet)
-        bucket.make_folder(workdir)
-        with lock.held(workdir):
+        gcs.make_folder(workdir)
+        with file_lock.held(workdir):
             _begin(workdir, config, replicas)
             return _run(config, workdir, events, replicas, splits, signals, line)
 
@@ -96,7 +87,7 @@ def train(job: Job, record: Record) -> None:
     validation = job.evaluator("validation")
     loop = step.train_loop(job.replicas.strategy, job.state, config, class_weights(config, split))
     batches, pace = job.batches(images, record.step), Pace(job.replicas, job.signals)
-    trace = Profile(profile.bounds(config) if chief else [], job.events / "train")
+    trace = Profile(profiling.bounds(config) if chief else [], job.events / "train")
 
     def save() -> None:
         if chief:
@@ -153,15 +144,15 @@ def evaluate_best(job: Job, record: Record) -> dict | None:
     validation, test = (job.evaluator(name).scores() for name in ("validation", "test"))
     result = None
     if job.replicas.chief:
-        chosen, seed = evaluate.chosen_on(validation), job.config.seed
+        chosen, seed = evaluator.chosen_on(validation), job.config.seed
         for name, scores in (("validation", validation), ("test", test)):
             split = job.splits[name]
-            result = evaluate.write(job.workdir, split, scores, chosen, best, seed)
+            result = evaluator.write(job.workdir, split, scores, chosen, best, seed)
         job.line.show("drawing what the network has learnt ...", at_once=True)
         conclude(job, test, chosen, best["step"])
         page = run_page.write(job.workdir, job.config.report.references)
         job.line.clear()
-        print(f"\n{evaluate.table(result)}\n\nreport: {page}")
+        print(f"\n{evaluator.table(result)}\n\nreport: {page}")
         run = shlex.quote(str(job.events.parent))
         print(f"TensorBoard: scripts/tensorboard.sh {run}", flush=True)
     job.replicas.sum([0.0])  # the chief leads the cluster: it stays until the others are done
@@ -179,7 +170,7 @@ def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
     return counts.sum(0) / (2 * np.maximum(counts, 1))
 
 
-def _begin(workdir: epath.Path, config: ConfigDict, replicas: distribute.Replicas) -> None:
+def _begin(workdir: epath.Path, config: ConfigDict, replicas: Replicas) -> None:
     """Writes what describes the run: its config first, which says that the folder is a run's.
 
     Raises:
@@ -188,17 +179,17 @@ def _begin(workdir: epath.Path, config: ConfigDict, replicas: distribute.Replica
     """
     file = workdir / "config.json"
     if file.exists():
-        config_schema.check_same_run(config, json.loads(file.read_text()))
+        schema.check_same_run(config, json.loads(file.read_text()))
     else:
         _refuse_others(workdir)
-        whole.write_json(file, config.to_dict())
+        atomic.write_json(file, config.to_dict())
     if not (workdir / "data_summary.json").exists():
-        whole.write_json(workdir / "data_summary.json", dataset.read_summary(config.data.path))
+        atomic.write_json(workdir / "data_summary.json", dataset.read_summary(config.data.path))
         audit = epath.Path(config.data.path) / "audit.json"
         if audit.exists():
-            whole.write_text(workdir / "audit.json", audit.read_text())
+            atomic.write_text(workdir / "audit.json", audit.read_text())
     if not (workdir / "environment.json").exists():
-        whole.write_json(workdir / "environment.json", environment.describe(replicas.devices))
+        atomic.write_json(workdir / "environment.json", environment.describe(replicas.devices))
 
 
 def _refuse_others(workdir: epath.Path) -> None:
@@ -215,7 +206,7 @@ def _run(
     config: ConfigDict,
     workdir: epath.Path,
     events: epath.Path,
-    replicas: distribute.Replicas,
+    replicas: Replicas,
     splits: dict[str, pipeline.Split],
     signals: StopSignals,
     line: LiveLine,
@@ -253,7 +244,7 @@ def _restore(job: Job) -> Record:
         record, lengths = Record.from_progress(progress, arrays["scores"]), progress["events"]
     if job.replicas.chief:
         summaries.rewind(job.events, lengths)
-        whole.write_json(job.workdir / "history.json", record.history)
+        atomic.write_json(job.workdir / "history.json", record.history)
     return record
 
 

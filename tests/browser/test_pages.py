@@ -110,9 +110,9 @@ def pages(browser, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     first, second, comparison = runs / "first", runs / "second", folder / "comparison.html"
     audit, images = folder / "audit.html", folder / "images"
     commands = [
-        ["trainer.report", first, second, f"--out={comparison}"],
-        ["trainer.report", first, f"--image={folder / 'radiograph.jpeg'}", f"--out={images}"],
-        ["trainer.data.audit", "--source=phantom:120", f"--out={audit}"],
+        ["trainer", "report", first, second, f"--out={comparison}"],
+        ["trainer", "report", first, f"--image={folder / 'radiograph.jpeg'}", f"--out={images}"],
+        ["trainer", "audit", "--source=phantom:120", f"--out={audit}"],
     ]
     for command in commands:
         done = subprocess.run(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from trainer.cloud import machines
 from trainer.cloud.order import Order
-from trainer.config import default
+from trainer.config.schema import default
 
 
 def order(**changed: object) -> Order:

@@ -8,7 +8,7 @@ from google.oauth2.credentials import Credentials
 
 from tests.cloud.vertex_server import Vertex
 from trainer.cloud.api import ATTEMPTS, Api, NotThere, Unanswered
-from trainer.entry import Refusal, Unavailable
+from trainer.system.errors import Refusal, Unavailable
 
 JOBS = "v1/projects/project/locations/us-central1/customJobs"
 BUSY = (503, {"message": "try again"}, {})

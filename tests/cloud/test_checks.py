@@ -8,14 +8,14 @@ from etils import epath
 from google.auth.credentials import AnonymousCredentials
 
 from tests.cloud import orders
-from trainer.cloud import checks, storage, upload
+from trainer.cloud import checks, google_storage, upload
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Access
 
 
 @pytest.fixture
 def access(gcs) -> Access:
-    return Access(AnonymousCredentials(), storage.client("project"))
+    return Access(AnonymousCredentials(), google_storage.client("project"))
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_a_data_set_that_is_missing_or_not_whole_is_refused(
     assert "upload one with --data=FOLDER" in wrong(order, access, "data")
     path = order.config.data.path
     upload.upload(access.storage, Path(phantoms), path)
-    shard = next(name for name in storage.sizes(access.storage, path) if "train" in name)
-    storage.write_text(access.storage, f"{path}/{shard}", "cut")
+    shard = next(name for name in google_storage.sizes(access.storage, path) if "train" in name)
+    google_storage.write_text(access.storage, f"{path}/{shard}", "cut")
     assert f"{shard.rsplit('/', 1)[-1]} has 3 bytes" in wrong(order, access, "data")
 
 
@@ -117,8 +117,8 @@ def test_a_data_set_that_is_missing_or_not_whole_is_refused(
     ("name", "of"), [("runs/first/config", "run"), ("data/data_summary", "data")]
 )
 def test_a_record_that_is_damaged_is_told(order: Order, access: Access, name: str, of: str):
-    bucket, _ = storage.split(order.workdir)
-    storage.write_text(access.storage, f"gs://{bucket}/{name}.json", "{")
+    bucket, _ = google_storage.split(order.workdir)
+    google_storage.write_text(access.storage, f"gs://{bucket}/{name}.json", "{")
     assert f"gs://{bucket}/{name}.json is damaged" in wrong(order, access, of)
 
 
@@ -129,7 +129,7 @@ def test_a_data_set_to_upload_is_looked_at(order: Order, phantoms: epath.Path, t
 
 def test_a_run_that_was_begun_with_another_config_is_refused(order: Order, access: Access):
     begun = f"{order.workdir}/config.json"
-    storage.write_text(access.storage, begun, order.config.to_json())
+    google_storage.write_text(access.storage, begun, order.config.to_json())
     assert found(order, access)["run"].state == checks.NOTE
     order.config.seed = 5
     assert "was begun with seed=0, not 5" in wrong(order, access, "run")

@@ -11,11 +11,11 @@ import yaml
 
 from tests.cloud.cluster import Cluster
 from tests.cloud.orders import order
-from trainer import cluster as workers_of
-from trainer.cloud import job, kubernetes, machines, manifest
+from trainer.cloud import cloud_job, kubernetes, machines, manifest
 from trainer.cloud.order import Order
-from trainer.entry import PeerLost, Refusal
-from trainer.workers import FINAL
+from trainer.distribute import cluster as workers_of
+from trainer.distribute.local_workers import FINAL
+from trainer.system.errors import PeerLost, Refusal
 
 VERSIONS = ["1.31", "1.32", "1.33", "1.34", kubernetes_validate.latest_version()]
 NAME = "first-try-abcd1234"
@@ -184,13 +184,13 @@ def test_a_job_is_applied_once_and_watched_to_its_end(cluster: Cluster):
     there = kubernetes.Kubernetes()
     made = there.submit(of)
     assert there.submit(of) == made
-    assert (made.name, made.title, made.state) == (NAME, "first-try", job.WAITING)
+    assert (made.name, made.title, made.state) == (NAME, "first-try", cloud_job.WAITING)
     assert made.workdir == of.workdir
     assert [each["kind"] for each in cluster.created] == ["Service", "Job"]
     states = {
-        job.RUNNING: {"active": 2, "ready": 2},
-        job.WAITING: {"active": 2, "ready": 0},
-        job.SUCCEEDED: {"conditions": [{"type": "Complete", "status": "True"}]},
+        cloud_job.RUNNING: {"active": 2, "ready": 2},
+        cloud_job.WAITING: {"active": 2, "ready": 0},
+        cloud_job.SUCCEEDED: {"conditions": [{"type": "Complete", "status": "True"}]},
     }
     for state, status in states.items():
         cluster.objects["jobs", NAME]["status"] = status
@@ -203,7 +203,7 @@ def test_a_failed_job_says_why(cluster: Cluster):
     failed = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "code 2"}
     cluster.objects["jobs", NAME]["status"] = {"conditions": [failed]}
     shown = there.show("first-try")
-    assert (shown.state, shown.error) == (job.FAILED, "PodFailurePolicy: code 2")
+    assert (shown.state, shown.error) == (cloud_job.FAILED, "PodFailurePolicy: code 2")
 
 
 def test_jobs_are_listed_and_one_is_cancelled(cluster: Cluster):

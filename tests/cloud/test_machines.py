@@ -4,7 +4,7 @@ import pytest
 
 from trainer.cloud import machines
 from trainer.cloud.machines import ACCELERATORS, CPU, GPUS, TPUS, Machine, choose
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 @pytest.mark.parametrize(

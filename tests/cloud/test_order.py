@@ -5,7 +5,7 @@ import re
 import pytest
 
 from trainer.cloud.order import read_labels, resource_name
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 @pytest.mark.parametrize(

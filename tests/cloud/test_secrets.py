@@ -69,7 +69,7 @@ def test_they_are_neither_told_nor_written(
     if ending == "refused":
         vertex.failures = [(403, {"message": "Permission denied."}, {})]
     done = subprocess.run(
-        [sys.executable, "-m", "trainer.cloud.submit", f"--config={ROOT}/configs/article.py"]
+        [sys.executable, "-m", "trainer", "submit", f"--config={ROOT}/configs/article.py"]
         + [f"--data={phantoms}", f"--workdir=gs://{bucket}/runs/first", "--accelerator=cpu"]
         + ["--image=127.0.0.1:1/trainer:1", "--verbosity=1", *["--dry_run"] * (ending == "dry")],
         env={

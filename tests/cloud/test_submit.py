@@ -11,7 +11,7 @@ import yaml
 from etils import epath
 
 from tests.cloud.vertex_server import Vertex
-from trainer.cloud import storage
+from trainer.cloud import google_storage
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess]
@@ -28,7 +28,7 @@ def run(gcs, service: Vertex, tmp_path: Path) -> Run:
 
     def of(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", f"trainer.cloud.{program}", *arguments],
+            [sys.executable, "-m", "trainer", program, *arguments],
             env={
                 **gcs.environment,
                 **service.environment,
@@ -64,7 +64,7 @@ def submit(run: Run, bucket: str) -> Run:
 
 
 def text(url: str) -> str | None:
-    return storage.read_text(storage.client("project"), url)
+    return google_storage.read_text(google_storage.client("project"), url)
 
 
 def test_data_config_and_job_are_sent(
@@ -83,7 +83,7 @@ def test_data_config_and_job_are_sent(
     assert json.loads(text(f"gs://{bucket}/data/data_summary.json"))["synthetic"] is True
     for said in ("projects/project/locations/us-central1/customJobs/1000", "agent-platform/loc"):
         assert said in done.stdout
-    assert "python -m trainer.cloud.jobs cancel projects/project/" in done.stdout
+    assert "python -m trainer jobs cancel projects/project/" in done.stdout
 
 
 def test_the_job_is_waited_for(submit: Run, service: Vertex, phantoms: epath.Path):
@@ -241,7 +241,9 @@ def test_what_jobs_cannot_do_is_told(run: Run, arguments: list[str], said: str):
 
 def test_a_run_is_brought_here(run: Run, bucket: str, tmp_path: Path):
     workdir = f"gs://{bucket}/runs/first"
-    storage.write_text(storage.client("project"), f"{workdir}/report.html", "a report")
+    google_storage.write_text(
+        google_storage.client("project"), f"{workdir}/report.html", "a report"
+    )
     done = run("jobs", "fetch", workdir, "here/first")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "here/first/report.html").read_text() == "a report"
@@ -250,6 +252,8 @@ def test_a_run_is_brought_here(run: Run, bucket: str, tmp_path: Path):
 
 @pytest.mark.parametrize("program", ["submit", "jobs"])
 def test_nothing_loads_tensorflow(program: str):
-    code = f"import sys; from trainer.cloud import {program}; sys.exit('tensorflow' in sys.modules)"
+    code = (
+        f"import sys; from trainer.commands import {program}; sys.exit('tensorflow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,8 @@ from tests.cloud import discovery
 from tests.cloud.conftest import Gcs
 from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import Tpu
-from trainer.cloud import job, machines, storage, tpu_vm
-from trainer.entry import Refusal, Unavailable
+from trainer.cloud import cloud_job, google_storage, machines, tpu_vm
+from trainer.system.errors import Refusal, Unavailable
 
 PARENT = "projects/project/locations/us-central1-a/queuedResources"
 NAME = f"{PARENT}/first-try-abcd1234"
@@ -43,7 +43,7 @@ class Here:
     """The zone, as `cloud`, and an order whose run is in a bucket that is there."""
 
     def __init__(self, bucket: str):
-        self.client = storage.client()
+        self.client = google_storage.client()
         self.order = tpu_order(workdir=f"gs://{bucket}/runs/First_try", capacity="spot")
         self.cloud = self.again()
 
@@ -56,7 +56,9 @@ class Here:
     def ends(self, exit_code: int, error: str = "", submission: str = "abcd1234") -> None:
         """Writes what the start-up script does."""
         outcome = {"submission": submission, "exit_code": exit_code, "error": error}
-        storage.write_text(self.client, f"{self.order.workdir}/outcome.json", json.dumps(outcome))
+        google_storage.write_text(
+            self.client, f"{self.order.workdir}/outcome.json", json.dumps(outcome)
+        )
 
 
 @pytest.mark.parametrize("name", ORDERS)
@@ -92,15 +94,15 @@ def test_gcloud_submits_the_file_as_this_does(name: str, server: Tpu, tmp_path: 
 
 def test_a_job_waits_runs_and_has_ended_well(here: Here, server: Tpu):
     made = here.cloud.submit(here.order)
-    assert (made.name, made.title, made.state) == (NAME, "first-try", job.WAITING)
+    assert (made.name, made.title, made.state) == (NAME, "first-try", cloud_job.WAITING)
     assert made.workdir == here.order.workdir
     assert server.posted() == [tpu_vm.body(here.order)]
-    assert here.cloud.show(NAME).state == job.WAITING
+    assert here.cloud.show(NAME).state == cloud_job.WAITING
     server.becomes(NAME, "ACTIVE")
-    assert here.cloud.show(NAME).state == job.RUNNING
+    assert here.cloud.show(NAME).state == cloud_job.RUNNING
     here.ends(0)
     del server.resources[NAME]
-    assert here.cloud.show(NAME).state == job.SUCCEEDED
+    assert here.cloud.show(NAME).state == cloud_job.SUCCEEDED
 
 
 def test_a_job_that_has_failed_says_so_before_its_vm_is_gone(here: Here, server: Tpu):
@@ -108,7 +110,7 @@ def test_a_job_that_has_failed_says_so_before_its_vm_is_gone(here: Here, server:
     server.becomes(NAME, "ACTIVE")
     here.ends(124, "the time limit of 24.0 hours has passed")
     shown = here.cloud.show(NAME)
-    assert shown.state == job.FAILED
+    assert shown.state == cloud_job.FAILED
     assert shown.error == "exit code 124: the time limit of 24.0 hours has passed"
 
 
@@ -116,9 +118,9 @@ def test_how_an_earlier_submission_ended_is_not_taken_for_this_ones(here: Here, 
     here.ends(0, submission="00000000")
     here.cloud.submit(here.order)
     server.becomes(NAME, "ACTIVE")
-    assert here.cloud.show(NAME).state == job.RUNNING
+    assert here.cloud.show(NAME).state == cloud_job.RUNNING
     del server.resources[NAME]
-    assert here.cloud.show(NAME).state == job.CANCELLED
+    assert here.cloud.show(NAME).state == cloud_job.CANCELLED
 
 
 def test_an_ended_job_is_known_by_its_work_directory_alone(here: Here, server: Tpu):
@@ -129,7 +131,7 @@ def test_an_ended_job_is_known_by_its_work_directory_alone(here: Here, server: T
     with pytest.raises(Refusal, match="give the run's work directory, gs://"):
         there.show(NAME)
     shown = there.show(f"{here.order.workdir}/")
-    assert (shown.name, shown.state, shown.error) == (NAME, job.FAILED, "exit code 65")
+    assert (shown.name, shown.state, shown.error) == (NAME, cloud_job.FAILED, "exit code 65")
     with pytest.raises(Refusal, match="no TPU VM in us-central1-a has a job of gs://"):
         there.show(f"{here.order.workdir}2")
 
@@ -152,12 +154,12 @@ def test_a_vm_that_is_taken_back_is_queued_again(here: Here, server: Tpu):
     made = here.cloud.submit(here.order)
     server.becomes(NAME, "SUSPENDED", stateInitiator="SERVICE")
     preempted = here.cloud.show(made.name)
-    assert preempted.state == job.PREEMPTED
+    assert preempted.state == cloud_job.PREEMPTED
     server.deletions = 3
     again = here.cloud.resume(here.order, preempted)
-    assert (again.name, again.state) == (NAME, job.WAITING)
+    assert (again.name, again.state) == (NAME, cloud_job.WAITING)
     assert server.posted() == [tpu_vm.body(here.order)] * 2
-    assert here.cloud.show(NAME).state == job.WAITING
+    assert here.cloud.show(NAME).state == cloud_job.WAITING
 
 
 def test_a_vm_that_does_not_go_is_not_waited_for_for_ever(here: Here, server: Tpu):
@@ -171,7 +173,7 @@ def test_a_vm_that_does_not_go_is_not_waited_for_for_ever(here: Here, server: Tp
 def test_a_vm_that_the_user_deletes_is_not_taken_for_preempted(here: Here, server: Tpu):
     here.cloud.submit(here.order)
     server.becomes(NAME, "SUSPENDED", stateInitiator="USER")
-    assert here.cloud.show(NAME).state == job.CANCELLED
+    assert here.cloud.show(NAME).state == cloud_job.CANCELLED
 
 
 def test_a_request_that_is_not_fulfilled_says_why(here: Here, server: Tpu):
@@ -179,7 +181,7 @@ def test_a_request_that_is_not_fulfilled_says_why(here: Here, server: Tpu):
     said = "You have reached TPUV5sLitepodServingPerProjectPerZone limit.\nLimit: 0"
     server.becomes(NAME, "FAILED", failedData={"error": {"code": 8, "message": said}})
     shown = here.cloud.show(NAME)
-    assert (shown.state, shown.error) == (job.FAILED, " ".join(said.split()))
+    assert (shown.state, shown.error) == (cloud_job.FAILED, " ".join(said.split()))
 
 
 def test_a_job_is_cancelled(here: Here, server: Tpu):
@@ -187,7 +189,7 @@ def test_a_job_is_cancelled(here: Here, server: Tpu):
     server.becomes(NAME, "ACTIVE")
     here.cloud.cancel("first-try")
     assert [asked.path for asked in server.deleted()] == [f"/v2/{NAME}?force=true"]
-    assert here.cloud.show(NAME).state == job.CANCELLED
+    assert here.cloud.show(NAME).state == cloud_job.CANCELLED
 
 
 @pytest.mark.parametrize("lost", ["late", (503, {"message": "try again"}, {}), "drop"])
@@ -195,7 +197,7 @@ def test_there_is_one_vm_although_an_answer_was_lost(here: Here, server: Tpu, lo
     server.failures = [lost]
     made = here.cloud.submit(here.order)
     assert list(server.resources) == [made.name]
-    assert here.cloud.show(made.name).state == job.WAITING
+    assert here.cloud.show(made.name).state == cloud_job.WAITING
 
 
 def test_a_full_service_is_asked_again_when_it_says(here: Here, server: Tpu):

@@ -18,9 +18,9 @@ import pytest
 from tests.cloud.conftest import Gcs
 from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import TOKEN, Tpu
-from trainer.cloud import storage, tpu_vm
+from trainer.cloud import google_storage, tpu_vm
 from trainer.cloud.order import Order
-from trainer.workers import FINAL
+from trainer.distribute.local_workers import FINAL
 
 # Notes its arguments, a line each; `run` ends with the next of $DOCKER/codes, or as it is stopped.
 DOCKER = r"""#!/bin/bash
@@ -102,7 +102,7 @@ class Vm:
         return [line for line in lines if line.startswith(f"{program} ")]
 
     def outcome(self) -> dict | None:
-        text = storage.read_text(self.client, f"{self.order.workdir}/outcome.json")
+        text = google_storage.read_text(self.client, f"{self.order.workdir}/outcome.json")
         return json.loads(text) if text else None
 
     def deleted(self) -> list[str]:
@@ -126,7 +126,7 @@ def vm(gcs: Gcs, tmp_path: Path) -> Iterator[Vm]:
         (tmp_path / "bin" / name).chmod(0o755)
     tpu = Tpu()
     of = tpu_order(workdir=f"gs://{gcs.bucket()}/runs/First_try")
-    yield Vm(tmp_path, of, tpu, storage.client(), gcs.url)
+    yield Vm(tmp_path, of, tpu, google_storage.client(), gcs.url)
     tpu.close()
 
 
@@ -256,7 +256,7 @@ def test_a_vm_that_may_not_delete_itself_shuts_down(vm: Vm):
 
 
 def test_odd_names_reach_the_job_as_they_are(vm: Vm):
-    bucket, _ = storage.split(vm.order.workdir)
+    bucket, _ = google_storage.split(vm.order.workdir)
     workdir = f'gs://{bucket}/runs/it\'s "$(touch {vm.folder}/made)" & `more`; ünd'
     vm.order = tpu_order(workdir=workdir)
     vm.boot([0])

@@ -11,8 +11,8 @@ from google.protobuf import json_format
 from tests.cloud import discovery
 from tests.cloud.orders import BOARD, ORDERS, STUDY, order
 from tests.cloud.vertex_server import Vertex as Server
-from trainer.cloud import job, vertex
-from trainer.entry import Refusal, Unavailable
+from trainer.cloud import cloud_job, vertex
+from trainer.system.errors import Refusal, Unavailable
 
 SCHEMA = "GoogleCloudAiplatformV1"
 
@@ -67,7 +67,7 @@ def test_a_lost_worker_restarts_all_and_spot_is_asked_for():
 def test_a_job_is_submitted_watched_and_listed(vertex_ai: vertex.Vertex, service: Server):
     made = vertex_ai.submit(order(tensorboard=BOARD))
     assert (made.state, made.title, made.workdir) == (
-        job.WAITING,
+        cloud_job.WAITING,
         "first-try",
         "gs://bucket/runs/First_try",
     )
@@ -76,7 +76,10 @@ def test_a_job_is_submitted_watched_and_listed(vertex_ai: vertex.Vertex, service
         "?project=project"
     )
     assert "tensorboards+12+experiments+1000" in made.tensorboard
-    assert [vertex_ai.show(made.name).state for _ in range(2)] == [job.RUNNING, job.SUCCEEDED]
+    assert [vertex_ai.show(made.name).state for _ in range(2)] == [
+        cloud_job.RUNNING,
+        cloud_job.SUCCEEDED,
+    ]
     vertex_ai.submit(order(study=STUDY, trials=2, workdir="gs://bucket/runs/tuned"))
     assert {of.title for of in vertex_ai.jobs()} == {"first-try", "tuned"}
     assert service.posted()[0] == vertex.body(order(tensorboard=BOARD))
@@ -93,7 +96,7 @@ def test_a_job_is_cancelled(vertex_ai: vertex.Vertex):
     made = vertex_ai.submit(order())
     vertex_ai.cancel(made.name)
     states = [vertex_ai.show(made.name).state for _ in range(2)]
-    assert states == [job.RUNNING, job.CANCELLED]
+    assert states == [cloud_job.RUNNING, cloud_job.CANCELLED]
 
 
 def test_a_failed_job_says_why(vertex_ai: vertex.Vertex, service: Server):
@@ -103,7 +106,10 @@ def test_a_failed_job_says_why(vertex_ai: vertex.Vertex, service: Server):
     )
     made = vertex_ai.submit(order())
     shown = vertex_ai.show(made.name)
-    assert (shown.state, shown.error) == (job.FAILED, "The replica workerpool0-0 exited with 2.")
+    assert (shown.state, shown.error) == (
+        cloud_job.FAILED,
+        "The replica workerpool0-0 exited with 2.",
+    )
 
 
 def test_a_tuning_names_its_best_trial_so_far(vertex_ai: vertex.Vertex, service: Server):

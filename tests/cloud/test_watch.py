@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from tests.cloud.orders import order
-from trainer.cloud import job, storage, watch
-from trainer.cloud.job import Job
+from trainer.cloud import cloud_job, google_storage, watch
+from trainer.cloud.cloud_job import Job
 from trainer.cloud.order import Order
 from trainer.cloud.vertex import Vertex
-from trainer.entry import Stopped
+from trainer.system.errors import Stopped
 
 LOG = [
     {"timestamp": "2026-11-25T10:00:01Z", "textPayload": "epoch 1"},
@@ -24,7 +24,7 @@ def in_bucket(gcs) -> Order:
 
 
 def follow(vertex_ai: Vertex, of: Order) -> None:
-    client = storage.client("project")
+    client = google_storage.client("project")
     watch.follow(vertex_ai, vertex_ai.submit(of), of, client, every=0.01)
 
 
@@ -32,7 +32,7 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
     service.log = list(LOG)
     measured = {"images": 24, "epoch": 2, "labels": {"pneumonia": {"auc": {"value": 0.9876}}}}
     file = f"{in_bucket.workdir}/evaluation/test.json"
-    storage.write_text(storage.client("project"), file, json.dumps(measured))
+    google_storage.write_text(google_storage.client("project"), file, json.dumps(measured))
     follow(vertex_ai, in_bucket)
     assert capsys.readouterr().out.splitlines() == [
         "the job is running",
@@ -40,7 +40,7 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
         "epoch 2",
         "the job is succeeded",
         "test AUC 0.988 on 24 images, best epoch 2",
-        f"bring it here: python -m trainer.cloud.jobs fetch {in_bucket.workdir} runs/first",
+        f"bring it here: python -m trainer jobs fetch {in_bucket.workdir} runs/first",
     ]
 
 
@@ -56,7 +56,7 @@ def test_a_job_that_fails_ends_in_its_reason(vertex_ai, service, in_bucket):
 def test_a_log_that_cannot_be_read_ends_nothing(vertex_ai, service, in_bucket, capsys):
     made = vertex_ai.submit(in_bucket)
     service.failures = [None, (403, {"message": "no logs for you"}, {})]
-    watch.follow(vertex_ai, made, in_bucket, storage.client("project"), every=0.01)
+    watch.follow(vertex_ai, made, in_bucket, google_storage.client("project"), every=0.01)
     assert f"the run is in {in_bucket.workdir}" in capsys.readouterr().out
 
 
@@ -65,24 +65,27 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(vertex_ai, servic
     made = vertex_ai.submit(in_bucket)
     main = threading.main_thread().ident
     threading.Timer(0.3, lambda: __import__("signal").pthread_kill(main, 2)).start()
-    with pytest.raises(Stopped, match=f"python -m trainer.cloud.jobs cancel {made.name}") as ending:
-        watch.follow(vertex_ai, made, in_bucket, storage.client("project"), every=0.01)
+    with pytest.raises(Stopped, match=f"python -m trainer jobs cancel {made.name}") as ending:
+        watch.follow(vertex_ai, made, in_bucket, google_storage.client("project"), every=0.01)
     assert ending.value.exit_code == 130
-    assert vertex_ai.show(made.name).state == job.RUNNING
+    assert vertex_ai.show(made.name).state == cloud_job.RUNNING
 
 
 class TakenBack:
     """A platform whose machine is taken back once."""
 
     def __init__(self):
-        self.states, self.resumed = [job.RUNNING, job.PREEMPTED, job.RUNNING, job.SUCCEEDED], []
+        self.states, self.resumed = (
+            [cloud_job.RUNNING, cloud_job.PREEMPTED, cloud_job.RUNNING, cloud_job.SUCCEEDED],
+            [],
+        )
 
     def show(self, name: str) -> Job:
         return Job(name, "first", self.states.pop(0))
 
     def resume(self, of: Order, gone: Job) -> Job:
         self.resumed.append((of, gone.name))
-        return gone._replace(state=job.WAITING)
+        return gone._replace(state=cloud_job.WAITING)
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         return []
@@ -90,15 +93,25 @@ class TakenBack:
 
 def test_a_machine_that_was_taken_back_is_asked_for_again(in_bucket):
     platform = TakenBack()
-    watch.follow(platform, Job("a/b", "first", job.WAITING), in_bucket, storage.client(), 0.001)
+    watch.follow(
+        platform, Job("a/b", "first", cloud_job.WAITING), in_bucket, google_storage.client(), 0.001
+    )
     assert platform.resumed == [(in_bucket, "a/b")]
 
 
 def test_jobs_are_listed_in_columns():
     jobs = [
-        Job("projects/p/locations/l/customJobs/1", "first", job.RUNNING, "2026-11-25T10:00:00.1Z"),
         Job(
-            "projects/p/locations/l/customJobs/2", "second-try", job.FAILED, "2026-11-24T09:00:00Z"
+            "projects/p/locations/l/customJobs/1",
+            "first",
+            cloud_job.RUNNING,
+            "2026-11-25T10:00:00.1Z",
+        ),
+        Job(
+            "projects/p/locations/l/customJobs/2",
+            "second-try",
+            cloud_job.FAILED,
+            "2026-11-24T09:00:00Z",
         ),
     ]
     head, first, second = watch.table(jobs).splitlines()

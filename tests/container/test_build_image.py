@@ -259,7 +259,12 @@ def test_cloud_build_gets_no_configuration_of_pip(checkout: Checkout):
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs gcloud")
 def test_gclouds_uploads_follow_what_docker_ignores(tmp_path: Path):
     shutil.copy(ROOT / ".dockerignore", tmp_path / ".gcloudignore")
-    kept = ["Dockerfile", "configs/demo.py", "requirements/gpu.txt", "trainer/data/prepare.py"]
+    kept = [
+        "Dockerfile",
+        "configs/demo.py",
+        "requirements/gpu.txt",
+        "trainer/data/prepare/preparation.py",
+    ]
     for file in [*kept, ".venv/x", "tests/x", "trainer/data/__pycache__/x.pyc", "key.json"]:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()

@@ -14,7 +14,7 @@ import pytest
 import trainer
 from tests.container import debian
 from tests.container.engine import MOUNT, Engine, Image, mounted
-from trainer import environment
+from trainer.system import environment
 
 ROOT = Path(__file__).parents[2]
 BASE = "localhost/debian"
@@ -113,7 +113,7 @@ def test_the_job_trains_on_a_read_only_root_stops_and_goes_on(image: Image, moun
     assert refused.output.read_text().count("Read-only file system") == len(places)
     assert (mount / "allowed").stat().st_uid == 10001
 
-    prepare = ["python", "-m", "trainer.data.prepare", "--source=phantom:120"]
+    prepare = ["python", "-m", "trainer", "prepare", "--source=phantom:120"]
     prepared = image.start(mount, *prepare, f"--out={MOUNT}/data")
     assert prepared.wait() == 0, prepared.output.read_text()
 

@@ -8,9 +8,10 @@ import pytest
 import tensorflow_datasets as tfds
 from etils import epath
 
-from trainer.data import dataset, radiograph, sources
+from trainer.data import dataset, sources
+from trainer.data.decode import radiograph
 from trainer.data.sources import Record
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 def build(folder: Path, splits: dict[str, list[Record]], labels: list[str]) -> epath.Path:

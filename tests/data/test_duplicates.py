@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from trainer.data import duplicates, phantom, radiograph
+from trainer.data import duplicates
+from trainer.data.decode import radiograph
+from trainer.data.synthetic import phantom
 
 
 @pytest.fixture(scope="module")

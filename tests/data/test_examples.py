@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from trainer.config import default
+from trainer.config.schema import default
 from trainer.data import examples, pipeline
 
 SIZE = 24

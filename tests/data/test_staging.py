@@ -12,7 +12,8 @@ import pytest
 from etils import epath
 
 from trainer.data import dataset, staging
-from trainer.entry import CannotWrite, DataLost, Refusal
+from trainer.system import gcs
+from trainer.system.errors import CannotWrite, DataLost, Refusal
 
 COPY = """
 import shutil, sys
@@ -25,11 +26,11 @@ dataset.write_summary(target, dataset.read_summary(source))
 STAGE = """
 import json, sys
 from etils import epath
-from trainer import entry
+from trainer.system import errors
 from trainer.data import pipeline, staging
 try:
     found = staging.local(sys.argv[1], folder=sys.argv[2])
-except entry.Ending as ending:
+except errors.Ending as ending:
     sys.exit(str(ending))
 print(json.dumps([str(found), pipeline.open_split(found, "train").size]))
 """
@@ -67,7 +68,7 @@ def test_other_errors_are_not_about_writing(tmp_path: Path):
 @pytest.fixture
 def seemingly_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes local folders for buckets."""
-    monkeypatch.setattr(staging.bucket, "is_in_one", lambda path: "phantoms" in str(path))
+    monkeypatch.setattr(gcs, "is_in_one", lambda path: "phantoms" in str(path))
 
 
 @pytest.mark.usefixtures("seemingly_remote")

@@ -20,9 +20,10 @@ import pytest
 from etils import epath
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainer import checkpoint, lock
+from trainer.checkpoint import checkpoint
 from trainer.data import sources
-from trainer.entry import CannotWrite, Ending, Unavailable
+from trainer.system import file_lock
+from trainer.system.errors import CannotWrite, Ending, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,10 @@ PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default
 # Runs the job with the flags that follow, and sends it a signal once it has reached a step.
 SIGNALLED = """
 import os, sys
-from trainer import entry, recipe, step, task
+from trainer.system import program
+from trainer.config import recipe
+from trainer.training import step
+from trainer import task
 
 number, last_step = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 make_loop = step.train_loop
@@ -62,7 +66,7 @@ def train_loop(strategy, state, *rest):
     return run
 
 step.train_loop = train_loop
-entry.run(task.main, recipe.parse_flags)
+program.run(task.main, recipe.parse_flags)
 """
 
 
@@ -131,8 +135,8 @@ def said(run: Callable[..., str], beside: tuple) -> dict[str, str]:
     source, job = ("--source=phantom:120", "--max_side=128", f"--out={DATA}"), flags(DATA, RUN)
     audit = f"--out={DATA}/audit.html"
     return {
-        "prepared": run("-m", "trainer.data.prepare", *source),
-        "audited": run("-m", "trainer.data.audit", f"--source={DATA}", audit),
+        "prepared": run("-m", "trainer", "prepare", *source),
+        "audited": run("-m", "trainer", "audit", f"--source={DATA}", audit),
         "killed": run("-c", SIGNALLED, int(signal.SIGKILL), 9, *job, code=-signal.SIGKILL),
         "stopped": run("-c", SIGNALLED, int(signal.SIGTERM), 15, *job, code=128 + signal.SIGTERM),
         "finished": run("-m", "trainer.task", *job),
@@ -162,7 +166,7 @@ def final_variables(workdir: Path) -> dict[str, np.ndarray]:
 def names(workdir: Path) -> list[str]:
     """The files of a run, those of events by their part alone."""
     found = (str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file())
-    return sorted({re.sub("events.out.*", "events", name) for name in found} - {lock.FILE})
+    return sorted({re.sub("events.out.*", "events", name) for name in found} - {file_lock.FILE})
 
 
 def test_it_goes_on_after_a_kill_and_after_a_signal(said: dict[str, str]):
@@ -248,10 +252,10 @@ def test_a_finished_run_is_evaluated_again_alone(
 
 @pytest.mark.usefixtures("said")
 def test_its_pages_are_written_beside_it(running_bucket, run: Callable[..., str], tmp_path: Path):
-    assert run("-m", "trainer.report", RUN).strip() == f"{RUN}/report.html"
+    assert run("-m", "trainer", "report", RUN).strip() == f"{RUN}/report.html"
     source = sources.open_source("phantom:20")
     running_bucket.write("patient.png", source.read(source.records()[0]))
-    page = run("-m", "trainer.report", RUN, "--image=gs://bucket/patient.png").strip()
+    page = run("-m", "trainer", "report", RUN, "--image=gs://bucket/patient.png").strip()
     assert page == f"{RUN}/images/patient.png.html"
     running_bucket.fetch("runs/x/images/", tmp_path)
     assert "patient.png" in (tmp_path / "patient.png.html").read_text()
@@ -262,7 +266,7 @@ def test_two_workers_share_it(running_bucket, run: Callable[..., str], tmp_path:
     few = ("--config.train.epochs=1", "--config.summaries.time_share=0")
     job = [*flags(DATA, "gs://bucket/runs/two"), *few]
     assert "report: gs://bucket/runs/two/report.html" in run(
-        *("-m", "trainer.launch", "--workers=2", "--", *job)
+        *("-m", "trainer", "launch", "--workers=2", "--", *job)
     )
     running_bucket.fetch("runs/two/", tmp_path)
     assert [row["step"] for row in history(tmp_path)] == ENDS[:1]

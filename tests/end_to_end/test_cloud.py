@@ -14,7 +14,7 @@ import pytest
 from etils import epath
 
 from tests.cloud.vertex_server import Vertex
-from trainer.workers import places
+from trainer.distribute.local_workers import places
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -155,7 +155,7 @@ def submit(
     vertex: RunningVertex, environment: dict[str, str], data: epath.Path, *flags: str
 ) -> subprocess.CompletedProcess:
     done = subprocess.run(
-        [sys.executable, "-m", "trainer.cloud.submit", "--config=configs/demo.py", *SMALL]
+        [sys.executable, "-m", "trainer", "submit", "--config=configs/demo.py", *SMALL]
         + [f"--data={data}", "--config.data.path=gs://bucket/data", "--accelerator=cpu"]
         + ["--region=us-central1", "--image=127.0.0.1:1/trainer:1", "--wait", *flags],
         env={**environment, **vertex.environment},

@@ -20,9 +20,12 @@ from etils import epath
 from ml_collections import ConfigDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainer import checkpoint, diary, evaluate, step, summaries, train
-from trainer.config import default
-from trainer.entry import (
+from trainer import train
+from trainer.checkpoint import checkpoint
+from trainer.config.schema import default
+from trainer.report import run_page
+from trainer.show import logger, summaries
+from trainer.system.errors import (
     CannotWrite,
     CheckpointsDamaged,
     DataLost,
@@ -31,8 +34,8 @@ from trainer.entry import (
     Refusal,
     Stopped,
 )
-from trainer.report import run_page
-from trainer.state import State
+from trainer.training import evaluator, step
+from trainer.training.state import State
 
 ROOT = Path(__file__).parents[2]
 STEPS = 21  # two epochs of 84 images
@@ -213,8 +216,8 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
     config: ConfigDict, disk: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for owner, name in (
-        *((diary.Diary, "begin"), (diary.Diary, "loop"), (diary.Diary, "epoch")),
-        *((evaluate, "write"), (run_page, "write")),
+        *((logger.Diary, "begin"), (logger.Diary, "loop"), (logger.Diary, "epoch")),
+        *((evaluator, "write"), (run_page, "write")),
     ):
         write = getattr(owner, name)
 

@@ -13,8 +13,9 @@ from etils import epath
 from ml_collections import ConfigDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trainer import checkpoint, train
-from trainer.entry import NotFinite
+from trainer import train
+from trainer.checkpoint import checkpoint
+from trainer.system.errors import NotFinite
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -32,10 +33,14 @@ TINY = [
 # checkpoint, or between two.
 KILLED = """
 import os, signal, sys
-from trainer import checkpoint, entry, recipe, step, task, whole
+from trainer.checkpoint import checkpoint
+from trainer.system import atomic, program
+from trainer.config import recipe
+from trainer.training import step
+from trainer import task
 
 where, last_step = sys.argv.pop(1), int(sys.argv.pop(1))
-write_json, make_loop = whole.write_json, step.train_loop
+write_json, make_loop = atomic.write_json, step.train_loop
 saved = checkpoint.step_and_epoch
 
 def die_at(reached):
@@ -58,10 +63,10 @@ def dying_loop(strategy, state, *rest):
     return run
 
 if where == "saving":
-    whole.write_json = dying_write_json
+    atomic.write_json = dying_write_json
 else:
     step.train_loop = dying_loop
-entry.run(task.main, recipe.parse_flags)
+program.run(task.main, recipe.parse_flags)
 """
 
 
@@ -174,7 +179,7 @@ def test_tensorboard_finds_both_curves_under_the_same_tags(finished: Path):
 
 @pytest.mark.slow
 def test_a_run_of_two_workers_is_shown_once(phantoms: epath.Path, tmp_path: Path):
-    launch = (sys.executable, "-m", "trainer.launch", "--workers=2", "--")
+    launch = (sys.executable, "-m", "trainer", "launch", "--workers=2", "--")
     flags = [flag for flag in job(phantoms, tmp_path)[3:] if "strategy" not in flag]
     result = run(*launch, *flags, "--config.train.epochs=1", "--config.summaries.time_share=1")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -265,7 +270,7 @@ def test_a_run_goes_on_on_other_devices_and_in_another_precision(
     [
         ("--config.train.epoch=3", "did you mean 'train.epochs'"),
         ("--config.train.epochs=none", "train.epochs='none' is not allowed"),
-        ("--config.data.path=/nowhere", "trainer.data.prepare"),
+        ("--config.data.path=/nowhere", "trainer prepare"),
         ("--config.seed=5", "begun with seed=0, not 5"),
         ("surplus", "unexpected argument 'surplus'"),
     ],

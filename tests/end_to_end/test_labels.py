@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data import phantom
+from trainer.data.synthetic import phantom
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("Pneumonia", "Focal", "Rotated")
@@ -46,7 +46,7 @@ def test_a_table_of_several_labels_becomes_a_report_of_each(tmp_path: Path):
     (tmp_path / "images").mkdir()
     table = write_table(tmp_path / "images")
     python(
-        *("trainer.data.prepare", f"--source={table}", f"--image_root={tmp_path / 'images'}"),
+        *("trainer", "prepare", f"--source={table}", f"--image_root={tmp_path / 'images'}"),
         *("--path_column=file", "--patient_column=patient", f"--label_columns={','.join(LABELS)}"),
         *("--max_side=96", f"--out={tmp_path / 'data'}"),
     )

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = """
 from ml_collections import ConfigDict
 
-from trainer.config import default
+from trainer.config.schema import default
 
 
 def get_config() -> ConfigDict:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import draws
+from trainer import random_numbers
 from trainer.models.dropout import Dropout, drawing_from
 
 ONES = tf.ones((8, 200))
@@ -12,7 +12,7 @@ ONES = tf.ones((8, 200))
 
 def dropped(layer: Dropout, step: int = 0, rows: tf.Tensor | None = None) -> np.ndarray:
     rows = tf.range(8) if rows is None else rows
-    with drawing_from(draws.key(0, tf.constant(step)), rows, 8):
+    with drawing_from(random_numbers.key(0, tf.constant(step)), rows, 8):
         return layer(ONES[: rows.shape[0]], training=True).numpy()
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import models
-from trainer.config import default
+from trainer.config.schema import default
 from trainer.models import article, resnet
 
 

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from trainer.pictures.canvas import png
-from trainer.report.records import SPLITS
+from trainer.report.run_files import SPLITS
+from trainer.show.pictures.canvas import png
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 MEASURES = {

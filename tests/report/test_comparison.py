@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from trainer.entry import Refusal
 from trainer.report import comparison
+from trainer.system.errors import Refusal
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ import pytest
 from etils import epath
 from PIL import Image
 
-from trainer import checkpoint, models
-from trainer.config import default
-from trainer.data import dicom, phantom
-from trainer.entry import Refusal
+from trainer import models
+from trainer.checkpoint import checkpoint
+from trainer.config.schema import default
+from trainer.data.decode import dicom
+from trainer.data.synthetic import phantom
 from trainer.report import image_page
+from trainer.system.errors import Refusal
 
 SIDE = 48
 STEP, EPOCH = 10, 2

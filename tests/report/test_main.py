@@ -9,7 +9,7 @@ import pytest
 
 def command(*arguments, cwd=None):
     return subprocess.run(
-        [sys.executable, "-m", "trainer.report", *map(str, arguments)],
+        [sys.executable, "-m", "trainer", "report", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from trainer.entry import Refusal
-from trainer.report import records, run_page
+from trainer.report import run_files, run_page
+from trainer.system.errors import Refusal
 
 PICTURES = (
     "train/samples",
@@ -110,7 +110,7 @@ def test_without_an_audit_the_page_says_how_to_make_one(run, page_of):
 
     text = page_of(run).text
 
-    assert "python -m trainer.data.audit '--source=my data'" in text
+    assert "python -m trainer audit '--source=my data'" in text
     assert f"--out={run.folder}/audit.html" in text
 
 
@@ -296,7 +296,7 @@ def test_an_older_report_is_replaced_and_nothing_else_is_left(run):
     assert sorted(run.folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("record", records.RECORDS)
+@pytest.mark.parametrize("record", run_files.RECORDS)
 def test_a_missing_record_is_named_and_no_report_written(run, record):
     (run.folder / record).unlink()
 

@@ -10,7 +10,7 @@ import requests
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 
-from trainer.entry import Refusal, Unavailable
+from trainer.system.errors import Refusal, Unavailable
 
 ATTEMPTS = 5
 LONGEST_WAIT = 60.0  # seconds that a server may ask for
@@ -110,7 +110,7 @@ class Api:
             if taken and not repeatable:
                 raise Unanswered(
                     f"{problem}, and whether the job was taken is not known: look with python -m "
-                    "trainer.cloud.jobs list before you submit it again."
+                    "trainer jobs list before you submit it again."
                 )
             if attempt < ATTEMPTS:
                 time.sleep(wait)

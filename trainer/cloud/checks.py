@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer import config as config_schema
-from trainer.cloud import image, prices, storage, upload
+from trainer.cloud import container_image, google_storage, prices, upload
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Access
-from trainer.entry import Ending, Refusal
+from trainer.config import schema
+from trainer.system.errors import Ending, Refusal
 
 OK, NOTE, UNKNOWN, WRONG = "ok", "note", "?", "wrong"
 
@@ -46,7 +46,7 @@ def findings(order: Order, data: Path | None, access: Access | None) -> Iterator
 def _found(of: str, check: Callable[[], Finding | str]) -> Finding:
     try:
         said = check()
-    except image.NotTold as error:
+    except container_image.NotTold as error:
         return Finding(of, UNKNOWN, f"not checked: {error}")
     except Ending as ending:
         return Finding(of, WRONG, str(ending))
@@ -54,7 +54,7 @@ def _found(of: str, check: Callable[[], Finding | str]) -> Finding:
 
 
 def _batch(order: Order) -> str:
-    config_schema.check_global_batch(order.config, order.replicas)
+    schema.check_global_batch(order.config, order.replicas)
     batch = order.config.train.batch_size
     return f"{batch} images a step, {batch // order.replicas} on each of {order.replicas} replicas"
 
@@ -87,9 +87,9 @@ def _upload(folder: Path, url: str) -> str:
 
 
 def _bucket(order: Order, access: Access) -> Finding | str:
-    bucket, _ = storage.split(order.workdir)
-    region = storage.region(access.storage, bucket)
-    storage.check_writable(access.storage, order.workdir)
+    bucket, _ = google_storage.split(order.workdir)
+    region = google_storage.region(access.storage, bucket)
+    google_storage.check_writable(access.storage, order.workdir)
     said = f"gs://{bucket} in {region} can be written"
     if order.region and not holds(region, order.region):
         return Finding(
@@ -107,22 +107,24 @@ def holds(location: str, region: str) -> bool:
 
 
 def _run(order: Order, access: Access) -> Finding | str:
-    begun = storage.read_json(access.storage, f"{order.workdir}/config.json")
+    begun = google_storage.read_json(access.storage, f"{order.workdir}/config.json")
     if begun is None:
         return f"begins anew in {order.workdir}"
-    config_schema.check_same_run(order.config, begun)
+    schema.check_same_run(order.config, begun)
     return Finding("run", NOTE, f"goes on with the one in {order.workdir}")
 
 
 def _data(order: Order, access: Access) -> str:
     path = order.config.data.path
-    summary = storage.read_json(access.storage, f"{path}/{upload.SUMMARY}")
+    summary = google_storage.read_json(access.storage, f"{path}/{upload.SUMMARY}")
     if summary is None:
         raise Refusal(
             f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
-            f"python -m trainer.data.prepare --source=... --out={path}."
+            f"python -m trainer prepare --source=... --out={path}."
         )
-    there = {name.split("/")[-1]: of for name, of in storage.sizes(access.storage, path).items()}
+    there = {
+        name.split("/")[-1]: of for name, of in google_storage.sizes(access.storage, path).items()
+    }
     for shard in summary.get("shards", []):
         found = there.get(shard["file"])
         if found != shard["bytes"]:
@@ -139,7 +141,7 @@ def _counts(summary: Mapping) -> str:
 
 
 def _image(order: Order, access: Access) -> str:
-    image.check(order.image, access.credentials)
+    container_image.check(order.image, access.credentials)
     return order.image
 
 

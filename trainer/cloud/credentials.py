@@ -6,7 +6,7 @@ import google.auth
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError
 
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 

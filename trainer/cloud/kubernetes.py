@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import yaml
 
-from trainer.cloud import job
-from trainer.cloud.job import Job
+from trainer.cloud import cloud_job
+from trainer.cloud.cloud_job import Job
 from trainer.cloud.manifest import WORKDIR, manifests
 from trainer.cloud.order import LABEL, Order
-from trainer.entry import Refusal, Unavailable
+from trainer.system.errors import Refusal, Unavailable
 
 SUFFIX = "kubernetes.yaml"
 KUBECTL_SECONDS = 120
@@ -55,7 +55,7 @@ class Kubernetes:
             if found.is_called(name):
                 return found
         raise Refusal(
-            f"the cluster has no job {name!r} of this program: python -m trainer.cloud.jobs list "
+            f"the cluster has no job {name!r} of this program: python -m trainer jobs list "
             "--platform=kubernetes shows which there are."
         )
 
@@ -81,14 +81,14 @@ def _as_job(answer: Mapping) -> Job:
     }
     error = ""
     if "Complete" in conditions or "SuccessCriteriaMet" in conditions:
-        state = job.SUCCEEDED
+        state = cloud_job.SUCCEEDED
     elif failed := conditions.get("Failed") or conditions.get("FailureTarget"):
-        state = job.FAILED
+        state = cloud_job.FAILED
         error = ": ".join(filter(None, [failed.get("reason"), failed.get("message")]))
     elif "deletionTimestamp" in metadata:
-        state = job.CANCELLED
+        state = cloud_job.CANCELLED
     else:
-        state = job.RUNNING if status.get("ready") else job.WAITING
+        state = cloud_job.RUNNING if status.get("ready") else cloud_job.WAITING
     return Job(
         name=metadata["name"],
         title=metadata["labels"].get("run", ""),

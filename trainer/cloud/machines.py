@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 class Machine(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 
 from trainer.cloud import machines
 from trainer.cloud.order import LABEL, Order
-from trainer.entry import Refusal
-from trainer.workers import FINAL
+from trainer.distribute.local_workers import FINAL
+from trainer.system.errors import Refusal
 
 PORT = 2222  # of each worker
 USER = 10001  # of the image

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ml_collections import ConfigDict
 
 from trainer.cloud.machines import Machine
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 PLATFORMS = ("vertex", "tpu_vm", "kubernetes")
 CAPACITIES = ("on_demand", "spot", "flex_start")
@@ -37,7 +37,7 @@ class Order:
       boot_disk_gb: size of each machine's disk.
       timeout_hours: after which the job is ended.
       max_wait_hours: for which flex_start may wait for machines.
-      study: what is tuned, as `tuning.study` returns it; none for a single run.
+      study: what is tuned, as `vertex_tuning.study` returns it; none for a single run.
       trials: of a tuning.
       parallel_trials: at most, at the same time.
       submission: told apart from others of the same name by it.

@@ -7,7 +7,7 @@ from google.auth.credentials import Credentials
 from google.cloud.storage import Client
 
 from trainer.cloud import kubernetes, tpu_vm, vertex
-from trainer.cloud.job import Job
+from trainer.cloud.cloud_job import Job
 from trainer.cloud.order import Order
 
 # Each has SUFFIX, file(order) and command(order, file): what its own command line takes.

@@ -17,24 +17,24 @@ import jinja2
 from google.auth.credentials import Credentials
 from google.cloud.storage import Client
 
-from trainer.cloud import image, job, machines, storage
+from trainer.cloud import cloud_job, container_image, google_storage, machines
 from trainer.cloud.api import Api, NotThere, Unanswered
-from trainer.cloud.job import Job
+from trainer.cloud.cloud_job import Job
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order, resource_name
-from trainer.entry import Refusal, Unavailable
-from trainer.workers import FINAL
+from trainer.distribute.local_workers import FINAL
+from trainer.system.errors import Refusal, Unavailable
 
 SUFFIX = "tpu_vm.sh"
 OUTCOME = "outcome.json"
 GRACE_SECONDS = 60
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 STATES = {
-    "ACTIVE": job.RUNNING,
-    "SUSPENDING": job.RUNNING,
-    "SUSPENDED": job.PREEMPTED,
-    "FAILED": job.FAILED,
-    "DELETING": job.CANCELLED,
+    "ACTIVE": cloud_job.RUNNING,
+    "SUSPENDING": cloud_job.RUNNING,
+    "SUSPENDED": cloud_job.PREEMPTED,
+    "FAILED": cloud_job.FAILED,
+    "DELETING": cloud_job.CANCELLED,
 }
 DELETION_LOOKS = 60  # with DELETION_WAITS first waits between them
 DELETION_WAITS = 5
@@ -49,8 +49,8 @@ def file(order: Order) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["quote"] = shlex.quote
-    bucket, folder = storage.split(order.workdir)
-    container = image.parse(order.image)
+    bucket, folder = google_storage.split(order.workdir)
+    container = container_image.parse(order.image)
     return environment.get_template("tpu_vm.sh.j2").render(
         order=order,
         submission=json.dumps(order.submission),
@@ -141,7 +141,7 @@ class TpuVm:
         except Unanswered:
             if self._look(name) is None:
                 self._create(order)
-        return self._as_job(name, order.name, job.WAITING)
+        return self._as_job(name, order.name, cloud_job.WAITING)
 
     def _create(self, order: Order) -> None:
         identity = {"queuedResourceId": order.identity}
@@ -178,14 +178,14 @@ class TpuVm:
         name = self._resource(name)
         there = self._look(name)
         shown = self._job(there) if there else None
-        if shown and shown.state in (job.WAITING, job.FAILED):
+        if shown and shown.state in (cloud_job.WAITING, cloud_job.FAILED):
             return shown
         workdir = self._workdirs.get(name, "")
         ended = self._ended(workdir, name) if workdir else None
         if ended or shown:
             return ended or shown
         if workdir:
-            return self._as_job(name, "", job.CANCELLED)
+            return self._as_job(name, "", cloud_job.CANCELLED)
         raise Refusal(
             f"there is no {name}: a TPU VM is deleted as its job ends; give the run's work "
             "directory, gs://..., which tells how it has ended."
@@ -227,9 +227,9 @@ class TpuVm:
         name, node, state = resource["name"], _node(resource), resource.get("state", {})
         if node.get("description", "").startswith("gs://"):
             self._workdirs[name] = node["description"]
-        found = STATES.get(state.get("state", ""), job.WAITING)
-        if found == job.PREEMPTED and state.get("stateInitiator") == "USER":
-            found = job.CANCELLED
+        found = STATES.get(state.get("state", ""), cloud_job.WAITING)
+        if found == cloud_job.PREEMPTED and state.get("stateInitiator") == "USER":
+            found = cloud_job.CANCELLED
         error = state.get("failedData", {}).get("error", {}).get("message", "")
         return self._as_job(
             name,
@@ -249,7 +249,7 @@ class TpuVm:
 
     def _ended(self, workdir: str, name: str = "") -> Job | None:
         """Returns the job of that name, or of any, as it has ended in a work directory."""
-        outcome = storage.read_json(self._client, f"{workdir}/{OUTCOME}")
+        outcome = google_storage.read_json(self._client, f"{workdir}/{OUTCOME}")
         if outcome is None:
             return None
         run = resource_name(workdir.rsplit("/", 1)[-1])
@@ -260,7 +260,7 @@ class TpuVm:
         code, error = outcome["exit_code"], outcome["error"]
         if code:
             error = f"exit code {code}" + (f": {error}" if error else "")
-        return self._as_job(own, "", job.FAILED if code else job.SUCCEEDED, error=error)
+        return self._as_job(own, "", cloud_job.FAILED if code else cloud_job.SUCCEEDED, error=error)
 
     def _as_job(self, name: str, title: str, state: str, created: str = "", error: str = "") -> Job:
         return Job(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import BinaryIO, TypeVar
 
-from trainer.progress import LiveLine, clock
+from trainer.system.terminal import LiveLine, clock
 
 AT_ONCE = 8  # files
 TICK = 0.2  # seconds between two looks at the progress

@@ -16,14 +16,14 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import DataCorruption
 
-from trainer.cloud import storage
+from trainer.cloud import google_storage
 from trainer.cloud.transfer import Counted, Transfer
-from trainer.entry import CannotWrite, Refusal
-from trainer.progress import LiveLine
+from trainer.system.errors import CannotWrite, Refusal
+from trainer.system.terminal import LiveLine
 
 SUMMARY = "data_summary.json"
 BESIDE = ("audit.html", "audit.json")  # sent where they are there
-# What tells one data set from another, as trainer.data.prepare was asked for it.
+# What tells one data set from another, as trainer prepare was asked for it.
 RECIPE = ("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform")
 PIECE = 16 * 2**20  # bytes of a large file in one request, all of them in memory
 BLOCK = 2**20  # bytes read at once for a checksum
@@ -63,8 +63,8 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
     been seen in the bucket.
 
     Args:
-      client: of `storage.client`.
-      folder: as trainer.data.prepare writes it.
+      client: of `google_storage.client`.
+      folder: as trainer prepare writes it.
       url: gs://BUCKET/PATH.
       line: shows the progress.
 
@@ -75,7 +75,7 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
     """
     line = line or LiveLine(quiet=True)
     try:
-        with line, storage.told(url):
+        with line, google_storage.told(url):
             return _upload(client, folder, url.rstrip("/"), line)
     except OSError as error:
         raise Refusal(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
@@ -83,26 +83,26 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
 
 def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
     summary, files = prepared(folder)
-    there = storage.objects(client, url)
+    there = google_storage.objects(client, url)
     if SUMMARY in there:
-        _check_same(summary, storage.read_text(client, f"{url}/{SUMMARY}"), url)
+        _check_same(summary, google_storage.read_text(client, f"{url}/{SUMMARY}"), url)
     sums = _checksums(files, line)
     changed = [file for file in files if not _is(there.get(file.name), file.size, sums[file.name])]
     if SUMMARY in there and any(file.sha256 for file in changed):
         with suppress(NotFound):  # removed, though the answer was lost
-            there.pop(SUMMARY).delete(retry=storage.RETRY)
+            there.pop(SUMMARY).delete(retry=google_storage.RETRY)
 
-    name, path = storage.split(url)
-    bucket, below = client.bucket(name), storage.below(path)
+    name, path = google_storage.split(url)
+    bucket, below = client.bucket(name), google_storage.below(path)
 
     def send(name: str, content: BinaryIO | Counted, size: int, crc32c: str) -> None:
         replaced = there[name].generation if name in there else 0
         _send(bucket, below + name, content, size, crc32c, replaced)
 
     _send_all(send, changed, sums, line)
-    _check_all_there(storage.objects(client, url), files, sums, url)
+    _check_all_there(google_storage.objects(client, url), files, sums, url)
     sent = [file.size for file in changed]
-    crc32c = storage.encoded(google_crc32c.Checksum(summary))
+    crc32c = google_storage.encoded(google_crc32c.Checksum(summary))
     if not _is(there.get(SUMMARY), len(summary), crc32c):
         send(SUMMARY, io.BytesIO(summary), len(summary), crc32c)
         sent.append(len(summary))
@@ -113,7 +113,7 @@ def prepared(folder: Path) -> tuple[bytes, list[File]]:
     """Returns the summary of the data set in `folder`, and its other files."""
     if not (folder / SUMMARY).is_file():
         raise Refusal(
-            f"{folder} holds no prepared data set: make one with python -m trainer.data.prepare "
+            f"{folder} holds no prepared data set: make one with python -m trainer prepare "
             f"--out={folder}."
         )
     summary = (folder / SUMMARY).read_bytes()
@@ -181,7 +181,7 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
                 transfer.add(len(block))
         if file.sha256 not in (None, sha256.hexdigest()):
             raise _damaged(file)
-        return storage.encoded(crc32c)
+        return google_storage.encoded(crc32c)
 
     sums = transfer.each(checksum, files)
     return {file.name: crc32c for file, crc32c in zip(files, sums, strict=True)}
@@ -224,14 +224,14 @@ def _send(
                 if_generation_match=replaced,
                 checksum="crc32c",
                 timeout=SECONDS,
-                retry=storage.RETRY,
+                retry=google_storage.RETRY,
             )
             break
         except (GoogleAPICallError, DataCorruption) as error:
             status = getattr(error, "code", None)
             if status not in (None, 404, 410, 412):
                 raise
-            found = bucket.get_blob(name, retry=storage.RETRY)
+            found = bucket.get_blob(name, retry=google_storage.RETRY)
             if _is(found, size, crc32c):  # it had arrived, and the answer was lost
                 return
             if last or status == 412:

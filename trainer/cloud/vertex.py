@@ -9,25 +9,25 @@ from typing import Any
 import yaml
 from google.auth.credentials import Credentials
 
-from trainer.cloud import job, machines
+from trainer.cloud import cloud_job, machines
 from trainer.cloud.api import Api, Unanswered
+from trainer.cloud.cloud_job import Job
 from trainer.cloud.hypertune import METRIC
-from trainer.cloud.job import Job
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 SUFFIX = "vertex.yaml"
 KINDS = ("customJobs", "hyperparameterTuningJobs")
 STATES = {
-    "JOB_STATE_QUEUED": job.WAITING,
-    "JOB_STATE_PENDING": job.WAITING,
-    "JOB_STATE_PAUSED": job.WAITING,
-    "JOB_STATE_SUCCEEDED": job.SUCCEEDED,
-    "JOB_STATE_PARTIALLY_SUCCEEDED": job.SUCCEEDED,
-    "JOB_STATE_FAILED": job.FAILED,
-    "JOB_STATE_EXPIRED": job.FAILED,
-    "JOB_STATE_CANCELLED": job.CANCELLED,
+    "JOB_STATE_QUEUED": cloud_job.WAITING,
+    "JOB_STATE_PENDING": cloud_job.WAITING,
+    "JOB_STATE_PAUSED": cloud_job.WAITING,
+    "JOB_STATE_SUCCEEDED": cloud_job.SUCCEEDED,
+    "JOB_STATE_PARTIALLY_SUCCEEDED": cloud_job.SUCCEEDED,
+    "JOB_STATE_FAILED": cloud_job.FAILED,
+    "JOB_STATE_EXPIRED": cloud_job.FAILED,
+    "JOB_STATE_CANCELLED": cloud_job.CANCELLED,
 }
 STRATEGIES = {"on_demand": "STANDARD", "spot": "SPOT", "flex_start": "FLEX_START"}
 CONSOLE = "https://console.cloud.google.com/agent-platform/locations"
@@ -172,7 +172,7 @@ class Vertex:
                 return found.name
         raise Refusal(
             f"{self.project} has no job {name!r} of this program in {self.region}: python -m "
-            "trainer.cloud.jobs list shows which there are."
+            "trainer jobs list shows which there are."
         )
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
@@ -192,7 +192,7 @@ class Vertex:
         return Job(
             name=name,
             title=answer.get("displayName", ""),
-            state=STATES.get(answer.get("state", ""), job.RUNNING),
+            state=STATES.get(answer.get("state", ""), cloud_job.RUNNING),
             created=answer.get("createTime", ""),
             error=" ".join(answer.get("error", {}).get("message", "").split()),
             page=f"{CONSOLE}/{self.region}/training/{number}?project={self.project}",

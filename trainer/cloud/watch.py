@@ -5,11 +5,11 @@ import time
 
 from google.cloud.storage import Client
 
-from trainer.cloud import job, storage
-from trainer.cloud.job import Job
+from trainer.cloud import cloud_job, google_storage
+from trainer.cloud.cloud_job import Job
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Platform
-from trainer.entry import Ending, Stopped
+from trainer.system.errors import Ending, Stopped
 
 POLL_SECONDS = 10.0
 LAST_LINES_SECONDS = 5.0  # that a log may lag behind its job
@@ -49,7 +49,7 @@ def table(jobs: list[Job]) -> str:
 def command(verb: str, platform: str, of: Job) -> str:
     """Returns the command line that does something with a job."""
     where = " --platform=kubernetes" if platform == "kubernetes" else ""
-    return f"python -m trainer.cloud.jobs {verb} {of.name}{where}"
+    return f"python -m trainer jobs {verb} {of.name}{where}"
 
 
 def follow(
@@ -77,7 +77,7 @@ def follow(
                 shown = of.state
                 print(f"the job is {shown}", flush=True)
             after = _show_log(platform, of, after)
-            if of.state == job.PREEMPTED:
+            if of.state == cloud_job.PREEMPTED:
                 of = platform.resume(order, of)
         time.sleep(min(every, LAST_LINES_SECONDS))
         _show_log(platform, of, after)
@@ -86,7 +86,7 @@ def follow(
             signal.SIGINT,
             f"watching; the job goes on. Stop it with {command('cancel', order.platform, of)}",
         ) from None
-    if of.state != job.SUCCEEDED:
+    if of.state != cloud_job.SUCCEEDED:
         raise JobFailed(
             f"the job has {of.state}{f' ({of.error})' if of.error else ''}: its log is at "
             f"{of.page or order.workdir}, and the same submission goes on where the run stopped."
@@ -99,7 +99,7 @@ def follow(
 
 def result(client: Client, workdir: str) -> str:
     """Returns what a finished run has come to, in a line or two."""
-    measured = storage.read_json(client, f"{workdir}/evaluation/test.json")
+    measured = google_storage.read_json(client, f"{workdir}/evaluation/test.json")
     if measured is None:
         return f"the run is in {workdir}"
     areas = ", ".join(
@@ -108,7 +108,7 @@ def result(client: Client, workdir: str) -> str:
     )
     return (
         f"test AUC {areas} on {measured['images']} images, best epoch {measured['epoch']}\n"
-        f"bring it here: python -m trainer.cloud.jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
+        f"bring it here: python -m trainer jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
     )
 
 

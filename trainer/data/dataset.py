@@ -13,9 +13,9 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
-from trainer import whole
-from trainer.data.sources.record import KNOWN, Record
-from trainer.entry import Refusal
+from trainer.data.sources.image_record import KNOWN, Record
+from trainer.system import atomic
+from trainer.system.errors import Refusal
 
 NAME = "radiographs"
 VERSION = "2.0.0"
@@ -63,14 +63,14 @@ def read_summary(path: epath.PathLike) -> dict | None:
     if "labels" not in summary:
         raise Refusal(
             f"{path} was prepared by an earlier version, whose data this one cannot read: prepare "
-            "it again with python -m trainer.data.prepare into another folder, or delete this one."
+            "it again with python -m trainer prepare into another folder, or delete this one."
         )
     return summary
 
 
 def write_summary(path: epath.PathLike, summary: dict) -> None:
     """Writes the summary, which marks the data set under `path` as finished."""
-    whole.write_json(epath.Path(path) / SUMMARY, summary)
+    atomic.write_json(epath.Path(path) / SUMMARY, summary)
 
 
 class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):

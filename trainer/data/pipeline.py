@@ -22,9 +22,10 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 from PIL import Image
 
-from trainer import draws
-from trainer.data import dataset, fit
-from trainer.entry import DataLost, Refusal
+from trainer import random_numbers
+from trainer.data import dataset
+from trainer.data.decode import fit
+from trainer.system.errors import DataLost, Refusal
 
 READ_BATCH = 64
 UNREADABLE = "the prepared data set cannot be read any more: "
@@ -53,7 +54,7 @@ class Split:
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
-    """Opens one split of the data set that `trainer.data.prepare` wrote under `path`.
+    """Opens one split of the data set that `trainer prepare` wrote under `path`.
 
     Raises:
       Refusal: if there is no finished data set.
@@ -63,7 +64,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     if summary is None:
         raise Refusal(
             f"data.path={str(path)!r} holds no prepared data set: make one with "
-            "python -m trainer.data.prepare --source=SOURCE --out=DATA and give "
+            "python -m trainer prepare --source=SOURCE --out=DATA and give "
             "--config.data.path=DATA."
         )
     try:
@@ -109,7 +110,7 @@ def pixels(split: Split, image_size: int, cache: str, how: str = "squash") -> Pi
       image_size: side of the square S, pixels.
       cache: "host" decodes everything once and keeps it in memory; "none" reads and decodes at
         every visit, for data of any size.
-      how: an image fits the square: see `trainer.data.fit`.
+      how: an image fits the square: see `trainer.data.decode.fit`.
     """
     decoded = _decoder(split, image_size, how)
     if cache == "none":
@@ -170,7 +171,9 @@ def evaluation_batches(
 def epoch_order(seed: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
     """Returns the order in which epoch `epoch` visits the records: [size] int64."""
     return tf.random.experimental.stateless_shuffle(
-        tf.range(size, dtype=tf.int64), draws.key(seed, epoch), alg=draws.ALGORITHM
+        tf.range(size, dtype=tf.int64),
+        random_numbers.key(seed, epoch),
+        alg=random_numbers.ALGORITHM,
     )
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from etils import epath, epy
 
-from trainer import bucket, cache
-from trainer.entry import CannotWrite, DataLost, Refusal, of_bucket
+from trainer.system import cache, gcs
+from trainer.system.errors import CannotWrite, DataLost, Refusal, of_bucket
 
 with epy.lazy_imports():  # TensorFlow
     import tensorflow as tf
@@ -48,7 +48,7 @@ def local(
     first of them.
 
     Args:
-      path: as given to `trainer.data.prepare --out`.
+      path: as given to `trainer prepare --out`.
       room: bytes that all staged data sets together may take.
       folder: where they are; by default $XDG_CACHE_HOME/radiograph-trainer/staged.
 
@@ -58,7 +58,7 @@ def local(
       Unavailable: if the bucket does not answer.
     """
     path = epath.Path(path)
-    if not bucket.is_in_one(path):
+    if not gcs.is_in_one(path):
         return path
     with _readable(path):
         summary = _again_if_it_fails(lambda: dataset.read_summary(path))
@@ -90,7 +90,7 @@ def writable(out: epath.Path) -> Iterator[None]:
       Unavailable: if a bucket does not answer.
     """
     try:
-        if bucket.is_in_one(out):
+        if gcs.is_in_one(out):
             probe = out / f".writable-{secrets.token_hex(8)}"
             probe.write_bytes(b"")
             probe.unlink()
@@ -116,7 +116,7 @@ def publish(folder: epath.Path, target: epath.Path) -> None:
 @contextmanager
 def fetched(folder: epath.Path) -> Iterator[epath.Path]:
     """Yields a local folder with the files in `folder`: itself, or a passing copy."""
-    if not bucket.is_in_one(folder):
+    if not gcs.is_in_one(folder):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="fetched-") as copy:
@@ -160,7 +160,7 @@ def _readable(path: epath.Path) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Returns in a line what TensorFlow says, which may go on for pages."""
-    return bucket.reason(error) or f"{str(error).splitlines()[0][:300]} ({type(error).__name__})"
+    return gcs.reason(error) or f"{str(error).splitlines()[0][:300]} ({type(error).__name__})"
 
 
 def _check_room(path: epath.Path, summary: dict, folder: epath.Path, room: int) -> None:

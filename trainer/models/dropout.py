@@ -13,7 +13,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from trainer import draws
+from trainer import random_numbers
 
 
 class Draw(NamedTuple):
@@ -52,7 +52,9 @@ class Dropout(keras.layers.Layer):
         if draw is None:
             raise RuntimeError("Dropout in training is called inside dropout.drawing_from(...)")
         salt = zlib.crc32(self.name.encode()) & 0x7FFFFFFF
-        uniform = draws.uniform(draw.key, salt, draw.rows, draw.global_batch, inputs.shape[1:])
+        uniform = random_numbers.uniform(
+            draw.key, salt, draw.rows, draw.global_batch, inputs.shape[1:]
+        )
         kept = tf.cast(uniform >= self.rate, inputs.dtype)
         return inputs * kept / (1 - self.rate)
 

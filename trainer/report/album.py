@@ -6,7 +6,7 @@ from typing import NamedTuple
 from etils import epath
 from PIL import Image
 
-from trainer import page
+from trainer.report import page
 
 PARTS = ("test", "validation", "train")  # the final pictures first
 # Runs were once without these folders.

@@ -6,14 +6,16 @@ from typing import Any, NamedTuple
 import markupsafe
 from etils import epath
 
-from trainer import evaluate, page, whole
-from trainer.charts.chart import Chart
-from trainer.charts.compared import compared_history_charts, compared_roc_chart
-from trainer.config import FIELDS
-from trainer.entry import Refusal
-from trainer.judged import Judged
-from trainer.report import paired, records
-from trainer.report.records import Run
+from trainer.config.schema import FIELDS
+from trainer.metrics import paired
+from trainer.metrics.label_result import Judged
+from trainer.report import page, run_files
+from trainer.report.run_files import Run
+from trainer.show.charts.chart import Chart
+from trainer.show.charts.compared import compared_history_charts, compared_roc_chart
+from trainer.system import atomic
+from trainer.system.errors import Refusal
+from trainer.training import evaluator
 
 LABELS_CHARTED = 20
 CIRCUMSTANCES = {
@@ -54,10 +56,10 @@ def write(workdirs: Sequence[epath.PathLike], out: epath.PathLike) -> epath.Path
     Raises:
       Refusal: one of the runs cannot be read, or they do not tell the same labels.
     """
-    runs = [records.read(workdir) for workdir in workdirs]
+    runs = [run_files.read(workdir) for workdir in workdirs]
     _require_comparable(runs)
-    template = page.template("report/comparison.html.j2", signed=_signed)
-    return whole.write_text(epath.Path(out), template.render(_content(runs)))
+    template = page.template("comparison.html.j2", signed=_signed)
+    return atomic.write_text(epath.Path(out), template.render(_content(runs)))
 
 
 def _require_comparable(runs: Sequence[Run]) -> None:
@@ -92,12 +94,12 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _compared(runs: Sequence[Run]) -> Iterable[Compared]:
-    first_names, first = records.images_tested(runs[0]), None
+    first_names, first = run_files.images_tested(runs[0]), None
     for name, run in zip(_names(runs), runs, strict=True):
-        judged, difference = evaluate.read_judged(run.workdir, "test"), None
+        judged, difference = evaluator.read_judged(run.workdir, "test"), None
         if first is None:
             first = judged
-        elif records.images_tested(run) == first_names and paired.are_alike(first, judged):
+        elif run_files.images_tested(run) == first_names and paired.are_alike(first, judged):
             difference = paired.auc_difference(first, judged)
         yield Compared(name, run, judged, difference)
 
@@ -115,7 +117,7 @@ def _differences(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
     """What was not the same: (field or circumstance, its value in each run)."""
     # A run may be older than a field, which then was as its default is.
     defaults = {name: field.default for name, field in FIELDS.items()}
-    configs = [defaults | dict(records.settings(run.config)) for run in runs]
+    configs = [defaults | dict(run_files.settings(run.config)) for run in runs]
     fields = dict.fromkeys(field for config in configs for field in config)
     rows = [(field, [config.get(field, "–") for config in configs]) for field in fields]
     rows += [(name, [tell(run) for run in runs]) for name, tell in CIRCUMSTANCES.items()]

@@ -9,14 +9,16 @@ import numpy as np
 from etils import epath
 from PIL import Image, UnidentifiedImageError
 
-from trainer import attribution, explain, page, whole
-from trainer.calibration import calibrate
-from trainer.data import codestream, dicom, radiograph
-from trainer.entry import Refusal
-from trainer.pictures.activations import activation_montage
-from trainer.pictures.heat import heat_sheet
+from trainer.data.decode import codestream, dicom, radiograph
+from trainer.metrics.calibration import calibrate
+from trainer.models import attribution, layer_outputs
+from trainer.report import page
 from trainer.report.album import Picture
-from trainer.trained import Trained, read_file
+from trainer.show.pictures.activations import activation_montage
+from trainer.show.pictures.heat import heat_sheet
+from trainer.system import atomic
+from trainer.system.errors import Refusal
+from trainer.training.trained_model import Trained, read_file
 
 EXPLAINED = 2  # labels, those of the highest probability
 APART = 1.5  # a stage that Grad-CAM looks at is this much wider than the next
@@ -95,10 +97,10 @@ def write(
     trained = Trained.of(workdir)
     looked = _look_at(trained, images)
     folder = epath.Path(out) if out else epath.Path(workdir) / "images"
-    template = page.template("report/image.html.j2", likely=likely)
+    template = page.template("image.html.j2", likely=likely)
     files = [folder / name for name in _page_names([of.name for of in looked])]
     for file, of in zip(files, looked, strict=True):
-        whole.write_text(file, template.render(_content(trained, of)))
+        atomic.write_text(file, template.render(_content(trained, of)))
     return files
 
 
@@ -188,7 +190,7 @@ def _evidence(trained: Trained, looked: Looked, inputs: np.ndarray, said: Said) 
 def _stages(model: keras.Model) -> list[str]:
     """Returns the stages that differ much in size, the last one first."""
     chosen, width = [], 0.0
-    for name in reversed(explain.stages(model)):
+    for name in reversed(layer_outputs.stages(model)):
         own = model.get_layer(name).output.shape[2]
         if own >= APART * width:
             chosen.append(name)
@@ -199,7 +201,7 @@ def _stages(model: keras.Model) -> list[str]:
 def _layers(trained: Trained, looked: Looked, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yields what each inner layer is, and pictures of what it makes of the image."""
     shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
-    maps = explain.activation_maps(explain.activation_model(trained.model), inputs)
+    maps = layer_outputs.activation_maps(layer_outputs.activation_model(trained.model), inputs)
     for name, values in maps.items():
         few, every = activation_montage(name, values, [""], shown, colours), None
         if values.shape[-1] > shown:

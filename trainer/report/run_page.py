@@ -7,17 +7,19 @@ from typing import Any
 import markupsafe
 from etils import epath
 
-from trainer import evaluate, page, whole
-from trainer.charts.chart import Chart
-from trainer.charts.history import history_charts, label_charts
-from trainer.charts.judged import judged_charts
-from trainer.charts.roc import label_roc_chart
-from trainer.entry import Refusal
-from trainer.judged import Judged
-from trainer.report import records, references
+from trainer.config import references
+from trainer.config.references import Reference
+from trainer.metrics.label_result import Judged
+from trainer.report import baselines, page, run_files
 from trainer.report.album import Album
-from trainer.report.records import Run
-from trainer.report.references import Reference
+from trainer.report.run_files import Run
+from trainer.show.charts.chart import Chart
+from trainer.show.charts.history import history_charts, label_charts
+from trainer.show.charts.label_charts import judged_charts
+from trainer.show.charts.roc import label_roc_chart
+from trainer.system import atomic
+from trainer.system.errors import Refusal
+from trainer.training import evaluator
 
 MOST_BYTES = 8_000_000  # of pictures; in the page they take a third more
 LABELS_CHARTED = 20  # with charts of their own: a page of more would be slow to open
@@ -37,20 +39,18 @@ def write(workdir: epath.PathLike, published: str | None = None) -> epath.Path:
     Raises:
       Refusal: the directory or one of its records is missing or cannot be read.
     """
-    run = records.read(workdir)
-    template = page.template(
-        "report/run.html.j2", settings=records.settings, label_rows=_label_rows
-    )
+    run = run_files.read(workdir)
+    template = page.template("run.html.j2", settings=run_files.settings, label_rows=_label_rows)
     html = template.render(_content(run, published))
-    return whole.write_text(run.workdir / "report.html", html)
+    return atomic.write_text(run.workdir / "report.html", html)
 
 
 def _content(run: Run, published: str | None) -> dict[str, Any]:
     """All that the template shows."""
     if published is None:
         published = run.config.get("report", {}).get("references", "")
-    judged = evaluate.read_judged(run.workdir, "test")
-    shortcut = run.audit and references.shortcut(run.audit, run.labels)
+    judged = evaluator.read_judged(run.workdir, "test")
+    shortcut = run.audit and baselines.shortcut(run.audit, run.labels)
     album = Album(run.workdir, MOST_BYTES)
     return {
         "run": run,
@@ -78,7 +78,7 @@ def _compared(run: Run, shortcut: Reference | None, published: str) -> list[Refe
         figures = references.parse(published)
     except ValueError as error:
         raise Refusal(f"report.references: {error}.") from error
-    chance = [references.commoner_class(run.test)] if len(run.labels) == 1 else []
+    chance = [baselines.commoner_class(run.test)] if len(run.labels) == 1 else []
     return [*chance, *([shortcut] if shortcut else []), *figures]
 
 
@@ -91,8 +91,8 @@ def _is_as_good(shortcut: Reference, run: Run) -> bool:
 def _audit_command(run: Run) -> str:
     """How to make the audit that the report shows."""
     source, out = run.config.get("data", {}).get("path", "DATA"), run.workdir / "audit.html"
-    audit = shlex.join(["python", "-m", "trainer.data.audit", f"--source={source}", f"--out={out}"])
-    return f"{audit}\n{shlex.join(['python', '-m', 'trainer.report', str(run.workdir)])}"
+    audit = shlex.join(["python", "-m", "trainer", "audit", f"--source={source}", f"--out={out}"])
+    return f"{audit}\n{shlex.join(['python', '-m', 'trainer', 'report', str(run.workdir)])}"
 
 
 def _result_charts(judged: list[Judged]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from trainer.data import sources
 from trainer.data.sources import files
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 GOOD = {"train/NORMAL/1.png": b"one", "train/SICK/2.png": b"two"}
 

@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 
 from trainer.data.sources.csv_table import CsvTable
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 def table(folder: Path, content: bytes) -> CsvTable:

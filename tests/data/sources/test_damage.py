@@ -11,7 +11,7 @@ import pytest
 
 from trainer.data import sources
 from trainer.data.sources import Options
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 def archive() -> bytes:

@@ -10,7 +10,7 @@ from etils import epath
 from trainer.data import sources
 from trainer.data.sources import files
 from trainer.data.sources.folder import Folder
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 def fill(folder: Path, *names: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from trainer.data.sources.labels import Labels, labels_of
 from trainer.data.sources.schema import NIH_FINDINGS, Schema
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 def read(

@@ -2,10 +2,10 @@
 
 import pytest
 
+from trainer.data.sources.image_record import Record
 from trainer.data.sources.layout import ClassFolders, order_classes
 from trainer.data.sources.options import Options
-from trainer.data.sources.record import Record
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 class InMemory:

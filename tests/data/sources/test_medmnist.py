@@ -10,8 +10,8 @@ from PIL import Image
 
 from trainer.data import sources
 from trainer.data.sources import medmnist
-from trainer.data.sources.record import Source
-from trainer.entry import Refusal
+from trainer.data.sources.image_record import Source
+from trainer.system.errors import Refusal
 
 COUNTS = {"train": 6, "val": 2, "test": 4}
 

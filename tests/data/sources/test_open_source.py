@@ -7,8 +7,8 @@ import pytest
 from etils import epath
 
 from trainer.data import sources
-from trainer.data.sources import Options, download
-from trainer.entry import Refusal
+from trainer.data.sources import Options, public_sets
+from trainer.system.errors import Refusal
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def test_a_public_set_is_downloaded_into_the_cache_folder(
 ):
     asked = []
 
-    def fetch(wanted: download.Download, folder: Path) -> Path:
+    def fetch(wanted: public_sets.Download, folder: Path) -> Path:
         asked.append((wanted.file, folder))
         return Path(archive)
 
-    monkeypatch.setattr(download, "fetch", fetch)
+    monkeypatch.setattr(public_sets, "fetch", fetch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = sources.open_source("kermany")
     assert asked == [("ChestXRay2017.zip", tmp_path / "cache" / "radiograph-trainer")]

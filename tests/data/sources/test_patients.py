@@ -2,9 +2,9 @@
 
 import pytest
 
+from trainer.data.sources.image_record import Record
 from trainer.data.sources.patients import by_pattern, patient_of
-from trainer.data.sources.record import Record
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 
 @pytest.mark.parametrize(

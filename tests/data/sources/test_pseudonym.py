@@ -1,7 +1,7 @@
 """Names and patients are hashed with a salt."""
 
+from trainer.data.sources.image_record import Record
 from trainer.data.sources.pseudonym import pseudonymous
-from trainer.data.sources.record import Record
 
 RECORD = Record("a/Doe.dcm", (1,), "Doe", "train", "a/Doe.dcm", "a lateral view")
 

@@ -4,7 +4,7 @@ import pytest
 
 from trainer.data.sources.options import Options
 from trainer.data.sources.schema import CHEXPERT_OBSERVATIONS, NIH_FINDINGS, schema_of
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 NIH = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "View Position")
 

@@ -4,16 +4,16 @@ from dataclasses import fields
 
 from etils import epath
 
-from trainer import bucket, cache
-from trainer.data.sources import download, files, storage
+from trainer.data.sources import files, open_files, public_sets
+from trainer.data.sources.image_record import Record, Source
+from trainer.data.sources.label_table import Table
 from trainer.data.sources.layout import ClassFolders
 from trainer.data.sources.medmnist import MedMnist
 from trainer.data.sources.options import Options
 from trainer.data.sources.patients import patient_of
 from trainer.data.sources.phantoms import PhantomFiles
-from trainer.data.sources.record import Record, Source
-from trainer.data.sources.table import Table
-from trainer.entry import Refusal
+from trainer.system import cache, gcs
+from trainer.system.errors import Refusal
 
 __all__ = ["Options", "Record", "Source", "open_source", "patient_of"]
 
@@ -23,7 +23,7 @@ OF_TABLES = (
     "uncertain",
 )
 KINDS = "a .zip, a folder, a .csv table, medmnist:FILE.npz, phantom:N, or one of " + ", ".join(
-    download.PUBLIC
+    public_sets.PUBLIC
 )
 
 
@@ -40,19 +40,19 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
         if not rest.isdecimal() or int(rest) < 20:
             raise Refusal(f"--source={name}: give phantom:N with N of at least 20 images.")
         return ClassFolders(name, PhantomFiles(int(rest)), options, synthetic=True)
-    if name in download.PUBLIC:
-        path = epath.Path(download.fetch(download.PUBLIC[name], cache.folder()))
+    if name in public_sets.PUBLIC:
+        path = epath.Path(public_sets.fetch(public_sets.PUBLIC[name], cache.folder()))
     else:
         path = epath.Path(rest if kind == "medmnist" else name)
     try:
-        with bucket.told(name + options.image_root):
+        with gcs.told(name + options.image_root):
             if not path.exists():
                 raise Refusal(f"--source={name} does not exist: give {KINDS}.")
             if kind == "medmnist":
                 return MedMnist(name, path)
             if is_table:
                 return Table(path, options)
-            return ClassFolders(name, storage.open_files(path), options)
+            return ClassFolders(name, open_files.open_files(path), options)
     except OSError as mistake:
         raise Refusal(f"--source={name} cannot be read: {files.in_words(mistake)}.") from None
 

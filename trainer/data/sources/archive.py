@@ -10,9 +10,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from etils import epath
 
-from trainer import bucket
 from trainer.data.sources import files
-from trainer.entry import Refusal
+from trainer.system import gcs
+from trainer.system.errors import Refusal
 
 NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 DOCUMENTS = (".csv", ".txt", ".md", ".pdf")  # what public sets put beside their archives
@@ -52,7 +52,7 @@ class Archives:
         number, place = self._members[name]
         archive = self._archives()[number]
         try:
-            with bucket.told(self.name), archive.open(archive.infolist()[place]) as member:
+            with gcs.told(self.name), archive.open(archive.infolist()[place]) as member:
                 return member.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as damage:
             raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
@@ -92,7 +92,7 @@ def only_archives(folder: epath.Path) -> list[epath.Path]:
 
 
 def _opened(path: epath.Path) -> zipfile.ZipFile:
-    file = bucket.open_seekable(path)
+    file = gcs.open_seekable(path)
     try:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 DELIMITERS = ",;\t"
 

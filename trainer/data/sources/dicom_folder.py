@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from trainer.data import dicom
-from trainer.data.limits import Unreadable
+from trainer.data.decode import dicom
+from trainer.data.decode.limits import Unreadable
 from trainer.data.sources import files
 from trainer.data.sources.files import Files
-from trainer.data.sources.record import Record
+from trainer.data.sources.image_record import Record
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 MAGIC_BYTES = 144  # enough to know a DICOM file by

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from trainer import bucket
 from trainer.data.sources import files
+from trainer.system import gcs
 
 LOGGER = logging.getLogger(__name__)
 
@@ -24,14 +24,14 @@ class Folder:
         self._path = path
         self.refused: dict[str, str] = {}
         self.stamps: dict[str, str] = {}
-        found = self._remote() if bucket.is_in_one(self.name) else self._local(self.name)
+        found = self._remote() if gcs.is_in_one(self.name) else self._local(self.name)
         self.stamps = dict(sorted(found))
 
     def read(self, name: str) -> bytes:
         return files.within_limit(self.head(name, files.MAX_BYTES + 1), name)
 
     def head(self, name: str, size: int) -> bytes:
-        with bucket.told(self.name), (self._path / name).open("rb") as file:
+        with gcs.told(self.name), (self._path / name).open("rb") as file:
             return file.read(size)
 
     def _remote(self) -> Iterator[tuple[str, str]]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.layout import order_classes
-from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.schema import Schema
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 POSITIVE_WORDS = ("1", "true", "yes", "positive")
 NEGATIVE_WORDS = ("0", "false", "no", "negative")

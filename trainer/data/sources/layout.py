@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from trainer.data.sources import dicom_folder, files, patients
 from trainer.data.sources.files import Files
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, Record
 from trainer.data.sources.options import Options
-from trainer.data.sources.record import NEGATIVE, POSITIVE, UNKNOWN, Record
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 SPLITS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},

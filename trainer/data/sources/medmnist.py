@@ -14,10 +14,10 @@ from etils import epath
 from numpy.lib import format as npy
 from PIL import Image
 
-from trainer import bucket
 from trainer.data.sources import files
-from trainer.data.sources.record import NEGATIVE, POSITIVE, Record
-from trainer.entry import Refusal
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, Record
+from trainer.system import gcs
+from trainer.system.errors import Refusal
 
 SPLITS = ("train", "val", "test")
 # Yang et al., Scientific Data 10:41 (2023), doi:10.1038/s41597-022-01721-8.
@@ -109,7 +109,7 @@ class MedMnist:
         images = self._images[split]
         block, within = divmod(int(number), images.in_block)
         try:
-            with self._lock, bucket.told(self.name):
+            with self._lock, gcs.told(self.name):
                 pixels = self._block(split, block)
         except DAMAGE as damage:
             raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
@@ -123,7 +123,7 @@ class MedMnist:
         """Opens the file in each process: one handle in two of them would have one position."""
         if self._opened is None or self._opened[0] != os.getpid():
             try:
-                self._opened = os.getpid(), zipfile.ZipFile(bucket.open_seekable(self._path))
+                self._opened = os.getpid(), zipfile.ZipFile(gcs.open_seekable(self._path))
             except DAMAGE as damage:
                 raise Refusal(
                     f"--source={self.name} is no .npz file, or is cut off: "

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainer.data.sources.record import Record
-from trainer.entry import Refusal
+from trainer.data.sources.image_record import Record
+from trainer.system.errors import Refusal
 
 # Kermany. Each series counts its patients by itself, so that person3_bacteria and person3_virus
 # are two patients.

@@ -1,6 +1,6 @@
 """Synthetic radiographs under the layout and the naming of the public archive."""
 
-from trainer.data import phantom
+from trainer.data.synthetic import phantom
 
 SEED = 0
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainer.data.sources.record import Record
+from trainer.data.sources.image_record import Record
 
 HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
 

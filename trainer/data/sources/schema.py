@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from trainer.data.sources.options import Options
-from trainer.entry import Refusal
+from trainer.system.errors import Refusal
 
 # Wang et al., CVPR 2017, doi:10.1109/CVPR.2017.369.
 NIH_FINDINGS = (

@@ -1,0 +1,57 @@
+"""The launcher's command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.commands import launch
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_task_is_told_its_strategy_and_devices(monkeypatch: pytest.MonkeyPatch):
+    task = [sys.executable, "-m", "trainer.task", "--config=c.py"]
+    given = "--config.distribute.strategy=mirrored"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    devices = "--config.distribute.cpu_devices=2"
+    strategy = "--config.distribute.strategy=multi_worker"
+    assert launch.task_command(["--config=c.py"], 2) == [*task, strategy, devices]
+    assert launch.task_command(["--config=c.py", given], 2) == [*task, given, devices]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert launch.task_command(["--config=c.py"], 2) == [*task, strategy]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers=2"], "python -m trainer launch --workers=2 -- --config="),
+        (["--workers=2", "--"], "the flags of the task are missing after --"),
+        (["--config=c.py"], "'--config=c.py' is no flag of the launcher"),
+        (["--worker=2", "--", "--config=c.py"], "'--worker=2' is no flag of the launcher"),
+        (["--workers=65", "--", "--config=c.py"], "65 is not an integer in the range [1, 64]"),
+        (["--workers=0", "--", "--config=c.py"], "0 is not an integer in the range [1, 64]"),
+        (["--", "--config.distribute.cpu_devices=2"], "give --devices before -- instead"),
+    ],
+)
+def test_a_mistake_in_the_flags_gets_one_sentence(arguments: list[str], said: str):
+    command = [sys.executable, "-m", "trainer", "launch", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+def test_the_flags_say_what_is_launched():
+    told = """
+from trainer.system import program
+from trainer.commands import launch
+launch.launch = lambda *arguments: print(arguments[0][2:4], arguments[1:]) or 75
+program.run(launch.main, launch.parse_flags)
+"""
+    own = ["--workers=3", "--devices=2", "--max_restarts=4", "--grace_seconds=5"]
+    command = [sys.executable, "-c", told, *own, "--", "--config=c.py", "--", "--workers=9"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "['trainer.task', '--config=c.py'] (3, 2, 4, 5.0)\n", done.stderr
+    assert done.returncode == 75

@@ -1,0 +1,213 @@
+"""A label that can be told from the file is found, with an interval; one that cannot is not."""
+
+import dataclasses
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from trainer import random_numbers
+from trainer.augment import augmentation as augment
+from trainer.config import schema
+from trainer.data.audit import file_features, shortcuts
+from trainer.data.audit.file_features import Trace
+from trainer.data.decode import radiograph
+from trainer.data.sources import patient_of
+from trainer.data.synthetic import phantom
+
+PLAIN = Trace(
+    format="JPEG",
+    exif=False,
+    quality=75.0,
+    table="a",
+    chroma="",
+    mode="L",
+    bytes=1000,
+    bytes_per_pixel=0.1,
+    width=100,
+    height=100,
+    aspect=1.0,
+    border=20.0,
+    black=0.0,
+    mean=120.0,
+    contrast=50.0,
+    quantiser=6.0,
+    blockiness=0.1,
+    fineness=-3.0,
+    slope=-0.5,
+)
+
+
+class Data:
+    """Images of two a patient, a fifth of them in test, whose label is drawn at random."""
+
+    def __init__(self, images: int = 200, positive: float = 0.5):
+        patients = np.arange(images) // 2
+        draw = np.random.default_rng(1).random(images // 2)
+        self.positive = (draw < positive)[patients]
+        self.patients = [f"p{patient}" for patient in patients]
+        self.in_test = np.arange(images) >= 0.8 * images
+        self.traces = [PLAIN] * images
+
+    def give(self, rows: np.ndarray, **values) -> None:
+        self.traces = [
+            dataclasses.replace(trace, **values) if row else trace
+            for trace, row in zip(self.traces, rows, strict=True)
+        ]
+
+    def measured(self) -> dict[str, shortcuts.Shortcut]:
+        labels = self.positive[:, None].astype(int)
+        found = shortcuts.measure(self.traces, labels, self.patients, self.in_test, ["SICK"])
+        return {shortcut.traces: shortcut for shortcut in found}
+
+
+def test_a_tell_tale_trace_is_found_and_holds_in_test():
+    data = Data()
+    data.give(data.positive, table="b")
+    found = data.measured()["JPEG quantisation tables"]
+    assert found.train.low > 0.95
+    assert found.test.low > 0.95
+    assert found.holds == "holds in test"
+
+
+def test_all_together_finds_what_one_group_tells():
+    data = Data()
+    data.give(data.positive, width=140, aspect=1.4)
+    assert data.measured()[shortcuts.TOGETHER].train.low > 0.95
+
+
+def test_what_does_not_vary_tells_nothing():
+    found = Data().measured()["EXIF present"]
+    assert (found.train.value, found.test.value, found.holds) == (0.5, 0.5, "")
+
+
+def test_noise_is_no_shortcut():
+    data = Data(400)
+    values = np.random.default_rng(3).normal(120, 10, 400)
+    data.traces = [dataclasses.replace(PLAIN, mean=value) for value in values]
+    found = data.measured()["mean and contrast"]
+    assert found.train.low < 0.5 < found.train.high
+
+
+def test_what_is_reversed_in_test_is_said_to_be():
+    data = Data()
+    data.give(data.positive != data.in_test, exif=True)
+    found = data.measured()["EXIF present"]
+    assert found.transfer.high < 0.05
+    assert found.holds == "reversed in test"
+
+
+def test_what_is_in_train_alone_does_not_hold_in_test():
+    data = Data()
+    data.give(data.positive & ~data.in_test, exif=True)
+    found = data.measured()["EXIF present"]
+    assert found.test.value == 0.5
+    assert found.holds == "does not hold in test"
+
+
+def test_a_patient_is_never_judged_by_what_was_learnt_of_that_patient():
+    """Each patient has a mean of their own, which tells their other image and nobody else's."""
+    data = Data(400)
+    of_patient = np.random.default_rng(5).permutation(200)
+    data.traces = [
+        dataclasses.replace(PLAIN, mean=float(of_patient[i // 2])) for i in range(len(data.traces))
+    ]
+    assert data.measured()["mean and contrast"].train.value < 0.65
+
+
+def test_too_few_images_give_no_number():
+    assert Data(images=200, positive=0.02).measured() == {}
+
+
+def test_the_least_number_of_images_is_enough_to_find_what_is_plain():
+    data = Data(images=2 * shortcuts.LEAST_IMAGES)
+    data.positive = np.arange(2 * shortcuts.LEAST_IMAGES) // 2 % 2 == 1
+    data.in_test[:] = False
+    data.give(data.positive, exif=True)
+    assert data.measured()["EXIF present"].train.value > 0.95
+
+
+def test_without_a_test_split_there_is_no_transfer():
+    data = Data()
+    data.in_test[:] = False
+    data.give(data.positive, exif=True)
+    found = data.measured()["EXIF present"]
+    assert found.train.low > 0.95
+    assert (found.test, found.transfer, found.holds) == (None, None, "")
+
+
+def test_unknown_labels_are_left_out_and_the_worst_label_comes_first():
+    data = Data()
+    data.give(data.positive, exif=True)
+    chance = np.random.default_rng(7).integers(0, 2, len(data.traces))
+    labels = np.stack([chance, np.where(data.in_test, -1, data.positive)], axis=1)
+    found = shortcuts.measure(data.traces, labels, data.patients, data.in_test, ["A", "B"])
+    assert list(dict.fromkeys(shortcut.label for shortcut in found)) == ["B", "A"]
+    exif = found[0]
+    assert exif.train.low > 0.95
+    assert exif.test is None
+
+
+def test_typical_values_tell_the_kinds_apart():
+    data = Data()
+    data.give(data.positive, exif=True, table="b")
+    found = data.measured()
+    assert found["EXIF present"].typical == {"positive": {"exif": 1.0}, "negative": {"exif": 0.0}}
+    assert found["JPEG quantisation tables"].typical["positive"]["table"] == "b"
+
+
+def test_of_many_images_whole_patients_are_drawn(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shortcuts, "MOST_IMAGES", 60)
+    data = Data()
+    kept = shortcuts._sample(data.patients, seed=0)
+    assert len(kept) == 60
+    assert len({data.patients[row] for row in kept}) == 30
+
+
+@pytest.mark.slow
+def test_the_published_files_tell_the_class_by_encoding_and_size(shared_data: Path):
+    with zipfile.ZipFile(shared_data / "chest_xray_originals.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpeg")]
+        found = [
+            file_features.trace(d, radiograph.decode(d, 4096)) for d in map(archive.read, names)
+        ]
+    labels = np.array([["PNEUMONIA" in name] for name in names], int)
+    patients = [patient_of(name) for name in names]
+    measured = shortcuts.measure(found, labels, patients, np.zeros(len(names), bool), ["PNEUMONIA"])
+    auc = {shortcut.traces: shortcut.train.value for shortcut in measured}
+    assert auc["EXIF present"] > 0.95
+    assert auc["JPEG quantisation tables"] > 0.95
+    assert auc["encoding seen in the pixels"] > 0.95
+    assert auc["file size"] > 0.95
+    assert auc[shortcuts.TOGETHER] > 0.95
+
+
+@pytest.mark.slow
+def test_compressing_and_blurring_on_the_device_hides_how_the_files_were_encoded():
+    count, side = 160, 128
+    labels = np.random.default_rng(0).permutation(np.arange(count) % 2)
+    pixels = np.zeros((count, side, side, 1), np.uint8)
+    for number, (_, data) in enumerate(phantom.archive(count)):
+        file, quality = io.BytesIO(), 40 if labels[number] else 90
+        with Image.open(io.BytesIO(data)) as image:
+            image.resize((side, side), Image.Resampling.LANCZOS).save(file, "JPEG", quality=quality)
+        pixels[number] = radiograph.decode(file.getvalue(), side)
+    options = schema.default().augment
+    options.compression_range, options.blur_range = 90.0, 2.0
+    augmentation = augment.build(options, jit_compile=False)
+    images = tf.constant(pixels / 255, tf.float32)
+    seen = augmentation(images, random_numbers.key(0, tf.constant(0)), tf.range(count), count)
+
+    def told(shown: np.ndarray) -> list[float]:
+        found = [file_features.trace(b"", image) for image in shown]  # of the pixels alone
+        patients, train = [str(number) for number in range(count)], np.zeros(count, bool)
+        measured = shortcuts.measure(found, labels[:, None], patients, train, ["sick"])
+        groups = ("encoding seen in the pixels", "fine structure")
+        return [shortcut.train.value for shortcut in measured if shortcut.traces in groups]
+
+    assert min(told(pixels)) > 0.95
+    assert max(told(np.rint(255 * seen.numpy()).astype(np.uint8))) < 0.7

@@ -1,0 +1,153 @@
+"""Files are decoded in order by processes that may die, a bounded number ahead."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trainer.data import sources
+from trainer.data.decode import radiograph
+from trainer.data.prepare import ingest
+from trainer.data.sources import Record
+from trainer.system.errors import CannotWrite
+
+RECIPE = ingest.Recipe(max_side=64)
+MISBEHAVING = """
+import os, signal, time
+from pathlib import Path
+
+class Source:
+    def __init__(self, image, killed=(), endless=(), log=""):
+        self.image, self.killed, self.endless, self.log = image, killed, endless, log
+
+    def read(self, record):
+        if self.log:
+            with open(self.log, "a") as file:
+                file.write(record.name + "\\n")
+        if record.name in self.killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if record.name in self.endless:
+            time.sleep(1000)
+        if record.name == "unreadable":
+            raise PermissionError(13, "Permission denied", "/home/jane_doe.png")
+        return self.image
+"""
+
+
+@pytest.fixture(scope="module")
+def phantom() -> sources.Source:
+    return sources.open_source("phantom:60")
+
+
+@pytest.fixture
+def misbehaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantom: sources.Source):
+    """Makes a source, of a module that other processes can import."""
+    (tmp_path / "misbehaving.py").write_text(MISBEHAVING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "misbehaving", raising=False)
+    import misbehaving
+
+    image = phantom.read(phantom.records()[0])
+    return lambda **faults: misbehaving.Source(image, **faults)
+
+
+def named(count: int) -> list[Record]:
+    return [Record(str(number), (0,), "P") for number in range(count)]
+
+
+def test_what_processes_give_is_what_one_gives_in_the_same_order(phantom: sources.Source):
+    records = phantom.records()
+    found = list(ingest.examine_all(phantom, records, RECIPE, workers=2))
+    assert found == [ingest.examine(phantom, RECIPE, record) for record in records]
+    data = phantom.read(records[7])
+    assert found[7].digest == hashlib.sha256(data).digest()
+    assert found[7].image == radiograph.recode(data, 64)
+
+
+def test_only_a_record_without_a_patient_has_a_fingerprint(phantom: sources.Source):
+    known = phantom.records()[0]
+    unknown = Record(known.name, known.labels, place=known.place)
+    assert ingest.examine(phantom, RECIPE, known).fingerprint == b""
+    assert ingest.examine(phantom, RECIPE, unknown).fingerprint != b""
+
+
+def test_reasons_are_told_without_paths(misbehaving):
+    source = misbehaving()
+    refused = Record("a", (0,), "P", refused="a link")
+    assert ingest.examine(source, RECIPE, refused).reason == "a link"
+    unreadable = ingest.examine(source, RECIPE, Record("unreadable", (0,), "P"))
+    assert unreadable.reason == "cannot be read: Permission denied"
+
+
+def test_a_file_that_kills_its_process_costs_itself_alone(misbehaving):
+    source = misbehaving(killed=("3", "20"))
+    found = list(ingest.examine_all(source, named(40), RECIPE, workers=2))
+    reasons = {number: f.reason for number, f in enumerate(found) if f.reason}
+    assert reasons.keys() == {3, 20} and all("ended its process" in r for r in reasons.values())
+
+
+def test_a_file_that_takes_for_ever_costs_itself_alone(misbehaving):
+    source = misbehaving(endless=("5",))
+    found = list(ingest.examine_all(source, named(20), RECIPE, workers=2, seconds=3.0))
+    assert {n: f.reason for n, f in enumerate(found) if f.reason} == {
+        5: "decoding it took more than 3 s"
+    }
+
+
+def test_processes_that_always_die_end_in_a_sentence(misbehaving):
+    source = misbehaving(killed=tuple(str(number) for number in range(100)))
+    with pytest.raises(CannotWrite, match="enough memory"):
+        list(ingest.examine_all(source, named(100), RECIPE, workers=2))
+
+
+def test_no_more_than_a_bounded_number_is_read_ahead(misbehaving, tmp_path: Path):
+    log = tmp_path / "log"
+    found = ingest.examine_all(misbehaving(log=str(log)), named(500), RECIPE, workers=2)
+    next(found)
+    time.sleep(1)
+    assert len(log.read_text().split()) <= 2 * ingest.AHEAD
+    found.close()
+
+
+def test_nothing_is_left_running_when_it_is_left(misbehaving):
+    me = psutil.Process()
+    before = {child.pid for child in me.children(recursive=True)}
+    found = ingest.examine_all(misbehaving(), named(500), RECIPE, workers=2)
+    next(found)
+    started = {child.pid for child in me.children(recursive=True)} - before
+    assert len(started) >= 2
+    found.close()
+    left = {
+        child.pid
+        for child in me.children(recursive=True)
+        if child.pid in started and child.status() != psutil.STATUS_ZOMBIE
+    }
+    assert len(left) <= 2  # the server that they are forked from, and multiprocessing's tracker
+
+
+def test_they_end_with_a_parent_that_is_killed(tmp_path: Path):
+    (tmp_path / "parent.py").write_text(
+        "from trainer.data.prepare import ingest; from trainer.data import sources\n"
+        "if __name__ == '__main__':\n"
+        "    source = sources.open_source('phantom:600')\n"
+        "    found = ingest.examine_all(source, source.records(), ingest.Recipe(64), 2)\n"
+        "    next(found)\n"
+        "    print('begun', flush=True)\n"
+        "    import time; time.sleep(100)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, env=environment
+    )
+    assert parent.stdout.readline()
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert len(children) >= 3
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive

@@ -1,0 +1,102 @@
+"""Stop signals are noted while TensorFlow computes, and agreed on at the end of a loop."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+
+from trainer.distribute.preemption import StopSignals
+from trainer.distribute.replicas import Replicas
+from trainer.system.errors import Stopped
+from trainer.training.loop_timer import LOOP_SECONDS, Pace
+
+
+def send(signals: StopSignals, number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    for _ in range(100):
+        if signals.received:
+            return
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def alone() -> Replicas:
+    return Replicas(tf.distribute.OneDeviceStrategy("CPU:0"), "test")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)],
+)
+def test_a_signal_ends_the_run_at_the_end_of_the_loop(
+    alone: Replicas, number: signal.Signals, code: int
+):
+    before = signal.getsignal(number)
+    with StopSignals() as signals:
+        pace = Pace(alone, signals)
+        pace.end_loop(1, 0.1)
+        send(signals, number)
+        assert signals.received == number and signals.seconds < 1
+        with pytest.raises(Stopped) as stopped:
+            pace.end_loop(1, 0.1)
+    assert stopped.value.exit_code == code
+    assert signal.getsignal(number) == before
+
+
+def test_a_loop_is_as_long_as_its_time_allows(alone: Replicas):
+    with StopSignals() as signals:
+        pace = Pace(alone, signals)
+        assert pace.steps(100) == 1  # which compiles
+        pace.end_loop(1, 30.0)
+        assert pace.steps(100) == 1 and not pace.known
+        pace.end_loop(1, LOOP_SECONDS / 10)
+        assert pace.steps(100) == 10 and pace.known
+        assert pace.steps(7) == 7
+
+
+BUSY = """
+import signal, sys
+import tensorflow as tf
+from trainer.distribute.preemption import StopSignals
+
+@tf.function
+def busy():
+    return tf.while_loop(lambda x: True, lambda x: [tf.matmul(x, x)], [tf.eye(400)])
+
+with StopSignals():
+    print("busy", flush=True)
+    busy()
+"""
+
+
+def test_a_second_interrupt_ends_the_process_at_once_though_tensorflow_computes():
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as busy:
+        assert busy.stdout.readline() == "busy\n"
+        time.sleep(1)
+        busy.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert busy.poll() is None
+        busy.send_signal(signal.SIGINT)
+        assert busy.wait(timeout=5) == 130
+
+
+AS_PROCESS = """
+import os, signal, sys
+mine, number = os.getpid(), int(sys.argv[1])
+os.getpid = lambda: number or mine
+import trainer
+os.kill(mine, signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(1, 128 + signal.SIGTERM), (0, -signal.SIGTERM)])
+def test_before_the_job_notes_signals_only_the_first_process_handles_sigterm(
+    number: int, code: int
+):
+    # By default the kernel would drop it there; as in a container, which tests/container starts.
+    done = subprocess.run([sys.executable, "-c", AS_PROCESS, str(number)], capture_output=True)
+    assert done.returncode == code, done.stderr

@@ -1,0 +1,88 @@
+"""A temperature makes probabilities mean what they say, and the error tells how far they do."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import brier_score_loss, log_loss
+
+from trainer.metrics import calibration
+
+RANDOM = np.random.default_rng(0)
+LOGITS = 2 * RANDOM.normal(size=40_000)
+LABELS = (RANDOM.random(40_000) < expit(LOGITS)).astype(np.float32)  # calibrated by their making
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
+def test_the_temperature_undoes_the_factor_by_which_logits_are_too_large(factor: float):
+    assert calibration.temperature(factor * LOGITS, LABELS) == pytest.approx(factor, rel=0.05)
+
+
+def test_no_other_temperature_has_less_loss():
+    logits, labels = 3 * LOGITS[:500], LABELS[:500]
+    found = calibration.temperature(logits, labels)
+    losses = [log_loss(labels, expit(logits / t)) for t in np.geomspace(0.1, 10, 200)]
+    assert log_loss(labels, expit(logits / found)) <= min(losses) + 1e-6
+
+
+def test_what_is_not_known_does_not_count():
+    some = np.arange(40_000) % 3 == 0
+    logits, labels = np.where(some, 50, 2 * LOGITS), np.where(some, -1, LABELS)
+    expected = calibration.temperature(2 * LOGITS[~some], LABELS[~some])
+    assert calibration.temperature(logits, labels) == expected
+    assert calibration.measure(logits, labels) == calibration.measure(
+        2 * LOGITS[~some], LABELS[~some]
+    )
+
+
+@pytest.mark.parametrize("labels", [np.ones(5), np.zeros(5), -np.ones(5), np.zeros(0)])
+def test_one_class_alone_leaves_the_probabilities_as_they_are(labels: np.ndarray):
+    assert calibration.temperature(np.linspace(-1, 1, len(labels)), labels) == 1
+
+
+def test_the_temperature_of_separable_examples_is_bounded():
+    logits = np.array([-2.0, -1.0, 1.0, 2.0])
+    assert calibration.temperature(logits, logits > 0) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_calibrating_divides_the_logit():
+    probability = expit(LOGITS)
+    np.testing.assert_allclose(calibration.calibrate(probability, 2.5), expit(LOGITS / 2.5))
+    np.testing.assert_allclose(calibration.calibrate(probability, 1), probability)
+    certain = calibration.calibrate(np.array([0.0, 1.0]), 2)
+    assert 0 < certain[0] < 1e-4 and 1 - 1e-4 < certain[1] < 1
+
+
+def test_the_error_of_calibrated_probabilities_is_small_and_of_overconfident_large():
+    error = calibration.expected_calibration_error
+    assert error(expit(LOGITS), LABELS) < 0.01
+    assert error(expit(4 * LOGITS), LABELS) > 0.1
+    assert error(np.array([1.0, 1.0, 0.0]), np.array([0, 0, 1])) == 1
+
+
+def test_the_error_is_the_weighted_distance_of_the_bins():
+    probability = np.array([0.12, 0.18, 0.95, 1.0])
+    labels = np.array([0, 1, 1, 1])
+    expected = 0.5 * abs(0.15 - 0.5) + 0.5 * abs(0.975 - 1)
+    assert calibration.expected_calibration_error(probability, labels) == pytest.approx(expected)
+
+
+def test_bins_have_wilson_intervals_and_empty_ones_are_left_out():
+    of = calibration.reliability(np.full(10, 0.55), np.arange(10) < 3)
+    assert of.count.tolist() == [10] and of.observed.tolist() == [0.3]
+    # Newcombe, Statistics in Medicine 17:857 (1998), method 3, gives such for 3 of 10.
+    assert (of.low[0], of.high[0]) == pytest.approx((0.1078, 0.6032), abs=1e-4)
+    none = calibration.reliability(np.full(10, 0.55), np.zeros(10))
+    assert none.low[0] == pytest.approx(0, abs=1e-12) and none.high[0] > 0.2
+
+
+def test_measures_agree_with_scikit_learn_and_improve_with_the_temperature():
+    logits = 3 * LOGITS
+    of = calibration.before_and_after(logits, LABELS, calibration.temperature(logits, LABELS))
+    probability = expit(logits)
+    assert of["before"]["brier"] == pytest.approx(brier_score_loss(LABELS, probability))
+    assert of["before"]["loss"] == pytest.approx(log_loss(LABELS, probability))
+    assert all(of["after"][name] < of["before"][name] for name in ("ece", "brier", "loss"))
+
+
+def test_a_label_that_is_never_known_has_no_measures():
+    assert set(calibration.measure(np.zeros(3), -np.ones(3)).values()) == {None}

@@ -1,0 +1,150 @@
+"""Metrics are exact, over all examples, and their intervals respect patients."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+from trainer.metrics import classification
+from trainer.metrics.scores import Scores
+
+RANDOM = np.random.default_rng(0)
+LABELS = RANDOM.random(300) < 0.6
+LOGITS = (RANDOM.normal(size=300) + 1.5 * LABELS).astype(np.float32)
+PATIENTS = [f"p{i // 3}" for i in range(300)]
+
+
+def evaluate(labels: np.ndarray, probability: np.ndarray, patients: list[str]) -> dict:
+    """The evaluation of one label at probability 0.5."""
+    columns = labels[:, None].astype(int), probability[:, None]
+    result = classification.evaluate(*columns, patients, ["sick"], {"half": [0.5]})
+    assert all(result[of] == result["labels"]["sick"][of] for of in ("auc", "average_precision"))
+    return result["labels"]["sick"]
+
+
+def test_metrics_agree_with_scikit_learn():
+    measured = classification.measure(LOGITS, LABELS)
+    probability = classification.probabilities(LOGITS)
+    assert measured["auc"] == pytest.approx(roc_auc_score(LABELS, probability))
+    expected = average_precision_score(LABELS, probability)
+    assert measured["average_precision"] == pytest.approx(expected)
+    assert measured["loss"] == pytest.approx(log_loss(LABELS, probability))
+    assert measured["accuracy"] == np.mean((probability >= 0.5) == LABELS)
+    assert measured["sensitivity"] == np.mean(probability[LABELS] >= 0.5)
+    assert measured["specificity"] == np.mean(probability[~LABELS] < 0.5)
+
+
+def test_rows_that_fill_up_a_batch_do_not_count():
+    padded = Scores(
+        np.append(LOGITS, [9.0, 9.0])[:, None],
+        np.append(LABELS, [0.0, 0.0])[:, None],
+        np.append(np.ones(300), [0, 0]),
+    )
+    assert classification.measure_all(padded, ["sick"]) == classification.measure(LOGITS, LABELS)
+
+
+def test_a_label_is_measured_where_it_is_known():
+    unknown = RANDOM.random(300) < 0.3
+    labels = np.stack([np.where(unknown, -1, LABELS), ~LABELS, np.full(300, -1)], 1)
+    scores = Scores(np.stack([LOGITS, LOGITS, LOGITS], 1), labels.astype("f"), np.ones(300))
+    measured = classification.measure_all(scores, ["a", "b", "never"])
+    assert measured["labels"]["a"] == classification.measure(LOGITS[~unknown], LABELS[~unknown])
+    assert measured["labels"]["b"]["auc"] == pytest.approx(
+        1 - classification.measure(LOGITS, LABELS)["auc"]
+    )
+    assert set(measured["labels"]["never"].values()) == {None}
+    both = [measured["labels"][name]["auc"] for name in "ab"]
+    assert measured["auc"] == pytest.approx(np.mean(both))
+
+
+def test_what_is_not_defined_is_none():
+    measured = classification.measure(LOGITS[:3], np.ones(3))
+    assert measured["auc"] is None and measured["average_precision"] is None
+    assert measured["specificity"] is None
+    assert measured["sensitivity"] is not None
+
+
+def test_the_threshold_has_the_largest_youden_index():
+    probability = classification.probabilities(LOGITS)
+    chosen = classification.youden_threshold(LABELS, probability)
+
+    def index(threshold: float) -> float:
+        called = probability >= threshold
+        return called[LABELS].mean() + (~called)[~LABELS].mean()
+
+    assert index(chosen) == pytest.approx(max(index(t) for t in np.linspace(0, 1, 2001)), abs=0.01)
+    assert index(chosen) >= max(index(t) for t in probability) - 1e-12
+    assert chosen not in probability
+
+
+def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
+    probability = np.round(classification.probabilities(LOGITS), 2)  # with ties
+    result = evaluate(LABELS, probability, PATIENTS)
+    for area, expected in (("auc", roc_auc_score), ("average_precision", average_precision_score)):
+        found = result[area]
+        assert found["value"] == pytest.approx(expected(LABELS, probability))
+        assert found["low"] < found["value"] < found["high"]
+    (point,) = result["operating_points"]
+    (tn, fp), (fn, tp) = point["confusion"]
+    assert tn + fp + fn + tp == 300
+    assert point["accuracy"]["value"] == pytest.approx((tn + tp) / 300)
+    assert point["sensitivity"]["value"] == pytest.approx(tp / (tp + fn))
+    assert point["specificity"]["value"] == pytest.approx(tn / (tn + fp))
+
+
+def test_areas_of_a_resample_are_those_of_its_examples():
+    probability = np.round(classification.probabilities(LOGITS), 1)  # with many ties
+    counts = classification.resampled_counts(PATIENTS, seed=3, resamples=150)
+    counts[7] = LABELS  # one class alone
+    aucs, averages = classification.weighted_areas(LABELS, probability, counts)
+    assert np.isnan([aucs[7], averages[7]]).all()
+    for k in (0, 99, 100, 149):
+        drawn = np.repeat(np.arange(300), counts[k].astype(int))
+        of = LABELS[drawn], probability[drawn]
+        assert aucs[k] == pytest.approx(roc_auc_score(*of))
+        assert averages[k] == pytest.approx(average_precision_score(*of))
+
+
+def test_images_of_one_patient_are_no_independent_examples():
+    def width(patients: list[str]) -> float:
+        repeated = [np.repeat(a[:100], 3) for a in (LABELS, classification.probabilities(LOGITS))]
+        auc = evaluate(*repeated, patients)["auc"]
+        return auc["high"] - auc["low"]
+
+    assert width(PATIENTS) > 1.4 * width([f"p{i}" for i in range(300)])
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    covered = 0
+    for trial in range(100):
+        random = np.random.default_rng(trial)
+        labels = random.random(80) < 0.5
+        correct = random.random(80) < 0.8
+        probability = np.where(labels == correct, 0.9, 0.1)
+        patients = [str(i) for i in range(80)]
+        interval = evaluate(labels, probability, patients)
+        accuracy = interval["operating_points"][0]["accuracy"]
+        covered += accuracy["low"] <= 0.8 <= accuracy["high"]
+    assert 88 <= covered <= 100
+
+
+def test_labels_are_judged_apart_where_they_are_known_and_together_by_their_mean():
+    probability = classification.probabilities(LOGITS)
+    unknown = np.arange(300) % 5 == 0
+    labels = np.stack([LABELS, np.where(unknown, -1, LABELS), np.ones(300)], 1)
+    result = classification.evaluate(
+        labels, np.stack([probability] * 3, 1), PATIENTS, "abc", {"p": [0.5, 0.4, 0.3]}
+    )
+    a, b, c = result["labels"].values()
+    assert a == evaluate(LABELS, probability, PATIENTS) | {
+        "operating_points": a["operating_points"]
+    }
+    assert (b["positive"], b["negative"]) == (LABELS[~unknown].sum(), (~LABELS[~unknown]).sum())
+    assert b["auc"]["value"] == pytest.approx(
+        roc_auc_score(LABELS[~unknown], probability[~unknown])
+    )
+    assert b["operating_points"][0]["threshold"] == 0.4
+    assert c["auc"]["value"] is None and c["operating_points"][0]["specificity"]["value"] is None
+    for area in ("auc", "average_precision"):
+        both = result[area]
+        assert both["value"] == pytest.approx((a[area]["value"] + b[area]["value"]) / 2)
+        assert both["low"] < both["value"] < both["high"] and c[area]["value"] is None

@@ -1,0 +1,165 @@
+"""Behaviour of the inner layers' activation maps."""
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.models import article, layer_outputs, resnet
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).random((2, 16, 16, 1), dtype=np.float32)
+
+
+def branched_model(**options):
+    """Names that do not sort in order of data flow, and two branches that meet."""
+    inputs = keras.Input((16, 16, 1))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="stem", **options)(inputs)
+    x = keras.layers.BatchNormalization(**options)(x)
+    x = keras.layers.MaxPooling2D(name="pool", **options)(x)
+    shortcut = x
+    x = keras.layers.SeparableConv2D(4, 3, padding="same", name="a_separable", **options)(x)
+    x = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise", **options)(x)
+    x = keras.layers.Add(**options)([x, shortcut])
+    x = keras.layers.AveragePooling2D(2, name="average", **options)(x)
+    x = keras.layers.GlobalAveragePooling2D(**options)(x)
+    return keras.Model(inputs, keras.layers.Dense(1, dtype="float32")(x))
+
+
+def test_maps_are_named_after_the_layers_in_order_of_data_flow(images):
+    maps = layer_outputs.activation_maps(layer_outputs.activation_model(branched_model()), images)
+
+    assert {name: values.shape for name, values in maps.items()} == {
+        "stem": (2, 16, 16, 4),
+        "pool": (2, 8, 8, 4),
+        "a_separable": (2, 8, 8, 4),
+        "depthwise": (2, 8, 8, 4),
+        "average": (2, 4, 4, 4),
+    }
+    assert list(maps) == ["stem", "pool", "a_separable", "depthwise", "average"]
+
+
+def test_maps_are_the_outputs_of_the_layers(images):
+    model = branched_model()
+
+    maps = layer_outputs.activation_maps(layer_outputs.activation_model(model), images)
+
+    stem = np.asarray(model.get_layer("stem")(images))
+    np.testing.assert_allclose(maps["stem"], stem, rtol=1e-5, atol=1e-6)
+    normalised = model.layers[2](stem, training=False)
+    pooled = np.asarray(model.get_layer("pool")(normalised))
+    np.testing.assert_allclose(maps["pool"], pooled, rtol=1e-5, atol=1e-6)
+
+
+def test_the_activation_model_follows_the_training(images):
+    model = branched_model()
+    activations = layer_outputs.activation_model(model)
+    before = layer_outputs.activation_maps(activations, images)["stem"]
+
+    kernel, bias = model.get_layer("stem").get_weights()
+    model.get_layer("stem").set_weights([2 * kernel, 2 * bias])
+
+    after = layer_outputs.activation_maps(activations, images)["stem"]
+    np.testing.assert_allclose(after, 2 * before, rtol=1e-5, atol=1e-6)
+    assert np.abs(before).max() > 0
+
+
+def test_looking_does_not_change_the_model(images):
+    model = branched_model()
+    before = [np.array(weight) for weight in model.get_weights()]
+
+    layer_outputs.activation_maps(layer_outputs.activation_model(model), images)
+
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_maps_are_float32_under_any_precision(images, policy):
+    activations = layer_outputs.activation_model(branched_model(dtype=policy))
+
+    maps = layer_outputs.activation_maps(activations, images)
+
+    assert all(values.dtype == np.float32 for values in maps.values())
+    assert all(values.std() > 0 for values in maps.values())
+
+
+def test_a_single_layer_is_enough(images):
+    inputs = keras.Input((16, 16, 1))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="only")(inputs))
+
+    maps = layer_outputs.activation_maps(layer_outputs.activation_model(model), images)
+
+    assert maps["only"].shape == (2, 14, 14, 2)
+
+
+def test_a_model_without_such_layers_is_refused():
+    inputs = keras.Input((16, 16, 1))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs), name="flat")
+
+    with pytest.raises(ValueError, match="flat has no convolution or pooling layer"):
+        layer_outputs.activation_model(model)
+
+
+def test_a_stage_ends_with_the_last_layer_of_its_size():
+    model = branched_model()
+
+    ends = ["BatchNormalization", "Add", "AveragePooling2D"]
+    assert [type(model.get_layer(name)).__name__ for name in layer_outputs.stages(model)] == ends
+
+
+def test_the_stages_of_the_residual_network_end_after_the_shortcuts():
+    assert layer_outputs.stages(resnet.network((96, 96, 1))) == [
+        "stem_relu",
+        *(f"stage{number}_block1_out" for number in (1, 2, 3, 4)),
+    ]
+
+
+def test_the_stages_of_the_article_network_are_its_convolutions_and_poolings():
+    names = [f"{kind}{number}" for number in (1, 2, 3, 4) for kind in ("conv", "pool")]
+
+    assert layer_outputs.stages(article.network((180, 180, 3))) == names
+
+
+def test_a_layer_of_a_single_place_is_no_stage():
+    assert layer_outputs.stages(resnet.network((32, 32, 1)))[-1] == "stage3_block1_out"
+
+
+def test_a_model_without_places_is_refused():
+    inputs = keras.Input((16, 16, 1))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs), name="flat")
+
+    with pytest.raises(ValueError, match="flat has no layer that knows one place from another"):
+        layer_outputs.stages(model)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_the_first_filters_are_those_of_the_first_convolution(policy):
+    model = branched_model(dtype=policy)
+    kernel = np.random.default_rng(1).random((3, 3, 1, 4), dtype=np.float32)
+    model.get_layer("stem").set_weights([kernel, np.zeros(4)])
+
+    name, filters = layer_outputs.first_filters(model)
+
+    assert (name, filters.shape, filters.dtype) == ("stem", (4, 3, 3, 1), np.float32)
+    np.testing.assert_array_equal(filters[2, 0, 1], kernel[0, 1, :, 2])
+
+
+def test_filters_are_read_from_mirrored_variables(two_replicas):
+    with two_replicas.scope():
+        model = branched_model()
+
+    name, filters = layer_outputs.first_filters(model)
+
+    np.testing.assert_array_equal(
+        filters[3, ..., 0], model.get_layer(name).get_weights()[0][..., 3].squeeze()
+    )
+
+
+def test_a_model_without_a_convolution_has_no_filters():
+    inputs = keras.Input((16, 16, 1))
+    model = keras.Model(inputs, keras.layers.MaxPooling2D()(inputs), name="pooling")
+
+    with pytest.raises(ValueError, match="pooling has no convolution"):
+        layer_outputs.first_filters(model)

@@ -1,0 +1,31 @@
+"""What the charts of judged labels are tested on."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from trainer.metrics.label_result import Judged
+
+
+@pytest.fixture
+def judged() -> Callable[..., Judged]:
+    """Makes a judged label of 200 images of 100 patients, a third of them positive."""
+    random = np.random.default_rng(0)
+    labels = (random.random(200) < 0.35).astype(int)
+    probability = 1 / (1 + np.exp(-2 * random.normal(size=200) - 3 * labels + 1.5))
+    points = [
+        {"name": "probability 0.5", "threshold": 0.5},
+        {"name": "chosen on validation", "threshold": 0.73},
+    ]
+    given = Judged(
+        name="PNEUMONIA",
+        classes=["NORMAL", "PNEUMONIA"],
+        labels=labels,
+        probability=probability,
+        patients=[f"p{k // 2}" for k in range(200)],
+        points=points,
+        temperature=1.6,
+        split="test",
+    )
+    return lambda **changes: given._replace(**changes)

@@ -1,0 +1,244 @@
+"""Behaviour of the sheet of evidence: where the heat lies, and what stays visible below it."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from trainer.show.pictures import canvas
+from trainer.show.pictures.heat import heat_sheet
+
+
+def sheet(images, maps, captions=None, **options):
+    captions = [" \n "] * len(images) if captions is None else captions
+    return heat_sheet("Evidence for PNEUMONIA", images, maps, captions, **options)
+
+
+def flat(count=2, height=48, width=48, level=100):
+    return np.full((count, height, width, 1), level, np.uint8)
+
+
+def spots(*places, size=6):
+    """Maps of one hot pixel each."""
+    maps = np.zeros((len(places), size, size), np.float32)
+    for number, place in enumerate(places):
+        maps[number][place] = 2.0
+    return maps
+
+
+def tiles(picture, level=100):
+    """Corners (top, left, bottom, right) of the tiles of flat images, from the top left."""
+    grey = (picture == level).all(axis=-1)
+    rows, columns = runs(grey.sum(axis=1) > 60), runs(grey.sum(axis=0) > 60)
+    return [(t, x, b, r) for t, b in rows for x, r in columns]
+
+
+def runs(flags):
+    """First and last places of the runs of True longer than 60."""
+    edges = np.flatnonzero(np.diff(flags.astype(int), prepend=0, append=0)).reshape(-1, 2)
+    return [(start, end - 1) for start, end in edges if end - start > 60]
+
+
+@pytest.mark.parametrize("colour_map", ["grey", "viridis"])
+def test_the_brightest_place_lies_where_the_map_is_largest(colour_map):
+    places = [(1, 4), (4, 1), (2, 2)]
+    with_heat = sheet(flat(3), {"Grad-CAM": spots(*places)}, colour_map=colour_map)
+
+    boxes = tiles(with_heat)[3:]
+
+    assert len(boxes) == 3
+    for place, (top, left, bottom, right) in zip(places, boxes, strict=True):
+        tile = with_heat[top : bottom + 1, left : right + 1].astype(int)
+        # Yellow, at the hot end of both maps, has much green and little blue.
+        hottest = np.unravel_index((tile[..., 1] - tile[..., 2]).argmax(), tile.shape[:2])
+        cell = np.array(tile.shape[:2]) / 6
+        assert (np.array(hottest) // cell).astype(int).tolist() == list(place)
+
+
+def test_the_radiograph_is_untouched_where_there_is_no_evidence():
+    image = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.uint8)
+    empty = {"Grad-CAM": np.zeros((2, 6, 6), np.float32)}
+    hot = sheet(image, {"Grad-CAM": spots((0, 0), (0, 0))})
+    cold = sheet(image, empty)
+
+    rows = np.flatnonzero((hot != cold).any(axis=(1, 2)))
+
+    # Of the second row: the heat above on the left, and the words below.
+    assert len(rows)
+    below, height = rows.min(), 240
+    middle = slice(below + height // 2, below + height - 40)
+    np.testing.assert_array_equal(hot[middle], cold[middle])
+
+
+def test_anatomy_stays_visible_below_the_hottest_place():
+    image = flat(2)
+    image[:, ::8] = 180
+    everywhere = np.ones((2, 6, 6), np.float32)
+
+    picture = sheet(image, {"Grad-CAM": everywhere}).astype(int)
+
+    column = picture[:, 300]
+    hot = column[(column[:, 0] - column[:, 2] > 40)]
+    assert np.ptp(hot[:, 0]) > 25 and np.ptp(hot[:, 2]) > 25
+
+
+def test_small_maps_are_enlarged_smoothly():
+    picture = sheet(flat(2), {"Grad-CAM": spots((2, 2), (3, 3), size=4)})
+
+    top, left, bottom, right = tiles(picture)[2]
+    tile = picture[top : bottom + 1, left : right + 1].astype(int)
+    steps = np.abs(np.diff(tile, axis=1)).max()
+    assert 0 < steps < 16
+
+
+def test_each_map_has_its_own_scale():
+    maps = spots((2, 2), (2, 2))
+    scaled = maps * np.array([0.001, 1000.0], np.float32)[:, None, None]
+
+    np.testing.assert_array_equal(
+        sheet(flat(), {"Grad-CAM": maps}), sheet(flat(), {"Grad-CAM": scaled})
+    )
+
+
+def test_a_few_hot_pixels_do_not_darken_the_others():
+    values = np.ones((2, 48, 48), np.float32)
+    spiked = values.copy()
+    spiked[:, 7, 7] = 1e6
+
+    difference = sheet(flat(), {"m": values}) != sheet(flat(), {"m": spiked})
+
+    assert difference.mean() < 0.01
+
+
+def test_a_single_pixel_of_a_large_map_is_evidence():
+    picture = sheet(flat(), {"m": spots((7, 7), (40, 40), size=48)})
+
+    boxes = tiles(picture)[2:]
+
+    assert len(boxes) == 2
+    for top, left, bottom, right in boxes:
+        tile = picture[top : bottom + 1, left : right + 1].astype(int)
+        assert (tile[..., 0] - tile[..., 2]).max() > 60
+
+
+def test_a_map_of_zeros_is_the_plain_image_with_words():
+    maps = spots((2, 2), (2, 2))
+    maps[1] = 0
+
+    picture = sheet(flat(), {"Grad-CAM": maps})
+
+    _, (top, left, bottom, right) = tiles(picture)[-2:]
+    tile = picture[top : bottom + 1, left : right + 1]
+    plain, words = tile[:-22], tile[-22:]
+    assert (plain == 100).all()
+    assert (words[0] == 25).all() and (words > 200).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -3.0])
+def test_what_is_no_evidence_counts_as_zero(bad):
+    maps = spots((2, 2), (2, 2))
+    spoilt = maps.copy()
+    spoilt[:, 5, 5] = bad
+
+    with np.errstate(all="raise"):
+        picture = sheet(flat(), {"Grad-CAM": spoilt})
+
+    np.testing.assert_array_equal(picture, sheet(flat(), {"Grad-CAM": maps}))
+
+
+def test_examples_are_columns_and_methods_are_rows():
+    images = np.stack([np.full((48, 48, 1), level, np.uint8) for level in (90, 120, 150)])
+    maps = {name: np.zeros((3, 6, 6), np.float32) for name in ("Grad-CAM", "gradients")}
+
+    picture = sheet(images, maps)
+
+    places = [np.nonzero((picture == level).all(axis=-1)) for level in (90, 120, 150)]
+    columns = [(columns.min(), columns.max()) for _, columns in places]
+    assert columns[0][1] < columns[1][0] and columns[1][1] < columns[2][0]
+    assert [len(runs(np.bincount(rows) > 60)) for rows, _ in places] == [3, 3, 3]
+
+
+def test_captions_do_not_overlap_the_next_tile():
+    maps = {"Grad-CAM": np.ones((8, 6, 6), np.float32)}
+    blank = sheet(flat(8), maps)
+
+    ranges = []
+    for example in range(8):
+        captions = [" \n "] * 8
+        captions[example] = "PNEUMONIA\n" + "person1_bacteria_" * 30
+        changed = (sheet(flat(8), maps, captions) != blank).any(axis=(0, 2))
+        ranges.append(np.flatnonzero(changed)[[0, -1]])
+
+    gaps = [after[0] - before[1] for before, after in itertools.pairwise(ranges)]
+    assert min(gaps) > canvas.GAP and blank.shape[1] <= canvas.MAX_WIDTH
+
+
+def test_names_of_layers_stand_in_front_and_keep_clear_of_the_tiles():
+    names = [f"Grad-CAM stage{n}_block1_out 23 x 23" for n in range(1, 6)]
+    ones = np.ones((2, 6, 6), np.float32)
+
+    picture = sheet(flat(), dict.fromkeys(names, ones) | {"x" * 100: ones})
+
+    text = (picture[100:-60] != canvas.BACKGROUND).any(axis=-1)
+    left = tiles(picture)[0][1]
+    assert left < 200 and text[:, canvas.MARGIN : left - canvas.GAP].any()
+    assert not text[:, left - canvas.GAP : left].any() and not text[:, : canvas.MARGIN].any()
+
+
+@pytest.mark.parametrize("methods", [1, 2, 5, 8])
+def test_a_lone_example_has_its_tiles_side_by_side(methods):
+    maps = {f"Grad-CAM layer {n} 3 x 3": spots((2, 2)) for n in range(methods)}
+
+    picture = sheet(flat(1), maps, ["PNEUMONIA\nperson1 0.98"])
+
+    boxes = tiles(picture)
+    rows = {box[0] for box in boxes}
+    assert len(rows) == -(-(methods + 1) // 4)
+    assert len(boxes) >= methods + 1 and picture.shape[1] <= canvas.MAX_WIDTH
+
+
+def test_images_that_are_not_square_keep_their_shape():
+    for count in (1, 2):
+        picture = sheet(flat(count, 60, 40), {"Grad-CAM": np.zeros((count, 3, 2), np.float32)})
+
+        top, left, bottom, right = tiles(picture)[0]
+        np.testing.assert_allclose((bottom - top) / (right - left), 1.5, atol=0.02)
+
+
+def test_maps_of_any_size_lie_over_the_same_image():
+    small, large = spots((2, 4)), np.kron(spots((2, 4)), np.ones((15, 15), np.float32))
+
+    boxes = [
+        hot_centre(sheet(flat(2), {"m": np.repeat(maps, 2, axis=0)})) for maps in (small, large)
+    ]
+
+    np.testing.assert_allclose(*boxes, atol=4)
+
+
+def hot_centre(picture):
+    """Middle row and column of the red to yellow pixels of the left column of tiles."""
+    colours = picture[:-60, :360].astype(int)
+    return [axis.mean() for axis in np.nonzero(colours[..., 0] - colours[..., 2] > 60)]
+
+
+def test_the_bar_names_none_and_most():
+    picture = sheet(flat(), {"Grad-CAM": spots((2, 2), (2, 2))})
+
+    legend = picture[-canvas.MARGIN - canvas.LINE :].astype(int)
+    colourful = np.flatnonzero((legend[..., 0] - legend[..., 2] > 60).any(axis=0))
+    words = (legend == canvas.MUTED).all(axis=-1).any(axis=0)
+    assert words[: colourful.min() - 60].any() and words[colourful.max() + 1 :].any()
+
+
+@pytest.mark.parametrize(
+    "images, maps, captions",
+    [(0, 0, 0), (2, 1, 2), (2, 2, 1)],
+)
+def test_numbers_that_do_not_agree_are_refused(images, maps, captions):
+    with pytest.raises(ValueError, match="need a caption each"):
+        heat_sheet("t", flat(images), {"m": np.ones((maps, 3, 3))}, ["x"] * captions)
+
+
+def test_an_unknown_colour_map_is_refused():
+    with pytest.raises(ValueError, match="no colour map"):
+        sheet(flat(), {"m": spots((1, 1), (1, 1))}, colour_map="jet")

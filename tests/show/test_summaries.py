@@ -1,0 +1,92 @@
+"""TensorBoard gets what a person wants to see, and what is lost on the way is noticed."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from etils import epath
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
+
+from trainer.show import dashboards, summaries
+from trainer.show.summaries import Summaries
+
+
+def writing(workdir: Path) -> Summaries:
+    return Summaries(epath.Path(workdir) / "tensorboard", epath.Path(workdir) / "pictures")
+
+
+def events(workdir: Path, part: str) -> EventAccumulator:
+    return EventAccumulator(str(workdir / "tensorboard" / part), {"tensors": 0}).Reload()
+
+
+def test_undefined_metrics_are_left_out(tmp_path: Path):
+    written = writing(tmp_path)
+    written.scalars("validation", 3, {"auc": None, "accuracy": 0.5})
+    written.flush()
+    found = events(tmp_path, "validation")
+    assert found.Tags()["tensors"] == ["accuracy"]
+    assert found.Tensors("accuracy")[0].step == 3
+
+
+def test_a_picture_is_a_summary_and_a_file_of_the_same_pixels(tmp_path: Path):
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    written = writing(tmp_path)
+    written.picture("test", 7, "activations/01_conv1", picture)
+    written.flush()
+    (event,) = events(tmp_path, "test").Tensors("activations/01_conv1")
+    width, height, png = tensor_util.make_ndarray(event.tensor_proto)
+    assert (int(width), int(height), event.step) == (30, 20, 7)
+    file = tmp_path / "pictures/test/activations/01_conv1.png"
+    for content in (png, file.read_bytes()):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), picture)
+
+
+def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: Path):
+    values = np.random.default_rng(0).normal(size=(10, 20)).astype(np.float32)
+    values[0, 0] = np.nan
+    written = writing(tmp_path)
+    written.histogram("validation", 1, "weights/kernel", values)
+    written.histogram("validation", 1, "weights/none", np.full(3, np.inf))
+    written.flush()
+    found = events(tmp_path, "validation")
+    left, right, count = tensor_util.make_ndarray(found.Tensors("weights/kernel")[0].tensor_proto).T
+    assert count.sum() == 199
+    assert left[0] == pytest.approx(np.nanmin(values)) and right[-1] == np.nanmax(values)
+    none = tensor_util.make_ndarray(found.Tensors("weights/none")[0].tensor_proto)
+    assert none[:, 2].sum() == 0
+
+
+def test_what_concerns_the_whole_run_lies_above_its_parts(tmp_path: Path):
+    written = writing(tmp_path)
+    written.raw(dashboards.layout())
+    written.flush()
+    assert events(tmp_path, "").Tags()["tensors"] == ["custom_scalars__config__"]
+
+
+def test_events_after_the_checkpoint_are_taken_back(tmp_path: Path):
+    written = writing(tmp_path)
+    written.raw(dashboards.layout())
+    written.scalars("train", 1, {"loss": 1.0})
+    lengths = written.flush()
+    written.scalars("train", 2, {"loss": 2.0})
+    written.scalars("test", 2, {"loss": 2.0})
+    written.flush()
+    summaries.rewind(epath.Path(tmp_path) / "tensorboard", lengths)
+    assert [event.step for event in events(tmp_path, "train").Tensors("loss")] == [1]
+    assert not list((tmp_path / "tensorboard/test").iterdir())
+    assert events(tmp_path, "").Tags()["tensors"]
+
+
+def test_events_of_another_program_are_left_alone(tmp_path: Path):
+    other = tmp_path / "tensorboard/train/events.out.tfevents.1.host.1.0.v2"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"not even events")
+    written = writing(tmp_path)
+    written.scalars("train", 1, {"loss": 1.0})
+    assert not [name for name in written.flush() if name.endswith(other.name)]
+    summaries.rewind(epath.Path(tmp_path) / "tensorboard", {f"train/{other.name}": 3})
+    assert [file.name for file in other.parent.iterdir()] == [other.name]
+    assert other.read_bytes() == b"not even events"

@@ -1,0 +1,39 @@
+"""A run says how and where it was started."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import keras
+import pytest
+
+from trainer.system import environment
+
+
+def test_the_command_can_be_repeated_as_it_stands(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["task.py", "--workdir=my runs/a"])
+    told = environment.describe(["CPU:0"])
+    assert told["command"] == "python -m trainer.task '--workdir=my runs/a'"
+    assert told["devices"] == ["CPU:0"]
+    assert told["versions"]["keras"] == keras.__version__
+    assert datetime.fromisoformat(told["started"]).tzinfo is not None
+
+
+@pytest.mark.parametrize("built_from", [None, "", "4f1c-dirty"])
+def test_without_git_the_commit_is_that_of_the_image_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, built_from: str | None
+):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv(environment.COMMIT, raising=False)
+    if built_from is not None:
+        monkeypatch.setenv(environment.COMMIT, built_from)
+    assert environment.describe([])["git_commit"] == (built_from or None)
+
+
+def test_a_checkout_knows_its_commit_better(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\necho 0b5e\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv(environment.COMMIT, "4f1c")
+    assert environment.describe([])["git_commit"] == "0b5e"

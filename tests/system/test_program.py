@@ -1,0 +1,94 @@
+"""Every program refuses in one sentence what it was not made for, and ends with a code."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+PROGRAM = """
+import signal
+from absl import flags, logging
+from trainer.system import errors, program
+def main(argv):
+    if argv[1:] == ["broken"]:
+        raise errors.DataLost("the data is gone.")
+    if argv[1:] == ["interrupted"]:
+        signal.raise_signal(signal.SIGINT)
+    print(argv[1:], program.verbosity())
+    for level in (logging.error, logging.warning, logging.info, logging.debug):
+        level("as %s", level.__name__)
+program.run(main, arguments={arguments})
+"""
+
+
+def program(arguments: Sequence[str], *given: str) -> subprocess.CompletedProcess:
+    code = PROGRAM.format(arguments=list(arguments))
+    command = [sys.executable, "-c", code, *given]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ((), ()),
+        (("RUN",), ("a",)),
+        (("RUN...",), ("a",)),
+        (("RUN...",), ("a", "b", "c")),
+        (("OUT", "RUN..."), ("o", "a", "b")),
+    ],
+)
+def test_arguments_are_passed_on(arguments: Sequence[str], given: Sequence[str]):
+    done = program(arguments, *given)
+    assert done.returncode == 0 and done.stdout == f"{list(given)} 0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "said"),
+    [
+        ((), ("a",), "unexpected argument 'a': use --name=value flags (--help)."),
+        (("RUN",), ("a", "b"), "unexpected argument 'b': use --name=value flags (--help)."),
+        (("RUN",), (), "RUN is missing: give RUN."),
+        (("RUN...",), (), "RUN is missing: give RUN [RUN ...]."),
+        (("OUT", "RUN..."), ("o",), "RUN is missing: give OUT RUN [RUN ...]."),
+        ((), ("--nothing",), "Unknown command line flag 'nothing'"),
+        ((), ("--verbosity=much",), "flag --verbosity=much"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_named(
+    arguments: Sequence[str], given: Sequence[str], said: str
+):
+    done = program(arguments, *given)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and said in done.stderr
+    assert done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_an_ending_is_one_sentence_and_its_code():
+    done = program(("RUN",), "broken")
+    assert (done.returncode, done.stderr) == (66, "error: the data is gone.\n")
+
+
+def test_ctrl_c_is_one_sentence_too():
+    done = program(("RUN",), "interrupted")
+    said = "stopped: by SIGINT; the same command goes on from there.\n"
+    assert (done.returncode, done.stderr) == (130, said)
+
+
+@pytest.mark.parametrize(
+    ("flag", "verbosity", "shown"),
+    [
+        ("--verbosity=-1", -1, ["error"]),
+        ("--verbosity=0", 0, ["error", "warning"]),
+        ("-v=0", 0, ["error", "warning"]),
+        ("--verbosity=1", 1, ["error", "warning", "info"]),
+        ("--verbosity=2", 2, ["error", "warning", "info", "debug"]),
+    ],
+)
+def test_the_verbosity_chooses_the_messages(flag: str, verbosity: int, shown: list[str]):
+    done = program((), flag)
+    assert done.stdout == f"[] {verbosity}\n"
+    assert [line.split("as ")[1] for line in done.stderr.splitlines()] == shown
+
+
+def test_without_the_flag_it_is_as_with_0():
+    assert program(()).stderr.count("\n") == program((), "--verbosity=0").stderr.count("\n") == 2

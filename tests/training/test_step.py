@@ -1,0 +1,320 @@
+"""The step does what the config says, alike on one replica and on two."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer.checkpoint import checkpoint
+from trainer.data import pipeline
+from trainer.models import inputs
+from trainer.training import optimizer, step
+from trainer.training.state import State, create_state
+
+STEPS = 20
+
+
+def trained(
+    strategy: tf.distribute.Strategy, config: ConfigDict, steps: int = STEPS, loops: int = 2
+) -> tuple[State, list[step.LoopResult]]:
+    with strategy.scope():
+        state = create_state(config, 2 * STEPS, STEPS)
+    if steps == 0:
+        return state, []
+    loop, batches = prepared(strategy, state, config)
+    return state, [loop(batches, steps // loops) for _ in range(loops)]
+
+
+def prepared(
+    strategy: tf.distribute.Strategy, state: State, config: ConfigDict, start_step: int = 0
+) -> tuple[Callable, Iterator[step.Batch]]:
+    split = pipeline.open_split(config.data.path, "train")
+    pixels = pipeline.pixels(split, config.data.image_size, "host")
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        batch_size = config.train.batch_size
+        return pipeline.train_batches(pixels, config.seed, batch_size, 4, start_step, context)
+
+    iterator = iter(strategy.distribute_datasets_from_function(batches))
+    return step.train_loop(strategy, state, config, (1.3, 0.8)), iterator
+
+
+def weights(state: State) -> dict[str, np.ndarray]:
+    return {name: variable.numpy() for name, variable in state.variables().items()}
+
+
+def largest_difference(one: State, other: step.State) -> float:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    return max(np.abs(ours[name].astype(np.float64) - theirs[name]).max() for name in ours)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_one_replica_and_two_arrive_at_the_same_weights(
+    tiny: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    dropout: float,
+):
+    tiny.model.dropout = dropout
+    tiny.optimizer.name = "sgd"  # Adam turns gradients of rounding size into whole steps
+    tiny.optimizer.learning_rate = 0.01
+    one, one_results = trained(one_device, tiny)
+    two, two_results = trained(two_replicas, tiny)
+    assert int(one.step.numpy()) == int(two.step.numpy()) == STEPS
+    assert largest_difference(one, two) < 1e-5
+    for ours, theirs in zip(one_results, two_results, strict=True):
+        np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-5)
+        np.testing.assert_allclose(ours.scores.logits, theirs.scores.logits, atol=1e-4)
+        np.testing.assert_array_equal(ours.scores.labels, theirs.scores.labels)
+
+
+def test_training_moves_every_weight(tiny: ConfigDict, one_device: tf.distribute.Strategy):
+    state, _ = trained(one_device, tiny, steps=4)
+    begun = create_state(tiny, 2 * STEPS, STEPS)
+    moved = weights(state)
+    for name, before in weights(begun).items():
+        assert not np.array_equal(moved[name], before), name
+
+
+def test_how_steps_are_grouped_into_loops_changes_nothing(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    one, _ = trained(one_device, tiny, steps=6, loops=1)
+    other, _ = trained(one_device, tiny, steps=6, loops=3)
+    assert largest_difference(one, other) == 0
+
+
+def test_the_gradient_is_clipped_as_a_whole(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, two_replicas: tf.distribute.Strategy
+):
+    tiny.optimizer.name = "sgd"
+    tiny.optimizer.learning_rate = 1.0
+    tiny.optimizer.clip_norm = 0.01
+    tiny.schedule.warmup_epochs = 0.0
+    for strategy in (one_device, two_replicas):
+        state, _ = trained(strategy, tiny, steps=1, loops=1)
+        with strategy.scope():
+            begun = create_state(tiny, 2 * STEPS, STEPS)
+        pairs = zip(state.model.trainable_variables, begun.model.trainable_variables, strict=True)
+        moved = np.sqrt(sum(np.sum((a.value.numpy() - b.value.numpy()) ** 2) for a, b in pairs))
+        assert moved == pytest.approx(0.01 * 1.9, rel=1e-3)  # Nesterov's first step: 1 + 0.9
+
+
+def test_the_average_follows_the_weights_with_its_momentum(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    state, _ = trained(one_device, tiny, steps=1, loops=1)
+    begun = weights(create_state(tiny, 2 * STEPS, STEPS))
+    keep = 2 / 11  # (1 + 1) / (10 + 1)
+    for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
+        expected = keep * begun[f"averaged/{average.path}"] + (1 - keep) * variable.value.numpy()
+        np.testing.assert_allclose(average.value.numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_step_in_parts_equals_the_whole_step(
+    tiny: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    parts: int,
+):
+    tiny.model.name, tiny.data.image_size = "article", 48  # without batch normalisation
+    tiny.optimizer.name, tiny.optimizer.learning_rate = "sgd", 0.01
+    whole, whole_results = trained(one_device, tiny)
+    tiny.train.accumulate = parts
+    for strategy in (one_device, two_replicas):
+        in_parts, results = trained(strategy, tiny)
+        assert largest_difference(whole, in_parts) < 1e-5
+        for ours, theirs in zip(results, whole_results, strict=True):
+            np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-5)
+            np.testing.assert_array_equal(ours.scores.labels, theirs.scores.labels)
+        for total in in_parts.accumulated:  # else the next step would begin with it
+            assert all(np.all(v.numpy() == 0) for v in strategy.experimental_local_results(total))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_learns_what_float32_learns(
+    tiny: ConfigDict, two_replicas: tf.distribute.Strategy, precision: str
+):
+    _, expected = trained(two_replicas, tiny)
+    tiny.precision = precision
+    state, results = trained(two_replicas, tiny)
+    assert all(variable.dtype == tf.float32 for variable in state.model.trainable_variables)
+    for ours, theirs in zip(results, expected, strict=True):
+        np.testing.assert_allclose(ours.losses.mean(), theirs.losses.mean(), rtol=0.1)
+    assert all(np.isfinite(result.losses).all() for result in results)
+
+
+def test_a_gradient_that_overflows_skips_the_step_and_halves_the_loss_scale(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, two_replicas: tf.distribute.Strategy
+):
+    tiny.precision = "mixed_float16"
+    tiny.train.ema = 0.0
+    for strategy in (one_device, two_replicas):
+        state, _ = trained(strategy, tiny, steps=0, loops=1)
+        begun = weights(state)
+        too_large = 2.0**40
+        state.optimizer.dynamic_scale.assign(too_large)
+        loop, batches = prepared(strategy, state, tiny)
+        result = loop(batches, 3)
+        assert state.skipped_steps == 3 and int(state.step.numpy()) == 3
+        assert np.isfinite(result.losses).all()
+        assert state.loss_scale == too_large / 8
+        for variable in state.model.trainable_variables:
+            np.testing.assert_array_equal(variable.numpy(), begun[f"model/{variable.path}"])
+        state.optimizer.dynamic_scale.assign(1.0)
+        loop(batches, 2)
+        assert state.skipped_steps == 3  # it goes on
+
+
+def test_half_precision_resumes_exactly_after_skipped_steps(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, tmp_path: Path
+):
+    tiny.precision = "mixed_float16"
+    state, _ = trained(one_device, tiny, steps=0)
+    state.optimizer.dynamic_scale.assign(2.0**22)
+    loop, batches = prepared(one_device, state, tiny)
+    loop(batches, 12)
+    assert 0 < state.skipped_steps < 12
+    folder = epath.Path(tmp_path) / "checkpoint"
+    checkpoint.write(folder, weights(state), {})
+    resumed, _ = trained(one_device, tiny, steps=0)
+    checkpoint.restore(folder, resumed.variables())
+    assert resumed.skipped_steps == state.skipped_steps
+    loop(batches, 4)
+    loop, batches = prepared(one_device, resumed, tiny, start_step=12)
+    loop(batches, 4)
+    assert largest_difference(state, resumed) == 0
+
+
+def test_where_one_replica_overflows_both_skip_the_step(
+    tiny: ConfigDict, two_replicas: tf.distribute.Strategy
+):
+    """Keras asks the first replica alone, whose gradient is finite here."""
+    tiny.precision = "mixed_float16"
+    state, _ = trained(two_replicas, tiny, steps=0, loops=1)
+    replica_step = step.ReplicaStep(state, tiny)
+
+    def overflow_on_the_second() -> None:
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        value = tf.where(number == 1, np.inf, 0.0)
+        variables = state.model.trainable_variables
+        replica_step._apply([tf.fill(v.shape, value) for v in variables])
+
+    begun = weights(state)
+    tf.function(lambda: two_replicas.run(overflow_on_the_second))()
+    assert int(state.optimizer.iterations.numpy()) == 0
+    for variable in state.model.trainable_variables:
+        for replica in two_replicas.experimental_local_results(variable.value):
+            np.testing.assert_array_equal(replica.numpy(), begun[f"model/{variable.path}"])
+
+
+def test_smoothing_and_class_weights_follow_their_formulas():
+    logits, labels = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [0.0]])
+    loss = step.loss_of(logits, labels, tf.constant([1.0, 0.5]), 0.2, np.array([[3.0], [0.7]], "f"))
+    of = lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))  # noqa: E731
+    sick, healthy = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))
+    expected = 0.7 * of(sick, 0.9) + 3.0 * 0.5 * of(healthy, 0.1)
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_label_that_is_not_known_moves_nothing():
+    logits = tf.Variable([[2.0, -1.0], [0.5, 3.0]])
+    labels, weights = tf.constant([[1.0, -1.0], [-1.0, 0.0]]), tf.constant([1.0, 0.5])
+    with tf.GradientTape() as tape:
+        loss = step.loss_of(logits, labels, weights, 0.0, np.array([[1, 2], [3, 4]], "f"))
+    gradient = tape.gradient(loss, logits).numpy()
+    assert gradient[0, 1] == gradient[1, 0] == 0
+    # Half of each label's: the positive of the first weighs 3, the negative of the second 2.
+    expected = 3 * np.log1p(np.exp(-2.0)) / 2 + 0.5 * 2 * np.log1p(np.exp(3.0)) / 2
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_0(tiny: ConfigDict):
+    tiny.schedule.warmup_epochs = 1.0
+    rate = optimizer.learning_rate(tiny, total_steps=100, epoch_steps=10)
+    peak = tiny.optimizer.learning_rate
+    values = [float(rate(k)) for k in (0, 5, 10, 55, 100)]
+    np.testing.assert_allclose(values, [0, peak / 2, peak, peak / 2, 0], atol=1e-9)
+    tiny.schedule.name, tiny.schedule.warmup_epochs = "constant", 0.0
+    constant = optimizer.learning_rate(tiny, 100, 10)
+    np.testing.assert_allclose([float(constant(k)) for k in (0, 50, 99)], peak)
+
+
+def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribute.Strategy):
+    with one_device.scope():
+        state = create_state(tiny, 10, 10)
+    loop = step.train_loop(one_device, state, tiny)
+    pixels = pipeline.pixels(pipeline.open_split(tiny.data.path, "train"), 32, "host")
+
+    def late(batch: dict) -> dict:
+        tf.py_function(lambda: __import__("time").sleep(0.3), [], [])
+        return batch
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        fast = pipeline.train_batches(pixels, 0, tiny.train.batch_size, 4, 0, context)
+        return fast.map(late)
+
+    iterator = iter(one_device.distribute_datasets_from_function(batches))
+    loop(iterator, 1)
+    assert loop(iterator, 20).wait_seconds > 0.5  # some are fetched ahead
+
+
+def test_evaluation_scores_every_record_in_order(
+    tiny: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
+):
+    split = pipeline.open_split(phantoms, "test")
+    pixels = pipeline.pixels(split, 32, "host")
+    with one_device.scope():
+        state = create_state(tiny, 10, 10)
+    loop = step.evaluation_loop(one_device, state.averaged, 8)
+    batches = one_device.distribute_datasets_from_function(
+        lambda context: pipeline.evaluation_batches(pixels, 8, context)
+    )
+    scores = loop(iter(batches), pipeline.steps(split.size, 8)).seen()
+    images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
+    direct = state.averaged(inputs.images_to_float(images), training=False)
+    np.testing.assert_array_equal(scores.labels, labels)
+    np.testing.assert_allclose(scores.logits, direct, atol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_loop_tells_how_long_its_last_gradient_was_and_how_far_it_moved_the_weights(
+    tiny: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    parts: int,
+):
+    tiny.optimizer.name = "sgd"
+    tiny.optimizer.learning_rate = 0.1
+    tiny.optimizer.clip_norm, tiny.schedule.warmup_epochs = 0.0, 0.0
+    tiny.train.accumulate = parts
+    for strategy in (one_device, two_replicas):
+        with strategy.scope():
+            state = create_state(tiny, 2 * STEPS, STEPS)
+        variables = state.model.trainable_variables
+        before = [v.value.numpy() for v in variables]
+        loop, batches = prepared(strategy, state, tiny)
+        result = loop(batches, 1)
+        moved = np.sqrt(
+            sum(np.sum((v.value.numpy() - b) ** 2) for v, b in zip(variables, before, strict=True))
+        )
+        # Nesterov's first step goes 1 + 0.9 times the gradient.
+        assert result.gradient_norm * 0.1 * 1.9 == pytest.approx(moved, rel=1e-3)
+        length = np.sqrt(sum(np.sum(b**2) for b in before))
+        assert result.update_ratio == pytest.approx(moved / length, rel=1e-3)
+
+
+def test_the_gradient_of_a_scaled_loss_is_as_long_as_that_of_the_loss(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    tiny.precision, tiny.optimizer.learning_rate = "mixed_float16", 1e-6
+    _, (half,) = trained(one_device, tiny, steps=2, loops=1)
+    tiny.precision = "float32"
+    _, (full,) = trained(one_device, tiny, steps=2, loops=1)
+    assert half.gradient_norm == pytest.approx(full.gradient_norm, rel=0.1)

@@ -1,0 +1,1 @@
+"""Random augmentation on the accelerator: geometry, grey levels, noise, JPEG."""

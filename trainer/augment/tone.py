@@ -1,0 +1,105 @@
+"""Random tone of image batches: grey levels, blur, noise and compression."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from trainer import random_numbers
+from trainer.augment import jpeg
+from trainer.augment.noise import pixel_noise
+from trainer.augment.random_layer import RandomLayer, non_negative, signed
+from trainer.augment.resample import gaussian_blur
+
+# Salts of the draws made under one step's key; 1 is that of affine.py.
+TONE_SALT = 2
+NOISE_SALT = 3
+COMPRESSION_SALT = 4
+
+
+@keras.saving.register_keras_serializable(package="trainer")
+class RandomTone(RandomLayer):
+    """Change brightness, contrast and gamma, blur, add noise, and compress, in that order.
+
+    That of an image's own way: exposure, optics, detector, file. Values are clipped to 0..1 before
+    the gamma and after the noise. A range of 0 is off.
+
+    Args:
+      brightness_range: r for an addend in [-r, r], fraction of full scale.
+      contrast_range: r for a factor in [1 - r, 1 + r] about the image's own mean.
+      gamma_range: r for an exponent drawn log-uniformly from [1 / (1 + r), 1 + r].
+      blur_range: r for a Gaussian blur of standard deviation in [0, r] pixels; see
+        `gaussian_blur()` for the smallest image.
+      noise_range: r for normal noise of standard deviation in [0, r], fraction of full scale.
+      compression_range: r for a JPEG quality in [100 - r, 100], a whole number, at most 99; the
+        blocks lie anywhere, as in an image that was cut or resized since. See `jpeg`.
+
+    Raises:
+      ValueError: a range is negative, or that of compression above 99.
+    """
+
+    FIELDS = (
+        "brightness_range",
+        "contrast_range",
+        "gamma_range",
+        "blur_range",
+        "noise_range",
+        "compression_range",
+    )
+
+    def __init__(
+        self,
+        brightness_range: float = 0.0,
+        contrast_range: float = 0.0,
+        gamma_range: float = 0.0,
+        blur_range: float = 0.0,
+        noise_range: float = 0.0,
+        compression_range: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.brightness_range = non_negative("brightness_range", brightness_range)
+        self.contrast_range = non_negative("contrast_range", contrast_range)
+        self.gamma_range = non_negative("gamma_range", gamma_range)
+        self.blur_range = non_negative("blur_range", blur_range)
+        self.noise_range = non_negative("noise_range", noise_range)
+        self.compression_range = non_negative("compression_range", compression_range)
+        if compression_range > 99:
+            raise ValueError(f"compression_range must be at most 99, not {compression_range}")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any image can change."""
+        grey_levels = self.brightness_range or self.contrast_range or self.gamma_range
+        return bool(grey_levels or self.blur_range or self.noise_range or self.compression_range)
+
+    def call(
+        self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, global_batch: int
+    ) -> tf.Tensor:
+        """Change [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
+        if not self.is_on:
+            return images
+        unit = random_numbers.uniform(key, TONE_SALT, rows, global_batch, (5, 1, 1, 1))
+        brightness, contrast, gamma, blur, noise = tf.unstack(unit, axis=1)
+        if self.brightness_range:
+            images += self.brightness_range * signed(brightness)
+        if self.contrast_range:
+            # Rows first: XLA on a CPU vectorises it, and not the mean over all axes at once.
+            row_mean = tf.reduce_mean(images, axis=1, keepdims=True)
+            mean = tf.reduce_mean(row_mean, axis=[2, 3], keepdims=True)
+            images = mean + (images - mean) * (1 + self.contrast_range * signed(contrast))
+        if self.gamma_range:
+            exponent = tf.exp(math.log1p(self.gamma_range) * signed(gamma))
+            images = tf.pow(tf.clip_by_value(images, 0.0, 1.0), exponent)
+        if self.blur_range:
+            images = gaussian_blur(images, self.blur_range * blur, self.blur_range)
+        if self.noise_range:
+            row_draw = random_numbers.uniform(key, NOISE_SALT, rows, global_batch)
+            images += self.noise_range * noise * pixel_noise(row_draw, images.shape[1:])
+        images = tf.clip_by_value(images, 0.0, 1.0)
+        if self.compression_range:
+            unit = random_numbers.uniform(key, COMPRESSION_SALT, rows, global_batch, (3,))
+            quality = 100 - tf.cast(tf.round(self.compression_range * unit[:, 0]), tf.int32)
+            corner = tf.cast(jpeg.BLOCK * unit[:, 1:], tf.int32)
+            images = jpeg.compress(images, quality, corner)
+        return images

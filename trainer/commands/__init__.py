@@ -1,0 +1,1 @@
+"""The programs of `python -m trainer COMMAND`: flags in, one call."""

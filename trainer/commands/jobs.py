@@ -1,0 +1,99 @@
+"""Jobs in a cloud: `python -m trainer jobs list`, `show JOB`, `cancel JOB`, `fetch JOB DIR`.
+
+    python -m trainer jobs list --region=us-central1
+    python -m trainer jobs show projects/PROJECT/locations/us-central1/customJobs/123
+    python -m trainer jobs fetch gs://BUCKET/runs/NAME runs/NAME
+
+JOB is what submit printed, the last part of it, or the run's name; of a TPU VM, which goes as its
+job ends, also the run's gs://WORKDIR; fetch, which brings a run here, takes that of any run.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from google.cloud.storage import Client
+
+from trainer.cloud import credentials, google_storage, run_download, watch
+from trainer.cloud.kubernetes import Kubernetes
+from trainer.cloud.order import PLATFORMS
+from trainer.cloud.platform import Access, Platform, reached
+from trainer.system import program
+from trainer.system.errors import Refusal
+from trainer.system.terminal import LiveLine
+
+GIVEN = {"list": 0, "show": 1, "cancel": 1, "fetch": 2}  # arguments of each verb
+USAGE = "list, show JOB, cancel JOB, fetch JOB DIR"
+FULL_NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/(\w+)/[^/]+")
+
+_PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "what runs the jobs")
+_PROJECT = flags.DEFINE_string("project", "", "whose jobs; default: gcloud's, or that of JOB")
+_REGION = flags.DEFINE_string("region", "", "where they run; default: that of JOB")
+_ZONE = flags.DEFINE_string("zone", "", "where they run on TPU VMs; default: that of JOB")
+
+
+def parse_flags(argv: Sequence[str]) -> Sequence[str]:
+    """Parses the flags, and raises a Refusal unless a verb comes with the job that it needs."""
+    rest = flags.FLAGS(list(argv))
+    verb, given = (rest[1], rest[2:]) if len(rest) > 1 else ("", [])
+    if len(given) != GIVEN.get(verb, -1):
+        raise Refusal(f"give one of: {USAGE} (--help tells of the flags).")
+    return rest
+
+
+def main(argv: Sequence[str]) -> None:
+    """Lists jobs, shows one, ends one, or brings its run here."""
+    verb, name = argv[1], argv[2] if len(argv) > 2 else ""
+    if verb == "fetch" and name.startswith("gs://"):
+        _fetch(google_storage.client(_PROJECT.value or None), name.rstrip("/"), Path(argv[3]))
+        return
+    platform, project, place = _PLATFORM.value, _PROJECT.value, _REGION.value or _ZONE.value
+    if full := FULL_NAME.fullmatch(name):
+        project, place, kind = full.groups()
+        platform = "tpu_vm" if kind == "queuedResources" else "vertex"
+    there = _reached(platform, project, place)
+    if verb == "list":
+        print(watch.table(there.jobs()))
+    elif verb == "show":
+        print(watch.described(there.show(name)))
+    elif verb == "fetch":
+        _fetch(google_storage.client(project or None), there.show(name).workdir, Path(argv[3]))
+    else:
+        there.cancel(name)
+        print(
+            f"{name} is being stopped; it saves first, and the same submission goes on from there"
+        )
+
+
+def _fetch(client: Client, workdir: str, folder: Path) -> None:
+    with program.ending_at_signals("what was brought is here, and the same command goes on"):
+        line = LiveLine(quiet=program.verbosity() < 0)
+        brought = run_download.download(client, workdir, folder, line)
+    print(
+        f"brought {brought.files} files ({brought.bytes / 2**20:,.1f} MiB) to {folder}, "
+        f"{brought.unchanged} were there; scripts/tensorboard.sh {shlex.quote(str(folder))}"
+    )
+
+
+def _reached(platform: str, project: str, place: str) -> Platform:
+    """Returns the platform at that place.
+
+    Raises:
+      Refusal: if it has places, and none is said.
+    """
+    if platform == "kubernetes":
+        return Kubernetes()
+    if not place:
+        flag = "--zone=us-central1-a" if platform == "tpu_vm" else "--region=us-central1"
+        raise Refusal(f"say where the jobs run, as in {flag}, or give JOB's whole name.")
+    found, its_project = credentials.find()
+    if not (project or its_project):
+        raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
+    access = Access(found, google_storage.client(project or its_project, found))
+    return reached(platform, access, project or its_project, region=place, zone=place)
+
+
+if __name__ == "__main__":
+    program.run(main, parse_flags, [f"{USAGE}..."])

@@ -1,0 +1,77 @@
+"""Starts workers on this machine: `python -m trainer launch --workers=2 -- TASK'S FLAGS`.
+
+Every worker is a process of its own that runs trainer.task with the flags after `--`; together
+they are one job. A worker that dies has the job started again from its newest checkpoint.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from trainer.distribute.local_workers import launch, visible_gpus
+from trainer.system import program
+from trainer.system.errors import Refusal
+
+USAGE = "python -m trainer launch --workers=2 -- --config=configs/resnet.py --workdir=RUN"
+
+_WORKERS = flags.DEFINE_integer("workers", 1, "processes to start", lower_bound=1, upper_bound=64)
+_DEVICES = flags.DEFINE_integer(
+    "devices", 1, "devices of a worker: GPUs or, without any, logical CPU devices", 1, 64
+)
+_MAX_RESTARTS = flags.DEFINE_integer(
+    "max_restarts", 3, "how often the job is started again after a worker died", lower_bound=0
+)
+_GRACE_SECONDS = flags.DEFINE_float(
+    "grace_seconds", 60.0, "how long the others may take to end after a worker died", lower_bound=0
+)
+
+
+def task_command(task_flags: Sequence[str], devices: int) -> list[str]:
+    """Returns what a worker of the training job runs.
+
+    Args:
+      task_flags: the user's flags of trainer.task.
+      devices: devices of a worker.
+
+    Raises:
+      Refusal: if the flags set the logical CPU devices, which `devices` does.
+    """
+    given = {flag.lstrip("-").partition("=")[0] for flag in task_flags}
+    strategy, cpu_devices = "config.distribute.strategy", "config.distribute.cpu_devices"
+    if cpu_devices in given:
+        raise Refusal(f"--{cpu_devices} is set by the launcher: give --devices before -- instead.")
+    command = [sys.executable, "-m", "trainer.task", *task_flags]
+    if strategy not in given:
+        command.append(f"--{strategy}=multi_worker")
+    if not visible_gpus():
+        command.append(f"--{cpu_devices}={devices}")
+    return command
+
+
+def parse_flags(argv: Sequence[str]) -> Sequence[str]:
+    """Parses the flags before the first `--`, and raises a Refusal without any after it."""
+    own, task_flags = _split(argv)
+    rest = flags.FLAGS(own, known_only=True)
+    if len(rest) > 1:
+        raise Refusal(f"{rest[1]!r} is no flag of the launcher, the task's follow --: {USAGE}.")
+    if not task_flags:
+        raise Refusal(f"the flags of the task are missing after --: {USAGE}.")
+    return rest
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    middle = argv.index("--") if "--" in argv else len(argv)
+    return list(argv[:middle]), list(argv[middle + 1 :])
+
+
+def main(argv: Sequence[str]) -> None:
+    """Launches the task that the command line describes and ends with its exit code."""
+    del argv  # holds only what is the launcher's
+    _, task_flags = _split(sys.argv)
+    command, devices = task_command(task_flags, _DEVICES.value), _DEVICES.value
+    sys.exit(launch(command, _WORKERS.value, devices, _MAX_RESTARTS.value, _GRACE_SECONDS.value))
+
+
+if __name__ == "__main__":
+    program.run(main, parse_flags)

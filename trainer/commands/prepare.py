@@ -1,0 +1,82 @@
+"""Prepares a data set: `python -m trainer prepare --source=chest_xray.zip --out=DATA`.
+
+Decodes and checks every image, groups by patient, and writes a tensorflow-datasets data set
+with the splits train, validation and test, which `tfds.data_source("radiographs", data_dir=DATA)`
+opens. docs/data.md tells what is read, how it is split and what is refused.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+from etils import epath, epy
+
+from trainer.commands import source_flags
+from trainer.data import sources
+from trainer.data.prepare import data_summary
+from trainer.data.prepare.preparation import prepare
+from trainer.system import program
+
+with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
+    from trainer.data import dataset
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines this program's flags; only it does so, since their names are common ones."""
+    there = {"flag_values": flag_values}
+    flags.DEFINE_string("source", None, "what is prepared (docs/data.md)", required=True, **there)
+    flags.DEFINE_string(
+        "out", None, "folder to write the prepared data set to, or gs://", required=True, **there
+    )
+    source_flags.define(flag_values)
+    flags.DEFINE_integer(
+        "max_side",
+        512,
+        "longest side kept, pixels",
+        lower_bound=32,
+        upper_bound=8192,
+        **there,
+    )
+    flags.DEFINE_bool(
+        "keep_official_validation",
+        None,
+        "whether the source's own val is used, not a tenth of train; by default from 5 % on",
+        **there,
+    )
+    flags.DEFINE_bool("uniform", False, "encodes every image alike", **there)
+    flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **there)
+    flags.DEFINE_float("max_skipped", 0.01, "share of files that may be skipped", 0.0, 1.0, **there)
+    flags.DEFINE_integer(
+        "workers", 0, "processes that decode; 0 for one a core", lower_bound=0, **there
+    )
+    flags.DEFINE_string("runner", "", "Apache Beam runner; none for this machine alone", **there)
+    flags.DEFINE_list("beam_options", [], "the runner's own, as in region=europe-west4", **there)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prepares what the flags name and prints the summary."""
+    del argv
+    given = flags.FLAGS
+    out = epath.Path(given.out)
+    with program.ending_at_signals("nothing was written"):
+        finished = dataset.read_summary(out) is not None
+        summary = prepare(
+            sources.open_source(given.source, source_flags.options(given)),
+            out,
+            given.max_side,
+            given.keep_official_validation,
+            any_view=given.any_view,
+            uniform=given.uniform,
+            salt=given.salt,
+            strict=given.strict,
+            max_skipped=given.max_skipped,
+            workers=given.workers,
+            runner=given.runner,
+            beam_options=given.beam_options,
+        )
+    print(data_summary.describe(summary))
+    print(f"{'already prepared' if finished else 'prepared'}: {dataset.directory(out)}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    program.run(main)

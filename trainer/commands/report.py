@@ -1,0 +1,70 @@
+"""Writes pages about finished runs.
+
+python -m trainer report RUN                            the report of a run, RUN/report.html
+python -m trainer report RUN1 RUN2 --out=FILE.html      several runs compared
+python -m trainer report RUN --image=FILE --out=FOLDER  what the run says of single radiographs
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+from etils import epath
+
+from trainer.report import comparison, run_page
+from trainer.system import gcs, program
+from trainer.system.errors import Refusal
+
+COMPARISON = "comparison.html"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes what the command line names, and prints where."""
+    runs, given = argv[1:], flags.FLAGS
+    if given.image:
+        print(*_image_pages(runs, given.image, given.out), sep="\n")
+    elif len(runs) > 1:
+        print(comparison.write(runs, _checked(given.out or COMPARISON)))
+    elif given.out:
+        raise Refusal(
+            f"--out={given.out} goes with several runs or with --image: the report of one run is "
+            "report.html in its folder."
+        )
+    else:
+        print(run_page.write(runs[0]))
+
+
+def _image_pages(
+    runs: Sequence[str], images: Sequence[str], out: str | None
+) -> Sequence[epath.Path]:
+    if len(runs) > 1:
+        raise Refusal(f"--image takes one run, but there are {len(runs)}: name one.")
+    from trainer.report import image_page  # loads TensorFlow, which the others do without
+
+    return image_page.write(runs[0], images, out)
+
+
+def _checked(out: str) -> epath.Path:
+    file = epath.Path(out)
+    if file.suffix != ".html":
+        raise Refusal(f"--out={out} must end in .html, since several runs are compared on a page.")
+    if not gcs.is_in_one(file) and not file.parent.is_dir():
+        raise Refusal(f"--out={out}: the folder {file.parent} does not exist; make it first.")
+    return file
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    flags.DEFINE_multi_string(
+        "image", [], "radiograph to explain; may be given more than once", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        f"page of a comparison ({COMPARISON}), or folder for the pages of images (RUN/images)",
+        flag_values=flag_values,
+    )
+
+
+if __name__ == "__main__":
+    define_flags(flags.FLAGS)
+    program.run(main, arguments=["RUN..."])

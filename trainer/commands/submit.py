@@ -1,0 +1,220 @@
+"""Sends a run to a cloud: `python -m trainer submit --config=configs/resnet.py ...`.
+
+    python -m trainer submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \\
+      --workdir=gs://BUCKET/runs/NAME --accelerator=nvidia-l4:2 --spot --wait
+
+Checks all that can be known before it costs money, uploads what is asked for, submits, and tells
+where the run can be watched. docs/cloud.md leads from nothing to a running job.
+"""
+
+import secrets
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from etils import epath
+from ml_collections import config_flags
+
+from trainer.cloud import (
+    checks,
+    container_image,
+    credentials,
+    google_storage,
+    machines,
+    upload,
+    vertex_tuning,
+    watch,
+)
+from trainer.cloud.order import PLATFORMS, Order, read_labels
+from trainer.cloud.platform import MODULES, Access, reached
+from trainer.config import recipe
+from trainer.system import atomic, program
+from trainer.system.errors import Refusal
+from trainer.system.terminal import LiveLine
+from trainer.tuning import search_space
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, or the config.json of a run")
+_WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written, gs://", required=True)
+_ACCELERATOR = flags.DEFINE_string(
+    "accelerator", None, "of each machine, as in nvidia-l4:2, tpu-v5e:8 or cpu", required=True
+)
+_MACHINE_TYPE = flags.DEFINE_string("machine_type", "", "default: the smallest that takes it")
+_WORKERS = flags.DEFINE_integer("workers", 1, "machines that train together", 1, 64)
+_PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "what runs it")
+_IMAGE = flags.DEFINE_string("image", "", "container; default: where docs/cloud.md has it built")
+_PROJECT = flags.DEFINE_string("project", "", "that pays; default: gcloud's")
+_REGION = flags.DEFINE_string("region", "", "default: where the bucket is")
+_ZONE = flags.DEFINE_string("zone", "", "of a TPU VM, as in us-central1-a")
+_SPOT = flags.DEFINE_bool("spot", False, "on machines that may be taken back, for less")
+_FLEX_HOURS = flags.DEFINE_float(
+    "flex_start_hours", 0.0, "wait up to so long for machines, for less; 0: no", 0, 168
+)
+_DATA = flags.DEFINE_string("data", "", "local prepared data set to upload to data.path")
+_SERVICE_ACCOUNT = flags.DEFINE_string("service_account", "", "who the job is; default: platform's")
+_TENSORBOARD = flags.DEFINE_string(
+    "tensorboard", "", "number of a Vertex AI TensorBoard that shows the run too"
+)
+_LABELS = flags.DEFINE_multi_string("label", [], "KEY=VALUE, for the bill; may be repeated")
+_DISK = flags.DEFINE_integer("boot_disk_gb", 100, "of each machine", 100, 64_000)
+_TIMEOUT = flags.DEFINE_float("timeout_hours", 24.0, "after which the job is ended", 0.1, 672)
+_TRIALS = flags.DEFINE_integer("trials", 0, "runs of the config's sweep(); 0: one run", 0, 1000)
+_PARALLEL = flags.DEFINE_integer("parallel_trials", 1, "of them at the same time", 1, 100)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "check, write the job file, and submit nothing")
+_WAIT = flags.DEFINE_bool("wait", False, "follow the job to its end; Ctrl-C leaves it running")
+
+MARKS = {checks.OK: "ok", checks.NOTE: "note", checks.UNKNOWN: "?", checks.WRONG: "WRONG"}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Submits what the flags describe."""
+    del argv
+    access = _access()
+    data = Path(_DATA.value) if _DATA.value else None
+    order = _order(access)
+    _check(order, data, access)
+    if access is None or _DRY_RUN.value:
+        print(f"\nNothing was submitted. To do it by hand:\n{_write(order)}")
+        return
+    if data:
+        with program.ending_at_signals("what was sent is there, and the same command goes on"):
+            line = LiveLine(quiet=program.verbosity() < 0)
+            sent = upload.upload(access.storage, data, order.config.data.path, line)
+        print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
+    google_storage.write_text(access.storage, order.config_file, order.config_text)
+    platform = reached(order.platform, access, order.project, order.region, order.zone)
+    job = platform.submit(order)
+    print(f"\n{watch.described(job)}")
+    print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
+    if _WAIT.value:
+        watch.follow(platform, job, order, access.storage)
+
+
+def _access() -> Access | None:
+    """Returns the user's access to the cloud; None without credentials, in a dry run alone."""
+    try:
+        found, project = credentials.find()
+        return Access(found, google_storage.client(_PROJECT.value or project, found))
+    except credentials.NoCredentials:
+        if not _DRY_RUN.value:
+            raise
+        return None
+
+
+def _order(access: Access | None) -> Order:
+    """Returns what the flags describe.
+
+    Raises:
+      Refusal: if it is not a thing that the platform has.
+    """
+    config, platform = _CONFIG.value, _PLATFORM.value
+    bucket, folder = google_storage.split(_WORKDIR.value)
+    if not folder:
+        raise Refusal(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
+    if _DATA.value and not config.data.path:
+        config.data.path = f"gs://{bucket}/data/{Path(_DATA.value).resolve().name}"
+    if not config.data.path.startswith("gs://"):
+        raise Refusal(
+            f"data.path={config.data.path!r} is not in a bucket, where the job could read it: "
+            "give --config.data.path=gs://BUCKET/FOLDER, and --data=DIR to upload DIR there."
+        )
+    config.data.path = config.data.path.rstrip("/")
+    machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, platform)
+    project = _PROJECT.value or (access and access.storage.project) or ""
+    region = _region(access, bucket)
+    _check_together(platform, project, region)
+    board = _TENSORBOARD.value
+    if board and "/" not in board:
+        board = f"projects/{project}/locations/{region}/tensorboards/{board}"
+    return Order(
+        config=config,
+        workdir=f"gs://{bucket}/{folder}",
+        image=_IMAGE.value or container_image.default(machine.accelerator, project, region),
+        machine=machine,
+        platform=platform,
+        project=project,
+        region=region,
+        zone=_ZONE.value,
+        workers=_WORKERS.value,
+        capacity="spot" if _SPOT.value else "flex_start" if _FLEX_HOURS.value else "on_demand",
+        service_account=_SERVICE_ACCOUNT.value,
+        tensorboard=board,
+        labels=read_labels(_LABELS.value),
+        boot_disk_gb=_DISK.value,
+        timeout_hours=_TIMEOUT.value,
+        max_wait_hours=_FLEX_HOURS.value,
+        study=vertex_tuning.study(search_space.read(_config_file())) if _TRIALS.value else None,
+        trials=_TRIALS.value,
+        parallel_trials=_PARALLEL.value,
+        submission=secrets.token_hex(4),
+    )
+
+
+def _region(access: Access | None, bucket: str) -> str:
+    if _REGION.value:
+        return _REGION.value
+    if _ZONE.value:
+        return _ZONE.value.rsplit("-", 1)[0]
+    if _PLATFORM.value == "kubernetes" or access is None:
+        return ""
+    location = google_storage.region(access.storage, bucket)
+    return location if "-" in location else ""
+
+
+def _check_together(platform: str, project: str, region: str) -> None:
+    """Raises a Refusal for flags that go not with each other."""
+    if platform != "kubernetes" and not project:
+        raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
+    if platform == "vertex" and not region:
+        raise Refusal("--region=REGION is missing, and the bucket is not in just one: name it.")
+    if platform == "tpu_vm" and not _ZONE.value:
+        raise Refusal("--zone=ZONE is missing, which a TPU VM needs: such as us-central1-a.")
+    if platform == "kubernetes" and not _IMAGE.value:
+        raise Refusal("--image=IMAGE is missing: name the image that the cluster pulls.")
+    if _SPOT.value and _FLEX_HOURS.value:
+        raise Refusal("--spot and --flex_start_hours are two different offers: give one of them.")
+    if _TENSORBOARD.value and not _SERVICE_ACCOUNT.value:
+        raise Refusal(
+            "--tensorboard needs --service_account=NAME@PROJECT.iam.gserviceaccount.com, which "
+            "writes to it: docs/cloud.md makes one."
+        )
+    only_vertex = {
+        "--flex_start_hours": _FLEX_HOURS.value,
+        "--trials": _TRIALS.value,
+        "--tensorboard": _TENSORBOARD.value,
+        "--boot_disk_gb": flags.FLAGS["boot_disk_gb"].present,
+    }
+    for flag, given in only_vertex.items():
+        if given and platform != "vertex":
+            raise Refusal(
+                f"{flag} is Vertex AI's, not that of --platform={platform}: leave it out."
+            )
+    if _ACCELERATOR.value.lower().startswith("tpu") and _WORKERS.value > 1:
+        raise Refusal("--workers is 1 with a TPU: slices of several hosts have not been tried yet.")
+
+
+def _config_file() -> str:
+    return config_flags.get_config_filename(flags.FLAGS["config"])
+
+
+def _check(order: Order, data: Path | None, access: Access | None) -> None:
+    wrong = 0
+    for finding in checks.findings(order, data, access):
+        print(f"{MARKS[finding.state]:>5}  {finding.of:<8}  {finding.said}", flush=True)
+        wrong += finding.state == checks.WRONG
+    if wrong:
+        raise Refusal(f"nothing was submitted: {wrong} of the checks above failed.")
+
+
+def _write(order: Order) -> str:
+    """Writes the files that the platform's own command line takes; returns how it takes them."""
+    module = MODULES[order.platform]
+    config, job = (epath.Path(f"{order.name}.{of}") for of in ("config.json", module.SUFFIX))
+    atomic.write_text(config, order.config_text)
+    atomic.write_text(job, module.file(order))
+    copied = ["gcloud", "storage", "cp", str(config), order.config_file]
+    return "\n".join(map(shlex.join, [copied, module.command(order, str(job))]))
+
+
+if __name__ == "__main__":
+    program.run(main, recipe.parse_flags)

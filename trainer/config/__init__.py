@@ -1,0 +1,1 @@
+"""What a run is told: its fields, recipes, and published figures."""

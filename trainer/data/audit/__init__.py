@@ -1,0 +1,1 @@
+"""Whether data can be trusted: damage, copies, patients, shortcuts."""

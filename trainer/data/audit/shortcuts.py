@@ -1,0 +1,231 @@
+"""How well a label can be told from what is not the patient, and whether that holds in test."""
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
+
+from trainer.data.audit.file_features import GROUPS, Trace
+from trainer.metrics import classification
+
+TOGETHER = "all together"
+EVERYTHING = GROUPS | {TOGETHER: tuple(field for fields in GROUPS.values() for field in fields)}
+SEED = 0
+FOLDS = 5
+LEAST_IMAGES = 10  # of either kind
+LEAST_PATIENTS = FOLDS  # of either kind: one a fold
+MOST_IMAGES = 10_000  # drawn by patient; the interval of an AUC is then about 0.02 wide
+MOST_WORDS = 30  # of a text such as the quantisation table; rarer ones count as one
+
+
+@dataclass(frozen=True)
+class Auc:
+    """Area under the ROC curve with its 95 % interval, over patients."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """What one group of traces tells about one label.
+
+    Attributes:
+      label: the label.
+      traces: a name in `EVERYTHING`.
+      train: cross-validated in train and validation; None where there are too few images.
+      test: the same in the test split alone.
+      transfer: learnt in train and validation, judged in test.
+      holds: whether `transfer` confirms it: "holds in test", "reversed in test", "does not hold
+        in test", or "" where it cannot be judged or there was nothing in train.
+      typical: for the images with and without the label in train, the median or the commonest
+        value of each trace.
+    """
+
+    label: str
+    traces: str
+    train: Auc | None
+    test: Auc | None
+    transfer: Auc | None
+    holds: str
+    typical: dict[str, dict[str, float | str]]
+
+
+def measure(
+    traces: Sequence[Trace],
+    labels: np.ndarray,
+    patients: Sequence[str],
+    in_test: np.ndarray,
+    names: Sequence[str],
+) -> list[Shortcut]:
+    """Returns a shortcut for each label with enough images, and each group of traces.
+
+    The labels that are told best come first.
+
+    Args:
+      traces: n of them.
+      labels: [n, K] int: 1, 0, or -1 where it is not known.
+      patients: [n], none of them "".
+      in_test: [n] bool.
+      names: of the K labels.
+    """
+    kept = _sample(patients, SEED)
+    traces, patients = [traces[i] for i in kept], np.asarray(patients)[kept]
+    labels, in_test = labels[kept], in_test[kept]
+    tables = {name: _table(traces, fields) for name, fields in EVERYTHING.items()}
+    found = []
+    for number, label in enumerate(names):
+        known = labels[:, number] >= 0
+        train, test = (
+            _Part(labels[rows, number] == 1, patients[rows], rows)
+            for rows in (np.flatnonzero(known & ~in_test), np.flatnonzero(known & in_test))
+        )
+        if train.is_enough or test.is_enough:
+            typical = _typical(traces, train if train.is_enough else test)
+            found.append([_shortcut(label, g, tables[g], train, test, typical) for g in EVERYTHING])
+    found.sort(key=lambda of_label: -max(_largest(s) for s in of_label))
+    return [shortcut for of_label in found for shortcut in of_label]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The images of a split whose label is known: [m] bool, [m] patients, [m] row numbers."""
+
+    labels: np.ndarray
+    patients: np.ndarray
+    rows: np.ndarray
+
+    @functools.cached_property
+    def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Places of the images learnt from and of those judged, no patient in both."""
+        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
+        return list(folds.split(self.rows, self.labels, self.patients))
+
+    @functools.cached_property
+    def resamples(self) -> np.ndarray:
+        """How often each image counts, first of all of them, then in resamples of the patients."""
+        counts = classification.resampled_counts(self.patients.tolist(), SEED)
+        return np.vstack([np.ones((1, len(self.rows)), counts.dtype), counts])
+
+    @property
+    def is_enough(self) -> bool:
+        return all(
+            chosen.sum() >= LEAST_IMAGES and len(set(self.patients[chosen])) >= LEAST_PATIENTS
+            for chosen in (self.labels, ~self.labels)
+        )
+
+
+def _sample(patients: Sequence[str], seed: int) -> np.ndarray:
+    """Row numbers of all images of as many patients as `MOST_IMAGES` allows, in order."""
+    if len(patients) <= MOST_IMAGES:
+        return np.arange(len(patients))
+    _, of_image = np.unique(np.asarray(patients), return_inverse=True)
+    place = np.random.default_rng(seed).permutation(of_image.max() + 1)[of_image]
+    return np.sort(np.argsort(place, kind="stable")[:MOST_IMAGES])
+
+
+def _table(traces: Sequence[Trace], fields: Sequence[str]) -> np.ndarray:
+    """[n, F] float32; a text becomes its place among the commonest texts."""
+    columns = []
+    for field in fields:
+        values = [getattr(trace, field) for trace in traces]
+        if isinstance(values[0], str):
+            place = {word: i for i, (word, _) in enumerate(Counter(values).most_common(MOST_WORDS))}
+            values = [place.get(value, MOST_WORDS) for value in values]
+        columns.append(np.array(values, np.float32))
+    return np.stack(columns, axis=1)
+
+
+def _shortcut(
+    label: str, group: str, table: np.ndarray, train: _Part, test: _Part, typical: dict
+) -> Shortcut:
+    in_train = _cross_validated(table, train) if train.is_enough else None
+    in_test = _cross_validated(table, test) if test.is_enough else None
+    transfer = _transferred(table, train, test) if train.is_enough and test.is_enough else None
+    chosen = {k: {f: of[f] for f in EVERYTHING[group]} for k, of in typical.items()}
+    return Shortcut(label, group, in_train, in_test, transfer, _verdict(in_train, transfer), chosen)
+
+
+def _cross_validated(table: np.ndarray, part: _Part) -> Auc:
+    """The AUC of scores that each patient got from a classifier of the others.
+
+    Scores are ranked within their fold: the classifiers differ in how common they take the label
+    to be, which would look like a relation.
+    """
+    table = table[part.rows]
+    scores = np.zeros(len(table))
+    for learnt, judged in part.folds:
+        scores[judged] = _ranked(_classifier(table[learnt], part.labels[learnt]), table[judged])
+    return _auc(part, scores)
+
+
+def _transferred(table: np.ndarray, train: _Part, test: _Part) -> Auc:
+    classifier = _classifier(table[train.rows], train.labels)
+    return _auc(test, _ranked(classifier, table[test.rows]))
+
+
+def _classifier(table: np.ndarray, labels: np.ndarray) -> HistGradientBoostingClassifier | None:
+    """Few small trees; None where nothing varies.
+
+    On one thread: for tables as small as these, several wait for one another most of the time.
+    """
+    if len(set(labels)) < 2 or not np.ptp(table, axis=0).any():
+        return None
+    with threadpool_limits(1):
+        return HistGradientBoostingClassifier(
+            max_iter=40,
+            max_leaf_nodes=8,
+            min_samples_leaf=min(10, max(2, len(labels) // 16)),
+            early_stopping=False,
+            random_state=SEED,
+        ).fit(table, labels)
+
+
+def _ranked(classifier: HistGradientBoostingClassifier | None, table: np.ndarray) -> np.ndarray:
+    if classifier is None:
+        return np.full(len(table), 0.5)
+    with threadpool_limits(1):
+        return rankdata(classifier.decision_function(table)) / len(table)
+
+
+def _auc(part: _Part, scores: np.ndarray) -> Auc:
+    aucs = classification.weighted_auc(part.labels, scores, part.resamples)
+    tail = (1 - classification.CONFIDENCE) / 2
+    low, high = np.nanquantile(aucs[1:], [tail, 1 - tail])
+    return Auc(float(aucs[0]), float(low), float(high))
+
+
+def _verdict(train: Auc | None, transfer: Auc | None) -> str:
+    if train is None or transfer is None or train.low <= 0.5:
+        return ""
+    if transfer.low > 0.5:
+        return "holds in test"
+    return "reversed in test" if transfer.high < 0.5 else "does not hold in test"
+
+
+def _typical(traces: Sequence[Trace], part: _Part) -> dict[str, dict[str, float | str]]:
+    def of(rows: np.ndarray) -> dict[str, float | str]:
+        return {
+            field: _middle([getattr(traces[row], field) for row in rows])
+            for field in EVERYTHING[TOGETHER]
+        }
+
+    return {"positive": of(part.rows[part.labels]), "negative": of(part.rows[~part.labels])}
+
+
+def _middle(values: Sequence[float | str | bool]) -> float | str:
+    """The commonest of words, the share of what is true, the median of numbers."""
+    if isinstance(values[0], str):
+        return Counter(values).most_common(1)[0][0]
+    return float(np.mean(values) if isinstance(values[0], bool) else np.median(values))
+
+
+def _largest(shortcut: Shortcut) -> float:
+    return max(auc.value for auc in (shortcut.train, shortcut.test) if auc)

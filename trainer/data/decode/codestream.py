@@ -1,0 +1,45 @@
+"""JPEG, JPEG-LS and JPEG 2000 codestreams: their size, and the JPEGs that Pillow does not read."""
+
+import struct
+
+import imagecodecs
+import numpy as np
+
+from trainer.data.decode.limits import Unreadable
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+J2K_START = b"\xff\x4f\xff\x51"
+JP2_HEADER = 256  # bytes in which a codestream inside of a JP2 file begins
+# The markers of JPEG and JPEG-LS that a frame's size follows (ITU-T T.81 B.1, T.87 C.1).
+START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Returns (width, height) as a codestream declares them.
+
+    Raises:
+      Unreadable: if it declares none, or has no end. CharLS takes seconds to find out the latter.
+    """
+    siz = data.find(J2K_START, 0, JP2_HEADER)
+    if siz >= 0:
+        right, bottom, left, top = struct.unpack(">4I", data[siz + 8 : siz + 24])
+        return right - left, bottom - top
+    if not data.rstrip(b"\0").endswith(JPEG_END):
+        raise Unreadable("damaged: JPEG data without its end")
+    place = len(JPEG_START)
+    while place + 9 <= len(data):
+        _, marker, length, _, height, width = struct.unpack(">BBHBHH", data[place : place + 9])
+        if marker in START_OF_FRAME:
+            return width, height
+        place += 2 + length
+    raise Unreadable("damaged: JPEG data without a frame header")
+
+
+def decode_jpeg(data: bytes) -> np.ndarray:
+    """Decodes JPEG of 8 or 12 bits or lossless: [H, W] grey or [H, W, 3] RGB, uint8 or uint16."""
+    return imagecodecs.jpeg8_decode(data)
+
+
+def decode_jpeg_ls(data: bytes) -> np.ndarray:
+    """Decodes JPEG-LS: [H, W] grey or [H, W, 3] colour, uint8 or uint16."""
+    return imagecodecs.jpegls_decode(data)

@@ -1,0 +1,100 @@
+"""The shades in which a viewer shows the stored values of a DICOM radiograph."""
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+
+from trainer.data.decode.limits import Unreadable
+
+# The shares of the pixels below which is black and above which is white, in percent, where the
+# file has no window.
+PERCENTILES = (0.5, 99.5)
+BLOCK = 2**22  # pixels counted at a time
+FAR = 1e12  # beyond every window
+
+
+def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Turns stored values into what a viewer shows.
+
+    The Modality LUT or the rescale comes first, then the VOI LUT or the first window (LINEAR,
+    LINEAR_EXACT or SIGMOID), DICOM PS3.3 C.11. Where the file has neither, or its window shows
+    none of the pixels, 0.5 % of them become black and 0.5 % white. The lowest value of
+    MONOCHROME2 is black; MONOCHROME1 and the presentation shape INVERSE, which say the same, are
+    inverted. Padding has no part in the window and is black.
+
+    Args:
+      stored: values as they are stored, [H, W], integers of up to 16 bits.
+      dataset: whose attributes tell how they are shown.
+
+    Returns:
+      Grey values, [H, W] uint8.
+
+    Raises:
+      Unreadable: if there is nothing but padding.
+    """
+    # Every value that occurs goes through the LUTs once, and not every pixel.
+    low, high = int(stored.min()), int(stored.max())
+    places = np.subtract(stored, low, dtype=np.int32)
+    counts = sum(
+        np.bincount(block.ravel(), minlength=high - low + 1)
+        for block in np.array_split(places, -(-places.size // BLOCK))
+    )
+    values = np.arange(low, high + 1)
+    padding = _padding(values, dataset)
+    counts[padding] = 0
+    values = apply_modality_lut(values, dataset)
+    shown = _windowed(values, counts, dataset)
+    if (
+        dataset.PhotometricInterpretation == "MONOCHROME1"
+        or dataset.get("PresentationLUTShape") == "INVERSE"
+    ):
+        shown = 1 - shown
+    shown = np.rint(shown * 255).astype(np.uint8)
+    shown[padding] = 0
+    return shown[places]
+
+
+def _padding(values: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Tells which of the stored values are padding, [N] bool."""
+    first = dataset.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(values.shape, bool)
+    last = dataset.get("PixelPaddingRangeLimit")
+    first, last = sorted((first, first if last is None else last))
+    return (values >= first) & (values <= last)
+
+
+def _windowed(values: np.ndarray, counts: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Returns the shade of each of the values, [N] from 0 (black) to 1 (white)."""
+    present = counts > 0
+    if not present.any():
+        raise Unreadable("nothing but padding")
+    declared = _declared_window(values, dataset)
+    if declared is not None and np.isfinite(declared).all():
+        shown = declared[present]
+        if len(shown) == 1 or shown.min() < shown.max():
+            return declared
+    order = np.argsort(values)
+    shares = np.cumsum(counts[order]) / counts.sum()
+    black, white = values[order][np.searchsorted(shares, np.array(PERCENTILES) / 100)]
+    if black == white:
+        black, white = values[present].min(), values[present].max()
+    return np.clip((values - black) / max(white - black, 1e-9), 0, 1)
+
+
+def _declared_window(values: np.ndarray, dataset: Dataset) -> np.ndarray | None:
+    if dataset.get("VOILUTSequence"):
+        entries, first, _ = dataset.VOILUTSequence[0].LUTDescriptor
+        # Files declare 16 bits and fill 12: white is the largest entry.
+        white = apply_voi(np.arange(first, first + (entries or 2**16)), dataset).max()
+        return apply_voi(np.rint(values).astype(np.int64), dataset) / max(white, 1)
+    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+        return None
+    if not dataset.get("VOILUTFunction"):
+        dataset.VOILUTFunction = "LINEAR"
+    try:
+        shown = apply_windowing(np.append(values, [-FAR, FAR]), dataset)
+    except ValueError:  # a width of 0, or a function that does not exist
+        return None
+    black, white = shown[-2:]
+    return (shown[:-2] - black) / (white - black)

@@ -1,0 +1,127 @@
+"""Preparation on Apache Beam: on more machines than one, or on this one with DirectRunner.
+
+The workers find what they need in a folder that all of them reach: the source, and the records in
+parts, since the description of a pipeline is limited to a few megabytes.
+"""
+
+import functools
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from etils import epath
+
+from trainer.data.prepare import ingest
+from trainer.data.prepare.builder import Pair
+from trainer.data.sources.image_record import Record, Source
+from trainer.system.errors import Refusal
+
+PART = 1000  # records
+
+
+class Beam:
+    """Examines a source with a Beam runner, decoding every file twice: nothing is kept between."""
+
+    def __init__(
+        self,
+        source: Source,
+        recipe: ingest.Recipe,
+        runner: str,
+        options: Sequence[str],
+        folder: epath.Path,
+    ):
+        """Args:
+
+          source: what is read, which every worker must reach.
+          recipe: how files become images.
+          runner: Beam's name of it, such as "DirectRunner" or "DataflowRunner".
+          options: Beam's own, as in "region=europe-west4".
+          folder: what every worker reaches.
+
+        Raises:
+          Refusal: if Apache Beam is not installed.
+        """
+        try:
+            from apache_beam.options.pipeline_options import PipelineOptions
+        except ImportError:
+            raise Refusal(
+                "--runner needs Apache Beam, which is not installed: make an environment of its "
+                "own from requirements/beam.txt (docs/data.md)."
+            ) from None
+        self._runner, self._folder = runner, folder
+        self._options = PipelineOptions([f"--{option}" for option in options])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "source").write_bytes(pickle.dumps((source, recipe)))
+
+    def examine(self, records: Sequence[Record]) -> Iterator[ingest.Examined]:
+        """Yields what became of each record, in order, without its image."""
+        import apache_beam as beam
+
+        parts = write_parts(self._folder / "records", list(enumerate(records)))
+        with beam.Pipeline(runner=self._runner, options=self._options) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(parts)
+                | beam.FlatMap(read_part)
+                | beam.Reshuffle()
+                | beam.MapTuple(functools.partial(_examine, str(self._folder)))
+                | beam.io.WriteToText(str(self._folder / "found"))
+            )
+        found = {}
+        for file in self._folder.glob("found-*"):
+            found |= (pickle.loads(bytes.fromhex(line)) for line in file.read_text().split())
+        yield from (found[number] for number in range(len(records)))
+
+    def examples(self, split: str, pairs: Sequence[Pair]) -> Callable[[], Any]:
+        """Returns what the builder generates `split` with."""
+        import apache_beam as beam
+
+        parts = write_parts(self._folder / split, pairs)
+        return lambda: (
+            beam.Create(parts)
+            | beam.FlatMap(read_part)
+            | beam.Reshuffle()
+            | beam.MapTuple(functools.partial(_example, str(self._folder)))
+        )
+
+    def download_config(self) -> Any:
+        """Returns what the builder is to be run with."""
+        import tensorflow_datasets as tfds
+
+        return tfds.download.DownloadConfig(beam_runner=self._runner, beam_options=self._options)
+
+
+def write_parts(folder: epath.Path, items: Sequence) -> list[str]:
+    """Leaves items for the workers in a new folder, and returns the names of the files."""
+    folder.mkdir(parents=True)
+    files = []
+    for start in range(0, len(items), PART):
+        file = folder / f"{start:09d}"
+        file.write_bytes(pickle.dumps(items[start : start + PART]))
+        files.append(str(file))
+    return files
+
+
+def read_part(file: str) -> Iterator:
+    """Yields the items of a file that `write_parts` left."""
+    return iter(pickle.loads(epath.Path(file).read_bytes()))
+
+
+@functools.lru_cache(maxsize=1)
+def _given(folder: str) -> tuple[Source, ingest.Recipe]:
+    return pickle.loads((epath.Path(folder) / "source").read_bytes())
+
+
+def _examine(folder: str, number: int, record: Record) -> str:
+    found = ingest.examine(*_given(folder), record)
+    return pickle.dumps((number, replace(found, image=b""))).hex()
+
+
+def _example(folder: str, original: Record, stored: Record) -> tuple[str, dict]:
+    from trainer.data import dataset  # brings TensorFlow
+
+    found = ingest.examine(*_given(folder), original)
+    if found.reason:
+        raise OSError(f"{original.name} could be read before, and now not: {found.reason}")
+    return dataset.example(stored, found.image)

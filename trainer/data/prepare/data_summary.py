@@ -1,0 +1,48 @@
+"""What the summary of a prepared data set tells beside its counts, and as a table."""
+
+from collections.abc import Mapping
+
+from trainer.data.prepare import skipped_files, splits
+from trainer.data.sources.image_record import Record
+
+
+def told(
+    division: splits.Division,
+    skipped: skipped_files.Skipped,
+    stored: Mapping[str, Record],
+) -> dict:
+    """Returns what the summary tells beside counts, under the names that are stored."""
+    return {
+        "skipped": [
+            {"split": record.split, "name": stored[record.name].name, "reason": reason}
+            for record, reason in skipped
+        ],
+        "moved": [item | {"name": stored[item["name"]].name} for item in division.moved],
+        "conflicts": [
+            item | {"names": [stored[name].name for name in item["names"]]}
+            for item in division.conflicts
+        ],
+    }
+
+
+def describe(summary: dict) -> str:
+    """Returns the summary as a table for the terminal: positives / negatives / unknown."""
+    width = max(12, *(len(name) + 2 for name in summary["labels"]))
+    lines = [f"{'':<{width}}" + "".join(f"{split:>24}" for split in summary["splits"])]
+    for row in ("patients", "images"):
+        counts = "".join(f"{split[row]:>24,}" for split in summary["splits"].values())
+        lines.append(f"{row:<{width}}{counts}")
+    for label in summary["labels"]:
+        known = [split["per_label"][label].values() for split in summary["splits"].values()]
+        cells = [" / ".join(f"{number:,}" for number in counts) for counts in known]
+        lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
+    lines.append("Of a label: positive / negative / unknown.")
+    for name, meaning in (
+        ("skipped", "cannot be used"),
+        ("moved", "are held out with an identical or near-identical file"),
+        ("conflicts", "sets of identical files have different labels"),
+    ):
+        if summary[name]:
+            lines.append(f"{len(summary[name]):,} {meaning} (data_summary.json lists them)")
+    lines += skipped_files.table([(item["name"], item["reason"]) for item in summary["skipped"]])
+    return "\n".join(lines)

@@ -1,0 +1,232 @@
+"""Which split each patient belongs to: by a hash, stratified, duplicates kept together.
+
+A patient's hash never changes, and below a fixed threshold it means the held-out split. In a
+stratum (the patients with the same labels) whose share would be off by more than a quarter or a
+whole patient, whichever is more, or that a split would have nothing of, the patients whose hash
+lies nearest to the threshold are moved. So adding patients to a stratum that is off neither
+before nor after moves nobody, and in one that is off only those nearest to the threshold: of the
+same labels, a stratum of 2,000 is off in one of thousands of sets, one of 200 in one of five.
+"""
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, Record
+from trainer.system.errors import Refusal
+
+SPLITS = ("train", "validation", "test")  # the later, the more held out
+TEST_SHARE = 0.2  # of the patients, where a source has no test folder
+VALIDATION_SHARE = 0.1  # of the patients that are left
+LEAST_VALIDATION = 0.05  # share of val in train and val from which on it can choose anything
+RARE = 10  # patients with the same labels are a stratum of their own from this many on
+
+
+@dataclass(frozen=True)
+class Division:
+    """What `divide` decides.
+
+    Attributes:
+      splits: the records of train, validation and test, in the order given.
+      moved: {name, from, to} for each record that its source has in another split.
+      conflicts: {names, labels} for each set of identical files with different labels.
+    """
+
+    splits: dict[str, list[Record]]
+    moved: list[dict]
+    conflicts: list[dict]
+
+
+def divide(
+    records: Sequence[Record],
+    digests: Sequence[str],
+    keep_validation: bool | None = None,
+    guessed: Collection[str] = (),
+) -> Division:
+    """Divides records into train, validation and test so that no patient is in two of them.
+
+    The source's test split stays as it is; without one, a fifth of the patients become it. The
+    source's val is the validation split; without one that is large enough it joins train, and a
+    tenth of the patients become validation. Patients that share an identical file stay together,
+    on the most held-out side that their source has one of them on: test over validation over train.
+
+    Args:
+      records: all with a patient.
+      digests: of the bytes of each record's file.
+      keep_validation: whether the source's own val is the validation split; None for where it has
+        `LEAST_VALIDATION` of the images, as the 16 of a well-known archive have not.
+      guessed: the patients that are only groups of near-duplicates: one in two splits of the
+        source is moved to the held-out side, not refused.
+
+    Raises:
+      Refusal: if a known patient lies in two splits of the source, a split would be empty, or
+        train would have one class only.
+    """
+    if keep_validation is None:
+        count = Counter(record.split for record in records if record.split != "test")
+        keep_validation = count["val"] >= LEAST_VALIDATION * count.total() > 0
+    official = [_official(record, keep_validation) for record in records]
+    _refuse_patients_in_two(records, official, guessed)
+    group_of = _groups(records, digests)
+    members: dict[str, list[int]] = defaultdict(list)
+    for number, record in enumerate(records):
+        members[group_of[record.patient]].append(number)
+    home = {
+        group: max((official[n] for n in numbers), key=SPLITS.index)
+        for group, numbers in members.items()
+    }
+    free = [group for group, split in home.items() if split == "train"]
+    labels = {group: _together(records[n].labels for n in members[group]) for group in free}
+    strata = stratify(labels)
+    drawn = [
+        (split, share)
+        for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE))
+        if split not in home.values() and not (split == "validation" and keep_validation)
+    ]
+    for stratum in strata:
+        for number, (split, share) in enumerate(drawn):
+            chosen = _drawn(stratum, split, share, spare=len(drawn) - number)
+            home.update(dict.fromkeys(chosen, split))
+            stratum = [group for group in stratum if group not in chosen]
+    splits: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    moved = []
+    for record, side in zip(records, official, strict=True):
+        group = group_of[record.patient]
+        splits[home[group]].append(record)
+        if group not in labels and side != home[group]:
+            moved.append({"name": record.name, "from": record.split, "to": home[group]})
+    _refuse_useless(splits, keep_validation)
+    return Division(splits, moved, _conflicts(records, digests))
+
+
+def by_near_duplicates(records: Sequence[Record], groups: Sequence[int]) -> list[Record]:
+    """Gives records without a patient the first name of their near-duplicates' group.
+
+    Args:
+      records: any; those with a patient keep it.
+      groups: a number for each record without a patient, in their order.
+    """
+    first: dict[int, str] = {}
+    unknown = [record for record in records if not record.patient]
+    for record, group in zip(unknown, groups, strict=True):
+        first[group] = min(record.name, first.get(group, record.name))
+    numbers = iter(groups)
+    return [r if r.patient else replace(r, patient=first[next(numbers)]) for r in records]
+
+
+def stratify(labels: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
+    """Returns the strata: of each combination of labels, or where it is rare, of its rarest label.
+
+    Args:
+      labels: of each patient, K of 1, 0 and -1.
+    """
+    positives = {key: _positives(values) for key, values in labels.items()}
+    combinations = Counter(positives.values())
+    patients = Counter(label for found in positives.values() for label in found)
+    strata: dict[tuple, list[str]] = defaultdict(list)
+    for key, found in positives.items():
+        if len(found) > 1 and combinations[found] < RARE:
+            found = (min(found, key=lambda label: (patients[label], label)),)
+        # Nobody knows whether a patient without a positive and without a negative is healthy.
+        known = any(value != UNKNOWN for value in labels[key])
+        strata[found, known].append(key)
+    return list(strata.values())
+
+
+def _drawn(stratum: Sequence[str], split: str, share: float, spare: int) -> set[str]:
+    """Returns the patients of `stratum` that become `split`; at least `spare` are left."""
+    asked = share * len(stratum)
+    slack = max(1.0, asked / 4)
+    enough = len(stratum) > spare
+    fewest = max(math.ceil(asked - slack), int(enough))
+    most = max(fewest, math.floor(asked + slack))
+    natural = sum(_hash(split, patient) < share for patient in stratum)
+    count = min(max(natural, fewest), most, len(stratum) - spare if enough else natural)
+    return set(sorted(stratum, key=lambda patient: _hash(split, patient))[:count])
+
+
+def _hash(split: str, patient: str) -> float:
+    """Returns a number in [0, 1) that depends on the split and the patient alone."""
+    digest = hashlib.sha256(f"{split}/{patient}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _official(record: Record, keep_validation: bool) -> str:
+    if record.split == "val" and keep_validation:
+        return "validation"
+    return "test" if record.split == "test" else "train"
+
+
+def _refuse_patients_in_two(
+    records: Sequence[Record], official: Sequence[str], guessed: Collection[str]
+) -> None:
+    seen: dict[str, tuple[Record, str]] = {}
+    for record, split in zip(records, official, strict=True):
+        other, its_split = seen.setdefault(record.patient, (record, split))
+        if its_split != split and record.patient not in guessed:
+            raise Refusal(
+                f"patient {record.patient} is in both {its_split} ({other.name}) and {split} "
+                f"({record.name}): move all images of a patient into one split of the source."
+            )
+
+
+def _groups(records: Sequence[Record], digests: Sequence[str]) -> dict[str, str]:
+    """Returns for each patient the first of those that identical files tie together."""
+    leader: dict[str, str] = {record.patient: record.patient for record in records}
+
+    def find(patient: str) -> str:
+        while leader[patient] != patient:
+            leader[patient] = leader[leader[patient]]
+            patient = leader[patient]
+        return patient
+
+    owner: dict[str, str] = {}
+    for record, digest in zip(records, digests, strict=True):
+        one, other = find(record.patient), find(owner.setdefault(digest, record.patient))
+        leader[max(one, other)] = min(one, other)
+    return {patient: find(patient) for patient in leader}
+
+
+def _together(labels: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """Returns of each label what is known of a patient by all images: positive before negative."""
+    return tuple(max(values) for values in zip(*labels, strict=True))
+
+
+def _positives(labels: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(number for number, value in enumerate(labels) if value == POSITIVE)
+
+
+def _refuse_useless(splits: Mapping[str, Sequence[Record]], keep_validation: bool) -> None:
+    for split, part in splits.items():
+        if part:
+            continue
+        if split == "validation" and keep_validation:
+            raise Refusal(
+                "the source has no val/ that --keep_official_validation could keep: leave the "
+                "flag out to draw a tenth of the patients instead."
+            )
+        patients = len({record.patient for part in splits.values() for record in part})
+        raise Refusal(
+            f"the {split} split would be empty: the source has {patients} patients, too few to "
+            "divide into train, validation and test."
+        )
+    if any(len(record.labels) > 1 for record in splits["train"]):
+        return
+    if {POSITIVE, NEGATIVE} - {label for record in splits["train"] for label in record.labels}:
+        raise Refusal(
+            "the train split would have no two classes: give a source whose train part has images "
+            "of both."
+        )
+
+
+def _conflicts(records: Sequence[Record], digests: Sequence[str]) -> list[dict]:
+    same: dict[str, list[Record]] = defaultdict(list)
+    for record, digest in zip(records, digests, strict=True):
+        same[digest].append(record)
+    return [
+        {"names": [r.name for r in found], "labels": [list(r.labels) for r in found]}
+        for found in same.values()
+        if len({r.labels for r in found}) > 1
+    ]

@@ -1,0 +1,59 @@
+"""What every source yields: records of what is known of an image before it is decoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
+KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a source. It holds no pixels and can be sent to another process.
+
+    Attributes:
+      name: what the prepared data set calls it; unique, and tells no one's identity.
+      labels: POSITIVE, NEGATIVE or UNKNOWN for each of the source's labels.
+      patient: series and number, or any other key of the patient; "" where nothing tells.
+      split: "train", "val", "test", or "" where the source does not say.
+      place: what the source finds the image by, where that is not its name.
+      refused: why it is skipped, where that is known without its pixels.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    patient: str = ""
+    split: str = ""
+    place: str = ""
+    refused: str = ""
+
+
+class Source(Protocol):
+    """What `trainer prepare` and `trainer audit` read from. It can be pickled.
+
+    Attributes:
+      name: as the user gave it.
+      synthetic: True for phantoms.
+      identifying: True of DICOM files: names and patients must be hashed before they are kept.
+      fingerprint: changes when the content does, or what was asked of it.
+      labels: the names of the K labels; of two classes the second is the one label.
+      classes: the two class names where K is 1, the healthy one first; else ().
+    """
+
+    name: str
+    synthetic: bool
+    identifying: bool
+    fingerprint: str
+    labels: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def records(self) -> Sequence[Record]:
+        """Returns every record, in a fixed order."""
+
+    def read(self, record: Record) -> bytes:
+        """Returns the bytes of the record's file.
+
+        Raises:
+          OSError: if it cannot be read.
+        """

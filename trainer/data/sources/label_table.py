@@ -1,0 +1,177 @@
+"""A table that names images and their labels: a user's own, or one of the public sets'."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from etils import epath
+
+from trainer.data.sources import dicom_folder, files, image_index, open_files, patients
+from trainer.data.sources.csv_table import CsvTable
+from trainer.data.sources.image_record import UNKNOWN, Record
+from trainer.data.sources.labels import labels_of
+from trainer.data.sources.layout import SPLITS
+from trainer.data.sources.options import Options
+from trainer.data.sources.schema import Schema, schema_of
+from trainer.system.errors import Refusal
+
+NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
+MISSING = "the image is not there"
+AMBIGUOUS = "more than one file under --image_root has this name"
+
+
+@dataclass(frozen=True)
+class _Row:
+    path: str
+    labels: tuple[int, ...]
+    patient: str
+    split: str
+    refused: str
+
+
+class Table:
+    """A source whose images and labels are the rows of a table.
+
+    Rows of one image that agree, as RSNA's table has one a box, are one record; where they do
+    not, the record is refused.
+    """
+
+    synthetic = False
+
+    def __init__(self, path: epath.Path, options: Options):
+        self.name = str(path)
+        self._options = options
+        table = CsvTable(path)
+        schema = schema_of(table.columns, options, self.name)
+        root = _image_root(path, options)
+        self._files = open_files.open_files(root)
+        rows = self._rows(table, schema, _split_lists((path.parent, root), schema))
+        self._found, ambiguous = self._find([row.path for row in rows])
+        used = sorted(set(self._found.values()))
+        self.identifying = dicom_folder.is_one(self._files, used)
+        self._records = self._merged(rows, ambiguous)
+        asked = repr(replace(options, image_root=""))
+        splits = [f"{record.name} {record.split}" for record in self._records]
+        content = files.fingerprint(self._files, used)
+        self.fingerprint = files.digest([table.digest, asked, content, *splits])
+
+    def records(self) -> list[Record]:
+        found = self._records
+        if self._options.patient_regex:
+            found = patients.by_pattern(found, self._options.patient_regex)
+        if self.identifying:
+            found = dicom_folder.with_headers(found, self._files, self._options.any_view)
+        return list(found)
+
+    def read(self, record: Record) -> bytes:
+        return self._files.read(record.place or record.name)
+
+    def _rows(self, table: CsvTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:
+        single = [name for name in (schema.patient, schema.split, schema.view) if name]
+        lines, rest, cells = [], [], []
+        for line, (path, *row) in table.rows([schema.path, *single, *schema.labels]):
+            if not path:
+                raise Refusal(f"{self.name} line {line}, column {schema.path!r} names no image.")
+            lines.append(line)
+            rest.append((path, dict(zip(single, row, strict=False))))
+            cells.append(tuple(row[len(single) :]))
+        if not rest:
+            raise Refusal(f"{self.name} has a header and no rows.")
+        labels = labels_of(self.name, lines, cells, schema, self._options.uncertain)
+        self.labels, self.classes = labels.names, labels.classes
+        rows = []
+        for number, (path, of) in enumerate(rest):
+            reason = labels.refused.get(number, "")
+            if of.get(schema.view, "").lower() == "lateral" and not self._options.any_view:
+                reason = "a lateral view (--any_view takes them)"
+            split = _split(self.name, lines[number], schema, of.get(schema.split, ""), path, lists)
+            rows.append(
+                _Row(path, labels.values[number], of.get(schema.patient, ""), split, reason)
+            )
+        return rows
+
+    def _find(self, paths: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+        """Returns the file of each path: by its name, or by the UID in a DICOM header."""
+        names = list(self._files.stamps)
+        found, ambiguous = image_index.find(dict.fromkeys(paths), names)
+        if not found and not ambiguous and dicom_folder.is_one(self._files, names):
+            uids = dicom_folder.by_sop_uid(self._files, names)
+            found = {path: uids[path] for path in paths if path in uids}
+        if not found:
+            raise Refusal(
+                f"none of the images that {self.name} names, such as {paths[0]!r}, is under "
+                f"{self._files.name}: give their folder with --image_root."
+            )
+        return found, ambiguous
+
+    def _merged(self, rows: Sequence[_Row], ambiguous: set[str]) -> list[Record]:
+        records: dict[str, Record] = {}
+        for row in rows:
+            record = self._record(row, AMBIGUOUS if row.path in ambiguous else MISSING)
+            key = record.place or record.name
+            first = records.setdefault(key, record)
+            if first is not record and not first.refused:
+                records[key] = _agreed(first, record)
+        return list(records.values())
+
+    def _record(self, row: _Row, why_not_found: str) -> Record:
+        place = self._found.get(row.path, "")
+        reason = self._files.refused.get(place, "") if place else why_not_found
+        patient = row.patient or ("" if self.identifying else patients.patient_of(row.path))
+        return Record(
+            name=row.path,
+            labels=row.labels,
+            patient=patient,
+            split=row.split,
+            place=place or row.path,
+            refused=row.refused or reason,
+        )
+
+
+def _agreed(first: Record, second: Record) -> Record:
+    """Returns the first of two records of one image, refused where the second contradicts it."""
+    for what in ("labels", "patient", "split"):
+        if getattr(first, what) != getattr(second, what):
+            unknown = (UNKNOWN,) * len(first.labels)
+            return replace(first, labels=unknown, refused=f"its rows differ in {what}")
+    return first
+
+
+def _image_root(path: epath.Path, options: Options) -> epath.Path:
+    root = epath.Path(options.image_root) if options.image_root else path.parent
+    if not root.exists():
+        raise Refusal(f"--image_root={root} does not exist: give the folder with the images.")
+    return root
+
+
+def _split_lists(folders: Sequence[epath.Path], schema: Schema) -> dict[str, str]:
+    """Returns the split of each file that NIH's lists name, where both lists are there."""
+    if not schema.split_lists:
+        return {}
+    for folder in folders:
+        lists = {folder / name: split for name, split in NIH_LISTS.items()}
+        if all(file.exists() for file in lists):
+            return {n: split for file, split in lists.items() for n in _names_in(file)}
+    return {}
+
+
+def _names_in(file: epath.Path) -> Iterator[str]:
+    return (line.strip() for line in file.read_text().splitlines() if line.strip())
+
+
+def _split(
+    table: str, line: int, schema: Schema, cell: str, path: str, lists: dict[str, str]
+) -> str:
+    """Returns the split of a row: by its column, by NIH's lists, or by CheXpert's folders."""
+    if schema.split and cell:
+        if cell.lower() not in SPLITS:
+            raise Refusal(
+                f"{table} line {line}, column {schema.split!r} holds {cell[:40]!r}: a split is "
+                f"one of {', '.join(SPLITS)}, or blank."
+            )
+        return SPLITS[cell.lower()]
+    if schema.split:
+        return ""
+    if schema.split_in_path:
+        folders = path.replace("\\", "/").lower().split("/")[:-1]
+        return next((SPLITS[folder] for folder in folders if folder in SPLITS), "")
+    return lists.get(path, "")

@@ -1,0 +1,1 @@
+"""Synthetic radiographs, drawn from a seed."""

@@ -1,0 +1,1 @@
+"""Replicas and workers: devices, clusters, TPUs, stop signals."""

@@ -1,0 +1,132 @@
+"""The workers of a run, as TF_CONFIG names them, and the strategy that spans them.
+
+Every cluster manager can set TF_CONFIG; Vertex AI does by itself:
+  {"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}
+"""
+
+import faulthandler
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+# Public API makes one CPU replica a worker; the tests and a laptop need several.
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+
+from trainer.system.errors import PeerLost, Refusal
+
+# Pods and machines of one job may start minutes apart.
+JOIN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers that train together.
+
+    Attributes:
+      addresses: host:port of each, the chief's first.
+      worker: which of them this process is.
+    """
+
+    addresses: tuple[str, ...]
+    worker: int
+
+
+def from_environment() -> Cluster | None:
+    """Returns what TF_CONFIG names, or None where it is not set.
+
+    Raises:
+      Refusal: if it names no workers, or not this one.
+    """
+    text = os.environ.get("TF_CONFIG", "").strip()
+    if not text:
+        return None
+    try:
+        tf_config = json.loads(text)
+        tasks = dict(tf_config.get("cluster") or {})
+        kind, index = "worker", 0
+        if tasks:
+            kind, index = tf_config["task"]["type"], int(tf_config["task"]["index"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Refusal(
+            f"the environment variable TF_CONFIG cannot be read ({error!r}): give JSON such as "
+            '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}, or unset it.'
+        ) from error
+    addresses = [*tasks.get("chief", []), *tasks.get("worker", [])]
+    if not addresses:
+        return None
+    first = len(tasks.get("chief", [])) if kind == "worker" else 0
+    if kind not in ("chief", "worker") or not 0 <= index < len(tasks.get(kind, [])):
+        raise Refusal(
+            f"TF_CONFIG's task is {kind} {index}, but its cluster has "
+            f"{len(tasks.get('chief', []))} chief and {len(tasks.get('worker', []))} workers: "
+            "each process of the job gets one of them as its task; there are no other types here."
+        )
+    return Cluster(tuple(addresses), first + index)
+
+
+def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
+    """Joins the other workers and returns the strategy over all their devices.
+
+    Args:
+      cluster: from `from_environment()`.
+      cpu_devices: replicas a worker on a machine without GPUs.
+
+    Raises:
+      PeerLost: if the others cannot be joined, or this worker's address is taken.
+    """
+    addresses = ", ".join(cluster.addresses)
+    print(
+        f"worker {cluster.worker} waits up to {JOIN_SECONDS} s for the others at {addresses}",
+        file=sys.stderr,
+        flush=True,
+    )
+    with _giving_up():
+        try:
+            if cpu_devices > 1 and not tf.config.list_physical_devices("GPU"):
+                return _CpuWorkers(cpu_devices)
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except (tf.errors.OpError, RuntimeError) as error:
+            raise PeerLost(
+                f"worker {cluster.worker} cannot join the others at {addresses} "
+                f"({str(error).splitlines()[0]}): start all of them, and let nothing else listen "
+                f"at {cluster.addresses[cluster.worker]}."
+            ) from error
+
+
+class _CpuWorkers(tf.distribute.MultiWorkerMirroredStrategy):
+    """MultiWorkerMirroredStrategy with each logical CPU device of a worker as a replica."""
+
+    def __init__(self, devices: int):
+        tf.distribute.Strategy.__init__(self, _CpuExtended(self, devices))
+
+
+class _CpuExtended(CollectiveAllReduceExtended):
+    def __init__(self, strategy: tf.distribute.Strategy, devices: int):
+        self._devices_a_worker = devices
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        options = tf.distribute.experimental.CommunicationOptions()
+        super().__init__(strategy, resolver, options)
+
+    def _initialize_local_devices(self, cluster_resolver, worker_device):
+        numbers = range(self._devices_a_worker)
+        return tuple(f"{worker_device}/device:CPU:{number}" for number in numbers), "CPU"
+
+
+@contextmanager
+def _giving_up() -> Iterator[None]:
+    """Ends the process if the other workers do not come, for whom TensorFlow waits an hour.
+
+    With a thread of C, as it waits with the interpreter locked; the exit code is 1.
+    """
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(JOIN_SECONDS, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()

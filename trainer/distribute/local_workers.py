@@ -1,0 +1,241 @@
+"""Workers on this machine: started as one cluster, watched, and started again."""
+
+import contextlib
+import ctypes
+import glob
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import BinaryIO, NamedTuple
+
+from trainer.system.errors import (
+    CannotWrite,
+    CheckpointsDamaged,
+    DataLost,
+    NotFinite,
+    PeerLost,
+    Refusal,
+)
+
+# What starting again cannot mend.
+FINAL = tuple(
+    ending.exit_code for ending in (Refusal, NotFinite, DataLost, CheckpointsDamaged, CannotWrite)
+)
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+POLL_SECONDS = 0.05
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+class End(NamedTuple):
+    """How a worker ended badly: an exit code, negative for the signal that killed it."""
+
+    worker: int
+    code: int
+
+    def __str__(self) -> str:
+        if self.code < 0:
+            return f"worker {self.worker} was killed by {signal.Signals(-self.code).name}"
+        return f"worker {self.worker} ended with exit code {self.code}"
+
+
+def launch(
+    command: Sequence[str],
+    workers: int = 1,
+    devices: int = 1,
+    max_restarts: int = 3,
+    grace_seconds: float = 60.0,
+) -> int:
+    """Runs `command` as every worker of a cluster on this machine and returns the exit code.
+
+    SIGTERM, SIGINT and SIGUSR1 are passed on to the workers, after which nothing is restarted.
+    Must be called from the main thread, for whose signals it listens.
+
+    Args:
+      command: what each worker runs, with its place in the cluster in TF_CONFIG.
+      workers: processes to start.
+      devices: GPUs that each worker sees, where there are GPUs.
+      max_restarts: how often all workers are started again after one ended badly.
+      grace_seconds: how long the others may take to end then, before they are killed.
+
+    Returns:
+      0 if all workers ended well, else the code of the worker that tells most: one that
+      restarting cannot mend, or the first that ended badly; 128+n if signal n killed it.
+
+    Raises:
+      Refusal: if there are fewer GPUs than the workers need.
+      OSError: if the command cannot be started.
+    """
+    slices = _device_slices(workers, devices)
+    shared = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with received(STOP_SIGNALS) as signals:
+        for restart in itertools.count(1):
+            environments = [shared | a | b for a, b in zip(places(workers), slices, strict=True)]
+            ends = run(command, environments, grace_seconds, signals)
+            if not ends:
+                return 0
+            end = min(ends, key=lambda end: (end.code not in FINAL, end.code == PeerLost.exit_code))
+            if end.code in FINAL or signals:
+                break
+            if restart > max_restarts:
+                print(f"{end}: given up after {max_restarts} restarts", file=sys.stderr)
+                break
+            print(f"{end}: restart {restart} of {max_restarts}", file=sys.stderr)
+    return exit_code(end.code)
+
+
+def visible_gpus() -> list[str]:
+    """Returns what CUDA calls the GPUs that this process may use."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(index) for index, _ in enumerate(glob.glob("/dev/nvidia[0-9]*"))]
+    return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+
+
+def _device_slices(workers: int, devices: int) -> list[dict[str, str]]:
+    """Returns the variables that show each worker its own GPUs, none where there are none."""
+    gpus = visible_gpus()
+    if not gpus:
+        return [{}] * workers
+    if workers * devices > len(gpus):
+        raise Refusal(
+            f"--workers={workers} with --devices={devices} need {workers * devices} GPUs and "
+            f"{len(gpus)} can be seen: give less of either, or CUDA_VISIBLE_DEVICES= for the CPU."
+        )
+    starts = range(0, workers * devices, devices)
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[s : s + devices])} for s in starts]
+
+
+def places(workers: int) -> list[dict[str, str]]:
+    """Returns the variable that tells each worker its place, on ports free at the moment."""
+    with contextlib.ExitStack() as held:  # all at once, so that no port is handed out twice
+        sockets = [held.enter_context(socket.socket()) for _ in range(workers)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    tasks = [{"type": "worker", "index": index} for index in range(workers)]
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+
+
+@contextlib.contextmanager
+def received(watched: Sequence[signal.Signals]) -> Iterator[list[int]]:
+    """Collects the signals that arrive, instead of their usual effect."""
+    signals: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: signals.append(number)) for s in watched}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    command: Sequence[str],
+    environments: Sequence[Mapping[str, str]],
+    grace_seconds: float,
+    signals: list[int],
+) -> list[End]:
+    """Runs the workers until all have ended, and returns those that ended badly, in order.
+
+    Args:
+      command: what each of them runs.
+      environments: of each worker.
+      grace_seconds: how long the others may take to end after one ended badly.
+      signals: from `received()`; they are passed on as they come.
+    """
+    running: dict[int, subprocess.Popen] = {}
+    ends: list[End] = []
+    passed_on, deadline = 0, float("inf")
+    try:
+        for index, environment in enumerate(environments):
+            running[index] = _start(command, environment, piped=len(environments) > 1)
+        relays = _relay_all(running)
+        while running:
+            time.sleep(POLL_SECONDS)
+            new = signals[passed_on:]
+            passed_on += len(new)
+            for number in new:
+                for worker in running.values():
+                    worker.send_signal(number)
+            for index in [i for i, worker in running.items() if worker.poll() is not None]:
+                worker = running.pop(index)
+                _kill(worker)  # what it started and left behind
+                if worker.returncode:
+                    ends.append(End(index, worker.returncode))
+                # One that stopped as it was told to leaves the others time to save.
+                if exit_code(worker.returncode) not in (0, *(128 + s for s in signals)):
+                    deadline = min(deadline, time.monotonic() + grace_seconds)
+            if running and time.monotonic() > deadline:
+                for index in running:
+                    late = f"worker {index} did not end within {grace_seconds:g} s"
+                    print(f"{late} and is killed", file=sys.stderr)
+                break
+    finally:
+        for worker in running.values():
+            _kill(worker)
+            worker.wait()
+    for relay in relays:
+        relay.join()
+    return ends
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], piped: bool) -> subprocess.Popen:
+    pipe = subprocess.PIPE if piped else None
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        start_new_session=True,  # a terminal's Ctrl-C reaches it once, through the launcher
+        preexec_fn=_ask_to_end_with(os.getpid()) if sys.platform == "linux" else None,
+    )
+
+
+def _ask_to_end_with(launcher: int) -> Callable[[], None]:
+    """Returns what a worker calls to be sent SIGTERM when the launcher dies."""
+    libc = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != launcher:  # it died before
+            os._exit(128 + signal.SIGTERM)
+
+    return ask
+
+
+def _kill(worker: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _relay_all(workers: Mapping[int, subprocess.Popen]) -> list[threading.Thread]:
+    """Starts to pass on what the workers write, where it comes through pipes."""
+    lock, relays = threading.Lock(), []
+    for index, worker in workers.items():
+        for source, sink in ((worker.stdout, sys.stdout), (worker.stderr, sys.stderr)):
+            if source:
+                arguments = (source, sink.buffer, f"[worker {index}] ".encode(), lock)
+                relays.append(threading.Thread(target=_relay, args=arguments, daemon=True))
+                relays[-1].start()
+    return relays
+
+
+def _relay(source: BinaryIO, sink: BinaryIO, prefix: bytes, lock: threading.Lock) -> None:
+    with source:
+        for line in source:
+            with lock, contextlib.suppress(BrokenPipeError):  # the job goes on if nobody reads
+                sink.write(prefix + line.removesuffix(b"\n") + b"\n")
+                sink.flush()
+
+
+def exit_code(returncode: int) -> int:
+    """Returns the code of a process as a shell has it: 128+n if signal n killed it."""
+    return returncode if returncode >= 0 else 128 - returncode

@@ -1,0 +1,148 @@
+"""TPUs: whether there is one, and the strategy that trains on it.
+
+Imports TensorFlow only where it is used, since `prepare_environment()` must come before it.
+"""
+
+import functools
+import importlib.metadata
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from trainer.system.errors import Refusal
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+LOCAL = "local"
+DISTRIBUTION = "tensorflow-tpu"
+# Those that TensorFlow itself takes a TPU's name or addresses from.
+VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")
+GOOGLE_PCI_VENDOR = "0x1ae0"
+PORT = 8470
+CONNECT_SECONDS = 5
+
+
+def prepare_environment() -> None:
+    """Keeps `import tensorflow` from looking for a TPU where none can be; call it before that.
+
+    On a machine outside Google's cloud libtpu asks for the metadata server at every import, over
+    and over for minutes. Cheap, and without effect where tensorflow-tpu is not installed, where a
+    TPU may be, or where the variable is set already.
+    """
+    if installed() and not evidence() and not _on_google_cloud():
+        os.environ.setdefault("TPU_LOAD_LIBRARY", "0")
+
+
+def evidence() -> str:
+    """Returns what shows that there is a TPU, in words; nothing if nothing does."""
+    for name in VARIABLES:
+        if os.environ.get(name):
+            return f"{name} is {os.environ[name]}"
+    # Not /dev/accel/, where Linux puts the accelerators of other makers.
+    devices = sorted(Path("/dev").glob("accel[0-9]*"))
+    # VFIO passes any device through, so ask whose there is.
+    if not devices and _has_google_pci_device():
+        devices = sorted(Path("/dev/vfio").glob("[0-9]*"))
+    return f"{devices[0]} is there" if devices else ""
+
+
+def strategy(name: str = LOCAL) -> "tf.distribute.TPUStrategy":
+    """Returns the strategy over all cores of a TPU, which is initialised once per process.
+
+    Args:
+      name: "local" for the TPU of this machine, or the name or grpc://host:port of another.
+
+    Raises:
+      Refusal: if there is no such TPU, or this TensorFlow cannot use it.
+    """
+    # Asked first, since with some settings libtpu brings the process down where there is none.
+    if name == LOCAL and not evidence() and not _on_google_cloud():
+        raise Refusal(
+            "distribute.tpu=local, but this machine has no TPU (neither /dev/accel0 nor a "
+            "/dev/vfio device of Google): run on a TPU VM, or leave out "
+            "--config.distribute.strategy=tpu."
+        )
+    import tensorflow as tf
+
+    return tf.distribute.TPUStrategy(_initialised(name))
+
+
+@functools.cache
+def _initialised(name: str) -> "tf.distribute.cluster_resolver.TPUClusterResolver":
+    """Initialises a TPU, a second time of which would lose the variables on it."""
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+        address = resolver.master()
+    # Of the cloud's API: not reached, not installed, not allowed, or no such TPU.
+    except Exception as error:
+        raise Refusal(
+            f"distribute.tpu={name!r} cannot be looked up ({_in_one_line(error)}): give 'local' "
+            "on a TPU VM, or the TPU's address as grpc://host:port."
+        ) from error
+    try:
+        if name != LOCAL:
+            _check_reachable(name, address)
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise Refusal(_no_start(name, error)) from error
+    return resolver
+
+
+def _check_reachable(name: str, address: str) -> None:
+    """Raises a Refusal unless something answers, for which TensorFlow would wait for ever."""
+    place = urlsplit(address)
+    try:
+        socket.create_connection((place.hostname, place.port or PORT), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            f"distribute.tpu={name!r} does not answer at {address} ({_in_one_line(error)}): check "
+            "that the TPU runs and that this machine is in its network."
+        ) from error
+
+
+def _no_start(name: str, error: Exception) -> str:
+    if "No OpKernel was registered" in str(error):
+        return (
+            f"distribute.tpu={name!r} needs a TensorFlow with TPU support, which this one lacks: "
+            "install it with ACCELERATOR=tpu scripts/setup.sh."
+        )
+    return (
+        f"distribute.tpu={name!r} cannot be initialised ({_in_one_line(error)}): check that this "
+        "machine has a TPU that no other process uses."
+    )
+
+
+def _in_one_line(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return f"{words[:200]}..." if len(words) > 200 else words or type(error).__name__
+
+
+def installed() -> bool:
+    """Returns whether TensorFlow is the build for TPUs, which has no XLA for other devices."""
+    try:
+        importlib.metadata.distribution(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _on_google_cloud() -> bool:
+    return _text_of(Path("/sys/class/dmi/id/product_name")).startswith("Google")
+
+
+def _has_google_pci_device() -> bool:
+    vendors = Path("/sys/bus/pci/devices").glob("*/vendor")
+    return any(_text_of(vendor) == GOOGLE_PCI_VENDOR for vendor in vendors)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""

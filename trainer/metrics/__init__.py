@@ -1,0 +1,1 @@
+"""Metrics of binary labels, their intervals, and calibration."""

@@ -1,0 +1,126 @@
+"""Whether a probability means what it says, and the temperature that makes it so."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit, ndtri
+
+from trainer.metrics import classification
+
+BINS = 10
+LARGEST_TEMPERATURE = 10.0  # and its inverse the smallest
+CERTAIN = 1e-9  # nearer to 0 or 1 than this, a probability counts as this near
+
+
+class Reliability(NamedTuple):
+    """The examples by bins of their probability, without empty bins; each [m] float64.
+
+    Attributes:
+      predicted: mean probability.
+      observed: share of positives.
+      low: of its 95 % interval.
+      high: of its 95 % interval.
+      count: examples.
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    count: np.ndarray
+
+
+def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the T for which logits / T has the least log loss (Guo et al., ICML 2017).
+
+    It is between 1/10 and 10, and 1 where one class is missing.
+
+    Args:
+      logits: [n] float, of validation.
+      labels: [n] float: 1, 0, or -1 where it is not known, which is left out.
+    """
+    logits, positive = logits[labels >= 0].astype(np.float64), labels[labels >= 0] > 0.5
+    if positive.all() or not positive.any():
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        return classification.log_loss(logits * np.exp(-log_temperature), positive)
+
+    bound = np.log(LARGEST_TEMPERATURE)
+    return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
+
+
+def calibrate(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns the probabilities at that temperature: float64 of the same shape."""
+    probability = np.asarray(probability, np.float64)
+    return expit(logit(np.clip(probability, CERTAIN, 1 - CERTAIN)) / temperature)
+
+
+def reliability(probability: np.ndarray, labels: np.ndarray) -> Reliability:
+    """Returns how often examples of about the same probability are positive.
+
+    There are 10 bins of equal width; intervals are Wilson's (JASA 22:209 (1927)).
+
+    Args:
+      probability: [n] float.
+      labels: [n] float or bool, 1 or 0.
+    """
+    number = np.minimum((probability * BINS).astype(int), BINS - 1)
+    count = np.bincount(number, minlength=BINS).astype(np.float64)
+    filled = count > 0
+    count = count[filled]
+    predicted, observed = (
+        np.bincount(number, weights=values, minlength=BINS)[filled] / count
+        for values in (probability, np.asarray(labels, np.float64))
+    )
+    z = ndtri((1 + classification.CONFIDENCE) / 2)
+    middle = (observed + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(observed * (1 - observed) / count + z**2 / (4 * count**2))
+    half /= 1 + z**2 / count
+    return Reliability(predicted, observed, middle - half, middle + half, count)
+
+
+def expected_calibration_error(probability: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean distance of the probability from the share of positives, over 10 bins.
+
+    The bins are those of Guo et al. (2017), of the probability of the label.
+
+    Args:
+      probability: [n] float, n > 0.
+      labels: [n] float or bool, 1 or 0.
+    """
+    of = reliability(probability, labels)
+    return float(np.average(np.abs(of.predicted - of.observed), weights=of.count))
+
+
+def brier(probability: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean squared distance of the probability from 0 or 1 (Brier 1950)."""
+    return float(np.mean((probability - labels) ** 2))
+
+
+def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
+    """Returns calibration error (`ece`), Brier score and log loss; None of no example.
+
+    Args:
+      logits: [n] float.
+      labels: [n] float: 1, 0, or -1 where it is not known, which is left out.
+    """
+    logits, positive = logits[labels >= 0], labels[labels >= 0] > 0.5
+    if not positive.size:
+        return {"ece": None, "brier": None, "loss": None}
+    probability = classification.probabilities(logits)
+    return {
+        "ece": expected_calibration_error(probability, positive),
+        "brier": brier(probability, positive),
+        "loss": classification.log_loss(logits, positive),
+    }
+
+
+def before_and_after(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
+    """Returns {temperature, before, after}, the latter two as `measure` gives them."""
+    return {
+        "temperature": temperature,
+        "before": measure(logits, labels),
+        "after": measure(logits / temperature, labels),
+    }

@@ -1,0 +1,161 @@
+"""The page of an audit: one HTML file that holds everything it shows."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import markupsafe
+import numpy as np
+from PIL import Image
+
+from trainer.data.audit import shortcuts
+from trainer.data.audit.inspection import Inspected
+from trainer.data.decode import radiograph
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, Source
+from trainer.report import page
+from trainer.show.charts.chart import BLUE, INK, ORANGE, PURPLE, Chart, chart, plain
+
+GROUPS_SHOWN = 8  # of copies, with pictures
+COPIES_SHOWN = 4  # of one group
+LABELS_CHARTED = 6
+PICTURE_SIDE = 160  # pixels
+COLUMNS = (
+    ("train", "in train (cross-validated)", BLUE, "o"),
+    ("test", "in test (cross-validated)", ORANGE, "s"),
+    ("transfer", "learnt in train, judged in test", PURPLE, "D"),
+)
+
+
+def render(facts: Mapping[str, Any], found: Sequence[Inspected], source: Source) -> str:
+    """Returns the page.
+
+    Args:
+      facts: see `trainer.commands.audit`.
+      found: what was read.
+      source: gives the images of copies once more, for their pictures; none are shown of an
+        identifying source.
+    """
+    template = page.template("audit.html.j2", auc=_auc, typical=_typical)
+    text = template.render(
+        facts=facts,
+        size_charts=_size_charts(facts, found),
+        shortcut_charts=_shortcut_charts(facts),
+        by_label=_by_label(facts),
+        copies=[] if facts["identifying"] else list(_pictured(facts, found, source)),
+        least_images=shortcuts.LEAST_IMAGES,
+    )
+    # A file's name may be no Unicode.
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _by_label(facts: Mapping) -> dict[str, list[Mapping]]:
+    """The relations of each label, in the order of the facts."""
+    result: dict[str, list[Mapping]] = {}
+    for relation in facts["shortcuts"]["relations"]:
+        result.setdefault(relation["label"], []).append(relation)
+    return result
+
+
+def _shortcut_charts(facts: Mapping) -> dict[str, markupsafe.Markup]:
+    by_label = list(_by_label(facts).items())[:LABELS_CHARTED]
+    return {
+        label: markupsafe.Markup(_intervals(label, of, f"AUC chart {number}"))
+        for number, (label, of) in enumerate(by_label, 1)
+    }
+
+
+def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
+    """A row for each group of traces, with the AUCs and their intervals."""
+    title = f"AUC for {plain(label)}"
+    with chart(title, "AUC (0.5 is chance)", "", (4.8, 4.6)) as (figure, axes):
+        figure.subplots_adjust(left=0.39, right=0.98, bottom=0.26, top=0.93)
+        places = np.arange(len(relations))[::-1]
+        columns = [column for column in COLUMNS if any(r[column[0]] for r in relations)]
+        shifts = 0.22 * (np.arange(len(columns))[::-1] - (len(columns) - 1) / 2)
+        axes.axvline(0.5, color=INK, alpha=0.5, ls=":", lw=1.4)
+        for shift, (column, meaning, colour, marker) in zip(shifts, columns, strict=True):
+            low, value, high = (
+                np.array([relation[column][of] for relation in relations])
+                for of in ("low", "value", "high")
+            )
+            axes.hlines(places + shift, low, high, color=colour, lw=1.6)
+            axes.plot(value, places + shift, marker, color=colour, label=meaning)
+        axes.set_yticks(places, [relation["traces"] for relation in relations], fontsize=9)
+        axes.set_xlim(right=1.01)
+        figure.legend(loc="lower center", fontsize=8.5)
+        return Chart(figure, name).svg()
+
+
+def _size_charts(facts: Mapping, found: Sequence[Inspected]) -> list[markupsafe.Markup]:
+    """Histograms of width and height, of each class where there are two; none of one size."""
+    good = [f for f in found if not f.reason]
+    if not good or facts["sizes"]["different"] == 1:
+        return []
+    kinds = [("all images", good, BLUE)]
+    if facts["classes"]:
+        values = (NEGATIVE, POSITIVE)
+        kinds = [
+            (name, [f for f in good if f.record.labels[0] == value], colour)
+            for name, value, colour in zip(facts["classes"], values, (BLUE, ORANGE), strict=True)
+        ]
+    return [markupsafe.Markup(_histogram(side, kinds)) for side in ("width", "height")]
+
+
+def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[Inspected], str]]) -> str:
+    with chart(side.capitalize(), "pixels", "share of images") as (figure, axes):
+        values = [np.array([getattr(f.trace, side) for f in part]) for _, part, _ in kinds]
+        edges = np.histogram_bin_edges(np.concatenate(values), 30)
+        for (name, _, colour), of in zip(kinds, values, strict=True):
+            if len(of):
+                share = np.full(len(of), 1 / len(of))
+                axes.hist(
+                    of,
+                    edges,
+                    weights=share,
+                    histtype="stepfilled",
+                    alpha=0.35,
+                    color=colour,
+                    ec=colour,
+                    label=plain(name),
+                )
+        axes.legend(fontsize=8.5)
+        return Chart(figure, side).svg()
+
+
+def _pictured(
+    facts: Mapping, found: Sequence[Inspected], source: Source
+) -> Iterator[tuple[str, list[tuple[Mapping, str]]]]:
+    """Yields (kind, [(member, picture as a data URI)]) of the first groups of either kind."""
+    record_of = {f.record.name: f.record for f in found}
+    for kind in ("exact", "near"):
+        for group in facts["duplicates"][kind]["members"][:GROUPS_SHOWN]:
+            shown = group[:COPIES_SHOWN]
+            yield kind, [(of, _picture(source.read(record_of[of["name"]]))) for of in shown]
+
+
+def _picture(data: bytes) -> str:
+    image = Image.fromarray(radiograph.decode(data, PICTURE_SIDE)[..., 0])
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return page.data_uri(file.getvalue(), "jpeg")
+
+
+def _auc(auc: Mapping | None) -> str:
+    return f"{auc['value']:.2f}" if auc else "–"
+
+
+def _typical(values: Mapping[str, Any]) -> str:
+    """The traces of one group in words: "quality 74.8, table 071f0329"."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_value(name, value)}"
+        for name, value in values.items()
+        if value != ""
+    )
+
+
+def _value(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if name in ("exif", "black"):
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,65 @@
+"""What the pages that a person opens share: one file, which holds everything that it shows."""
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import jinja2
+import markupsafe
+
+OPTION = re.compile(r"--[a-z_.]+(=\w+)?\b")
+
+
+def template(file: str, **filters: Callable) -> jinja2.Template:
+    """Returns a template of the package; what it is given is escaped, and nothing may be missing.
+
+    It may include `page.css.j2` and import `page_macros.j2`.
+
+    Args:
+      file: its name in `trainer/report/`.
+      filters: what it may call beside `percent`, `decimal`, `count`, `duration` and `options`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shared = (percent, decimal, count, duration, options)
+    environment.filters.update({filter.__name__: filter for filter in shared} | filters)
+    return environment.get_template(file)
+
+
+def data_uri(picture: bytes, kind: str) -> str:
+    """Returns a picture as an address that holds it; `kind` is "png" or "jpeg"."""
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode()
+
+
+def percent(share: float | None) -> str:
+    """Returns a share as "93.1 %"."""
+    return "undefined" if share is None else f"{100 * share:.1f} %"
+
+
+def decimal(value: float | None) -> str:
+    """Returns a value with three places."""
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def count(number: int) -> str:
+    """Returns a whole number with its thousands apart."""
+    return f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in its two largest units: "1 h 5 min"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    return " ".join([f"{value} {unit}" for value, unit in parts if value][:2]) or "0 s"
+
+
+def options(text: str) -> markupsafe.Markup:
+    """Returns the text with its command line options set as code."""
+    return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", str(markupsafe.escape(text))))

@@ -1,0 +1,1 @@
+"""What is shown of a run: terminal, TensorBoard, charts, pictures."""

@@ -1,0 +1,47 @@
+"""What the images of each class were called."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from trainer.metrics.label_result import Judged, point_in_words
+from trainer.show.charts.chart import BLUE, SMALL, Chart, chart, plain
+
+
+def confusion_chart(judged: Judged) -> Chart:
+    """Counts, and shares of the actual class, at each operating point, side by side."""
+    classes = [plain(name, 11) for name in judged.classes]
+    with chart("Confusion matrix", "", "", (4.8, 2.9), judged.about) as (figure, axes):
+        left, bottom, width, height = axes.get_position().bounds
+        axes.set_axis_off()
+        each = width / len(judged.points)
+        for number, point in enumerate(judged.points):
+            place = (left + number * each, bottom, each * 0.94, height * 0.85)
+            matrix = figure.add_axes(place)
+            _matrix(matrix, judged.confusion(point["threshold"]), classes)
+            matrix.set_title(point_in_words(point), fontsize=9.5)
+            if number == 0:
+                matrix.set_yticks([0, 1], classes, rotation=90, va="center", fontsize=SMALL)
+                matrix.set_ylabel("actual")
+        return Chart(figure, judged.named("confusion matrix"))
+
+
+def _matrix(axes: Axes, counts: np.ndarray, classes: list[str]) -> None:
+    """Draws actual classes as rows and called ones as columns, shaded by the share of the row."""
+    for row in range(2):
+        for column in range(2):
+            count, every = counts[row, column], counts[row].sum()
+            share = count / every if every else 0.0
+            shade = Rectangle(
+                (column - 0.48, row - 0.48), 0.96, 0.96, color=BLUE, alpha=0.06 + 0.5 * share, lw=0
+            )
+            axes.add_patch(shade)
+            axes.text(column, row - 0.1, f"{count:,}", ha="center", va="center", fontsize=13)
+            said = f"{100 * share:.1f} %" if every else "no image"
+            axes.text(column, row + 0.2, said, ha="center", va="center", fontsize=SMALL, alpha=0.8)
+    axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), xlabel="called")
+    axes.set_xticks([0, 1], classes, fontsize=SMALL)
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,135 @@
+"""How a training went: its metrics over the epochs."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from trainer.show.charts.chart import (
+    BLUE,
+    GREEN,
+    INK,
+    MANY,
+    ORANGE,
+    PURPLE,
+    SMALL,
+    Chart,
+    chart,
+    legend_below,
+    legend_height,
+)
+
+
+class Curve(NamedTuple):
+    """One line over the epochs: `history[i][split][metric]`."""
+
+    label: str
+    split: str
+    metric: str
+    colour: str
+    line: str = "-"
+
+
+def epoch_chart(
+    title: str,
+    unit: str,
+    history: Sequence[Mapping],
+    curves: Sequence[Curve],
+    kept_epoch: int,
+    share: bool = True,
+) -> Chart:
+    """Curves over the epochs with the kept epoch marked.
+
+    Args:
+      title: heading of the chart.
+      unit: label of the vertical axis.
+      history: one entry per epoch; a value of None leaves a gap.
+      curves: the lines to draw.
+      kept_epoch: the epoch whose weights were kept.
+      share: whether the values are shares, whose axis ends at 1.
+    """
+    columns, size = 3 if len(curves) < 3 else 2, SMALL if len(curves) < 6 else 7.5
+    rows = math.ceil((len(curves) + 1) / columns)
+    with chart(title, "epoch", unit, legend=legend_height(rows, size)) as (figure, axes):
+        epochs = [entry["epoch"] for entry in history]
+        # A value between two gaps has no line, so a short history shows its points too.
+        marker = "o" if len(epochs) <= 30 else None
+        lines = []
+        for curve in curves:
+            values = np.array([entry[curve.split][curve.metric] for entry in history], float)
+            lines += axes.plot(epochs, values, curve.line, marker=marker, color=curve.colour)
+        kept = axes.axvline(kept_epoch, color=INK, alpha=0.5, ls=":", lw=1.4)
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if share:
+            axes.set_ylim(top=1.01)
+        else:
+            axes.set_ylim(bottom=0)
+        names = [curve.label for curve in curves]
+        # Under the first of two columns where this keeps the others in step.
+        place = rows - 1 if columns == 2 and len(curves) % 2 == 0 else len(curves)
+        lines.insert(place, kept)
+        names.insert(place, f"kept: epoch {kept_epoch}")
+        legend_below(figure, lines, names, columns, size)
+        return Chart(figure, title)
+
+
+def history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
+    """The charts of a training: its loss, and what it came to at each epoch.
+
+    Args:
+      history: one entry per epoch: `epoch`, and the metrics under `train` and `validation`; those
+        of an older run lack the average precision.
+      kept_epoch: the epoch whose weights were kept.
+    """
+
+    def both(title: str, unit: str, metric: str, share: bool = True) -> Chart:
+        curves = [
+            Curve("training", "train", metric, BLUE),
+            Curve("validation", "validation", metric, ORANGE),
+        ]
+        return epoch_chart(title, unit, history, curves, kept_epoch, share)
+
+    rates = [
+        Curve("sensitivity, validation", "validation", "sensitivity", PURPLE),
+        Curve("sensitivity, training", "train", "sensitivity", PURPLE, "--"),
+        Curve("specificity, validation", "validation", "specificity", GREEN),
+        Curve("specificity, training", "train", "specificity", GREEN, "--"),
+    ]
+    charts = [
+        both("Accuracy", "share correct", "accuracy"),
+        both("Loss", "cross-entropy", "loss", share=False),
+        both("Area under the ROC curve", "AUC", "auc"),
+        epoch_chart("Sensitivity and specificity", "share", history, rates, kept_epoch),
+    ]
+    if all("average_precision" in entry["validation"] for entry in history):
+        charts.insert(3, both("Average precision", "area", "average_precision"))
+    return charts
+
+
+def label_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
+    """The AUC of each label over the epochs, on validation and in training.
+
+    Args:
+      history: as in `history_charts`, with more than one label.
+      kept_epoch: the epoch whose weights were kept.
+    """
+    charts = []
+    for split in ("validation", "train"):
+        rows = [
+            {
+                "epoch": entry["epoch"],
+                split: {n: of["auc"] for n, of in entry[split]["labels"].items()},
+            }
+            for entry in history
+        ]
+        curves = [
+            Curve(name, split, name, *look)
+            for name, look in zip(rows[0][split], itertools.cycle(MANY))
+        ]
+        title = f"AUC of each label, {'training' if split == 'train' else split}"
+        charts.append(epoch_chart(title, "AUC", rows, curves, kept_epoch))
+    return charts

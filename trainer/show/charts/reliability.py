@@ -1,0 +1,62 @@
+"""How often images of about the same probability are positive."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.ticker import PercentFormatter
+
+from trainer.metrics import calibration
+from trainer.metrics.label_result import Judged
+from trainer.show.charts.chart import BLUE, INK, ORANGE, Chart, chart, legend_below, legend_height
+
+GAP, HIGH = 0.06, 0.24  # between the two axes, and of the lower one, as shares of both
+
+
+def calibration_chart(judged: Judged) -> Chart:
+    """The reliability of one label, as the network gives it and at its temperature.
+
+    Below it is how many of the images have which probability.
+    """
+    kinds = [("as trained", judged.probability, BLUE, "o")]
+    if judged.temperature != 1:
+        after = calibration.calibrate(judged.probability, judged.temperature)
+        kinds.append((f"at temperature {judged.temperature:.2f}", after, ORANGE, "D"))
+    share = f"share with {judged.name}" if len(judged.name) < 20 else "share of positives"
+    title, size, legend = "Calibration", (4.8, 5.2), legend_height(1 + len(kinds))
+    with chart(title, "", share, size, judged.about, legend) as (figure, axes):
+        left, bottom, width, height = axes.get_position().bounds
+        axes.set_position((left, bottom + (GAP + HIGH) * height, width, (1 - GAP - HIGH) * height))
+        below = figure.add_axes((left, bottom, width, HIGH * height), sharex=axes)
+        handles, names = [], []
+        for name, probability, colour, marker in kinds:
+            handles.append(_reliability(axes, probability, judged.labels, colour, marker))
+            error = calibration.expected_calibration_error(probability, judged.labels)
+            names.append(f"{name}: calibration error (ECE) {error:.3f}")
+            edges = np.linspace(0, 1, 21)
+            shares = np.histogram(probability, edges)[0] / len(probability)
+            below.stairs(shares, edges, color=colour, lw=1.4)
+        handles += axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.35, lw=1)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        below.set(xlabel="predicted probability", ylabel="images", ylim=(0, None))
+        below.yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.tick_params(labelbottom=False)
+        legend_below(figure, handles, [*names, "perfect; bars: 95 % intervals"])
+        return Chart(figure, judged.named("calibration"))
+
+
+def _reliability(
+    axes: Axes, probability: np.ndarray, labels: np.ndarray, colour: str, marker: str
+) -> ErrorbarContainer:
+    """Draws the bins that are not empty."""
+    of = calibration.reliability(probability, labels)
+    spread = np.abs(np.stack([of.low, of.high]) - of.observed)
+    return axes.errorbar(
+        of.predicted,
+        of.observed,
+        spread,
+        marker=marker,
+        color=colour,
+        lw=1.4,
+        elinewidth=1.1,
+        capsize=2,
+    )

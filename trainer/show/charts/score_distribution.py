@@ -1,0 +1,62 @@
+"""Which probabilities the images of each class get."""
+
+import itertools
+
+import numpy as np
+from scipy.special import logit
+
+from trainer.metrics.label_result import Judged, point_in_words
+from trainer.show.charts.chart import (
+    BLUE,
+    ORANGE,
+    POINTS,
+    Chart,
+    chart,
+    legend_below,
+    legend_height,
+    plain,
+)
+
+BINS = 30
+ENDS = (1e-4, 1 - 1e-4)  # a probability beyond them is drawn there
+TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+FINE_TICKS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+NARROW = 7  # in logits: up to this width the fine ticks have room
+LINES = ("--", ":", "-.", "-")
+
+
+def scores_chart(judged: Judged) -> Chart:
+    """Histograms of the probability, of each class that there is, with the thresholds.
+
+    The axis is linear in the logit: nearly all probabilities of a trained network are close to 0
+    or 1, and the images between, where it is unsure or errs, would else not be seen. Shares are of
+    each class, so that a rare one is seen too.
+    """
+    legend = legend_height(len(set(judged.labels)) + len(judged.points))
+    xlabel, ylabel = "predicted probability (logit scale)", "share of the class"
+    with chart("Scores", xlabel, ylabel, about=judged.about, legend=legend) as (figure, axes):
+        values = logit(np.clip(judged.probability, *ENDS))
+        thresholds = logit(np.clip([point["threshold"] for point in judged.points], *ENDS))
+        shown = np.concatenate([values, thresholds])
+        edges = np.linspace(shown.min() - 0.1, shown.max() + 0.1, BINS + 1)
+        handles, names = [], []
+        for value, colour in enumerate((BLUE, ORANGE)):
+            of_class = values[judged.labels == value]
+            if of_class.size:
+                shares = np.histogram(of_class, edges)[0] / of_class.size
+                handles.append(axes.stairs(shares, edges, fill=True, color=colour, alpha=0.35))
+                axes.stairs(shares, edges, color=colour, lw=1.4)
+                names.append(f"{plain(judged.classes[value])} ({of_class.size:,} images)")
+        looks = itertools.cycle(zip(LINES, POINTS, strict=True))
+        for point, at in zip(judged.points, thresholds, strict=True):
+            line, (_, colour) = next(looks)
+            handles.append(axes.axvline(at, ls=line, color=colour))
+            names.append(f"threshold: {point_in_words(point)}")
+        width = edges[-1] - edges[0]
+        ticks = np.array(FINE_TICKS if width < NARROW else TICKS)
+        # The name of one at the very end would be cut off.
+        ticks = ticks[np.abs(logit(ticks) - edges.mean()) < 0.47 * width]
+        axes.set_xticks(logit(ticks), [f"{tick:g}" for tick in ticks])
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
+        legend_below(figure, handles, names)
+        return Chart(figure, judged.named("scores"))

@@ -1,0 +1,166 @@
+"""What the channels of a layer make of examples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainer.show.pictures import canvas
+from trainer.show.pictures.colours import colour_bar, table
+
+MAX_TILE = 100
+MIN_PITCH = 20  # pixels that a number of three digits takes
+BETWEEN = 6  # pixels between tiles
+NUMBER_SIZE, NUMBER_HEIGHT = 11, 13
+DEAD, CROSS = (30, 35, 43), (92, 102, 117)
+LARGEST, SMALLEST = 1e15, 1e-30  # beyond them squares and quotients leave float32
+
+
+def activation_montage(
+    layer: str,
+    maps: np.ndarray,
+    captions: Sequence[str],
+    max_channels: int | None = 16,
+    colour_map: str = "grey",
+) -> np.ndarray:
+    """The channels of one layer, for each example a block of tiles, the blocks side by side.
+
+    All blocks show the same channels in the same order, each below its number: those of highest
+    standard deviation first. A tile runs from the channel's minimum (dark) to its maximum
+    (bright) over all examples, so a channel can be compared between them. A channel that is
+    constant, as a dead one is, is crossed out. Values that are not finite are shown as 0.
+
+    Args:
+      layer: its name, the title.
+      maps: [n, h, w, c] float32, the layer's output for n examples.
+      captions: n captions of up to two lines, one above each block.
+      max_channels: how many channels to show at most; None shows all.
+      colour_map: "grey" or "viridis".
+
+    Returns:
+      [H, W, 3] uint8.
+    """
+    # A diverged run still gets its pictures.
+    maps = np.where(np.abs(maps) < LARGEST, maps, np.float32(0))
+    channels = most_active_channels(maps, max_channels)
+    columns = _columns(len(channels), len(maps))
+    chosen = np.stack([maps[..., channel] for channel in channels], axis=1)
+    tiles, dead = _tiles(chosen, columns, table(colour_map))
+    numbers = [str(channel) for channel in channels]
+    blocks = [_block(numbers, example, columns) for example in tiles]
+
+    height, width = blocks[0].shape[:2]
+    across = max(1, (canvas.MAX_WIDTH - canvas.MARGIN) // (width + canvas.MARGIN))
+    across = min(across, len(blocks))
+    above = canvas.caption_height(captions) + canvas.GAP
+    pitch_x, pitch_y = width + canvas.MARGIN, above + height + canvas.GAP
+    rows = -(-len(blocks) // across)
+    picture, top = canvas.ground(
+        across * pitch_x - canvas.MARGIN,
+        rows * pitch_y + canvas.LINE,
+        layer,
+        _detail(maps.shape, len(channels)),
+    )
+    for place, (block, caption) in enumerate(zip(blocks, captions, strict=True)):
+        row, column = divmod(place, across)
+        x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
+        canvas.caption(picture, caption, x, y, width, canvas.TEXT)
+        picture[y + above : y + above + height, x : x + width] = block
+    _legend(picture, top + rows * pitch_y, colour_map, dead.any())
+    return picture
+
+
+def most_active_channels(maps: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Channels of the highest standard deviation within an image, the mean over the examples.
+
+    Args:
+      maps: [n, h, w, c] float.
+      count: how many at most; None for all.
+
+    Returns:
+      [min(count, c)] int, the most active first.
+    """
+    examples, height, width, channels = maps.shape
+    values = maps.reshape(examples, height * width, channels)
+    centred = values - values.mean(axis=1, keepdims=True)
+    variance = np.einsum("npc,npc->nc", centred, centred) / (height * width)
+    return np.argsort(-np.sqrt(variance).mean(axis=0), kind="stable")[:count]
+
+
+def _tiles(maps: np.ndarray, columns: int, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coloured tiles [n, c, H, W, 3] uint8 of maps [n, c, h, w], and which channels are dead."""
+    room = (canvas.MAX_WIDTH - canvas.MARGIN) // min(len(maps), 2) - canvas.MARGIN
+    largest = min(MAX_TILE, (room + BETWEEN) // columns - BETWEEN)
+    # Only by whole numbers, so that the pixels of a layer are equally wide.
+    maps = _reduce(maps, -(-max(maps.shape[2:]) // largest))
+    times = max(1, largest // max(maps.shape[2:]))
+
+    low = maps.min(axis=(2, 3)).min(axis=0)
+    span = maps.max(axis=(2, 3)).max(axis=0) - low
+    dead = span < SMALLEST
+    scale = 255 / np.where(dead, 1, span)
+    levels = ((maps - low[:, None, None]) * scale[:, None, None] + 0.5).astype(np.uint8)
+    tiles = np.repeat(np.repeat(colours[levels], times, axis=2), times, axis=3)
+    tiles[:, dead] = _crossed(*tiles.shape[2:4])
+    return tiles, dead
+
+
+def _reduce(maps: np.ndarray, times: int) -> np.ndarray:
+    """Means over squares of `times` pixels; those at the far edges may hold fewer."""
+    if times == 1:
+        return maps
+    height, width = maps.shape[2:]
+    down, across = np.arange(0, height, times), np.arange(0, width, times)
+    sums = np.add.reduceat(np.add.reduceat(maps, down, axis=2), across, axis=3)
+    rows, columns = np.diff(down, append=height), np.diff(across, append=width)
+    return sums / np.outer(rows, columns).astype(np.float32)
+
+
+def _columns(channels: int, examples: int) -> int:
+    """How many tiles of a block stand side by side; a lone block is twice as wide."""
+    columns = 4 if channels < 64 else 8 if channels < 256 else 16
+    return min(channels, columns if examples > 1 else 2 * columns)
+
+
+def _block(numbers: Sequence[str], tiles: np.ndarray, columns: int) -> np.ndarray:
+    """Tiles [c, h, w, 3] of one example in rows, each below its channel's number."""
+    height, width = tiles.shape[1:3]
+    pitch_x, pitch_y = max(width, MIN_PITCH) + BETWEEN, NUMBER_HEIGHT + height + BETWEEN
+    rows = -(-len(tiles) // columns)
+    block = canvas.empty(columns * pitch_x - BETWEEN, rows * pitch_y - BETWEEN)
+    for place, (number, tile) in enumerate(zip(numbers, tiles, strict=True)):
+        row, column = divmod(place, columns)
+        x, y = column * pitch_x, row * pitch_y
+        middle = y + NUMBER_HEIGHT // 2
+        canvas.write(block, number, x, middle, NUMBER_SIZE, canvas.MUTED)
+        y += NUMBER_HEIGHT
+        block[y : y + height, x : x + width] = tile
+    return block
+
+
+def _crossed(height: int, width: int) -> np.ndarray:
+    """The tile of a channel that has nothing to show."""
+    rows, columns = np.mgrid[:height, :width]
+    down = np.abs(rows * width - columns * height) < max(height, width)
+    tile = np.empty((height, width, 3), np.uint8)
+    tile[:] = DEAD
+    tile[down | down[:, ::-1]] = CROSS
+    return tile
+
+
+def _detail(shape: tuple[int, ...], shown: int) -> str:
+    _, height, width, channels = shape
+    count = f"{shown} of {channels}" if shown < channels else f"{channels}"
+    noun = "channel" if channels == 1 else "channels"
+    return f"{height} x {width} x {channels}, {count} {noun}, the most active first"
+
+
+def _legend(picture: np.ndarray, top: int, colour_map: str, crossed: bool) -> None:
+    """What dark and bright mean, and the cross where there is one."""
+    high = "maximum of the channel over all examples"
+    x = colour_bar(picture, table(colour_map), "minimum", high, canvas.MARGIN, top)
+    if crossed:
+        side = canvas.LINE - 4
+        x += 2 * canvas.MARGIN
+        picture[top + 2 : top + 2 + side, x : x + side] = _crossed(side, side)
+        middle = top + canvas.LINE // 2
+        canvas.write(picture, "constant", x + side + 6, middle, colour=canvas.MUTED)

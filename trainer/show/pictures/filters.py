@@ -1,0 +1,58 @@
+"""The filters of the first convolution, as grey radiographs meet them."""
+
+import numpy as np
+
+from trainer.show.pictures import canvas
+from trainer.show.pictures.colours import colour_bar, table
+
+COLUMNS = 8
+MAX_TILE = 84
+BETWEEN = 8  # pixels between tiles
+NUMBER_SIZE, NUMBER_HEIGHT = 11, 13
+
+
+def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") -> np.ndarray:
+    """All filters of a layer on one scale that is symmetrical around 0.
+
+    The channels of a colour input are the same in a radiograph, so that the sum over them is
+    what acts on it; the sum is shown. Mid grey is 0. Weights that are not finite are shown as 0.
+
+    Args:
+      layer: its name, the title.
+      filters: [n, h, w, c] float32, n filters on c input channels.
+      colour_map: "grey" or "viridis".
+
+    Returns:
+      [H, W, 3] uint8.
+    """
+    count, height, width, inputs = filters.shape
+    weights = np.nan_to_num(filters, nan=0.0, posinf=0.0, neginf=0.0).sum(axis=3, dtype=np.float64)
+    largest = np.abs(weights).max()
+    # 128 is 0, so that 1 and 255 are equally far from it.
+    levels = np.rint(128 + 127 * weights / (largest or 1)).astype(np.uint8)
+    colours = table(colour_map)
+    times = max(1, MAX_TILE // max(height, width))
+    tiles = np.repeat(np.repeat(colours[levels], times, axis=1), times, axis=2)
+
+    columns = min(count, COLUMNS)
+    rows = -(-count // columns)
+    pitch_x = max(width * times, NUMBER_SIZE * 2) + BETWEEN
+    pitch_y = NUMBER_HEIGHT + height * times + BETWEEN
+    detail = f"{count} filters of {height} x {width}"
+    if inputs > 1:
+        detail += f", summed over the {inputs} input channels, which are alike in a grey image"
+    picture, top = canvas.ground(
+        columns * pitch_x - BETWEEN, rows * pitch_y + canvas.GAP + canvas.LINE, layer, detail
+    )
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
+        middle = y + NUMBER_HEIGHT // 2
+        canvas.write(picture, str(number), x, middle, NUMBER_SIZE, canvas.MUTED)
+        y += NUMBER_HEIGHT
+        picture[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    low, high = f"{-largest:.3g}", f"+{largest:.3g}"
+    y = top + rows * pitch_y + canvas.GAP
+    end = colour_bar(picture, colours, low, high, canvas.MARGIN, y)
+    canvas.write(picture, "the middle is 0", end + 16, y + canvas.LINE // 2, colour=canvas.MUTED)
+    return picture

@@ -1,0 +1,56 @@
+"""The images that a network gets wrong."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainer.show.pictures import canvas
+
+LARGEST, SMALLEST = 200, 160  # widths of tiles
+LABEL_SIZE = 16
+LABEL_HEIGHT = 30
+
+
+def error_gallery(
+    rows: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str = "Most confident errors"
+) -> np.ndarray:
+    """Rows of images, each below what kind of error it shows.
+
+    Args:
+      rows: for each the label, such as "false positives: NORMAL called PNEUMONIA", its images
+        [k, H, W, 1] uint8 and k captions of up to two lines. A row without images says so.
+      title: heading of the gallery.
+
+    Returns:
+      [h, w, 3] uint8.
+    """
+    columns = max((len(images) for _, images, _ in rows), default=0)
+    room = (canvas.MAX_WIDTH - 2 * canvas.MARGIN + canvas.GAP) // max(columns, 1) - canvas.GAP
+    width = min(max(room, SMALLEST), LARGEST)
+    pitch = width + canvas.GAP
+    content = columns * pitch - canvas.GAP
+    heights = [LABEL_HEIGHT + _body(images, captions, width) for _, images, captions in rows]
+    picture, y = canvas.ground(content, sum(heights), title)
+    for (label, images, captions), step in zip(rows, heights, strict=True):
+        label = canvas.shorten(label, LABEL_SIZE, picture.shape[1] - 2 * canvas.MARGIN)
+        canvas.write(picture, label, canvas.MARGIN, y + LABEL_HEIGHT // 2, LABEL_SIZE)
+        top = y + LABEL_HEIGHT
+        if not len(images):
+            middle = top + canvas.LINE // 2
+            canvas.write(
+                picture, "no such error", canvas.MARGIN, middle, canvas.DETAIL_SIZE, canvas.MUTED
+            )
+        for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
+            x = canvas.MARGIN + column * pitch
+            tile = canvas.tile(image, width, canvas.tile_height(images, width))
+            picture[top : top + tile.shape[0], x : x + width] = tile
+            canvas.caption(picture, caption, x, top + tile.shape[0], width)
+        y += step
+    return picture
+
+
+def _body(images: np.ndarray, captions: Sequence[str], width: int) -> int:
+    """Height of a row below its label, with the gap to the next."""
+    if not len(images):
+        return canvas.LINE + canvas.GAP
+    return canvas.tile_height(images, width) + canvas.caption_height(captions) + canvas.GAP

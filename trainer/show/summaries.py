@@ -1,0 +1,147 @@
+"""Everything that is written for TensorBoard, and the pictures that the report shows too."""
+
+import errno
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from etils import epath
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.image import metadata as image_metadata
+
+from trainer.show.pictures import canvas
+from trainer.system import atomic, gcs
+
+BUCKETS = 30
+
+# Ends the names of a run's files of events, so that those of other programs are left alone.
+SUFFIX = ".radiograph-trainer.v2"
+
+# In a bucket each flush writes a file of events anew and whole, and none may be written more often
+# than once a second. What is not flushed by `Summaries.flush` is by TensorFlow, every two minutes.
+IN_BUCKET = {"max_queue": 1000}
+
+
+class Summaries:
+    """Writes events and pictures.
+
+    The parts of a run, such as train and validation, write the same tags into folders of their
+    own, so that TensorBoard draws their curves on one chart.
+
+    Args:
+      events: folder of TensorBoard's events, with a folder for each part.
+      pictures: folder of the pictures, likewise.
+    """
+
+    def __init__(self, events: epath.Path, pictures: epath.Path):
+        self._events, self._pictures = events, pictures
+        self._checked = _lengths(events)
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def scalars(self, part: str, step: int, values: Mapping[str, float | None]) -> None:
+        """Writes what is defined of `values`."""
+        with self._writer(part).as_default(step):
+            for tag, value in values.items():
+                if value is not None:
+                    tf.summary.scalar(tag, value)
+
+    def text(self, tag: str, markdown: str) -> None:
+        """Writes a text, which TensorBoard shows as Markdown."""
+        with self._writer("train").as_default(0):
+            tf.summary.text(tag, markdown)
+
+    def picture(self, part: str, step: int, tag: str, picture: np.ndarray) -> None:
+        """Writes a picture [H, W, 3] uint8 as a summary and as `PART/TAG.png` of the pictures."""
+        png = canvas.png(picture)
+        height, width, _ = picture.shape
+        # tf.summary.image would encode it a second time, which takes most of the time.
+        value = tf.constant([str(width).encode(), str(height).encode(), png])
+        metadata = image_metadata.create_summary_metadata(display_name="", description="")
+        with self._writer(part).as_default(step):
+            tf.summary.write(tag, value, metadata=metadata)
+        atomic.write_bytes(self._pictures / part / f"{tag}.png", png)
+
+    def histogram(self, part: str, step: int, tag: str, values: np.ndarray) -> None:
+        """Writes how `values`, of any shape, are distributed; those that are no number are not."""
+        values = values[np.isfinite(values)]
+        counts, edges = np.histogram(values, BUCKETS)
+        value = np.stack([edges[:-1], edges[1:], counts], axis=1)
+        metadata = histogram_metadata.create_summary_metadata(display_name="", description="")
+        with self._writer(part).as_default(step):
+            tf.summary.write(tag, tf.constant(value, tf.float64), metadata=metadata)
+
+    def graph(self, part: str, graph: tf.Graph) -> None:
+        """Writes the graph of the network."""
+        with self._writer(part).as_default(0):
+            tf.summary.graph(graph)
+
+    def raw(self, summary: bytes) -> None:
+        """Writes a serialised Summary that concerns the run as a whole."""
+        with self._writer("").as_default(0):
+            tf.summary.experimental.write_raw_pb(summary, step=0)
+
+    def flush(self) -> dict[str, int]:
+        """Makes what was written visible; returns how long each file of events is, in bytes.
+
+        Raises:
+          OSError: if events were lost, of which TensorFlow does not always tell.
+        """
+        for writer in self._writers.values():
+            writer.flush()
+        lengths = _lengths(self._events)
+        for file, length in lengths.items():
+            _check_records(file, self._checked.get(file, 0), length)
+        self._checked = lengths
+        return {_name(file): length for file, length in lengths.items()}
+
+    def _writer(self, part: str) -> tf.summary.SummaryWriter:
+        if part not in self._writers:
+            folder = str(self._events / part)
+            options = IN_BUCKET if gcs.is_in_one(folder) else {}
+            writer = tf.summary.create_file_writer(folder, filename_suffix=SUFFIX, **options)
+            self._writers[part] = writer
+        return self._writers[part]
+
+
+def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
+    """Takes back all events after `flush` returned `lengths`: their steps will come again.
+
+    Files that other programs wrote there stay as they are.
+    """
+    for file in _event_files(events):
+        length = lengths.get(_name(file), 0)
+        if length == 0:
+            file.unlink()
+        elif length < file.stat().length:
+            atomic.write_bytes(file, file.read_bytes()[:length])
+
+
+def _event_files(events: epath.Path) -> list[epath.Path]:
+    if not events.exists():
+        return []
+    name = f"events.out.tfevents.*{SUFFIX}"
+    return sorted([*events.glob(name), *events.glob(f"*/{name}")])
+
+
+def _lengths(events: epath.Path) -> dict[epath.Path, int]:
+    return {file: file.stat().length for file in _event_files(events)}
+
+
+def _check_records(file: epath.Path, start: int, end: int) -> None:
+    """Raises an OSError unless whole records lie between two places of a file of events.
+
+    Where the disk was full for a while, a part of one is missing, and TensorBoard reads no
+    further.
+    """
+    with file.open("rb") as records:
+        while start < end:
+            records.seek(start)
+            # The length, its checksum of 4 bytes, the content, and its checksum.
+            start += int.from_bytes(records.read(8), "little") + 16
+    if start != end:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+
+
+def _name(file: epath.Path) -> str:
+    return f"{file.parent.name}/{file.name}"

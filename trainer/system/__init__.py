@@ -1,0 +1,1 @@
+"""The operating system and gs://: errors, files, locks, terminal."""

@@ -1,0 +1,82 @@
+"""Errors that end a program: each is one sentence and an exit code."""
+
+import errno
+import os
+import signal
+
+from trainer.system import gcs
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+
+
+class Ending(Exception):
+    """Why a program ends early, in one sentence: what is wrong, where, what to do."""
+
+    exit_code = 1
+
+
+class Refusal(Ending):
+    """A user's mistake; the sentence says what is allowed."""
+
+    exit_code = 2
+
+
+# The codes below are those of sysexits.h, so that a scheduler can tell what to do.
+
+
+class NotFinite(Ending):
+    """The loss has become infinite or no number; to start again would not help."""
+
+    exit_code = 65
+
+
+class DataLost(Ending):
+    """The prepared data set cannot be read any more."""
+
+    exit_code = 66
+
+
+class Unavailable(Ending):
+    """A service or the network does not answer, or not now; the same command may work later."""
+
+    exit_code = 69
+
+
+class CheckpointsDamaged(Ending):
+    """There are checkpoints, but none that verifies."""
+
+    exit_code = 70
+
+
+class CannotWrite(Ending):
+    """The work directory takes no more: the disk is full, or it may not be written."""
+
+    exit_code = 74
+
+
+class PeerLost(Ending):
+    """Another worker is gone; to start all of them again goes on from the newest checkpoint."""
+
+    exit_code = 75
+
+
+class Stopped(Ending):
+    """A signal asked to stop: 128 + its number, as shells and schedulers have it."""
+
+    def __init__(self, number: signal.Signals, sentence: str = ""):
+        super().__init__(sentence or f"by {number.name}; the same command goes on from there.")
+        self.number = number
+        self.exit_code = 128 + number
+
+
+def of_bucket(error: Exception, otherwise: type[Ending]) -> type[Ending]:
+    """Returns Unavailable where a bucket's error may pass by itself, and `otherwise` elsewhere."""
+    return Unavailable if gcs.passes(error) else otherwise
+
+
+def cannot_write(error: Exception) -> str | None:
+    """Returns why a file cannot be written, if that is what went wrong."""
+    if isinstance(error, OSError):
+        return error.strerror if error.errno in CANNOT_WRITE else None
+    reasons = map(os.strerror, CANNOT_WRITE)  # TensorFlow passes on the words without the number
+    return next((reason for reason in reasons if reason in getattr(error, "message", "")), None)

@@ -1,0 +1,114 @@
+"""How every program of the package starts and ends: flags in, one sentence and a code out."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from absl import app, flags
+
+from trainer.system import gcs, logging_levels
+from trainer.system.errors import Ending, PeerLost, Refusal, Stopped, of_bucket
+
+
+def run(
+    main: Callable[[Sequence[str]], None],
+    parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    arguments: Sequence[str] = (),
+) -> None:
+    """Parses flags, calls `main`, and on an Ending exits with its code and its one sentence.
+
+    Args:
+      main: takes the program's name and the arguments that are left after flags.
+      parse: parses the command line in place of absl's own parser.
+      arguments: names of those arguments, all of which must be given; where the last ends in
+        "...", one or more of it.
+    """
+
+    def parse_flags(argv: Sequence[str]) -> Sequence[str]:
+        with _ending():
+            try:
+                return (parse or flags.FLAGS)(list(argv))
+            except flags.Error as mistake:
+                raise Refusal(str(mistake)) from mistake
+
+    def guarded(argv: Sequence[str]) -> None:
+        logging_levels.set_levels(verbosity())
+        with _ending():
+            _check_given(argv[1:], arguments)
+            main(argv)
+
+    app.run(guarded, flags_parser=parse_flags)
+
+
+def verbosity() -> int:
+    """Returns how much the user wants to see, once flags are parsed.
+
+    Below 0 results and errors alone, 0 the progress too, 1 or more what the libraries log too.
+    """
+    flag = flags.FLAGS["verbosity"]  # absl's own, which without one is -1
+    return flag.value if flag.present else 0
+
+
+def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:
+    """Raises a Refusal unless each argument is given, and no other."""
+    names = [name.removesuffix("...") for name in arguments]
+    repeated = list(arguments) != names
+    if len(given) > len(names) and not repeated:
+        surplus = given[len(names)]
+        raise Refusal(f"unexpected argument {surplus!r}: use --name=value flags (--help).")
+    if len(given) < len(names):
+        usage = " ".join([*names, f"[{names[-1]} ...]"] if repeated else names)
+        raise Refusal(f"{names[len(given)]} is missing: give {usage}.")
+
+
+@contextmanager
+def ending_at_signals(left: str) -> Iterator[None]:
+    """Turns SIGTERM and SIGINT into an ending, after all on the way has cleared up.
+
+    They are raised as KeyboardInterrupt, which no library takes for an error to wrap.
+
+    Args:
+      left: what is left behind, as in "nothing was written".
+
+    Raises:
+      Stopped: where one came.
+    """
+    received = []
+
+    def interrupt(number: int, frame: object) -> None:
+        del frame
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(received[0], f"by {received[0].name}; {left}.") from None
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Exits at an Ending, at Ctrl-C, and where a bucket that is read cannot be used."""
+    try:
+        yield
+    except Ending as ending:
+        _end(ending)
+    except KeyboardInterrupt:
+        _end(Stopped(signal.SIGINT))
+    except Exception as error:
+        if said := gcs.reason(error):
+            _end(of_bucket(error, Refusal)(f"a bucket cannot be used ({said})."))
+        raise
+
+
+def _end(ending: Ending) -> None:
+    word = "stopped" if isinstance(ending, Stopped) else "error"
+    print(f"{word}: {ending}", file=sys.stderr, flush=True)
+    if isinstance(ending, PeerLost):
+        sys.stdout.flush()
+        os._exit(ending.exit_code)  # TensorFlow's own shutdown would wait for the lost worker
+    sys.exit(ending.exit_code)

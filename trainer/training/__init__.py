@@ -1,0 +1,1 @@
+"""One run: its steps, state, loop and evaluation."""

@@ -1,0 +1,91 @@
+"""Everything that training changes: the network, its optimizer, the averaged network, the step."""
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from trainer import models
+from trainer.training import optimizer
+
+
+@dataclass
+class State:
+    """The variables of a run.
+
+    Attributes:
+      step: int64 scalar, steps taken.
+      model: the network that is trained.
+      optimizer: its optimizer, built.
+      averaged: the network whose variables are the moving average of the model's, batch
+        statistics included; the model itself where there is no averaging.
+      accumulated: the gradients of a step's parts so far, zero between steps; empty where a step
+        has one part.
+    """
+
+    step: tf.Variable
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    averaged: keras.Model
+    accumulated: list[tf.Variable]
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Returns every variable by name, for the checkpoint."""
+        groups = {"model": self.model}
+        if self.averaged is not self.model:
+            groups["averaged"] = self.averaged
+        named = {f"{group}/{v.path}": v.value for group, m in groups.items() for v in m.variables}
+        return {"step": self.step, **named, **optimizer.variables(self.optimizer)}
+
+    @property
+    def finite(self) -> bool:
+        """Whether every variable of the network is a number."""
+        return all(bool(tf.reduce_all(tf.math.is_finite(v.value))) for v in self.model.variables)
+
+    @property
+    def loss_scale(self) -> float:
+        """The factor on the loss that keeps half precision gradients from vanishing."""
+        return float(tf.convert_to_tensor(optimizer.loss_scale(self.optimizer)))
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps that changed no weight, since a half precision gradient was not finite."""
+        return int(self.step.numpy()) - int(self.optimizer.iterations.numpy())
+
+
+def create_state(config: ConfigDict, total_steps: int, epoch_steps: int, outputs: int = 1) -> State:
+    """Builds network and optimizer, to be called in the strategy's scope.
+
+    Args:
+      config: of the run.
+      total_steps: of the run.
+      epoch_steps: steps that an epoch takes.
+      outputs: number of labels K.
+    """
+    keras.mixed_precision.set_dtype_policy(config.precision)
+    keras.utils.set_random_seed(config.seed)
+    step = tf.Variable(
+        0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+    )
+    model = models.build(config.model, config.data.image_size, outputs)
+    built = optimizer.build(config, total_steps, epoch_steps)
+    built.build(model.trainable_variables)
+    averaged = model
+    if config.train.ema:
+        averaged = keras.models.clone_model(model)
+        averaged.set_weights(model.get_weights())
+    accumulated = []
+    if config.train.accumulate > 1:
+        accumulated = [_replica_variable(v) for v in model.trainable_variables]
+    return State(step, model, built, averaged, accumulated)
+
+
+def _replica_variable(like: keras.Variable) -> tf.Variable:
+    """Returns a zero of which each replica has its own."""
+    return tf.Variable(
+        tf.zeros(like.shape),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )

@@ -1,0 +1,277 @@
+"""One training step and one evaluation step per replica, and the loops that run them.
+
+This is all that the accelerator runs: cast, augment, model, loss, gradient, all-reduce, update.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from trainer import random_numbers
+from trainer.augment import augmentation
+from trainer.metrics.scores import Scores
+from trainer.models import dropout
+from trainer.models.inputs import images_to_float, repeat_channels
+from trainer.training import optimizer
+from trainer.training.state import State
+
+Batch = dict[str, tf.Tensor]
+EQUAL = np.ones((2, 1), np.float32)  # the weights of negative and positive examples
+
+
+class LoopResult(NamedTuple):
+    """What one loop returns to the host.
+
+    Attributes:
+      losses: [steps] float32, the loss of each step.
+      gradient_norm: length of the last step's gradient, before clipping; None unless measured.
+      update_ratio: how far the last step moved the weights, as a share of their length; likewise.
+      scores: of every example of the loop, [steps * global batch].
+      seconds: time that the loop took.
+      wait_seconds: of that, waiting for input.
+    """
+
+    losses: np.ndarray
+    gradient_norm: float | None
+    update_ratio: float | None
+    scores: Scores
+    seconds: float
+    wait_seconds: float
+
+
+class ReplicaStep:
+    """One training step as each replica takes it, and all that a TPU has to compile.
+
+    `replica_step(batch)` augments, computes loss and gradient, and updates the variables. With
+    `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
+    the replica's rows, and `update()` the last; only one part's activations are in memory.
+
+    The first two return [B, 2 K + 1] float32: logits, labels and weight at the replica's rows of
+    the global batch of B, 0 elsewhere, so that the sum over replicas has all of them. What updates
+    returns the length of the gradient too, alike on all replicas, or 0 where it is not asked for:
+    in a large network it would take a hundredth of the step.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        config: ConfigDict,
+        class_weights: np.ndarray = EQUAL,
+        on_tpu: bool = False,
+    ):
+        self._state, self._config, self._class_weights = state, config, class_weights
+        self._augmentation = augmentation.build(
+            config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
+        )
+
+    def __call__(
+        self, batch: Batch, measured: tf.Tensor | bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        gradients, scores = self._gradients(batch)
+        return scores, self._apply(gradients, measured)
+
+    def add_part(self, batch: Batch, part: tf.Tensor) -> tf.Tensor:
+        rows = batch["row"].shape[0] // self._config.train.accumulate
+        slices = {
+            name: tf.ensure_shape(
+                column[part * rows : (part + 1) * rows], [rows, *column.shape[1:]]
+            )
+            for name, column in batch.items()
+        }
+        gradients, scores = self._gradients(slices)
+        for total, gradient in zip(self._state.accumulated, gradients, strict=True):
+            total.assign_add(gradient)
+        return scores
+
+    def update(self, measured: tf.Tensor | bool = False) -> tf.Tensor:
+        norm = self._apply([total.read_value() for total in self._state.accumulated], measured)
+        for total in self._state.accumulated:
+            total.assign(tf.zeros_like(total))
+        return norm
+
+    def loss(self, scores: tf.Tensor) -> tf.Tensor:
+        """Returns the share of the step's loss that examples of these scores have: a scalar."""
+        outputs = self._state.model.output_shape[-1]
+        logits, labels, weights = tf.split(scores, [outputs, outputs, 1], axis=1)
+        smoothing, class_weights = self._config.loss.label_smoothing, self._class_weights
+        total = loss_of(logits, labels, weights[:, 0], smoothing, class_weights)
+        return total / self._config.train.batch_size
+
+    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
+        state, config = self._state, self._config
+        global_batch = config.train.batch_size
+        key = random_numbers.key(config.seed, state.step)
+        images = images_to_float(batch["image"])
+        images = self._augmentation(images, key, batch["row"], global_batch)
+        images = repeat_channels(images, config.model.channels)
+        with tf.GradientTape() as tape:
+            with dropout.drawing_from(key, batch["row"], global_batch):
+                logits = state.model(images, training=True)
+            scores = _scores(logits, batch)
+            scaled_loss = self.loss(scores) * optimizer.loss_scale(state.optimizer)
+        gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
+        return gradients, _among_all(scores, batch["row"], global_batch)
+
+    def _apply(self, gradients: list[tf.Tensor], measured: tf.Tensor | bool = False) -> tf.Tensor:
+        built = self._state.optimizer
+        gradients = optimizer.sum_over_replicas(gradients)
+        measured = tf.convert_to_tensor(measured)
+        norm = tf.cond(measured, lambda: optimizer.length(gradients, built), lambda: 0.0)
+        clipped = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
+        built.apply(clipped, self._state.model.trainable_variables)
+        return norm
+
+
+def train_loop(
+    strategy: tf.distribute.Strategy,
+    state: State,
+    config: ConfigDict,
+    class_weights: np.ndarray = EQUAL,
+) -> Callable[[Iterator[Batch], int], LoopResult]:
+    """Returns the function that takes n training steps on the batches of an iterator."""
+    on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    replica_step = ReplicaStep(state, config, class_weights, on_tpu)
+    shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
+    measured = config.summaries.time_share > 0
+
+    def take_step(batch: Batch, measure: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if config.train.accumulate == 1:
+            scores, norm = strategy.run(replica_step, args=(batch, measure))
+            return strategy.reduce("SUM", scores, axis=None), one_of(norm)
+        scores = tf.zeros(shape)
+        for part in tf.range(config.train.accumulate):
+            of_part = strategy.run(replica_step.add_part, args=(batch, part))
+            scores += strategy.reduce("SUM", of_part, axis=None)
+        return scores, one_of(strategy.run(replica_step.update, args=(measure,)))
+
+    def one_of(replicas: tf.Tensor) -> tf.Tensor:
+        return strategy.experimental_local_results(replicas)[0]
+
+    @tf.function
+    def loop(
+        iterator: Iterator[Batch], steps: tf.Tensor, measure: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        losses, norm = tf.TensorArray(tf.float32, steps), tf.constant(0.0)
+        scores = tf.TensorArray(tf.float32, steps, element_shape=shape)
+        wait = tf.constant(0.0, tf.float64)
+        for i in tf.range(steps):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            asked = tf.timestamp()
+            with tf.control_dependencies([asked]):
+                batch = next(iterator)
+            with tf.control_dependencies(
+                tf.nest.flatten(strategy.experimental_local_results(batch))
+            ):
+                wait += tf.timestamp() - asked
+            seen, norm = take_step(batch, measure)
+            losses, scores = losses.write(i, replica_step.loss(seen)), scores.write(i, seen)
+            state.step.assign_add(1)
+            if config.train.ema:
+                _update_average(state, config.train.ema)
+        return losses.stack(), scores.stack(), wait, norm
+
+    def run(iterator: Iterator[Batch], steps: int) -> LoopResult:
+        began, last = time.perf_counter(), int(measured)
+        parts, norm, ratio = [], None, None
+        if steps > last:
+            parts.append(loop(iterator, tf.constant(steps - last), tf.constant(False)))
+        if measured:
+            before = [tf.identity(v.value) for v in state.model.trainable_variables]
+            parts.append(loop(iterator, tf.constant(1), tf.constant(True)))
+            ratio = float(_update_ratio(before, state.model.trainable_variables))
+            norm = float(parts[-1][3])
+        losses = np.concatenate([part[0].numpy() for part in parts])
+        scores = np.concatenate([part[1].numpy() for part in parts])
+        wait = sum(float(part[2]) for part in parts)
+        seconds = time.perf_counter() - began
+        # The graph knows the time of day alone, which may be set while the loop runs.
+        wait = min(max(wait, 0.0), seconds)
+        return LoopResult(losses, norm, ratio, _by_example(scores), seconds, wait)
+
+    return run
+
+
+def evaluation_loop(
+    strategy: tf.distribute.Strategy, model: keras.Model, global_batch: int
+) -> Callable[[Iterator[Batch], int], Scores]:
+    """Returns the function that scores the examples of n batches of an iterator."""
+    channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
+
+    def evaluation_step(batch: Batch) -> tf.Tensor:
+        images = repeat_channels(images_to_float(batch["image"]), channels)
+        scores = _scores(model(images, training=False), batch)
+        return _among_all(scores, batch["row"], global_batch)
+
+    @tf.function
+    def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
+        scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
+        for i in tf.range(steps):
+            seen = strategy.run(evaluation_step, args=(next(iterator),))
+            scores = scores.write(i, strategy.reduce("SUM", seen, axis=None))
+        return scores.stack()
+
+    def run(iterator: Iterator[Batch], steps: int) -> Scores:
+        return _by_example(loop(iterator, tf.constant(steps)).numpy())
+
+    return run
+
+
+def loss_of(
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    weights: tf.Tensor,
+    label_smoothing: float = 0.0,
+    class_weights: np.ndarray = EQUAL,
+) -> tf.Tensor:
+    """Returns the sum over examples of the weighted binary cross-entropy, a float32 scalar.
+
+    It is the mean over the labels; one that is not known adds nothing.
+
+    Args:
+      logits: [b, K] float32.
+      labels: [b, K] float32: 1, 0, or -1 where it is not known.
+      weights: [b] float32.
+      label_smoothing: share s of the label spread over both classes: 1 becomes 1 - s / 2.
+      class_weights: [2, K] or [2, 1] float32, of negative and of positive examples.
+    """
+    smooth = labels * (1 - label_smoothing) + label_smoothing / 2
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(smooth, tf.cast(logits, tf.float32))
+    negative, positive = class_weights
+    by_class = tf.where(labels > 0.5, positive, negative)
+    known = tf.where(labels >= 0, by_class, 0.0)
+    return tf.reduce_sum(losses * known * weights[:, None]) / labels.shape[1]
+
+
+def _update_ratio(before: list[tf.Tensor], variables: list[keras.Variable]) -> tf.Tensor:
+    """Returns the length of the change of all variables, as a share of their length before."""
+    change = [after.value - was for after, was in zip(variables, before, strict=True)]
+    return tf.linalg.global_norm(change) / tf.linalg.global_norm(before)
+
+
+def _update_average(state: State, momentum: float) -> None:
+    """Moves the average; early on it follows faster: the first weights soon count little."""
+    step = tf.cast(state.step, tf.float32)
+    keep = tf.minimum(momentum, (1 + step) / (10 + step))
+    for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
+        if average.dtype == "float32":
+            average.assign(keep * average + (1 - keep) * variable)
+
+
+def _scores(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
+    """Returns logits, labels and weight of each example: [b, 2 K + 1] float32."""
+    return tf.concat([tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]], 1)
+
+
+def _among_all(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tensor:
+    """Returns the scores at their rows of the global batch, 0 elsewhere: [B, 2 K + 1]."""
+    return tf.scatter_nd(rows[:, None], scores, (global_batch, scores.shape[1]))
+
+
+def _by_example(scores: np.ndarray) -> Scores:
+    """Returns the scores of [steps, B, 2 K + 1]."""
+    return Scores.of_columns(scores.reshape(-1, scores.shape[-1]))

@@ -1,0 +1,167 @@
+"""A sweep: which fields of a config are varied, over which ranges, and the values of each trial.
+
+A config file defines it beside get_config():
+
+  from trainer.tuning.search_space import choice, integer, log_uniform, uniform
+
+  def sweep():
+      return {
+          "optimizer.learning_rate": log_uniform(1e-4, 1e-2),
+          "model.dropout": uniform(0.0, 0.5),
+          "model.blocks": integer(1, 3),
+          "train.batch_size": choice(16, 32, 64),
+      }
+"""
+
+import math
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from trainer.config import schema
+from trainer.system.errors import Refusal
+
+EXAMPLE = (
+    'def sweep(): return {"optimizer.learning_rate": log_uniform(1e-4, 1e-2)}, with '
+    "log_uniform, uniform, integer or choice of trainer.tuning.search_space"
+)
+DIGITS = 4  # of a number that is drawn: more would say nothing, and hide what is said
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a field may take.
+
+    Attributes:
+      kind: log_uniform, uniform, integer or choice.
+      values: the lowest and the highest, or all of a choice.
+    """
+
+    kind: str
+    values: tuple
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(map(repr, self.values))})"
+
+    def at(self, place: float) -> Any:
+        """Returns the value at a place from 0 to below 1, along which all are equally likely."""
+        if self.kind == "choice":
+            return self.values[int(place * len(self.values))]
+        low, high = self.values
+        if self.kind == "integer":
+            return low + int(place * (high - low + 1))
+        if self.kind == "log_uniform":
+            value = low * (high / low) ** place
+        else:
+            value = low + place * (high - low)
+        return min(max(float(f"{value:.{DIGITS}g}"), float(low)), float(high))
+
+
+Sweep = Mapping[str, Range]  # dotted path of a field -> its values
+
+
+def log_uniform(low: float, high: float) -> Range:
+    """Numbers whose logarithm is uniform, for what is tried by factors: a learning rate."""
+    return Range("log_uniform", (low, high))
+
+
+def uniform(low: float, high: float) -> Range:
+    """Numbers, all equally likely."""
+    return Range("uniform", (low, high))
+
+
+def integer(low: int, high: int) -> Range:
+    """Whole numbers, both ends included."""
+    return Range("integer", (low, high))
+
+
+def choice(*values: float | int | str | bool) -> Range:
+    """One of some values."""
+    return Range("choice", values)
+
+
+def read(config_file: epath.PathLike) -> Sweep:
+    """Returns what `sweep()` of a config file defines.
+
+    Raises:
+      Refusal: if there is none, or it cannot be.
+    """
+    if not str(config_file).endswith(".py"):
+        config_json = str(config_file).split(".py:")[-1]  # as recipe.parse_flags leads to one
+        raise Refusal(
+            f"{config_json} has values and no sweep(): name the recipe as --config, a Python file "
+            f"with {EXAMPLE}."
+        )
+    try:
+        define = runpy.run_path(str(config_file)).get("sweep")
+        sweep = define() if define else None
+    except Exception as error:  # whatever a user's file may raise
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise Refusal(f"sweep() of {config_file} cannot be read ({what}).") from error
+    if not define:
+        raise Refusal(f"{config_file} has no sweep(): add {EXAMPLE}.")
+    if not isinstance(sweep, Mapping) or not sweep:
+        raise Refusal(f"sweep() of {config_file} returns {sweep!r}, no ranges: write {EXAMPLE}.")
+    try:
+        check(sweep)
+    except Refusal as refusal:
+        raise Refusal(f"sweep() of {config_file}: {refusal}") from None
+    return sweep
+
+
+def check(sweep: Sweep) -> None:
+    """Raises a Refusal that names the first field which cannot be varied so."""
+    for path, values in sweep.items():
+        if not isinstance(values, Range):
+            raise Refusal(
+                f"{path!r} has {values!r}: give log_uniform(low, high), uniform(low, high), "
+                "integer(low, high) or choice(value, value, ...)."
+            )
+        for value in values.values:
+            schema.check_field(str(path), value)
+        if path == "name" or path in schema.CHANGEABLE:
+            raise Refusal(f"{path} is none of the fields that runs are compared by: leave it out.")
+        if wrong := _wrong(schema.FIELDS[path], values):
+            raise Refusal(f"{path} has {values}, but {wrong}.")
+
+
+def draw(sweep: Sweep, seed: int, trial: int) -> dict[str, Any]:
+    """Returns the values of a trial, which depend on nothing else: more trials change none.
+
+    Args:
+      sweep: what is varied.
+      seed: of the sweep.
+      trial: its number.
+    """
+    chance = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, trial])))
+    return {path: sweep[path].at(chance.random()) for path in sorted(sweep)}
+
+
+def described(sweep: Sweep) -> dict[str, str]:
+    """Returns the sweep as it is written in a config file, by field."""
+    return {path: str(sweep[path]) for path in sorted(sweep)}
+
+
+def _wrong(field: schema.Field, values: Range) -> str | None:
+    """Returns what is wrong with the values of a field, each of which it may hold."""
+    if values.kind == "choice":
+        if len(set(values.values)) < max(len(values.values), 2):
+            return "a choice takes two values or more, each once"
+        return None
+    if isinstance(field.default, str | bool) or field.allowed.startswith("one of"):
+        return f"it holds {field.allowed}: give choice(value, value, ...)"
+    low, high = values.values
+    if values.kind == "integer":
+        if not (isinstance(low, int) and isinstance(high, int)):
+            return "the ends of integer() are whole numbers"
+    elif isinstance(field.default, int):
+        return "it holds whole numbers: give integer(low, high) or choice(value, value, ...)"
+    if not low < high or not math.isfinite(high - low):
+        return "the first number must be below the second"
+    if values.kind == "log_uniform" and low <= 0:
+        return "log_uniform() starts above 0: give uniform(low, high)"
+    return None

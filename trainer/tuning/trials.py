@@ -1,0 +1,178 @@
+"""The trials of a sweep, one after the other: each a run of its own in a folder of the sweep's."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer.config import schema
+from trainer.distribute import local_workers
+from trainer.system import atomic, file_lock, gcs
+from trainer.system.errors import CannotWrite, Ending, NotFinite, Refusal, Stopped
+from trainer.tuning import search_space
+from trainer.tuning.search_space import Sweep
+
+RECORD = "sweep.json"
+GO_ON = "the same command goes on from there"
+
+
+class TrialFailed(Ending):
+    """A trial ended in a way that would not spare the next ones."""
+
+    def __init__(self, sentence: str, exit_code: int):
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+def run(
+    config: ConfigDict,
+    sweep: Sweep,
+    task_flags: Sequence[str],
+    workdir: epath.PathLike,
+    trials: int,
+) -> list[dict]:
+    """Runs the trials that are missing, going on with one that was stopped.
+
+    The first has the config's own values, to compare the others with. `sweep.json` says of each
+    which values it had and its best epoch by validation AUC; the test split has no say. SIGTERM,
+    SIGINT and SIGUSR1 are passed on to the trial, which saves. Must be called from the main thread.
+
+    Args:
+      config: what the trials have in common; its seed is the sweep's too.
+      sweep: what they differ in.
+      task_flags: flags of trainer.task that give `config`.
+      workdir: folder of the trials.
+      trials: how many there shall be.
+
+    Returns:
+      a row a trial as in `sweep.json`, the best first.
+
+    Raises:
+      Refusal: if another sweep was begun in the folder.
+      Stopped: at a signal.
+      TrialFailed: where a trial ended badly, other than with numbers that are not finite.
+      CannotWrite: if the folder cannot be used.
+    """
+    workdir = epath.Path(workdir)
+    try:
+        with gcs.told(str(workdir)):
+            gcs.make_folder(workdir)
+            with (
+                file_lock.held(workdir),
+                local_workers.received(local_workers.STOP_SIGNALS) as signals,
+            ):
+                record = _begin(workdir, config, sweep)
+                for number in range(len(record["trials"]) + 1, trials + 1):
+                    _check_not_stopped(signals, f"before trial {number} of {trials}")
+                    row = {"trial": number, "values": _values(config, sweep, number)}
+                    called = f"trial {number} of {trials}"
+                    print(f"{called}: {_listed(row['values'])}", flush=True)
+                    row |= _train(workdir / folder(number), task_flags, row, called, signals)
+                    record["trials"].append(row)
+                    atomic.write_json(workdir / RECORD, record)
+                    print(f"{called}: {_result(row)}\n", flush=True)
+    except OSError as error:
+        raise CannotWrite(f"{workdir} cannot be used ({error.strerror or error}).") from error
+    return sorted(record["trials"], key=_rank, reverse=True)
+
+
+def folder(number: int) -> str:
+    """Returns the name of a trial's folder."""
+    return f"trial-{number:02d}"
+
+
+def table(rows: Sequence[dict]) -> str:
+    """Returns trials as a table, in the order of `rows`."""
+    paths = list(rows[0]["values"])
+    leaves = [path.rpartition(".")[2] for path in paths]
+    names = [
+        leaf if leaves.count(leaf) == 1 else path for path, leaf in zip(paths, leaves, strict=True)
+    ]
+    lines = [("trial", "validation AUC", "epoch", *names)]
+    for row in rows:
+        values = (_text(row["values"][path]) for path in paths)
+        lines.append((folder(row["trial"]), _auc(row), str(row["epoch"] or "-"), *values))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> dict:
+    """Returns the record of the sweep, which must be the one that was begun there."""
+    file, ranges = workdir / RECORD, search_space.described(sweep)
+    if not file.exists():  # nor is it written before a trial has ended, so that mistakes mend
+        return {"config": config.to_dict(), "sweep": ranges, "trials": []}
+    record = json.loads(file.read_text())
+    schema.check_same_run(config, record["config"])
+    for path in sorted({*ranges, *record["sweep"]}):
+        began, now = (of.get(path, "its own value") for of in (record["sweep"], ranges))
+        if began != now:
+            raise Refusal(
+                f"the sweep in {workdir} was begun with {path} from {began}, not from {now}: name "
+                "another --workdir, or put sweep() back to go on."
+            )
+    return record
+
+
+def _values(config: ConfigDict, sweep: Sweep, number: int) -> dict[str, Any]:
+    if number > 1:
+        return search_space.draw(sweep, config.seed, number)
+    own = dict(schema.fields(config))
+    return {path: own[path] for path in sorted(sweep)}
+
+
+def _train(
+    workdir: epath.Path, task_flags: Sequence[str], row: dict, called: str, signals: list[int]
+) -> dict[str, Any]:
+    """Runs a trial to its end and returns what came of it."""
+    varied = [f"--config.{path}={value}" for path, value in row["values"].items()]
+    command = [sys.executable, "-m", "trainer.task", *task_flags, *varied, f"--workdir={workdir}"]
+    ends = local_workers.run(command, [{**os.environ}], 0.0, signals)
+    code = local_workers.exit_code(ends[0].code) if ends else 0
+    if code == NotFinite.exit_code:
+        return {"validation_auc": None, "epoch": None}
+    if code in (128 + number for number in signals):
+        _check_not_stopped(signals, f"in {called}")
+    if code:
+        raise TrialFailed(
+            f"{called} ended with exit code {code}, as said above; once that is mended, {GO_ON}.",
+            code,
+        )
+    epoch = json.loads((workdir / "evaluation" / "validation.json").read_text())["epoch"]
+    history = json.loads((workdir / "history.json").read_text())
+    return {"validation_auc": history[epoch - 1]["validation"]["auc"], "epoch": epoch}
+
+
+def _check_not_stopped(signals: list[int], where: str) -> None:
+    if signals:
+        number = signal.Signals(signals[0])
+        raise Stopped(number, f"by {number.name} {where}; {GO_ON}.")
+
+
+def _rank(row: dict) -> tuple[bool, float]:
+    return row["epoch"] is not None, row["validation_auc"] or 0.0
+
+
+def _result(row: dict) -> str:
+    if row["epoch"] is None:
+        return "its loss became infinite or no number"
+    return f"validation AUC {_auc(row)} at epoch {row['epoch']}"
+
+
+def _auc(row: dict) -> str:
+    return "-" if row["validation_auc"] is None else f"{row['validation_auc']:.4f}"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path}={_text(value)}" for path, value in values.items())
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
