@@ -31,7 +31,7 @@ from trainer.config.schema import default
 from trainer.data import dataset, pipeline
 from trainer.distribute.local_workers import places
 from trainer.system import errors, program
-from trainer.system.errors import PeerLost, Refusal
+from trainer.system.errors import UsageError, WorkerLost
 
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
@@ -156,7 +156,7 @@ class Death(NamedTuple):
         )
 
 
-class Failure(errors.Ending):
+class Failure(errors.ExitError):
     """What the job should not have done."""
 
 
@@ -165,7 +165,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     out = Path(_OUT.value).absolute()
     if out.exists() and any(out.iterdir()):
-        raise Refusal(f"--out={out} is not empty: name a new folder.")
+        raise UsageError(f"--out={out} is not empty: name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
     draws, kills, workers = random.Random(_SEED.value), _KILLS.value, _WORKERS.value
     data = out / "data"
@@ -269,7 +269,7 @@ def kill_once(job: Job, step: int, start_seconds: float, draws: random.Random) -
     for worker, number, unheard in zip(workers, sent, silent, strict=True):
         allowed = {-number if number == signal.SIGKILL else 128 + signal.SIGTERM}
         if signal.SIGKILL in sent and number != signal.SIGKILL:
-            allowed.add(PeerLost.exit_code)
+            allowed.add(WorkerLost.exit_code)
         if unheard or trained:  # it does not listen yet, or no more
             allowed |= {0, -signal.SIGTERM}
         check_end(worker, allowed)

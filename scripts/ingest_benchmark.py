@@ -55,7 +55,7 @@ class First:
     def __reduce__(self) -> tuple:  # a process that decodes reads from the whole
         return copy.copy, (self.whole,)
 
-    def records(self) -> list[sources.Record]:
+    def records(self) -> list[sources.ImageRecord]:
         records = self.whole.records()
         return records[:: max(1, len(records) // self.count)][: self.count]
 
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> None:
     files = {record: source.read(record) for record in records}
     files = [files[record] for record in records_at_length]
     shrunk = functools.partial(shrink, side=given.max_side)
-    recipe = ingest.Recipe(given.max_side, uniform=given.uniform)
+    recipe = ingest.DecodeOptions(given.max_side, uniform=given.uniform)
     times: dict[str, list[float]] = {what: [] for what in WHAT}
     with multiprocessing.get_context("forkserver").Pool(workers) as pool:
         pool.map(decode, files[: 8 * workers])

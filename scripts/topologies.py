@@ -142,7 +142,7 @@ def run(topology: Topology, command: Sequence[str], results: Path) -> Measured:
     number = TOPOLOGIES.index(topology)
     command = [*command, f"--topology={number}", f"--results={results}"]
     if code := launch(command, topology.workers, topology.devices, max_restarts=0):
-        raise errors.Refusal(f"{topology} ended with exit code {code}: see above.")
+        raise errors.UsageError(f"{topology} ended with exit code {code}: see above.")
     rows: dict[str, str] = {}
     variables = []
     for worker in range(topology.workers):

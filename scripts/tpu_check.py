@@ -29,7 +29,7 @@ from absl import flags
 
 from trainer.config import schema
 from trainer.system import program
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-tpu-check"
@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> None:
     """Compiles every recipe for every topology and prints the table."""
     unknown = [name for name in _TOPOLOGIES.value if name.split(":")[0] not in DEVICES]
     if unknown:
-        raise Refusal(f"--topologies={unknown[0]} is unknown: name one of {', '.join(DEVICES)}.")
+        raise UsageError(f"--topologies={unknown[0]} is unknown: name one of {', '.join(DEVICES)}.")
     configs = {Path(path).stem: read(path) for path in _CONFIGS.value}
     make_environment()
     lines = [row(HEADER), row("---" for _ in HEADER)]
@@ -108,7 +108,9 @@ def main(argv: Sequence[str]) -> None:
 def read(path: str) -> Any:
     """Returns the config of a recipe's file, checked."""
     if not Path(path).is_file():
-        raise Refusal(f"--configs={path} does not exist: name recipes such as configs/resnet.py.")
+        raise UsageError(
+            f"--configs={path} does not exist: name recipes such as configs/resnet.py."
+        )
     config = runpy.run_path(path)["get_config"]()
     schema.check(config)
     return config
@@ -128,7 +130,7 @@ def make_environment() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             says = (done.stderr or done.stdout).strip().splitlines() or [""]
-            raise Refusal(f"{ENVIRONMENT.name} cannot be made, pip says: {says[-1]}")
+            raise UsageError(f"{ENVIRONMENT.name} cannot be made, pip says: {says[-1]}")
     stamp.write_text(wanted)
 
 
@@ -267,7 +269,7 @@ def compiled(program: Path, topology: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         says = done.stderr.strip().splitlines() or [""]
-        raise Refusal(f"{program.name} does not compile for {topology}: {says[-1][:500]}")
+        raise UsageError(f"{program.name} does not compile for {topology}: {says[-1][:500]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -16,14 +16,14 @@ from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas, connect
 from trainer.report import run_page
 from trainer.show import summaries
-from trainer.show.logger import Diary, conclude
+from trainer.show.logger import Logger, conclude
 from trainer.system import atomic, environment, file_lock, gcs
-from trainer.system.errors import NotFinite, Refusal, Stopped
+from trainer.system.errors import NotFinite, Stopped, UsageError
 from trainer.system.terminal import LiveLine
 from trainer.training import error_translation, evaluator, profiling, run_paths, step
-from trainer.training.loop_timer import Pace
+from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
-from trainer.training.progress import Record
+from trainer.training.progress import Progress
 from trainer.training.run import Job
 from trainer.training.state import create_state
 
@@ -54,7 +54,7 @@ def train_and_evaluate(
       the evaluation of the test split, as in `evaluation/test.json`; on the chief alone.
 
     Raises:
-      Ending: a subclass for each way in which the run can end early.
+      ExitError: a subclass for each way in which the run can end early.
     """
     schema.check(config)
     workdir, line = epath.Path(workdir), line or LiveLine()
@@ -62,7 +62,7 @@ def train_and_evaluate(
     data = config.data.path and staging.local(config.data.path)
     splits = {name: pipeline.open_split(data, name) for name in dataset.SPLITS}
     replicas = connect(config)
-    with error_translation.explained(workdir, replicas), StopSignals() as signals, line:
+    with error_translation.translate_errors(workdir, replicas), StopSignals() as signals, line:
         if not replicas.chief:
             quiet = LiveLine(quiet=True)
             return _run(config, workdir, events, replicas, splits, signals, quiet)
@@ -72,21 +72,21 @@ def train_and_evaluate(
             return _run(config, workdir, events, replicas, splits, signals, line)
 
 
-def train(job: Job, record: Record) -> None:
+def train(job: Job, record: Progress) -> None:
     """Takes the steps that are left, evaluating and saving at the end of each epoch."""
     config, split, chief = job.config, job.splits["train"], job.replicas.chief
     every_steps = config.checkpoint.every_steps
     images = pipeline.pixels(split, config.data.image_size, config.data.cache, config.data.fit)
     diary, saver = None, None
     if chief:
-        diary = Diary(job, hypertune.from_environment())
+        diary = Logger(job, hypertune.from_environment())
         saver = checkpoint.Saver(job.checkpoints, config.checkpoint.keep)
         if record.step == 0:
             diary.begin(split)
         job.line.show("compiling the training step ...", at_once=True)
     validation = job.evaluator("validation")
     loop = step.train_loop(job.replicas.strategy, job.state, config, class_weights(config, split))
-    batches, pace = job.batches(images, record.step), Pace(job.replicas, job.signals)
+    batches, pace = job.batches(images, record.step), LoopTimer(job.replicas, job.signals)
     trace = Profile(profiling.bounds(config) if chief else [], job.events / "train")
 
     def save() -> None:
@@ -132,7 +132,7 @@ def train(job: Job, record: Record) -> None:
         diary.flush()
 
 
-def evaluate_best(job: Job, record: Record) -> dict | None:
+def evaluate_best(job: Job, record: Progress) -> dict | None:
     """Scores validation and test with the best checkpoint, and writes the report on the chief."""
     best = record.best
     folder = checkpoint.path(job.checkpoints, best["step"], best["epoch"])
@@ -174,8 +174,8 @@ def _begin(workdir: epath.Path, config: ConfigDict, replicas: Replicas) -> None:
     """Writes what describes the run: its config first, which says that the folder is a run's.
 
     Raises:
-      Refusal: if the run has begun with another config, or the folder holds other files under the
-        names that a run writes.
+      UsageError: if the run has begun with another config, or the folder holds other files under
+        the names that a run writes.
     """
     file = workdir / "config.json"
     if file.exists():
@@ -193,10 +193,10 @@ def _begin(workdir: epath.Path, config: ConfigDict, replicas: Replicas) -> None:
 
 
 def _refuse_others(workdir: epath.Path) -> None:
-    """Raises a Refusal if files that a run would write are there without a run."""
+    """Raises a UsageError if files that a run would write are there without a run."""
     others = [name for name in WRITTEN if (workdir / name).exists()]
     if others:
-        raise Refusal(
+        raise UsageError(
             f"--workdir={workdir} holds no run (it has no config.json), but {', '.join(others)}, "
             "which a run would overwrite: name another --workdir, or move that elsewhere."
         )
@@ -229,19 +229,19 @@ def _run(
     return evaluate_best(job, record)
 
 
-def _restore(job: Job) -> Record:
+def _restore(job: Job) -> Progress:
     """Returns the record of the newest checkpoint and restores it, as the chief chooses it."""
     newest, choice = None, [0.0, 0.0, 0.0]
     if job.replicas.chief:
         newest = checkpoint.newest(job.checkpoints)
         if newest:
             choice = [1.0, *map(float, checkpoint.step_and_epoch(newest))]
-    found, at_step, epoch = map(int, job.replicas.of_chief(choice))
-    record, lengths = Record(), {}
+    found, at_step, epoch = map(int, job.replicas.broadcast_from_chief(choice))
+    record, lengths = Progress(), {}
     if found:
         folder = checkpoint.path(job.checkpoints, at_step, epoch)
         progress, arrays = checkpoint.restore(folder, job.state.variables(), ("scores",))
-        record, lengths = Record.from_progress(progress, arrays["scores"]), progress["events"]
+        record, lengths = Progress.from_progress(progress, arrays["scores"]), progress["events"]
     if job.replicas.chief:
         summaries.rewind(job.events, lengths)
         atomic.write_json(job.workdir / "history.json", record.history)
@@ -249,7 +249,7 @@ def _restore(job: Job) -> Record:
 
 
 def _check_finite(
-    job: Job, record: Record, losses: np.ndarray, saver: checkpoint.Saver | None
+    job: Job, record: Progress, losses: np.ndarray, saver: checkpoint.Saver | None
 ) -> None:
     """Raises NotFinite, unless half precision may recover from it with a smaller loss scale."""
     bad = np.flatnonzero(~np.isfinite(losses))
@@ -270,7 +270,7 @@ def _check_finite(
     )
 
 
-def _where_it_stopped(job: Job, record: Record, stopped: Stopped) -> str:
+def _where_it_stopped(job: Job, record: Progress, stopped: Stopped) -> str:
     after = f", {job.signals.seconds:.1f} s after the signal" if job.signals.received else ""
     return (
         f"by {stopped.number.name} at step {record.step:,} of {job.total_steps:,}, which is "

@@ -11,7 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.checkpoint import checkpoint
-from trainer.system.errors import CannotWrite, CheckpointsDamaged, Refusal
+from trainer.system.errors import CannotWrite, CheckpointsDamaged, UsageError
 
 DATA = "variables.data-00000-of-00001"
 
@@ -134,13 +134,13 @@ def test_what_differs_is_named(root: epath.Path):
     save(root, 1)
     saved = checkpoint.newest(root)
     shape = r"kernel is of shape \[2, 3\] there and of shape \[4, 3\] here"
-    with pytest.raises(Refusal, match=shape):
+    with pytest.raises(UsageError, match=shape):
         checkpoint.restore(saved, variables(shape=(4, 3)), ("scores",))
     more = variables() | {"model/extra": tf.Variable(1.0)}
-    with pytest.raises(Refusal, match="model/extra is missing there"):
+    with pytest.raises(UsageError, match="model/extra is missing there"):
         checkpoint.restore(saved, more, ("scores",))
     fewer = {"step": tf.Variable(0, dtype=tf.int64)}
-    with pytest.raises(Refusal, match=r"kernel is of shape \[2, 3\] there and missing here"):
+    with pytest.raises(UsageError, match=r"kernel is of shape \[2, 3\] there and missing here"):
         checkpoint.restore(saved, fewer, ("scores",))
 
 

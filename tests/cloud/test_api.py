@@ -8,7 +8,7 @@ from google.oauth2.credentials import Credentials
 
 from tests.cloud.vertex_server import Vertex
 from trainer.cloud.api import ATTEMPTS, Api, NotThere, Unanswered
-from trainer.system.errors import Refusal, Unavailable
+from trainer.system.errors import Unavailable, UsageError
 
 JOBS = "v1/projects/project/locations/us-central1/customJobs"
 BUSY = (503, {"message": "try again"}, {})
@@ -64,7 +64,7 @@ def test_nothing_that_answers_is_told_too(service: Vertex):
 )
 def test_what_stays_wrong_is_told_at_once(api: Api, service: Vertex, failure: tuple, said: str):
     service.failures = [failure]
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         listed(api)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
     assert len(service.asked) == 1
@@ -91,7 +91,7 @@ def test_what_was_surely_not_taken_is_sent_again(api: Api, service: Vertex):
 def test_credentials_are_sent_and_never_told(service: Vertex):
     api = Api("aiplatform", service.address, Credentials(token="ya29.secret"), first_wait=0.001)
     service.failures = [(403, {"message": "no"}, {})]
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         listed(api)
     assert service.asked[0].headers["authorization"] == "Bearer ya29.secret"
     assert "secret" not in str(refusal.value)
@@ -101,7 +101,7 @@ def test_credentials_that_expired_end_in_a_sentence(service: Vertex):
     expired = Credentials(token=None, refresh_token="1//secret", token_uri=service.address,
                           client_id="i", client_secret="s")  # fmt: skip
     service.failures = [(400, {"message": "invalid_grant 1//secret"}, {})] * 9
-    with pytest.raises(Refusal, match="gcloud auth application-default login") as refusal:
+    with pytest.raises(UsageError, match="gcloud auth application-default login") as refusal:
         listed(Api("aiplatform", service.address, expired, first_wait=0.001))
     assert "secret" not in str(refusal.value)
 

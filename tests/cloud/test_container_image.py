@@ -14,7 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
 from trainer.cloud import container_image
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 EMPTY = "application/vnd.oci.empty.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -38,7 +38,7 @@ def test_a_name_has_its_parts(name: str, parts: tuple):
 
 @pytest.mark.parametrize("name", ["", "gcr.io/Project/t:1", "gcr.io/p/t:1:2", "gcr.io/p/t@sha:1"])
 def test_what_is_no_name_is_refused(name: str):
-    with pytest.raises(Refusal, match="give REGISTRY/REPOSITORY:TAG"):
+    with pytest.raises(UsageError, match="give REGISTRY/REPOSITORY:TAG"):
         container_image.parse(name)
 
 
@@ -162,7 +162,7 @@ def test_an_image_that_is_there_is_found(registry: str):
 
 def test_an_image_that_is_not_there_is_refused_with_how_to_build_it(registry: str):
     name = f"{registry}/radiographs/trainer:2"
-    with pytest.raises(Refusal, match=f"scripts/build_image.sh --push {name}"):
+    with pytest.raises(UsageError, match=f"scripts/build_image.sh --push {name}"):
         check(name)
 
 

@@ -7,7 +7,7 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from trainer.cloud import google_storage
 from trainer.cloud.credentials import NoCredentials
-from trainer.system.errors import CannotWrite, Refusal, Unavailable
+from trainer.system.errors import CannotWrite, Unavailable, UsageError
 
 SERVER_SAYS = "ada@example.org does not have storage.objects.create access."
 
@@ -35,13 +35,13 @@ def test_an_address_is_a_bucket_and_a_path(url, expected):
 
 @pytest.mark.parametrize("url", ["runs/1", "/tmp/runs", "s3://bucket/runs", "gs:/bucket", ""])
 def test_another_address_is_refused(url):
-    with pytest.raises(Refusal, match="is not in a bucket: give gs://BUCKET/PATH"):
+    with pytest.raises(UsageError, match="is not in a bucket: give gs://BUCKET/PATH"):
         google_storage.split(url)
 
 
 @pytest.mark.parametrize("name", ["", "Bucket", "ab", "-bucket", "bucket-", "buck et", "b" * 223])
 def test_a_name_that_no_bucket_has_is_refused(name):
-    with pytest.raises(Refusal, match="cannot be the name of a bucket"):
+    with pytest.raises(UsageError, match="cannot be the name of a bucket"):
         google_storage.split(f"gs://{name}/runs")
 
 
@@ -51,19 +51,21 @@ def test_a_bucket_tells_its_region(gcs):
 
 def test_a_bucket_that_is_not_there_is_refused_with_those_named_alike(gcs):
     bucket = gcs.bucket()
-    with pytest.raises(Refusal, match=f"gs://{bucket}0 does not exist; the project has .*{bucket}"):
+    with pytest.raises(
+        UsageError, match=f"gs://{bucket}0 does not exist; the project has .*{bucket}"
+    ):
         google_storage.region(google_storage.client(), f"{bucket}0")
 
 
 def test_a_bucket_that_is_not_there_is_refused_where_none_may_be_listed(gcs):
     gcs.fail(403, r"GET /storage/v1/b\?")
-    with pytest.raises(Refusal, match=r"^gs://nowhere does not exist\.$"):
+    with pytest.raises(UsageError, match=r"^gs://nowhere does not exist\.$"):
         google_storage.region(google_storage.client(), "nowhere")
 
 
 def test_a_bucket_that_may_not_be_seen_names_the_role(gcs):
     gcs.fail(403, message=SERVER_SAYS)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         google_storage.region(google_storage.client(), "bucket")
     assert str(refused.value) == (
         "these credentials may not use gs://bucket (ada@example.org does not have "
@@ -83,12 +85,12 @@ def test_the_check_for_writing_leaves_nothing(gcs):
 def test_a_bucket_that_may_not_be_written_names_the_role(gcs, method):
     url = f"gs://{gcs.bucket()}/runs/1"
     gcs.fail(403, f"^{method}", message=SERVER_SAYS)
-    with pytest.raises(Refusal, match="grant them roles/storage.objectUser on gs://bucket-"):
+    with pytest.raises(UsageError, match="grant them roles/storage.objectUser on gs://bucket-"):
         google_storage.check_writable(google_storage.client(), url)
 
 
 def test_writing_to_a_bucket_that_is_not_there_is_refused(gcs):
-    with pytest.raises(Refusal, match="gs://nowhere does not exist"):
+    with pytest.raises(UsageError, match="gs://nowhere does not exist"):
         google_storage.check_writable(google_storage.client(), "gs://nowhere/runs")
 
 

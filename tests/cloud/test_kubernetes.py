@@ -15,7 +15,7 @@ from trainer.cloud import cloud_job, kubernetes, machines, manifest
 from trainer.cloud.order import Order
 from trainer.distribute import cluster as workers_of
 from trainer.distribute.local_workers import FINAL
-from trainer.system.errors import PeerLost, Refusal
+from trainer.system.errors import UsageError, WorkerLost
 
 VERSIONS = ["1.31", "1.32", "1.33", "1.34", kubernetes_validate.latest_version()]
 NAME = "first-try-abcd1234"
@@ -123,7 +123,7 @@ def test_a_mistake_ends_the_job_and_a_lost_peer_or_node_does_not():
     fatal, ignored = manifest.manifests(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
     assert fatal["action"] == "FailJob"
     assert fatal["onExitCodes"]["values"] == sorted(FINAL)
-    assert not {PeerLost.exit_code, 130, 137, 143} & set(fatal["onExitCodes"]["values"])
+    assert not {WorkerLost.exit_code, 130, 137, 143} & set(fatal["onExitCodes"]["values"])
     assert ignored["action"] == "Ignore"
     assert ignored["onPodConditions"][0]["type"] == "DisruptionTarget"
 
@@ -175,7 +175,7 @@ def test_spot_nodes_are_chosen_and_their_taint_is_tolerated():
 
 
 def test_an_account_of_google_is_refused_where_the_clusters_own_is_meant():
-    with pytest.raises(Refusal, match="on Kubernetes give the cluster's own, such as trainer"):
+    with pytest.raises(UsageError, match="on Kubernetes give the cluster's own, such as trainer"):
         manifest.manifests(on_cluster(service_account="trainer@project.iam.gserviceaccount.com"))
 
 
@@ -214,7 +214,7 @@ def test_jobs_are_listed_and_one_is_cancelled(cluster: Cluster):
     assert [of.title for of in there.jobs()] == ["second", "first-try"]
     there.cancel("second")
     assert [of.title for of in there.jobs()] == ["first-try"]
-    with pytest.raises(Refusal, match="the cluster has no job 'second' of this program"):
+    with pytest.raises(UsageError, match="the cluster has no job 'second' of this program"):
         there.cancel("second")
 
 
@@ -240,7 +240,7 @@ def test_the_log_is_that_of_all_pods_and_goes_on_where_it_was_read(cluster: Clus
 
 def test_what_the_cluster_refuses_is_told_of_in_one_sentence(cluster: Cluster):
     cluster.refusal = "exceeded quota: gpus"
-    with pytest.raises(Refusal, match="kubectl apply says: .*exceeded quota: gpus"):
+    with pytest.raises(UsageError, match="kubectl apply says: .*exceeded quota: gpus"):
         kubernetes.Kubernetes().submit(on_cluster())
 
 
@@ -248,14 +248,14 @@ def test_a_cluster_that_is_not_there_is_told_of_in_one_sentence(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "config").write_text("")
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         kubernetes.Kubernetes().jobs()
     assert "\n" not in str(refused.value) and "current-context" in str(refused.value)
 
 
 def test_without_kubectl_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Refusal, match="kubectl is not on this machine's PATH: install it"):
+    with pytest.raises(UsageError, match="kubectl is not on this machine's PATH: install it"):
         kubernetes.Kubernetes().jobs()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from trainer.cloud import machines
 from trainer.cloud.machines import ACCELERATORS, CPU, GPUS, TPUS, Machine, choose
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_an_accelerator_may_be_written_as_google_writes_it(name: str):
 def test_what_a_platform_does_not_have_is_refused_with_what_it_has(
     accelerator: str, machine_type: str, platform: str, said: str
 ):
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UsageError, match=said):
         choose(accelerator, machine_type, platform)
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from trainer.cloud.order import read_labels, resource_name
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -30,5 +30,5 @@ def test_labels_are_read():
 
 @pytest.mark.parametrize("label", ["team", "Team=x", "1team=x", "team=X", "team=" + "x" * 64])
 def test_what_google_takes_for_no_label_is_refused(label: str):
-    with pytest.raises(Refusal, match=f"--label={label}"):
+    with pytest.raises(UsageError, match=f"--label={label}"):
         read_labels([label])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cloud import google_storage, run_download
-from trainer.system.errors import CannotWrite, Refusal
+from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
 FILES = {
@@ -69,7 +69,7 @@ def test_it_is_whole_although_the_bucket_fails_now_and_then(
 
 def test_a_file_that_cannot_be_had_leaves_no_half_of_it(gcs, run: str, tmp_path: Path):
     gcs.fail(403, "GET /download/.*report", times=9)
-    with pytest.raises(Refusal, match=r"roles/storage\.objectUser"):
+    with pytest.raises(UsageError, match=r"roles/storage\.objectUser"):
         fetch(run, tmp_path)
     assert not (tmp_path / "report.html").exists()
     assert not (tmp_path / ".report.html.part").exists()
@@ -82,8 +82,8 @@ def test_a_folder_that_cannot_be_written_is_told(run: str, tmp_path: Path):
 
 
 def test_nothing_there_and_names_that_lead_elsewhere_are_refused(run: str, tmp_path: Path):
-    with pytest.raises(Refusal, match="there is nothing at"):
+    with pytest.raises(UsageError, match="there is nothing at"):
         fetch(f"{run}-2", tmp_path)
     google_storage.write_text(google_storage.client("project"), f"{run}/../outside", "x")
-    with pytest.raises(Refusal, match="would leave"):
+    with pytest.raises(UsageError, match="would leave"):
         fetch(run.rsplit("/", 1)[0], tmp_path)

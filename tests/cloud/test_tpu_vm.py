@@ -12,7 +12,7 @@ from tests.cloud.conftest import Gcs
 from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import Tpu
 from trainer.cloud import cloud_job, google_storage, machines, tpu_vm
-from trainer.system.errors import Refusal, Unavailable
+from trainer.system.errors import Unavailable, UsageError
 
 PARENT = "projects/project/locations/us-central1-a/queuedResources"
 NAME = f"{PARENT}/first-try-abcd1234"
@@ -128,11 +128,11 @@ def test_an_ended_job_is_known_by_its_work_directory_alone(here: Here, server: T
     here.ends(65)
     del server.resources[NAME]
     there = here.again()
-    with pytest.raises(Refusal, match="give the run's work directory, gs://"):
+    with pytest.raises(UsageError, match="give the run's work directory, gs://"):
         there.show(NAME)
     shown = there.show(f"{here.order.workdir}/")
     assert (shown.name, shown.state, shown.error) == (NAME, cloud_job.FAILED, "exit code 65")
-    with pytest.raises(Refusal, match="no TPU VM in us-central1-a has a job of gs://"):
+    with pytest.raises(UsageError, match="no TPU VM in us-central1-a has a job of gs://"):
         there.show(f"{here.order.workdir}2")
 
 
@@ -146,7 +146,7 @@ def test_a_job_is_found_by_every_name_it_has(here: Here, server: Tpu):
     for name in (NAME, "first-try-abcd1234", "first-try", here.order.workdir):
         assert there.show(name).name == NAME
     assert [of.title for of in there.jobs()] == ["second", "first-try"]
-    with pytest.raises(Refusal, match=f"there is no {PARENT}/third"):
+    with pytest.raises(UsageError, match=f"there is no {PARENT}/third"):
         there.show("third")
 
 
@@ -218,7 +218,7 @@ def test_a_refused_order_is_told_of_in_one_sentence(
     here: Here, server: Tpu, failure: object, said: str
 ):
     server.failures = [failure]
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UsageError, match=said):
         here.cloud.submit(here.order)
     assert not server.resources
 

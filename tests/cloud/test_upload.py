@@ -17,7 +17,7 @@ from google.cloud.storage import Client
 
 from trainer.cloud import google_storage
 from trainer.cloud.upload import SUMMARY, Uploaded, upload
-from trainer.system.errors import CannotWrite, Refusal
+from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
 ROOT = Path(__file__).parents[2]
@@ -222,7 +222,7 @@ def test_a_signal_ends_at_once_and_leaves_what_was_sent(gcs, url, folder, number
 
 def test_a_bucket_that_takes_nothing_ends_in_one_sentence(gcs, url, folder):
     gcs.fail(403, "^POST /upload/", times=1000, message="no access")
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         upload(google_storage.client(), folder, url)
     assert str(refused.value).count("\n") == 0
     assert "(no access): grant them roles/storage.objectUser on gs://bucket-" in str(refused.value)
@@ -234,14 +234,14 @@ def test_another_data_set_is_not_mixed_in(gcs, url, folder, tmp_path, recipe):
     upload(google_storage.client(), folder, url)
     gcs.requests.clear()
     other = prepare(tmp_path / "other", {"train-0": b"other"}, **recipe)
-    with pytest.raises(Refusal, match="holds another data set, made from a.zip"):
+    with pytest.raises(UsageError, match="holds another data set, made from a.zip"):
         upload(google_storage.client(), other, url)
     assert held(url) == data_set(folder) and gcs.sent(url) == []
 
 
 def test_a_damaged_summary_in_the_bucket_is_not_replaced(url, folder):
     google_storage.write_text(google_storage.client(), f"{url}/{SUMMARY}", "{")
-    with pytest.raises(Refusal, match="holds another data set"):
+    with pytest.raises(UsageError, match="holds another data set"):
         upload(google_storage.client(), folder, url)
 
 
@@ -270,7 +270,7 @@ def test_what_another_process_replaced_meanwhile_is_noticed(gcs, url, folder):
 
 
 def test_a_folder_without_a_prepared_data_set_is_refused(gcs, url, tmp_path):
-    with pytest.raises(Refusal, match="holds no prepared data set: make one with"):
+    with pytest.raises(UsageError, match="holds no prepared data set: make one with"):
         upload(google_storage.client(), tmp_path, url)
     assert gcs.asked(url) == []
 
@@ -278,7 +278,7 @@ def test_a_folder_without_a_prepared_data_set_is_refused(gcs, url, tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"classes": []}', '{"shards": [{}]}'])
 def test_a_summary_that_tells_no_shards_is_refused(url, tmp_path, text):
     (tmp_path / SUMMARY).write_text(text)
-    with pytest.raises(Refusal, match="is damaged, or of an earlier version"):
+    with pytest.raises(UsageError, match="is damaged, or of an earlier version"):
         upload(google_storage.client(), tmp_path, url)
 
 
@@ -288,14 +288,14 @@ def test_a_shard_that_is_not_what_was_prepared_is_not_sent(gcs, url, folder, con
     shard.unlink()
     if content is not None:
         shard.write_bytes(content)
-    with pytest.raises(Refusal, match=r"train-5 is missing or not what was prepared"):
+    with pytest.raises(UsageError, match=r"train-5 is missing or not what was prepared"):
         upload(google_storage.client(), folder, url)
     assert gcs.sent(url) == []
 
 
 def test_a_file_that_cannot_be_read_is_told(gcs, url, folder):
     (folder / "audit.html").symlink_to("/proc/self/mem")  # of which the first byte is not there
-    with pytest.raises(Refusal, match="cannot be read: Input/output error"):
+    with pytest.raises(UsageError, match="cannot be read: Input/output error"):
         upload(google_storage.client(), folder, url)
     assert gcs.sent(url) == []
 

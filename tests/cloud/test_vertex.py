@@ -12,7 +12,7 @@ from tests.cloud import discovery
 from tests.cloud.orders import BOARD, ORDERS, STUDY, order
 from tests.cloud.vertex_server import Vertex as Server
 from trainer.cloud import cloud_job, vertex
-from trainer.system.errors import Refusal, Unavailable
+from trainer.system.errors import Unavailable, UsageError
 
 SCHEMA = "GoogleCloudAiplatformV1"
 
@@ -88,7 +88,7 @@ def test_a_job_is_submitted_watched_and_listed(vertex_ai: vertex.Vertex, service
 def test_a_job_is_found_by_its_number_or_the_runs_name(vertex_ai: vertex.Vertex):
     made = vertex_ai.submit(order())
     assert vertex_ai.show("1000").name == vertex_ai.show("first-try").name == made.name
-    with pytest.raises(Refusal, match="has no job 'second-try' of this program in us-central1"):
+    with pytest.raises(UsageError, match="has no job 'second-try' of this program in us-central1"):
         vertex_ai.show("second-try")
 
 

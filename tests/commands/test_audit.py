@@ -21,9 +21,9 @@ from trainer.data import sources
 from trainer.data.audit import explanations
 from trainer.data.audit.prepared import Prepared
 from trainer.data.prepare import preparation
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 from trainer.report import audit_page
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def picture(seed: int, kind: str = "PNG", **options) -> bytes:
@@ -41,7 +41,7 @@ class Files:
     """A source whose files are in memory."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    found: list[Record] = field(default_factory=list)
+    found: list[ImageRecord] = field(default_factory=list)
     name: str = "files"
     synthetic: bool = False
     identifying: bool = False
@@ -53,13 +53,13 @@ class Files:
         self, name: str, data: bytes, labels: tuple[int, ...], patient: str = "", split: str = ""
     ) -> "Files":
         self.files[name] = data
-        self.found.append(Record(name, labels, patient, split, place=name))
+        self.found.append(ImageRecord(name, labels, patient, split, place=name))
         return self
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[ImageRecord]:
         return self.found
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: ImageRecord) -> bytes:
         return self.files[record.place]
 
 
@@ -166,7 +166,7 @@ def test_nothing_that_tells_the_patient_is_worth_a_look():
 def test_damaged_files_are_listed_with_their_reason():
     source = Files().add("a.png", picture(1), (0,)).add("b.jpeg", b"", (1,))
     source.add("c.png", b"neither an image nor long", (1,))
-    source.found.append(Record("d.png", (1,), refused="a link"))
+    source.found.append(ImageRecord("d.png", (1,), refused="a link"))
     facts = audited(source)
     assert {f["name"]: f["reason"] for f in facts["damage"]["files"]}.keys() == {
         *("b.jpeg", "c.png", "d.png")
@@ -184,7 +184,7 @@ def test_a_source_of_nothing_but_damage_has_a_page(tmp_path: Path):
 
 
 def test_an_empty_source_is_refused():
-    with pytest.raises(Refusal, match="files holds no images"):
+    with pytest.raises(UsageError, match="files holds no images"):
         audit.audit(Files())
 
 
@@ -237,7 +237,7 @@ def test_a_prepared_data_set_can_be_audited(phantoms: epath.Path):
 
 
 def test_a_folder_without_a_prepared_data_set_is_none(tmp_path: Path):
-    with pytest.raises(Refusal, match="holds no prepared data set"):
+    with pytest.raises(UsageError, match="holds no prepared data set"):
         Prepared(epath.Path(tmp_path))
 
 
@@ -317,7 +317,7 @@ def test_a_page_of_another_kind_is_refused_in_one_sentence(tmp_path: Path):
 @pytest.mark.parametrize("identifying", [False, True])
 def test_a_file_that_cannot_be_read_is_damage(tmp_path: Path, identifying: bool):
     class Failing(Files):
-        def read(self, record: Record) -> bytes:
+        def read(self, record: ImageRecord) -> bytes:
             return (tmp_path / "Jane_Doe").read_bytes()
 
     source = Failing(identifying=identifying).add("a.png", b"", (0,))

@@ -16,7 +16,7 @@ from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from trainer.config.schema import default
-from trainer.system.errors import CannotWrite, Refusal, Stopped
+from trainer.system.errors import CannotWrite, Stopped, UsageError
 from trainer.tuning import search_space, trials
 from trainer.tuning.search_space import choice, uniform
 
@@ -137,13 +137,17 @@ def test_a_signal_is_passed_on_and_no_other_trial_begins(task, tmp_path: Path, c
 def test_another_sweep_or_config_is_refused(task, tmp_path: Path):
     runs = tmp_path / "runs"
     run(runs, 1)
-    with pytest.raises(Refusal, match=r"train\.epochs=20, not 3"):
+    with pytest.raises(UsageError, match=r"train\.epochs=20, not 3"):
         run(runs, 2, **{"train.epochs": 3})
-    with pytest.raises(Refusal, match=r"model.blocks from choice\(1, 2, 3\), not from choice\(1, "):
+    with pytest.raises(
+        UsageError, match=r"model.blocks from choice\(1, 2, 3\), not from choice\(1, "
+    ):
         run(runs, 2, SWEEP | {"model.blocks": choice(1, 2)})
-    with pytest.raises(Refusal, match=r"train.ema from its own value, not from uniform\(0.0, 0.9"):
+    with pytest.raises(
+        UsageError, match=r"train.ema from its own value, not from uniform\(0.0, 0.9"
+    ):
         run(runs, 2, SWEEP | {"train.ema": uniform(0.0, 0.9)})
-    with pytest.raises(Refusal, match=r"seed=0, not 1"):
+    with pytest.raises(UsageError, match=r"seed=0, not 1"):
         run(runs, 2, seed=1)
     assert starts(runs) == [1]
 

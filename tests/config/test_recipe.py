@@ -7,7 +7,7 @@ import pytest
 from absl import flags
 
 from trainer.config import recipe, schema
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
 
 
@@ -55,6 +55,6 @@ def test_what_is_no_config_is_refused_in_a_sentence(saved: Path, content: str | 
         saved.unlink()
     else:
         saved.write_text(content)
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         recipe.parse_flags(["task", f"--config={saved}", "--workdir=x"])
     assert "\n" not in str(refusal.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config import recipe, schema
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_every_default_is_allowed():
     ],
 )
 def test_a_bad_override_is_refused_by_name_value_and_remedy(override: str, said: list[str]):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         parse(override)
     for words in said:
         assert words in str(refusal.value)
@@ -47,14 +47,14 @@ def test_a_bad_override_is_refused_by_name_value_and_remedy(override: str, said:
 
 
 def test_a_missing_config_file_is_refused():
-    with pytest.raises(Refusal, match="--config"):
+    with pytest.raises(UsageError, match="--config"):
         recipe.parse_flags(["task", "--workdir=run", "--config.train.epochs=3"])
 
 
 def test_a_bad_value_inside_a_config_file_is_refused():
     changed = schema.default()
     changed.train.epochs = 0
-    with pytest.raises(Refusal, match=r"train\.epochs"):
+    with pytest.raises(UsageError, match=r"train\.epochs"):
         schema.check(changed)
 
 
@@ -64,7 +64,7 @@ def test_a_run_is_not_taken_up_with_other_numbers():
     changed.data.cache = "none"
     schema.check_same_run(changed, begun)
     changed.optimizer.learning_rate = 0.5
-    with pytest.raises(Refusal, match=r"optimizer\.learning_rate=0\.001, not 0\.5"):
+    with pytest.raises(UsageError, match=r"optimizer\.learning_rate=0\.001, not 0\.5"):
         schema.check_same_run(changed, begun)
 
 
@@ -74,7 +74,7 @@ def test_a_run_older_than_a_field_goes_on_at_the_fields_default():
     now = schema.default()
     schema.check_same_run(now, begun)
     now.data.fit = "crop"
-    with pytest.raises(Refusal, match=r"data\.fit='squash', not 'crop'"):
+    with pytest.raises(UsageError, match=r"data\.fit='squash', not 'crop'"):
         schema.check_same_run(now, begun)
 
 
@@ -92,5 +92,5 @@ def test_texts_of_a_form_are_checked(path: str, good: str, bad: str):
     given.update_from_flattened_dict({path: good})
     schema.check(given)
     given.update_from_flattened_dict({path: bad})
-    with pytest.raises(Refusal, match=f"{path}=.*is not allowed"):
+    with pytest.raises(UsageError, match=f"{path}=.*is not allowed"):
         schema.check(given)

@@ -10,11 +10,11 @@ from etils import epath
 
 from trainer.data import dataset, sources
 from trainer.data.decode import radiograph
-from trainer.data.sources import Record
-from trainer.system.errors import Refusal
+from trainer.data.sources import ImageRecord
+from trainer.system.errors import UsageError
 
 
-def build(folder: Path, splits: dict[str, list[Record]], labels: list[str]) -> epath.Path:
+def build(folder: Path, splits: dict[str, list[ImageRecord]], labels: list[str]) -> epath.Path:
     """Writes records that all have the same image, and returns the folder of the shards."""
     source = sources.open_source("phantom:20")
     image = radiograph.recode(source.read(source.records()[0]), 64)
@@ -29,9 +29,9 @@ def build(folder: Path, splits: dict[str, list[Record]], labels: list[str]) -> e
 
 def test_the_counts_are_those_of_what_was_written(tmp_path: Path):
     written = {
-        "train": [Record(f"a{n}", (n % 2, -1), f"A{n // 3}") for n in range(9)],
-        "validation": [Record("b", (0, 1), "B")],
-        "test": [Record("c", (1, 0), "C"), Record("d", (1, 1), "D")],
+        "train": [ImageRecord(f"a{n}", (n % 2, -1), f"A{n // 3}") for n in range(9)],
+        "validation": [ImageRecord("b", (0, 1), "B")],
+        "test": [ImageRecord("c", (1, 0), "C"), ImageRecord("d", (1, 1), "D")],
     }
     counts = dataset.contents(build(tmp_path, written, ["mass", "nodule"]), ["mass", "nodule"])
     assert {split: c["images"] for split, c in counts.items()} == {
@@ -48,14 +48,14 @@ def test_the_counts_are_those_of_what_was_written(tmp_path: Path):
 
 
 def test_a_patient_written_to_two_splits_is_noticed(tmp_path: Path):
-    written = {split: [Record(split, (0,), f"P-{split}")] for split in dataset.SPLITS}
-    written["test"].append(Record("again", (0,), "P-train"))
+    written = {split: [ImageRecord(split, (0,), f"P-{split}")] for split in dataset.SPLITS}
+    written["test"].append(ImageRecord("again", (0,), "P-train"))
     with pytest.raises(AssertionError, match="P-train was written to both train and test"):
         dataset.contents(build(tmp_path, written, ["mass"]), ["mass"])
 
 
 def test_tfds_opens_several_labels(tmp_path: Path):
-    written = {split: [Record(split, (1, 0, -1), split)] for split in dataset.SPLITS}
+    written = {split: [ImageRecord(split, (1, 0, -1), split)] for split in dataset.SPLITS}
     folder = build(tmp_path, written, ["mass", "nodule", "hernia"])
     builder = tfds.builder_from_directory(folder)
     example = builder.as_data_source(split="test")[0]
@@ -66,7 +66,7 @@ def test_tfds_opens_several_labels(tmp_path: Path):
 
 def test_a_damaged_summary_is_refused(tmp_path: Path):
     (tmp_path / dataset.SUMMARY).write_text('{"labels": [')
-    with pytest.raises(Refusal, match="is damaged.*prepare the data set again"):
+    with pytest.raises(UsageError, match="is damaged.*prepare the data set again"):
         dataset.read_summary(tmp_path)
 
 
@@ -86,7 +86,7 @@ def test_a_damaged_file_has_another_checksum(tmp_path: Path):
 
 def test_what_an_earlier_version_prepared_is_refused(tmp_path: Path):
     (tmp_path / dataset.SUMMARY).write_text(json.dumps({"source": "old.zip", "classes": ["a"]}))
-    with pytest.raises(Refusal, match="by an earlier version.*prepare it again"):
+    with pytest.raises(UsageError, match="by an earlier version.*prepare it again"):
         dataset.read_summary(tmp_path)
 
 

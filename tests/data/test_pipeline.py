@@ -8,7 +8,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.data import pipeline
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SIZE = 24
 
@@ -138,5 +138,5 @@ def test_evaluation_visits_every_record_once_in_order(cached: pipeline.Pixels):
 
 
 def test_a_path_without_a_data_set_is_refused(tmp_path: epath.Path):
-    with pytest.raises(Refusal, match=r"trainer prepare"):
+    with pytest.raises(UsageError, match=r"trainer prepare"):
         pipeline.open_split(tmp_path, "train")

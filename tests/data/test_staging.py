@@ -13,7 +13,7 @@ from etils import epath
 
 from trainer.data import dataset, staging
 from trainer.system import gcs
-from trainer.system.errors import CannotWrite, DataLost, Refusal
+from trainer.system.errors import CannotWrite, DataLost, UsageError
 
 COPY = """
 import shutil, sys
@@ -30,7 +30,7 @@ from trainer.system import errors
 from trainer.data import pipeline, staging
 try:
     found = staging.local(sys.argv[1], folder=sys.argv[2])
-except errors.Ending as ending:
+except errors.ExitError as ending:
     sys.exit(str(ending))
 print(json.dumps([str(found), pipeline.open_split(found, "train").size]))
 """
@@ -68,12 +68,14 @@ def test_other_errors_are_not_about_writing(tmp_path: Path):
 @pytest.fixture
 def seemingly_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes local folders for buckets."""
-    monkeypatch.setattr(gcs, "is_in_one", lambda path: "phantoms" in str(path))
+    monkeypatch.setattr(gcs, "is_gcs", lambda path: "phantoms" in str(path))
 
 
 @pytest.mark.usefixtures("seemingly_remote")
 def test_what_exceeds_the_bound_is_refused(phantoms: epath.Path, tmp_path: Path):
-    with pytest.raises(Refusal, match=r"takes 0\.00 GiB, and .* holds 0\.00 GiB of the 0\.00 GiB"):
+    with pytest.raises(
+        UsageError, match=r"takes 0\.00 GiB, and .* holds 0\.00 GiB of the 0\.00 GiB"
+    ):
         staging.local(phantoms, room=1000, folder=tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
@@ -83,7 +85,7 @@ def test_what_the_disk_has_no_room_for_is_refused(
     phantoms: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(Refusal, match="make room, or set XDG_CACHE_HOME"):
+    with pytest.raises(UsageError, match="make room, or set XDG_CACHE_HOME"):
         staging.local(phantoms, folder=tmp_path)
 
 

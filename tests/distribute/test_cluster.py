@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from trainer.distribute import cluster
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def named(monkeypatch: pytest.MonkeyPatch, content: object) -> cluster.Cluster | None:
@@ -66,7 +66,7 @@ def test_vertex_ai_counts_chief_and_workers_apart(
 def test_what_names_no_worker_is_refused(
     monkeypatch: pytest.MonkeyPatch, content: object, said: str
 ):
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UsageError, match=said):
         named(monkeypatch, content)
 
 

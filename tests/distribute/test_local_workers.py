@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from trainer.distribute import local_workers
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -263,7 +263,9 @@ def test_each_worker_sees_gpus_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,5,3,1,0")
     own = [variables["CUDA_VISIBLE_DEVICES"] for variables in local_workers._device_slices(2, 2)]
     assert own == ["7,5", "3,1"]
-    with pytest.raises(Refusal, match="--workers=3 with --devices=2 need 6 GPUs and 5 can be seen"):
+    with pytest.raises(
+        UsageError, match="--workers=3 with --devices=2 need 6 GPUs and 5 can be seen"
+    ):
         local_workers.launch(["true"], workers=3, devices=2)
     for none in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import Stopped
-from trainer.training.loop_timer import LOOP_SECONDS, Pace
+from trainer.training.loop_timer import LOOP_SECONDS, LoopTimer
 
 
 def send(signals: StopSignals, number: signal.Signals) -> None:
@@ -37,7 +37,7 @@ def test_a_signal_ends_the_run_at_the_end_of_the_loop(
 ):
     before = signal.getsignal(number)
     with StopSignals() as signals:
-        pace = Pace(alone, signals)
+        pace = LoopTimer(alone, signals)
         pace.end_loop(1, 0.1)
         send(signals, number)
         assert signals.received == number and signals.seconds < 1
@@ -49,7 +49,7 @@ def test_a_signal_ends_the_run_at_the_end_of_the_loop(
 
 def test_a_loop_is_as_long_as_its_time_allows(alone: Replicas):
     with StopSignals() as signals:
-        pace = Pace(alone, signals)
+        pace = LoopTimer(alone, signals)
         assert pace.steps(100) == 1  # which compiles
         pace.end_loop(1, 30.0)
         assert pace.steps(100) == 1 and not pace.known

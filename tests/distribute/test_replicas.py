@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from trainer.config.schema import default
 from trainer.distribute import tpu
 from trainer.distribute.replicas import connect
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 CLUSTER = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
 
@@ -51,7 +51,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes(
     config: ConfigDict, batch: int, accumulate: int, said: str
 ):
     config.train.batch_size, config.train.accumulate = batch, accumulate
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UsageError, match=said):
         connect(config)
 
 
@@ -60,7 +60,7 @@ def test_a_batch_is_refused_before_the_wait_for_other_workers(
 ):
     monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
     config.distribute.strategy, config.train.batch_size = "multi_worker", 7
-    with pytest.raises(Refusal, match="does not divide by the 2 replicas: give 6 or 8"):
+    with pytest.raises(UsageError, match="does not divide by the 2 replicas: give 6 or 8"):
         connect(config)
 
 
@@ -69,7 +69,7 @@ def test_workers_that_would_train_alone_are_refused(
 ):
     monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
     config.distribute.strategy = "mirrored"
-    with pytest.raises(Refusal, match="TF_CONFIG names 2 workers, which would all train alone"):
+    with pytest.raises(UsageError, match="TF_CONFIG names 2 workers, which would all train alone"):
         connect(config)
 
 
@@ -77,7 +77,7 @@ def test_the_build_for_tpus_is_refused_elsewhere(
     config: ConfigDict, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(tpu, "installed", lambda: True)
-    with pytest.raises(Refusal, match="the build for TPUs.*augment.jit_compile=false"):
+    with pytest.raises(UsageError, match="the build for TPUs.*augment.jit_compile=false"):
         connect(config)
     config.augment.jit_compile = False
     assert connect(config).chief
@@ -85,11 +85,11 @@ def test_the_build_for_tpus_is_refused_elsewhere(
 
 def test_several_workers_need_a_cluster(config: ConfigDict):
     config.distribute.strategy = "multi_worker"
-    with pytest.raises(Refusal, match=r"names no workers.*trainer launch"):
+    with pytest.raises(UsageError, match=r"names no workers.*trainer launch"):
         connect(config)
 
 
 def test_devices_cannot_be_made_after_the_start(config: ConfigDict):
     config.distribute.cpu_devices = 3
-    with pytest.raises(Refusal, match="began with 4"):
+    with pytest.raises(UsageError, match="began with 4"):
         connect(config)

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.distribute import tpu
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def put(file: Path, text: str = "") -> None:
 
 
 def refusal_of(name: str) -> str:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         tpu.strategy(name)
     assert "\n" not in str(refused.value)
     return str(refused.value)

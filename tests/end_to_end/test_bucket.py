@@ -23,7 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainer.checkpoint import checkpoint
 from trainer.data import sources
 from trainer.system import file_lock
-from trainer.system.errors import CannotWrite, Ending, Unavailable
+from trainer.system.errors import CannotWrite, ExitError, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -292,7 +292,7 @@ def test_a_bucket_that_cannot_be_used_ends_it_in_a_sentence(
     workdir: str,
     without: tuple[str, ...],
     sentence: str,
-    ending: type[Ending],
+    ending: type[ExitError],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):

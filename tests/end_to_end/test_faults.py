@@ -29,10 +29,10 @@ from trainer.system.errors import (
     CannotWrite,
     CheckpointsDamaged,
     DataLost,
-    Ending,
+    ExitError,
     NotFinite,
-    Refusal,
     Stopped,
+    UsageError,
 )
 from trainer.training import evaluator, step
 from trainer.training.state import State
@@ -124,8 +124,8 @@ def fill(disk: Path, room: int = 0) -> None:
         os.posix_fallocate(ballast.fileno(), 0, shutil.disk_usage(disk).free - room)
 
 
-def ends(config: ConfigDict, workdir: Path, kind: type[Ending], *said: str) -> str:
-    """Runs until the Ending of that kind, in one sentence that says all that; returns it."""
+def ends(config: ConfigDict, workdir: Path, kind: type[ExitError], *said: str) -> str:
+    """Runs until the ExitError of that kind, in one sentence that says all that; returns it."""
     with pytest.raises(kind) as ending:
         train.train_and_evaluate(config, workdir)
     sentence = str(ending.value)
@@ -216,7 +216,7 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
     config: ConfigDict, disk: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for owner, name in (
-        *((logger.Diary, "begin"), (logger.Diary, "loop"), (logger.Diary, "epoch")),
+        *((logger.Logger, "begin"), (logger.Logger, "loop"), (logger.Logger, "epoch")),
         *((evaluator, "write"), (run_page, "write")),
     ):
         write = getattr(owner, name)
@@ -442,7 +442,7 @@ def test_the_checkpoint_of_another_network_is_refused_by_name(
     ends(
         config,
         tmp_path / "run",
-        Refusal,
+        UsageError,
         f"{foreign} does not fit this network",
         "model/article/conv1/kernel is of shape [5, 5, 1, 8] there",
         "model/article/conv2/bias is missing there",
@@ -502,7 +502,7 @@ def test_work_directory_with_files_of_another_program_is_left_as_it_is(
 ):
     mine = tmp_path / "history.json"
     mine.write_text("mine")
-    with pytest.raises(Refusal):
+    with pytest.raises(UsageError):
         train.train_and_evaluate(tiny, tmp_path)
     assert mine.read_text() == "mine" and not (tmp_path / "config.json").exists()
 
@@ -512,6 +512,6 @@ def test_a_second_job_on_the_work_directory_of_a_living_one_is_refused(
 ):
     workdir, said = tmp_path / "run", f"in use by another job (process {os.getpid()}"
     seconds = []
-    at_step(4, lambda: seconds.append(ends(config, workdir, Refusal, said)))
+    at_step(4, lambda: seconds.append(ends(config, workdir, UsageError, said)))
     goes_on_as_unbroken(config, workdir, unbroken)
     assert len(seconds) == 1

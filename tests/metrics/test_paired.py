@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainer.metrics import paired
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 
 
 def judged(probability, labels=None, patients=None):
@@ -12,7 +12,7 @@ def judged(probability, labels=None, patients=None):
     n = len(probability)
     labels = np.arange(n) % 2 if labels is None else np.asarray(labels)
     patients = [f"p{k // 2}" for k in range(n)] if patients is None else patients
-    return Judged("ill", ["well", "ill"], labels, probability, patients, [], 1.0, "test")
+    return LabelResult("ill", ["well", "ill"], labels, probability, patients, [], 1.0, "test")
 
 
 @pytest.fixture

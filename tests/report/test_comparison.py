@@ -5,7 +5,7 @@ import re
 import pytest
 
 from trainer.report import comparison
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @pytest.fixture
@@ -99,12 +99,14 @@ def test_of_several_labels_each_has_its_row_and_the_difference_is_that_of_the_me
 def test_runs_of_other_labels_are_refused(runs):
     runs[1].tell(["Edema", "Effusion"])
 
-    with pytest.raises(Refusal, match="second tells Edema, Effusion, but .*first tells PNEUMONIA"):
+    with pytest.raises(
+        UsageError, match="second tells Edema, Effusion, but .*first tells PNEUMONIA"
+    ):
         comparison.write([run.folder for run in runs[:2]], runs[0].folder / "page.html")
 
 
 def test_a_run_named_twice_is_refused(runs):
-    with pytest.raises(Refusal, match="first is named twice"):
+    with pytest.raises(UsageError, match="first is named twice"):
         comparison.write([runs[0].folder] * 2, runs[0].folder / "page.html")
 
 

@@ -15,7 +15,7 @@ from trainer.config.schema import default
 from trainer.data.decode import dicom
 from trainer.data.synthetic import phantom
 from trainer.report import image_page
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SIDE = 48
 STEP, EPOCH = 10, 2
@@ -129,7 +129,7 @@ def test_a_page_holds_everything_and_runs_nothing(html):
 
 
 def test_it_tells_probability_and_calibrated_probability(html, run, files):
-    trained = image_page.Trained.of(run)
+    trained = image_page.TrainedModel.of(run)
     image = trained.read_image(files[0])
     probability = trained.probabilities(image[None])[0, 0]
     calibrated = 1 / (1 + (1 / probability - 1) ** (1 / 1.6))
@@ -201,7 +201,7 @@ def test_the_article_network_has_its_page_too(tmp_path, files):
 def test_of_several_labels_all_are_told_and_two_explained(tmp_path, files):
     labels = ("Effusion", "Mass", "Fibrosis")
     run = finish_run(tmp_path / "run", labels)
-    trained = image_page.Trained.of(run)
+    trained = image_page.TrainedModel.of(run)
     likely = trained.probabilities(trained.read_image(files[0])[None])[0]
     ordered = [labels[number] for number in np.argsort(-likely)]
 
@@ -279,7 +279,9 @@ def test_a_dicom_file_tells_its_kind_and_nothing_of_the_patient(run, shared_data
 def test_a_damaged_image_is_refused_before_anything_is_written(run, files, tmp_path):
     (tmp_path / "bad.png").write_text("hello")
 
-    with pytest.raises(Refusal, match=r"the image cannot be used.*bad\.png \(text, not an image\)"):
+    with pytest.raises(
+        UsageError, match=r"the image cannot be used.*bad\.png \(text, not an image\)"
+    ):
         image_page.write(run, [tmp_path / "bad.png"], tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
@@ -289,7 +291,7 @@ def test_all_bad_images_among_several_are_named_and_none_is_written(run, files, 
     (tmp_path / "bad.png").write_bytes(b"")
     images = [files[0], tmp_path / "bad.png", files[1], tmp_path / "nowhere.png"]
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UsageError) as refused:
         image_page.write(run, images, tmp_path / "out")
 
     said = str(refused.value)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from trainer.report import run_files, run_page
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 PICTURES = (
     "train/samples",
@@ -68,7 +68,7 @@ def test_figures_given_with_the_report_go_before_those_of_the_config(run, page_o
 
 
 def test_figures_that_cannot_be_read_are_refused(run):
-    with pytest.raises(Refusal, match="report.references: 'x auc=2' must be|'auc=2' must be"):
+    with pytest.raises(UsageError, match="report.references: 'x auc=2' must be|'auc=2' must be"):
         run_page.write(run.folder, "x auc=2")
 
 
@@ -300,20 +300,20 @@ def test_an_older_report_is_replaced_and_nothing_else_is_left(run):
 def test_a_missing_record_is_named_and_no_report_written(run, record):
     (run.folder / record).unlink()
 
-    with pytest.raises(Refusal, match=f"lacks {re.escape(record)}: train it"):
+    with pytest.raises(UsageError, match=f"lacks {re.escape(record)}: train it"):
         run_page.write(run.folder)
     assert not (run.folder / "report.html").exists()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="there is no run at .*nowhere"):
+    with pytest.raises(UsageError, match="there is no run at .*nowhere"):
         run_page.write(tmp_path / "nowhere")
 
 
 def test_a_run_before_its_first_epoch_is_told_how_to_go_on(run):
     run.put("history.json", [])
 
-    with pytest.raises(Refusal, match="no epoch yet: .*--config=configs/tiny.py"):
+    with pytest.raises(UsageError, match="no epoch yet: .*--config=configs/tiny.py"):
         run_page.write(run.folder)
 
 
@@ -330,5 +330,5 @@ def test_a_run_before_its_first_epoch_is_told_how_to_go_on(run):
 def test_a_damaged_record_is_named(run, record, content):
     run.write(record, content)
 
-    with pytest.raises(Refusal, match=f"{record} cannot be read"):
+    with pytest.raises(UsageError, match=f"{record} cannot be read"):
         run_page.write(run.folder)

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from trainer import models
 from trainer.data import examples, pipeline
 from trainer.metrics.scores import Scores
-from trainer.show.figures import Exhibit, Exhibits, tag_of
+from trainer.show.figures import Figure, Figures, tag_of
 from trainer.training import evaluator
 
 
@@ -20,8 +20,8 @@ def validation(tiny: ConfigDict) -> pipeline.Split:
 
 
 @pytest.fixture
-def shown(tiny: ConfigDict, validation: pipeline.Split) -> Exhibits:
-    return Exhibits(tiny, models.build(tiny.model, tiny.data.image_size), validation)
+def shown(tiny: ConfigDict, validation: pipeline.Split) -> Figures:
+    return Figures(tiny, models.build(tiny.model, tiny.data.image_size), validation)
 
 
 def said(split: pipeline.Split, right: bool = True) -> Scores:
@@ -31,7 +31,7 @@ def said(split: pipeline.Split, right: bool = True) -> Scores:
     return Scores(logits if right else -logits, labels, np.ones(len(labels), np.float32))
 
 
-def drawn(exhibits: list[Exhibit]) -> dict[str, np.ndarray]:
+def drawn(exhibits: list[Figure]) -> dict[str, np.ndarray]:
     return {exhibit.tag: exhibit.draw() for exhibit in exhibits}
 
 
@@ -40,7 +40,7 @@ def assert_picture(picture: np.ndarray):
     assert len(np.unique(picture)) > 8 and picture.std() > 5
 
 
-def test_every_inner_layer_is_shown_in_order_and_whole_if_asked(shown: Exhibits):
+def test_every_inner_layer_is_shown_in_order_and_whole_if_asked(shown: Figures):
     some, whole = shown.activations(), shown.activations(whole=True)
     tags = [exhibit.tag for exhibit in some if exhibit.kind == "picture"]
     assert tags[:2] == ["activations/01_stem", "activations/02_stem_pool"]
@@ -55,14 +55,14 @@ def test_every_inner_layer_is_shown_in_order_and_whole_if_asked(shown: Exhibits)
             assert np.isfinite(value).all() and value.size > 8
 
 
-def test_as_many_channels_are_shown_as_the_config_allows(tiny: ConfigDict, shown: Exhibits):
+def test_as_many_channels_are_shown_as_the_config_allows(tiny: ConfigDict, shown: Figures):
     (all_four,) = (e.draw() for e in shown.activations() if e.tag == "activations/01_stem")
     tiny.summaries.channels = 1
     (one,) = (e.draw() for e in shown.activations() if e.tag == "activations/01_stem")
     assert not np.array_equal(one, all_four)
 
 
-def test_the_weights_are_shown_as_they_are_now(shown: Exhibits):
+def test_the_weights_are_shown_as_they_are_now(shown: Figures):
     filters, *histograms = shown.weights()
     before = filters.draw()
     assert filters.tag == "filters/stem"
@@ -72,13 +72,13 @@ def test_the_weights_are_shown_as_they_are_now(shown: Exhibits):
     assert kernel.shape == (5, 5, 1, 4)
 
 
-def test_fixed_examples_of_each_class_are_explained(shown: Exhibits):
+def test_fixed_examples_of_each_class_are_explained(shown: Figures):
     explained = drawn(shown.explanations())
     assert list(explained) == ["explanations/examples"]
     assert_picture(explained["explanations/examples"])
 
 
-def test_each_label_has_its_charts(shown: Exhibits, validation: pipeline.Split):
+def test_each_label_has_its_charts(shown: Figures, validation: pipeline.Split):
     scores = said(validation)
     judged = shown.judge(scores, evaluator.chosen_on(scores))
     (label,) = validation.labels
@@ -90,7 +90,7 @@ def test_each_label_has_its_charts(shown: Exhibits, validation: pipeline.Split):
 
 
 def test_a_label_of_one_class_has_the_charts_that_are_defined(
-    shown: Exhibits, validation: pipeline.Split
+    shown: Figures, validation: pipeline.Split
 ):
     scores = said(validation)
     alone = scores._replace(labels=np.ones_like(scores.labels))
@@ -100,7 +100,7 @@ def test_a_label_of_one_class_has_the_charts_that_are_defined(
 
 
 def test_the_most_confident_errors_come_first(
-    tiny: ConfigDict, shown: Exhibits, validation: pipeline.Split
+    tiny: ConfigDict, shown: Figures, validation: pipeline.Split
 ):
     tiny.summaries.errors = 2
     scores = said(validation, right=False)
@@ -117,7 +117,7 @@ def test_the_most_confident_errors_come_first(
 
 @pytest.mark.parametrize("right", [True, False])
 def test_errors_are_shown_and_that_there_are_none_is_said(
-    shown: Exhibits, validation: pipeline.Split, right: bool
+    shown: Figures, validation: pipeline.Split, right: bool
 ):
     pictures = drawn(shown.errors(said(validation, right), [0.5]))
     assert list(pictures) == ["errors", "explanations/errors"]
@@ -130,7 +130,7 @@ def test_a_label_becomes_a_tag_that_is_a_file_name_too():
     assert tag_of("PNEUMONIA") == "PNEUMONIA"
 
 
-def test_the_graph_is_the_networks(shown: Exhibits):
+def test_the_graph_is_the_networks(shown: Figures):
     names = {operation.name.split("/")[1] for operation in shown.graph().get_operations()[2:40]}
     assert any("stem" in name for name in names), names
 
@@ -142,7 +142,7 @@ def test_looking_reads_nothing_before_it_is_asked_to_draw(
         raise AssertionError(f"read {numbers}")
 
     unread = pipeline.Split(**{**vars(validation), "read": read})
-    shown = Exhibits(tiny, models.build(tiny.model, tiny.data.image_size), unread)
+    shown = Figures(tiny, models.build(tiny.model, tiny.data.image_size), unread)
     scores = said(validation)
     exhibits = [*shown.activations(), *shown.explanations(), *shown.errors(scores, [0.5])]
     with pytest.raises(AssertionError, match="read"):

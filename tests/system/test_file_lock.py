@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from trainer.system import file_lock
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 HOLDER = """
 import sys, time
@@ -28,7 +28,7 @@ def test_a_second_job_is_refused_while_the_first_lives_and_not_after_it_died(tmp
     ) as holder:
         assert holder.stdout.readline() == "held\n"
         said = f"in use by another job .process {holder.pid} on"
-        with pytest.raises(Refusal, match=said), file_lock.held(workdir):
+        with pytest.raises(UsageError, match=said), file_lock.held(workdir):
             pass
         holder.send_signal(signal.SIGKILL)
     with file_lock.held(workdir):

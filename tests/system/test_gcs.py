@@ -62,7 +62,7 @@ def test_why_a_bucket_cannot_be_used_is_one_line(kind: type, message: str, said:
     ],
 )
 def test_what_fails_of_itself_may_pass_by_itself(message: str, passes: bool):
-    assert gcs.passes(FAILED(None, None, message)) == passes
+    assert gcs.is_transient(FAILED(None, None, message)) == passes
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from etils import epath
 from trainer.data import examples, pipeline
 from trainer.metrics import calibration, classification
 from trainer.metrics.scores import Scores
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.training import evaluator
 
 
@@ -147,7 +147,7 @@ def test_an_older_evaluation_is_read_as_one_that_was_not_calibrated(written: epa
 )
 def test_a_damaged_file_is_named(written: epath.Path, file: str, content: str):
     (written / "evaluation" / file).write_text(content)
-    with pytest.raises(Refusal, match=f"{file} cannot be read"):
+    with pytest.raises(UsageError, match=f"{file} cannot be read"):
         evaluator.read_judged(written, "test")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.metrics.scores import Scores
-from trainer.training.progress import Record
+from trainer.training.progress import Progress
 from trainer.training.step import LoopResult
 
 
@@ -26,8 +26,8 @@ def loop(steps: int, seen: Scores, seconds: float, wait_seconds: float) -> LoopR
     return LoopResult(np.zeros(steps), 1.0, 1e-3, seen, seconds, wait_seconds)
 
 
-def record_after(*validations: Scores) -> tuple[Record, list[bool]]:
-    record, best = Record(), []
+def record_after(*validations: Scores) -> tuple[Progress, list[bool]]:
+    record, best = Progress(), []
     for validation in validations:
         record.add_loop(loop(2, GOOD, 2.0, 0.5))
         record.add_loop(loop(1, FAIR, 2.0, 0.5))
@@ -46,7 +46,7 @@ def test_an_epoch_is_measured_over_all_of_its_loops_and_begins_anew():
 
 
 def test_rows_that_fill_up_a_batch_do_not_count():
-    record = Record()
+    record = Progress()
     filled = scores([-1, 1, 9, 9], [0, 1, 0, 0], [1, 1, 0, 0])
     record.add_loop(loop(1, filled, 1.0, 0.0))
     record.end_epoch(["sick"], GOOD, 0.1)
@@ -69,7 +69,7 @@ def test_the_best_epoch_is_that_of_the_highest_validation_auc(validations: list,
 
 
 def test_epochs_read_as_the_rows_of_a_table():
-    record, lines = Record(), []
+    record, lines = Progress(), []
     for validation in (GOOD, FAIR, ONE_CLASS):
         record.add_loop(loop(2, FAIR, 4.0, 0.5))
         record.end_epoch(["sick"], validation, 0.1)
@@ -87,7 +87,7 @@ def test_epochs_read_as_the_rows_of_a_table():
 
 
 def test_with_several_labels_the_row_has_their_mean_and_each():
-    record = Record()
+    record = Progress()
     both = Scores(
         *(np.concatenate(pair, 1) for pair in zip(GOOD[:2], FAIR[:2], strict=True)), GOOD.weights
     )

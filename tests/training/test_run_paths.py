@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.training import run_paths
 
 VERTEX = {
@@ -53,5 +53,5 @@ def test_one_of_its_folders_is_enough(monkeypatch: pytest.MonkeyPatch, names: li
 @pytest.mark.parametrize("workdir", [None, ""])
 def test_without_any_the_flag_is_asked_for(monkeypatch: pytest.MonkeyPatch, workdir: str | None):
     monkeypatch.setenv("AIP_CHECKPOINT_DIR", "")
-    with pytest.raises(Refusal, match="--workdir is missing"):
+    with pytest.raises(UsageError, match="--workdir is missing"):
         run_paths.from_environment(workdir)

@@ -19,8 +19,8 @@ from trainer.data.audit import prepared
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest, preparation
 from trainer.models import resnet
-from trainer.system.errors import CheckpointsDamaged, Refusal
-from trainer.training.trained_model import Trained
+from trainer.system.errors import CheckpointsDamaged, UsageError
+from trainer.training.trained_model import TrainedModel
 
 SIDE = 32
 PHANTOMS = "phantom:40"
@@ -73,7 +73,7 @@ def change(file, **values):
 
 
 def test_it_says_of_the_test_images_what_the_evaluation_says(run, data):
-    probability = Trained.of(run).probabilities(stored_images(data, "test"))
+    probability = TrainedModel.of(run).probabilities(stored_images(data, "test"))
 
     rows = list(csv.DictReader((run / "evaluation/test.csv").read_text().splitlines()))
     expected = [float(row["score"]) for row in rows]
@@ -85,7 +85,7 @@ def test_the_weights_are_those_of_the_best_epoch_and_averaged(run):
     best = json.loads((run / "evaluation/test.json").read_text())
     saved = checkpoint.read(checkpoint.path(run / "checkpoints", best["step"], best["epoch"]))
 
-    model = Trained.of(run).model
+    model = TrainedModel.of(run).model
 
     for variable in model.variables:
         np.testing.assert_array_equal(variable.numpy(), saved[f"averaged/{variable.path}"])
@@ -95,7 +95,7 @@ def test_the_weights_are_those_of_the_best_epoch_and_averaged(run):
 
 
 def test_it_knows_labels_classes_and_thresholds(run):
-    trained = Trained.of(run)
+    trained = TrainedModel.of(run)
 
     (of,) = json.loads((run / "evaluation/test.json").read_text())["labels"].values()
     assert (trained.labels, trained.classes) == (["PNEUMONIA"], ["NORMAL", "PNEUMONIA"])
@@ -108,11 +108,11 @@ def test_temperatures_are_read_and_1_where_a_run_has_none(broken):
     evaluation = json.loads(file.read_text())
     evaluation["labels"]["PNEUMONIA"]["calibration"] = {"temperature": 1.7}
     file.write_text(json.dumps(evaluation))
-    assert Trained.of(broken).temperatures == [1.7]
+    assert TrainedModel.of(broken).temperatures == [1.7]
 
     del evaluation["labels"]["PNEUMONIA"]["calibration"]
     file.write_text(json.dumps(evaluation))
-    assert Trained.of(broken).temperatures == [1.0]
+    assert TrainedModel.of(broken).temperatures == [1.0]
 
 
 @pytest.mark.parametrize("uniform", [False, True])
@@ -122,7 +122,7 @@ def test_a_source_file_is_read_as_the_prepared_image(run, data, tmp_path, unifor
     if uniform:
         data = epath.Path(tmp_path / "uniform")
         preparation.prepare(source, data, max_side=MAX_SIDE, uniform=True)
-    trained = replace(Trained.of(run), recipe=ingest.Recipe(MAX_SIDE, uniform=uniform))
+    trained = replace(TrainedModel.of(run), recipe=ingest.DecodeOptions(MAX_SIDE, uniform=uniform))
     opened = prepared.Prepared(data)
     names = [record.name for record in opened.records() if record.place.startswith("test:")]
     expected = stored_images(data, "test")
@@ -144,21 +144,21 @@ def test_what_is_no_radiograph_is_unreadable_with_a_reason(run, tmp_path, conten
     file.write_bytes(content)
 
     with pytest.raises(radiograph.Unreadable, match=reason):
-        Trained.of(run).read_image(file)
+        TrainedModel.of(run).read_image(file)
 
 
 def test_a_missing_file_is_unreadable(run, tmp_path):
     with pytest.raises(radiograph.Unreadable, match="No such file"):
-        Trained.of(run).read_image(tmp_path / "nowhere.png")
+        TrainedModel.of(run).read_image(tmp_path / "nowhere.png")
 
 
 def test_half_precision_is_that_of_the_run_and_stays_its_own(broken, data):
     images = stored_images(data, "test")
-    expected = Trained.of(broken).probabilities(images)
+    expected = TrainedModel.of(broken).probabilities(images)
     config = json.loads((broken / "config.json").read_text())
     change(broken / "config.json", **(config | {"precision": "mixed_bfloat16"}))
 
-    trained = Trained.of(broken)
+    trained = TrainedModel.of(broken)
 
     assert trained.model.get_layer("stem").compute_dtype == "bfloat16"
     assert keras.mixed_precision.dtype_policy().name == "float32"
@@ -170,20 +170,20 @@ def test_a_run_older_than_a_field_has_its_default(broken):
     del config["data"]["fit"]
     (broken / "config.json").write_text(json.dumps(config))
 
-    assert Trained.of(broken).config.data.fit == "squash"
+    assert TrainedModel.of(broken).config.data.fit == "squash"
 
 
 def test_where_there_is_no_run_says_so(tmp_path):
-    with pytest.raises(Refusal, match="there is no run at .*nowhere"):
-        Trained.of(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="there is no run at .*nowhere"):
+        TrainedModel.of(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("record", ["evaluation/test.json", "data_summary.json", "config.json"])
 def test_an_unfinished_run_is_refused(broken, record):
     (broken / record).unlink()
 
-    with pytest.raises(Refusal, match=f"lacks {record}: only a run that was trained to the end"):
-        Trained.of(broken)
+    with pytest.raises(UsageError, match=f"lacks {record}: only a run that was trained to the end"):
+        TrainedModel.of(broken)
 
 
 @pytest.mark.parametrize("record", ["evaluation/test.json", "data_summary.json", "config.json"])
@@ -191,8 +191,8 @@ def test_an_unfinished_run_is_refused(broken, record):
 def test_a_damaged_record_is_named(broken, record, content):
     (broken / record).write_text(content)
 
-    with pytest.raises(Refusal, match=f"{record}.* cannot be read"):
-        Trained.of(broken)
+    with pytest.raises(UsageError, match=f"{record}.* cannot be read"):
+        TrainedModel.of(broken)
 
 
 def test_a_damaged_checkpoint_is_refused(broken):
@@ -200,7 +200,7 @@ def test_a_damaged_checkpoint_is_refused(broken):
         file.write_bytes(b"?" * file.stat().length)
 
     with pytest.raises(CheckpointsDamaged, match="the best checkpoint, .* is damaged"):
-        Trained.of(broken)
+        TrainedModel.of(broken)
 
 
 def test_another_network_than_the_checkpoints_is_refused(broken):
@@ -208,5 +208,5 @@ def test_another_network_than_the_checkpoints_is_refused(broken):
     config["model"]["width"] = 8
     (broken / "config.json").write_text(json.dumps(config))
 
-    with pytest.raises(Refusal, match="does not fit the network of its own config.json"):
-        Trained.of(broken)
+    with pytest.raises(UsageError, match="does not fit the network of its own config.json"):
+        TrainedModel.of(broken)

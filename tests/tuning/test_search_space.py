@@ -10,7 +10,7 @@ import pytest
 
 from trainer.config import schema
 from trainer.config.schema import default
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.tuning import search_space
 from trainer.tuning.search_space import choice, integer, log_uniform, uniform
 
@@ -103,7 +103,7 @@ def test_rounded_numbers_stay_within_the_ends():
     ],
 )
 def test_what_cannot_be_varied_is_refused_by_name_and_remedy(path: str, values: object, said: str):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         search_space.check({path: values})
     assert said in str(refusal.value)
     assert path.rpartition(".")[2] in str(refusal.value) and "\n" not in str(refusal.value)
@@ -127,7 +127,7 @@ def test_a_sweep_is_read_from_the_config_file(recipe: Callable[[str], Path]):
     ],
 )
 def test_a_sweep_that_cannot_be_read_is_told(recipe: Callable[[str], Path], body: str, said: str):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         search_space.read(recipe(body))
     assert said in str(refusal.value) and "recipe.py" in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -135,12 +135,12 @@ def test_a_sweep_that_cannot_be_read_is_told(recipe: Callable[[str], Path], body
 
 @pytest.mark.parametrize("file", ["run/config.json", "/there/config_of_run.py:run/config.json"])
 def test_the_config_of_a_run_has_no_sweep(file: str):
-    with pytest.raises(Refusal, match=r"^run/config.json has values and no sweep\(\)"):
+    with pytest.raises(UsageError, match=r"^run/config.json has values and no sweep\(\)"):
         search_space.read(file)
 
 
 def test_a_recipe_without_a_sweep_is_told_what_to_write():
-    with pytest.raises(Refusal, match=r"article.py has no sweep\(\): add def sweep\(\): return"):
+    with pytest.raises(UsageError, match=r"article.py has no sweep\(\): add def sweep\(\): return"):
         search_space.read(ROOT / "configs" / "article.py")
 
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.system import atomic, errors, gcs
-from trainer.system.errors import CannotWrite, CheckpointsDamaged, Refusal, of_bucket
+from trainer.system.errors import CannotWrite, CheckpointsDamaged, UsageError, of_bucket
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -149,7 +149,7 @@ def restore(
     """Reads `variables` back in place; returns the progress, and the `arrays` by name.
 
     Raises:
-      Refusal: if the checkpoint holds other variables, or of another shape.
+      UsageError: if the checkpoint holds other variables, or of another shape.
     """
     saved = read(folder)
     there = {name: array.shape for name, array in saved.items()}
@@ -163,7 +163,7 @@ def restore(
     ]
     if differing:
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
-        raise Refusal(
+        raise UsageError(
             f"{folder} does not fit this network: {'; '.join(differing[:3])}{more}. Give the "
             "config that it was trained with, or name another --workdir."
         )

@@ -10,7 +10,7 @@ import requests
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 
-from trainer.system.errors import Refusal, Unavailable
+from trainer.system.errors import Unavailable, UsageError
 
 ATTEMPTS = 5
 LONGEST_WAIT = 60.0  # seconds that a server may ask for
@@ -19,7 +19,7 @@ PAGE = 100  # things that are listed at a time
 PASSING = (429, 500, 502, 503, 504)
 
 
-class NotThere(Refusal):
+class NotThere(UsageError):
     """What was asked for does not exist."""
 
 
@@ -91,7 +91,7 @@ class Api:
                     method, where, params=parameters, json=body, timeout=TIMEOUT
                 )
             except google.auth.exceptions.GoogleAuthError as error:
-                raise Refusal(
+                raise UsageError(
                     f"Google takes the credentials no more ({type(error).__name__}): renew them "
                     "with gcloud auth application-default login."
                 ) from error
@@ -149,19 +149,19 @@ def _asked_wait(answer: requests.Response) -> float:
         return 0.0
 
 
-def _refusal(name: str, answer: requests.Response, problem: str) -> Refusal:
+def _refusal(name: str, answer: requests.Response, problem: str) -> UsageError:
     said = problem.rstrip(".")
     reasons = [detail.get("reason") for detail in _details(answer)]
     if _of_quota(answer):
-        return Refusal(
+        return UsageError(
             f"{said}. The project's quota does not allow it: ask for more at "
             "https://console.cloud.google.com/iam-admin/quotas, or for another accelerator, "
             "--region or --spot, which has a quota of its own."
         )
     if "SERVICE_DISABLED" in reasons:
-        return Refusal(f"{said}. Enable it: gcloud services enable {name}.googleapis.com.")
+        return UsageError(f"{said}. Enable it: gcloud services enable {name}.googleapis.com.")
     if answer.status_code in (401, 403):
-        return Refusal(f"{said}. docs/cloud.md lists the roles that your account needs.")
+        return UsageError(f"{said}. docs/cloud.md lists the roles that your account needs.")
     if answer.status_code == 404:
         return NotThere(f"{said}.")
-    return Refusal(f"{said}.")
+    return UsageError(f"{said}.")

@@ -8,7 +8,7 @@ from trainer.cloud import container_image, google_storage, prices, upload
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Access
 from trainer.config import schema
-from trainer.system.errors import Ending, Refusal
+from trainer.system.errors import ExitError, UsageError
 
 OK, NOTE, UNKNOWN, WRONG = "ok", "note", "?", "wrong"
 
@@ -48,7 +48,7 @@ def _found(of: str, check: Callable[[], Finding | str]) -> Finding:
         said = check()
     except container_image.NotTold as error:
         return Finding(of, UNKNOWN, f"not checked: {error}")
-    except Ending as ending:
+    except ExitError as ending:
         return Finding(of, WRONG, str(ending))
     return said if isinstance(said, Finding) else Finding(of, OK, said)
 
@@ -62,7 +62,7 @@ def _batch(order: Order) -> str:
 def _machine(order: Order) -> str:
     strategy, suiting = order.config.distribute.strategy, _strategies(order)
     if strategy not in suiting:
-        raise Refusal(
+        raise UsageError(
             f"distribute.strategy={strategy} does not suit {order.workers} x {order.machine}: "
             f"give --config.distribute.strategy={' or '.join(suiting)}."
         )
@@ -118,7 +118,7 @@ def _data(order: Order, access: Access) -> str:
     path = order.config.data.path
     summary = google_storage.read_json(access.storage, f"{path}/{upload.SUMMARY}")
     if summary is None:
-        raise Refusal(
+        raise UsageError(
             f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
             f"python -m trainer prepare --source=... --out={path}."
         )
@@ -128,7 +128,7 @@ def _data(order: Order, access: Access) -> str:
     for shard in summary.get("shards", []):
         found = there.get(shard["file"])
         if found != shard["bytes"]:
-            raise Refusal(
+            raise UsageError(
                 f"{path} is not whole: {shard['file']} has {found or 'no'} bytes, not "
                 f"{shard['bytes']}; upload it again with --data=FOLDER."
             )

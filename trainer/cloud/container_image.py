@@ -12,7 +12,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
 from trainer import __version__
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 TIMEOUT = 20
 
@@ -62,14 +62,14 @@ def parse(name: str) -> Image:
     """Returns the parts of an image's name.
 
     Raises:
-      Refusal: if it is none.
+      UsageError: if it is none.
     """
     registry, slash, rest = name.partition("/")
     if not slash or not re.search(r"[.:]|^localhost$", registry):
         registry, rest = "docker.io", name
     matched = re.fullmatch(r"([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?", rest)
     if not matched:
-        raise Refusal(
+        raise UsageError(
             f"--image={name} is no image's name: give REGISTRY/REPOSITORY:TAG, such as "
             "us-central1-docker.pkg.dev/PROJECT/radiographs/trainer:TAG, in lower case."
         )
@@ -85,7 +85,7 @@ def check(name: str, credentials: Credentials) -> None:
       credentials: of the user, which only Google's registries get.
 
     Raises:
-      Refusal: if it has not.
+      UsageError: if it has not.
       NotTold: if it does not say.
     """
     image = parse(name)
@@ -98,7 +98,7 @@ def check(name: str, credentials: Credentials) -> None:
     except (requests.RequestException, GoogleAuthError) as error:
         raise NotTold(f"{image.registry} cannot be asked ({type(error).__name__})") from error
     if answer.status_code == 404:
-        raise Refusal(
+        raise UsageError(
             f"{image.registry} has no image {image.repository} with {image.reference}: build and "
             f"push it with scripts/build_image.sh --push {name}, or name another with --image."
         )

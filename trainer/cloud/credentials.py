@@ -6,12 +6,12 @@ import google.auth
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
-class NoCredentials(Refusal):
+class NoCredentials(UsageError):
     """Nothing tells who the user is."""
 
 

@@ -20,7 +20,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from trainer.cloud import credentials
-from trainer.system.errors import CannotWrite, Ending, Refusal, Unavailable
+from trainer.system.errors import CannotWrite, ExitError, Unavailable, UsageError
 
 RETRY = DEFAULT_RETRY.with_delay(0.5, 16.0, 2.0).with_timeout(120.0)  # seconds
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -54,14 +54,14 @@ def split(url: str) -> tuple[str, str]:
     """Returns the bucket and the path that "gs://BUCKET/PATH/" names, here "BUCKET" and "PATH".
 
     Raises:
-      Refusal: if it is no such address.
+      UsageError: if it is no such address.
     """
     address = ADDRESS.fullmatch(url)
     if not address:
-        raise Refusal(f"{url!r} is not in a bucket: give gs://BUCKET/PATH.")
+        raise UsageError(f"{url!r} is not in a bucket: give gs://BUCKET/PATH.")
     bucket, path = address[1], address[2] or ""
     if not BUCKET.fullmatch(bucket):
-        raise Refusal(
+        raise UsageError(
             f"{bucket!r} in {url!r} cannot be the name of a bucket: that has 3 to 222 lowercase "
             "letters, digits, dots, dashes and underscores, and starts and ends with a letter or "
             "a digit."
@@ -73,21 +73,21 @@ def region(client: Client, bucket: str) -> str:
     """Returns where a bucket is: "us-central1", or "us" or "nam4" for one of several regions.
 
     Raises:
-      Refusal: if it does not exist or may not be seen.
+      UsageError: if it does not exist or may not be seen.
       Unavailable: if nobody can tell for now.
     """
     with told(f"gs://{bucket}", role="roles/storage.legacyBucketReader"):
         try:
             return client.get_bucket(bucket, retry=RETRY).location.lower()
         except NotFound:
-            raise Refusal(f"gs://{bucket} does not exist{_others(client, bucket)}.") from None
+            raise UsageError(f"gs://{bucket} does not exist{_others(client, bucket)}.") from None
 
 
 def check_writable(client: Client, url: str) -> None:
     """Writes an empty object below `url` and removes it.
 
     Raises:
-      Refusal: if that is not allowed.
+      UsageError: if that is not allowed.
       Unavailable: if it fails for now.
     """
     bucket, path = split(url)
@@ -107,20 +107,22 @@ def read_text(client: Client, url: str) -> str | None:
         except NotFound:
             return None
         except UnicodeDecodeError:
-            raise Refusal(f"{url} is no text: delete it, or name another place.") from None
+            raise UsageError(f"{url} is no text: delete it, or name another place.") from None
 
 
 def read_json(client: Client, url: str) -> Any:
     """Returns what the JSON at `url` holds, or None if there is none.
 
     Raises:
-      Refusal: if it is damaged.
+      UsageError: if it is damaged.
     """
     text = read_text(client, url)
     try:
         return None if text is None else json.loads(text)
     except ValueError as error:
-        raise Refusal(f"{url} is damaged ({error}): delete it, or name another place.") from error
+        raise UsageError(
+            f"{url} is damaged ({error}): delete it, or name another place."
+        ) from error
 
 
 def write_text(client: Client, url: str, text: str) -> None:
@@ -170,7 +172,7 @@ def told(url: str, role: str = "roles/storage.objectUser") -> Iterator[None]:
       role: what on the bucket would allow it.
 
     Raises:
-      Refusal: if the bucket does not exist, or it is not allowed.
+      UsageError: if the bucket does not exist, or it is not allowed.
       NoCredentials: if the credentials are no longer valid.
       Unavailable: if it fails for now, after retries.
       CannotWrite: for any other reason.
@@ -181,7 +183,7 @@ def told(url: str, role: str = "roles/storage.objectUser") -> Iterator[None]:
         raise _ending(error, url, role) from None  # its text has addresses to write to
 
 
-def _ending(error: Exception, url: str, role: str) -> Ending:
+def _ending(error: Exception, url: str, role: str) -> ExitError:
     if isinstance(error, RetryError):
         error = error.cause
     bucket = f"gs://{split(url)[0]}"
@@ -195,12 +197,12 @@ def _ending(error: Exception, url: str, role: str) -> Ending:
     if isinstance(error, DataCorruption):
         return CannotWrite(f"{url} does not hold what was sent: repeat the command.")
     if status == 403:
-        return Refusal(
+        return UsageError(
             f"these credentials may not use {url}{_said(response)}: grant them {role} on {bucket}, "
             "or use others."
         )
     if status == 404:
-        return Refusal(f"{bucket} does not exist: make it, or name another.")
+        return UsageError(f"{bucket} does not exist: make it, or name another.")
     if status == 412:
         return CannotWrite(f"{url} was written by another process meanwhile: wait for it to end.")
     if status is None or status in (408, 429) or status >= 500:

@@ -10,7 +10,7 @@ from trainer.cloud import cloud_job
 from trainer.cloud.cloud_job import Job
 from trainer.cloud.manifest import WORKDIR, manifests
 from trainer.cloud.order import LABEL, Order
-from trainer.system.errors import Refusal, Unavailable
+from trainer.system.errors import Unavailable, UsageError
 
 SUFFIX = "kubernetes.yaml"
 KUBECTL_SECONDS = 120
@@ -49,12 +49,12 @@ class Kubernetes:
         """Returns a job by its name, or by the run's.
 
         Raises:
-          Refusal: if there is none.
+          UsageError: if there is none.
         """
         for found in self.jobs():
             if found.is_called(name):
                 return found
-        raise Refusal(
+        raise UsageError(
             f"the cluster has no job {name!r} of this program: python -m trainer jobs list "
             "--platform=kubernetes shows which there are."
         )
@@ -103,7 +103,7 @@ def _kubectl(*arguments: str, given: str | None = None) -> str:
     """Runs kubectl and returns what it prints.
 
     Raises:
-      Refusal: if it is not there, or refuses.
+      UsageError: if it is not there, or refuses.
       Unavailable: if it does not end.
     """
     try:
@@ -115,7 +115,7 @@ def _kubectl(*arguments: str, given: str | None = None) -> str:
             timeout=KUBECTL_SECONDS,
         )
     except FileNotFoundError:
-        raise Refusal(
+        raise UsageError(
             "kubectl is not on this machine's PATH: install it, and let it reach the cluster, "
             "with gcloud container clusters get-credentials CLUSTER or the like."
         ) from None
@@ -126,7 +126,7 @@ def _kubectl(*arguments: str, given: str | None = None) -> str:
         ) from None
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise Refusal(
+        raise UsageError(
             f"kubectl {arguments[0]} says: {said.rstrip('.')[:600]}. kubectl config "
             "current-context tells which cluster was asked."
         )

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 class Machine(NamedTuple):
@@ -153,13 +153,13 @@ def choose(accelerator: str, machine_type: str, platform: str) -> Machine:
       platform: vertex, tpu_vm or kubernetes.
 
     Raises:
-      Refusal: if the platform has no such machine.
+      UsageError: if the platform has no such machine.
     """
     name, count = _parse(accelerator)
     _check_platform(name, platform)
     if count not in ACCELERATORS[name]:
         several = "" if name in TPUS else "; for more, add --workers"
-        raise Refusal(
+        raise UsageError(
             f"--accelerator={accelerator}: {name} comes in machines of "
             f"{_either(map(str, ACCELERATORS[name]))}{several}."
         )
@@ -208,16 +208,16 @@ def _parse(accelerator: str) -> tuple[str, int]:
         # Of "l4" and the like all that hold it are meant.
         near = [each for each in ACCELERATORS if name and name in each]
         near = near or _alike(name, ACCELERATORS) or list(ACCELERATORS)
-        raise Refusal(f"--accelerator={accelerator} is no accelerator: give {_either(near)}.")
+        raise UsageError(f"--accelerator={accelerator} is no accelerator: give {_either(near)}.")
     if name == CPU and colon:
-        raise Refusal(
+        raise UsageError(
             f"--accelerator={accelerator}: give cpu alone; how many CPUs a machine has is in "
             f"--machine_type, as in {CPUS[0]}."
         )
     if not colon:
         return name, 0 if name == CPU else 1
     if not number.isdecimal():
-        raise Refusal(
+        raise UsageError(
             f"--accelerator={accelerator}: after the colon comes how many a machine has, "
             f"{_either(map(str, ACCELERATORS[name]))}."
         )
@@ -225,25 +225,25 @@ def _parse(accelerator: str) -> tuple[str, int]:
 
 
 def _check_platform(name: str, platform: str) -> None:
-    """Raises a Refusal if the platform has no such accelerator."""
+    """Raises a UsageError if the platform has no such accelerator."""
     if platform == "tpu_vm" and name not in TPUS:
-        raise Refusal(
+        raise UsageError(
             f"--platform=tpu_vm has TPUs alone, no {name}: give --accelerator={_either(TPUS)}, "
             "or --platform=vertex."
         )
     # By https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/training/training-with-tpu-vm:
     # "Starting with TPU v6e, TensorFlow is no longer supported" (read in November 2026).
     if platform == "vertex" and name == "tpu-v6e":
-        raise Refusal(
+        raise UsageError(
             "--platform=vertex runs no TensorFlow on TPU v6e: give --accelerator=tpu-v5e, or "
             "--platform=tpu_vm, where the TPU is yours and takes any container."
         )
 
 
 def _check_type(machine_type: str, name: str, count: int, platform: str) -> None:
-    """Raises a Refusal unless the machine type goes with that many of the accelerator."""
+    """Raises a UsageError unless the machine type goes with that many of the accelerator."""
     if platform == "tpu_vm":
-        raise Refusal(
+        raise UsageError(
             f"--machine_type={machine_type}: a TPU VM's machine follows from --accelerator; "
             "leave it out."
         )
@@ -253,12 +253,12 @@ def _check_type(machine_type: str, name: str, count: int, platform: str) -> None
     wanted = f"{name}:{count}" if count else name
     others = _taken_by(machine_type)
     if others:
-        raise Refusal(
+        raise UsageError(
             f"--machine_type={machine_type} goes with {_either(others)}, not with {wanted}: "
             f"give {_some(types)}, or another --accelerator."
         )
     near = _alike(machine_type, types)
-    raise Refusal(
+    raise UsageError(
         f"--machine_type={machine_type} is no machine type: for {wanted}, give "
         f"{_some(near or types)}."
     )

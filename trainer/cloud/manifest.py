@@ -1,7 +1,7 @@
 """An order as Kubernetes has it: an Indexed Job, with a Service where several workers train.
 
 For Kubernetes 1.31 or newer. All pods of a job restart where one is lost: its peers end with the
-code of PeerLost, and are started again with it.
+code of WorkerLost, and are started again with it.
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from trainer.cloud import machines
 from trainer.cloud.order import LABEL, Order
 from trainer.distribute.local_workers import FINAL
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 PORT = 2222  # of each worker
 USER = 10001  # of the image
@@ -30,7 +30,7 @@ def manifests(order: Order) -> list[dict[str, Any]]:
     """Returns the Job, and before it the Service by which several workers find each other.
 
     Raises:
-      Refusal: if the service account is not one of the cluster.
+      UsageError: if the service account is not one of the cluster.
     """
     return [*([_service()] if order.workers > 1 else []), _job(order)]
 
@@ -107,7 +107,7 @@ def _pod(order: Order) -> dict[str, Any]:
     if order.workers > 1:
         spec["subdomain"] = LABEL
     if "@" in order.service_account:
-        raise Refusal(
+        raise UsageError(
             f"--service_account={order.service_account} is Google's: on Kubernetes give the "
             "cluster's own, such as trainer, which Workload Identity lets be Google's."
         )

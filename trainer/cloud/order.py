@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ml_collections import ConfigDict
 
 from trainer.cloud.machines import Machine
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 PLATFORMS = ("vertex", "tpu_vm", "kubernetes")
 CAPACITIES = ("on_demand", "spot", "flex_start")
@@ -110,18 +110,18 @@ def read_labels(given: list[str]) -> dict[str, str]:
     """Returns labels given as KEY=VALUE.
 
     Raises:
-      Refusal: if Google takes no such label.
+      UsageError: if Google takes no such label.
     """
     labels = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key):
-            raise Refusal(
+            raise UsageError(
                 f"--label={text} is no label: give KEY=VALUE, the key of a-z, 0-9, _ and -, "
                 "beginning with a letter."
             )
         if not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
-            raise Refusal(
+            raise UsageError(
                 f"--label={text}: the value may have at most 63 of a-z, 0-9, _ and -, no more."
             )
         labels[key] = value

@@ -9,7 +9,7 @@ from google.cloud.storage import Blob, Client
 
 from trainer.cloud import google_storage
 from trainer.cloud.transfer import Transfer
-from trainer.system.errors import CannotWrite, Refusal
+from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
 MARKS = ("manifest.json", "test.json")  # tell that other files are whole, and come after them
@@ -36,16 +36,18 @@ def download(client: Client, url: str, folder: Path, line: LiveLine) -> Download
       line: shows the progress.
 
     Raises:
-      Refusal: if there is nothing, or an object's name leads out of the folder.
+      UsageError: if there is nothing, or an object's name leads out of the folder.
       CannotWrite: if `folder` cannot be written.
       Unavailable: if the service or the network fails for long.
     """
     there = google_storage.objects(client, url)
     if not there:
-        raise Refusal(f"there is nothing at {url}: name the --workdir that a run was submitted to.")
+        raise UsageError(
+            f"there is nothing at {url}: name the --workdir that a run was submitted to."
+        )
     for name in there:
         if name.startswith("/") or ".." in name.split("/"):
-            raise Refusal(f"{url}/{name} would leave {folder}: no run has such a file.")
+            raise UsageError(f"{url}/{name} would leave {folder}: no run has such a file.")
     try:
         with line, google_storage.told(url):
             missing = [name for name, blob in there.items() if not _is(folder / name, blob)]

@@ -23,7 +23,7 @@ from trainer.cloud.cloud_job import Job
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order, resource_name
 from trainer.distribute.local_workers import FINAL
-from trainer.system.errors import Refusal, Unavailable
+from trainer.system.errors import Unavailable, UsageError
 
 SUFFIX = "tpu_vm.sh"
 OUTCOME = "outcome.json"
@@ -171,7 +171,7 @@ class TpuVm:
         """Returns a job by its name, or by its work directory, where an ended one is known.
 
         Raises:
-          Refusal: if there is none.
+          UsageError: if there is none.
         """
         if name.startswith("gs://"):
             return self._of_run(name.rstrip("/"))
@@ -186,7 +186,7 @@ class TpuVm:
             return ended or shown
         if workdir:
             return self._as_job(name, "", cloud_job.CANCELLED)
-        raise Refusal(
+        raise UsageError(
             f"there is no {name}: a TPU VM is deleted as its job ends; give the run's work "
             "directory, gs://..., which tells how it has ended."
         )
@@ -245,7 +245,9 @@ class TpuVm:
                 return self.show(found.name)
         if ended := self._ended(workdir):
             return ended
-        raise Refusal(f"no TPU VM in {self.zone} has a job of {workdir}, and none has ended there.")
+        raise UsageError(
+            f"no TPU VM in {self.zone} has a job of {workdir}, and none has ended there."
+        )
 
     def _ended(self, workdir: str, name: str = "") -> Job | None:
         """Returns the job of that name, or of any, as it has ended in a work directory."""

@@ -18,7 +18,7 @@ from google.cloud.storage.exceptions import DataCorruption
 
 from trainer.cloud import google_storage
 from trainer.cloud.transfer import Counted, Transfer
-from trainer.system.errors import CannotWrite, Refusal
+from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
 SUMMARY = "data_summary.json"
@@ -69,7 +69,7 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
       line: shows the progress.
 
     Raises:
-      Refusal: if `folder` holds no whole data set, `url` holds another one, or may not be used.
+      UsageError: if `folder` holds no whole data set, `url` holds another one, or may not be used.
       CannotWrite: if another process writes there, or to `folder`.
       Unavailable: if the service or the network fails for long.
     """
@@ -78,7 +78,7 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
         with line, google_storage.told(url):
             return _upload(client, folder, url.rstrip("/"), line)
     except OSError as error:
-        raise Refusal(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
 
 
 def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
@@ -112,7 +112,7 @@ def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
 def prepared(folder: Path) -> tuple[bytes, list[File]]:
     """Returns the summary of the data set in `folder`, and its other files."""
     if not (folder / SUMMARY).is_file():
-        raise Refusal(
+        raise UsageError(
             f"{folder} holds no prepared data set: make one with python -m trainer prepare "
             f"--out={folder}."
         )
@@ -123,7 +123,7 @@ def prepared(folder: Path) -> tuple[bytes, list[File]]:
             for shard in json.loads(summary)["shards"]
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise Refusal(
+        raise UsageError(
             f"{folder / SUMMARY} is damaged, or of an earlier version: prepare the data set again "
             "into another folder, or delete this one."
         ) from error
@@ -140,15 +140,15 @@ def prepared(folder: Path) -> tuple[bytes, list[File]]:
     return summary, files + [File(path.name, path, path.stat().st_size) for path in beside]
 
 
-def _damaged(file: File) -> Refusal:
-    return Refusal(
+def _damaged(file: File) -> UsageError:
+    return UsageError(
         f"{file.path} is missing or not what was prepared: delete that folder, and prepare the "
         "data set again."
     )
 
 
 def _check_same(mine: bytes, theirs: str | None, url: str) -> None:
-    """Raises a Refusal if the two summaries are those of different data sets."""
+    """Raises a UsageError if the two summaries are those of different data sets."""
     if theirs is None:
         return
     try:
@@ -158,7 +158,7 @@ def _check_same(mine: bytes, theirs: str | None, url: str) -> None:
     except (ValueError, AttributeError):
         same, source = False, None
     if not same:
-        raise Refusal(
+        raise UsageError(
             f"{url} holds another data set, made from {source or 'something'} or in another way: "
             f"name another place, or delete it with gcloud storage rm --recursive {url}."
         )
@@ -168,7 +168,7 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
     """Returns the CRC32C of each file by name, in base64.
 
     Raises:
-      Refusal: if a shard is not what was prepared.
+      UsageError: if a shard is not what was prepared.
     """
     transfer = Transfer(line, "checked", sum(file.size for file in files))
 

@@ -15,7 +15,7 @@ from trainer.cloud.cloud_job import Job
 from trainer.cloud.hypertune import METRIC
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SUFFIX = "vertex.yaml"
 KINDS = ("customJobs", "hyperparameterTuningJobs")
@@ -170,7 +170,7 @@ class Vertex:
         for found in self.jobs():
             if found.is_called(name):
                 return found.name
-        raise Refusal(
+        raise UsageError(
             f"{self.project} has no job {name!r} of this program in {self.region}: python -m "
             "trainer jobs list shows which there are."
         )

@@ -9,13 +9,13 @@ from trainer.cloud import cloud_job, google_storage
 from trainer.cloud.cloud_job import Job
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Platform
-from trainer.system.errors import Ending, Stopped
+from trainer.system.errors import ExitError, Stopped
 
 POLL_SECONDS = 10.0
 LAST_LINES_SECONDS = 5.0  # that a log may lag behind its job
 
 
-class JobFailed(Ending):
+class JobFailed(ExitError):
     """The job has ended otherwise than well."""
 
 
@@ -116,7 +116,7 @@ def _show_log(platform: Platform, of: Job, after: str) -> str:
     """Prints the new lines of a job's log and returns the time of the last."""
     try:
         lines = platform.log(of.name, after)
-    except Ending:  # the log alone cannot be had, now or with these roles
+    except ExitError:  # the log alone cannot be had, now or with these roles
         return after
     for _, line in lines:
         print(line, flush=True)

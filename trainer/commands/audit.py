@@ -34,7 +34,7 @@ from trainer.data.sources import pseudonym
 from trainer.data.sources.image_record import Source
 from trainer.report import audit_page
 from trainer.system import atomic, gcs, program
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 DICOM = "DICOM files"  # not their path, which may name a patient
 
@@ -53,11 +53,11 @@ def audit(
       The JSON's content, and what was read, in the order of the source.
 
     Raises:
-      Refusal: if the source has no records.
+      UsageError: if the source has no records.
     """
     records = list(source.records())
     if not records:
-        raise Refusal(f"--source={source.name} holds no images.")
+        raise UsageError(f"--source={source.name} holds no images.")
     if source.identifying:
         records = pseudonym.all_pseudonymous(records, salt)
     found = inspection.inspect_all(source, records, any_view)
@@ -126,9 +126,9 @@ def main(argv: Sequence[str]) -> None:
     given = flags.FLAGS
     out = epath.Path(given.out)
     if out.suffix != ".html":
-        raise Refusal(f"--out={out} must end in .html; the JSON is written beside it.")
-    if not gcs.is_in_one(out) and not out.parent.is_dir():
-        raise Refusal(f"--out={out}: the folder {out.parent} does not exist; make it first.")
+        raise UsageError(f"--out={out} must end in .html; the JSON is written beside it.")
+    if not gcs.is_gcs(out) and not out.parent.is_dir():
+        raise UsageError(f"--out={out}: the folder {out.parent} does not exist; make it first.")
     with program.ending_at_signals("nothing was written"):
         with staging.writable(out.parent):
             pass  # known before all images are read

@@ -21,7 +21,7 @@ from trainer.cloud.kubernetes import Kubernetes
 from trainer.cloud.order import PLATFORMS
 from trainer.cloud.platform import Access, Platform, reached
 from trainer.system import program
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 
 GIVEN = {"list": 0, "show": 1, "cancel": 1, "fetch": 2}  # arguments of each verb
@@ -35,11 +35,11 @@ _ZONE = flags.DEFINE_string("zone", "", "where they run on TPU VMs; default: tha
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags, and raises a Refusal unless a verb comes with the job that it needs."""
+    """Parses the flags, and raises a UsageError unless a verb comes with the job that it needs."""
     rest = flags.FLAGS(list(argv))
     verb, given = (rest[1], rest[2:]) if len(rest) > 1 else ("", [])
     if len(given) != GIVEN.get(verb, -1):
-        raise Refusal(f"give one of: {USAGE} (--help tells of the flags).")
+        raise UsageError(f"give one of: {USAGE} (--help tells of the flags).")
     return rest
 
 
@@ -81,16 +81,16 @@ def _reached(platform: str, project: str, place: str) -> Platform:
     """Returns the platform at that place.
 
     Raises:
-      Refusal: if it has places, and none is said.
+      UsageError: if it has places, and none is said.
     """
     if platform == "kubernetes":
         return Kubernetes()
     if not place:
         flag = "--zone=us-central1-a" if platform == "tpu_vm" else "--region=us-central1"
-        raise Refusal(f"say where the jobs run, as in {flag}, or give JOB's whole name.")
+        raise UsageError(f"say where the jobs run, as in {flag}, or give JOB's whole name.")
     found, its_project = credentials.find()
     if not (project or its_project):
-        raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
+        raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
     access = Access(found, google_storage.client(project or its_project, found))
     return reached(platform, access, project or its_project, region=place, zone=place)
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system import program
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 USAGE = "python -m trainer launch --workers=2 -- --config=configs/resnet.py --workdir=RUN"
 
@@ -35,12 +35,14 @@ def task_command(task_flags: Sequence[str], devices: int) -> list[str]:
       devices: devices of a worker.
 
     Raises:
-      Refusal: if the flags set the logical CPU devices, which `devices` does.
+      UsageError: if the flags set the logical CPU devices, which `devices` does.
     """
     given = {flag.lstrip("-").partition("=")[0] for flag in task_flags}
     strategy, cpu_devices = "config.distribute.strategy", "config.distribute.cpu_devices"
     if cpu_devices in given:
-        raise Refusal(f"--{cpu_devices} is set by the launcher: give --devices before -- instead.")
+        raise UsageError(
+            f"--{cpu_devices} is set by the launcher: give --devices before -- instead."
+        )
     command = [sys.executable, "-m", "trainer.task", *task_flags]
     if strategy not in given:
         command.append(f"--{strategy}=multi_worker")
@@ -50,13 +52,13 @@ def task_command(task_flags: Sequence[str], devices: int) -> list[str]:
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags before the first `--`, and raises a Refusal without any after it."""
+    """Parses the flags before the first `--`, and raises a UsageError without any after it."""
     own, task_flags = _split(argv)
     rest = flags.FLAGS(own, known_only=True)
     if len(rest) > 1:
-        raise Refusal(f"{rest[1]!r} is no flag of the launcher, the task's follow --: {USAGE}.")
+        raise UsageError(f"{rest[1]!r} is no flag of the launcher, the task's follow --: {USAGE}.")
     if not task_flags:
-        raise Refusal(f"the flags of the task are missing after --: {USAGE}.")
+        raise UsageError(f"the flags of the task are missing after --: {USAGE}.")
     return rest
 
 

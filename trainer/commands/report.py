@@ -12,7 +12,7 @@ from etils import epath
 
 from trainer.report import comparison, run_page
 from trainer.system import gcs, program
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 COMPARISON = "comparison.html"
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     elif len(runs) > 1:
         print(comparison.write(runs, _checked(given.out or COMPARISON)))
     elif given.out:
-        raise Refusal(
+        raise UsageError(
             f"--out={given.out} goes with several runs or with --image: the report of one run is "
             "report.html in its folder."
         )
@@ -37,7 +37,7 @@ def _image_pages(
     runs: Sequence[str], images: Sequence[str], out: str | None
 ) -> Sequence[epath.Path]:
     if len(runs) > 1:
-        raise Refusal(f"--image takes one run, but there are {len(runs)}: name one.")
+        raise UsageError(f"--image takes one run, but there are {len(runs)}: name one.")
     from trainer.report import image_page  # loads TensorFlow, which the others do without
 
     return image_page.write(runs[0], images, out)
@@ -46,9 +46,11 @@ def _image_pages(
 def _checked(out: str) -> epath.Path:
     file = epath.Path(out)
     if file.suffix != ".html":
-        raise Refusal(f"--out={out} must end in .html, since several runs are compared on a page.")
-    if not gcs.is_in_one(file) and not file.parent.is_dir():
-        raise Refusal(f"--out={out}: the folder {file.parent} does not exist; make it first.")
+        raise UsageError(
+            f"--out={out} must end in .html, since several runs are compared on a page."
+        )
+    if not gcs.is_gcs(file) and not file.parent.is_dir():
+        raise UsageError(f"--out={out}: the folder {file.parent} does not exist; make it first.")
     return file
 
 

@@ -30,7 +30,7 @@ from trainer.cloud.order import PLATFORMS, Order, read_labels
 from trainer.cloud.platform import MODULES, Access, reached
 from trainer.config import recipe
 from trainer.system import atomic, program
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 from trainer.tuning import search_space
 
@@ -105,16 +105,16 @@ def _order(access: Access | None) -> Order:
     """Returns what the flags describe.
 
     Raises:
-      Refusal: if it is not a thing that the platform has.
+      UsageError: if it is not a thing that the platform has.
     """
     config, platform = _CONFIG.value, _PLATFORM.value
     bucket, folder = google_storage.split(_WORKDIR.value)
     if not folder:
-        raise Refusal(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
+        raise UsageError(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
     if _DATA.value and not config.data.path:
         config.data.path = f"gs://{bucket}/data/{Path(_DATA.value).resolve().name}"
     if not config.data.path.startswith("gs://"):
-        raise Refusal(
+        raise UsageError(
             f"data.path={config.data.path!r} is not in a bucket, where the job could read it: "
             "give --config.data.path=gs://BUCKET/FOLDER, and --data=DIR to upload DIR there."
         )
@@ -162,19 +162,21 @@ def _region(access: Access | None, bucket: str) -> str:
 
 
 def _check_together(platform: str, project: str, region: str) -> None:
-    """Raises a Refusal for flags that go not with each other."""
+    """Raises a UsageError for flags that go not with each other."""
     if platform != "kubernetes" and not project:
-        raise Refusal("--project=PROJECT is missing, and gcloud has none set as its default.")
+        raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
     if platform == "vertex" and not region:
-        raise Refusal("--region=REGION is missing, and the bucket is not in just one: name it.")
+        raise UsageError("--region=REGION is missing, and the bucket is not in just one: name it.")
     if platform == "tpu_vm" and not _ZONE.value:
-        raise Refusal("--zone=ZONE is missing, which a TPU VM needs: such as us-central1-a.")
+        raise UsageError("--zone=ZONE is missing, which a TPU VM needs: such as us-central1-a.")
     if platform == "kubernetes" and not _IMAGE.value:
-        raise Refusal("--image=IMAGE is missing: name the image that the cluster pulls.")
+        raise UsageError("--image=IMAGE is missing: name the image that the cluster pulls.")
     if _SPOT.value and _FLEX_HOURS.value:
-        raise Refusal("--spot and --flex_start_hours are two different offers: give one of them.")
+        raise UsageError(
+            "--spot and --flex_start_hours are two different offers: give one of them."
+        )
     if _TENSORBOARD.value and not _SERVICE_ACCOUNT.value:
-        raise Refusal(
+        raise UsageError(
             "--tensorboard needs --service_account=NAME@PROJECT.iam.gserviceaccount.com, which "
             "writes to it: docs/cloud.md makes one."
         )
@@ -186,11 +188,13 @@ def _check_together(platform: str, project: str, region: str) -> None:
     }
     for flag, given in only_vertex.items():
         if given and platform != "vertex":
-            raise Refusal(
+            raise UsageError(
                 f"{flag} is Vertex AI's, not that of --platform={platform}: leave it out."
             )
     if _ACCELERATOR.value.lower().startswith("tpu") and _WORKERS.value > 1:
-        raise Refusal("--workers is 1 with a TPU: slices of several hosts have not been tried yet.")
+        raise UsageError(
+            "--workers is 1 with a TPU: slices of several hosts have not been tried yet."
+        )
 
 
 def _config_file() -> str:
@@ -203,7 +207,7 @@ def _check(order: Order, data: Path | None, access: Access | None) -> None:
         print(f"{MARKS[finding.state]:>5}  {finding.of:<8}  {finding.said}", flush=True)
         wrong += finding.state == checks.WRONG
     if wrong:
-        raise Refusal(f"nothing was submitted: {wrong} of the checks above failed.")
+        raise UsageError(f"nothing was submitted: {wrong} of the checks above failed.")
 
 
 def _write(order: Order) -> str:

@@ -11,7 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
@@ -21,7 +21,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     is read, since ml_collections answers a name that it does not know with a traceback.
     """
     if not any(a.split("=")[0].lstrip("-") == "config" for a in argv):
-        raise Refusal("--config=FILE is missing: name a recipe such as configs/resnet.py.")
+        raise UsageError("--config=FILE is missing: name a recipe such as configs/resnet.py.")
     for argument in argv[1:]:
         name, has_value, text = argument.lstrip("-").partition("=")
         if argument.startswith("-") and name.startswith("config."):
@@ -31,7 +31,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         schema.check(flags.FLAGS.config)
     except (OSError, KeyError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
-        raise Refusal(
+        raise UsageError(
             f"--config cannot be read: {lines[-1].strip() if lines else error!r}."
         ) from error
     return rest
@@ -44,13 +44,15 @@ def get_config(file: str) -> ConfigDict:
       file: a run's config.json, local or gs://.
 
     Raises:
-      Refusal: if it is no JSON.
+      UsageError: if it is no JSON.
     """
     text = epath.Path(file).read_text()
     try:
         saved = json.loads(text)
     except ValueError as error:
-        raise Refusal(f"--config={file} is no JSON ({error}): name a run's config.json.") from error
+        raise UsageError(
+            f"--config={file} is no JSON ({error}): name a run's config.json."
+        ) from error
     begun = schema.default()
     begun.update(saved)
     return begun

@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from trainer.config import references
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -181,37 +181,37 @@ def fields(config: ConfigDict) -> Iterator[tuple[str, Any]]:
 
 
 def check(config: ConfigDict) -> None:
-    """Raises a Refusal that names the first field holding what it may not."""
+    """Raises a UsageError that names the first field holding what it may not."""
     given = dict(fields(config))
     for path in given:
         if path not in FIELDS:
-            raise Refusal(_unknown(path))
+            raise UsageError(_unknown(path))
     for path in FIELDS:
         if path not in given:
-            raise Refusal(
+            raise UsageError(
                 f"{path} is missing from the config: start from trainer.config.schema.default()."
             )
         check_field(path, given[path])
 
 
 def check_field(path: str, value: Any) -> None:
-    """Raises a Refusal if there is no field `path`, or it may not hold `value`."""
+    """Raises a UsageError if there is no field `path`, or it may not hold `value`."""
     if path not in FIELDS:
-        raise Refusal(_unknown(path))
+        raise UsageError(_unknown(path))
     if not _holds(FIELDS[path], value):
-        raise Refusal(_not_allowed(path, value))
+        raise UsageError(_not_allowed(path, value))
 
 
 def check_text(path: str, text: str | None) -> None:
-    """Raises a Refusal if there is no field `path`, or it may not hold what `text` says."""
+    """Raises a UsageError if there is no field `path`, or it may not hold what `text` says."""
     if path not in FIELDS:
-        raise Refusal(_unknown(path))
+        raise UsageError(_unknown(path))
     if text is not None and not _holds(FIELDS[path], _read(FIELDS[path], text)):
-        raise Refusal(_not_allowed(path, text))
+        raise UsageError(_not_allowed(path, text))
 
 
 def check_global_batch(config: ConfigDict, replicas: int) -> None:
-    """Raises a Refusal unless each replica gets an equal share of the global batch."""
+    """Raises a UsageError unless each replica gets an equal share of the global batch."""
     batch, accumulate = config.train.batch_size, config.train.accumulate
     shares = replicas * accumulate
     if batch % shares == 0:
@@ -219,18 +219,18 @@ def check_global_batch(config: ConfigDict, replicas: int) -> None:
     below = batch - batch % shares
     sizes = " or ".join(str(size) for size in (below, below + shares) if size)
     parts = f" times {accumulate} parts (train.accumulate)" if accumulate > 1 else ""
-    raise Refusal(
+    raise UsageError(
         f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}: give {sizes}."
     )
 
 
 def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
-    """Raises a Refusal if `config` would change the numbers of the run that `saved` began."""
+    """Raises a UsageError if `config` would change the numbers of the run that `saved` began."""
     before = dict(fields(ConfigDict(saved)))
     for path, value in fields(config):
         began = before.get(path, FIELDS[path].default)  # a run may be older than a field
         if path not in CHANGEABLE and began != value:
-            raise Refusal(
+            raise UsageError(
                 f"this work directory was begun with {path}={began!r}, not {value!r}: "
                 f"name another --workdir, or give --config.{path}={began} to go on."
             )

@@ -13,9 +13,9 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
-from trainer.data.sources.image_record import KNOWN, Record
+from trainer.data.sources.image_record import KNOWN, ImageRecord
 from trainer.system import atomic
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 NAME = "radiographs"
 VERSION = "2.0.0"
@@ -48,7 +48,7 @@ def read_summary(path: epath.PathLike) -> dict | None:
     """Returns the summary of the finished data set under `path`, or None.
 
     Raises:
-      Refusal: if it is damaged, or an earlier version prepared it.
+      UsageError: if it is damaged, or an earlier version prepared it.
     """
     file = epath.Path(path) / SUMMARY
     if not file.exists():
@@ -56,12 +56,12 @@ def read_summary(path: epath.PathLike) -> dict | None:
     try:
         summary = json.loads(file.read_text())
     except ValueError as error:
-        raise Refusal(
+        raise UsageError(
             f"{file} is damaged ({error}): prepare the data set again into another folder, or "
             "delete this one."
         ) from error
     if "labels" not in summary:
-        raise Refusal(
+        raise UsageError(
             f"{path} was prepared by an earlier version, whose data this one cannot read: prepare "
             "it again with python -m trainer prepare into another folder, or delete this one."
         )
@@ -125,7 +125,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return self._generate[split]()
 
 
-def example(record: Record, image: bytes) -> tuple[str, dict]:
+def example(record: ImageRecord, image: bytes) -> tuple[str, dict]:
     """Returns what the builder takes of one record: its name and its example."""
     return record.name, {
         "image": io.BytesIO(image),

@@ -25,7 +25,7 @@ from PIL import Image
 from trainer import random_numbers
 from trainer.data import dataset
 from trainer.data.decode import fit
-from trainer.system.errors import DataLost, Refusal
+from trainer.system.errors import DataLost, UsageError
 
 READ_BATCH = 64
 UNREADABLE = "the prepared data set cannot be read any more: "
@@ -57,12 +57,12 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     """Opens one split of the data set that `trainer prepare` wrote under `path`.
 
     Raises:
-      Refusal: if there is no finished data set.
+      UsageError: if there is no finished data set.
       DataLost: if there was one.
     """
     summary = dataset.read_summary(path) if path else None
     if summary is None:
-        raise Refusal(
+        raise UsageError(
             f"data.path={str(path)!r} holds no prepared data set: make one with "
             "python -m trainer prepare --source=SOURCE --out=DATA and give "
             "--config.data.path=DATA."

@@ -21,7 +21,7 @@ from typing import Any
 from etils import epath, epy
 
 from trainer.system import cache, gcs
-from trainer.system.errors import CannotWrite, DataLost, Refusal, of_bucket
+from trainer.system.errors import CannotWrite, DataLost, UsageError, of_bucket
 
 with epy.lazy_imports():  # TensorFlow
     import tensorflow as tf
@@ -53,12 +53,12 @@ def local(
       folder: where they are; by default $XDG_CACHE_HOME/radiograph-trainer/staged.
 
     Raises:
-      Refusal: if it does not fit.
+      UsageError: if it does not fit.
       DataLost: if what the bucket gives is not what was prepared.
       Unavailable: if the bucket does not answer.
     """
     path = epath.Path(path)
-    if not gcs.is_in_one(path):
+    if not gcs.is_gcs(path):
         return path
     with _readable(path):
         summary = _again_if_it_fails(lambda: dataset.read_summary(path))
@@ -90,7 +90,7 @@ def writable(out: epath.Path) -> Iterator[None]:
       Unavailable: if a bucket does not answer.
     """
     try:
-        if gcs.is_in_one(out):
+        if gcs.is_gcs(out):
             probe = out / f".writable-{secrets.token_hex(8)}"
             probe.write_bytes(b"")
             probe.unlink()
@@ -116,7 +116,7 @@ def publish(folder: epath.Path, target: epath.Path) -> None:
 @contextmanager
 def fetched(folder: epath.Path) -> Iterator[epath.Path]:
     """Yields a local folder with the files in `folder`: itself, or a passing copy."""
-    if not gcs.is_in_one(folder):
+    if not gcs.is_gcs(folder):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="fetched-") as copy:
@@ -168,12 +168,12 @@ def _check_room(path: epath.Path, summary: dict, folder: epath.Path, room: int) 
     taken = _size(folder)
     free = shutil.disk_usage(folder).free
     if taken + needed > room:
-        raise Refusal(
+        raise UsageError(
             f"{path} takes {_gib(needed)}, and {folder} holds {_gib(taken)} of the "
             f"{_gib(room)} that it may: delete what is not needed there."
         )
     if needed > FREE_SHARE * free:
-        raise Refusal(
+        raise UsageError(
             f"{path} takes {_gib(needed)}, and the disk of {folder} has {_gib(free)} free, of "
             f"which {FREE_SHARE:.0%} may be taken: make room, or set XDG_CACHE_HOME to a folder "
             "on another disk."

@@ -17,7 +17,7 @@ import tensorflow as tf
 # Public API makes one CPU replica a worker; the tests and a laptop need several.
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
-from trainer.system.errors import PeerLost, Refusal
+from trainer.system.errors import UsageError, WorkerLost
 
 # Pods and machines of one job may start minutes apart.
 JOIN_SECONDS = 600
@@ -40,7 +40,7 @@ def from_environment() -> Cluster | None:
     """Returns what TF_CONFIG names, or None where it is not set.
 
     Raises:
-      Refusal: if it names no workers, or not this one.
+      UsageError: if it names no workers, or not this one.
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
@@ -52,7 +52,7 @@ def from_environment() -> Cluster | None:
         if tasks:
             kind, index = tf_config["task"]["type"], int(tf_config["task"]["index"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Refusal(
+        raise UsageError(
             f"the environment variable TF_CONFIG cannot be read ({error!r}): give JSON such as "
             '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
             '"task": {"type": "worker", "index": 0}}, or unset it.'
@@ -62,7 +62,7 @@ def from_environment() -> Cluster | None:
         return None
     first = len(tasks.get("chief", [])) if kind == "worker" else 0
     if kind not in ("chief", "worker") or not 0 <= index < len(tasks.get(kind, [])):
-        raise Refusal(
+        raise UsageError(
             f"TF_CONFIG's task is {kind} {index}, but its cluster has "
             f"{len(tasks.get('chief', []))} chief and {len(tasks.get('worker', []))} workers: "
             "each process of the job gets one of them as its task; there are no other types here."
@@ -78,7 +78,7 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
       cpu_devices: replicas a worker on a machine without GPUs.
 
     Raises:
-      PeerLost: if the others cannot be joined, or this worker's address is taken.
+      WorkerLost: if the others cannot be joined, or this worker's address is taken.
     """
     addresses = ", ".join(cluster.addresses)
     print(
@@ -92,7 +92,7 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
                 return _CpuWorkers(cpu_devices)
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
-            raise PeerLost(
+            raise WorkerLost(
                 f"worker {cluster.worker} cannot join the others at {addresses} "
                 f"({str(error).splitlines()[0]}): start all of them, and let nothing else listen "
                 f"at {cluster.addresses[cluster.worker]}."

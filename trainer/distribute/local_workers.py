@@ -20,13 +20,14 @@ from trainer.system.errors import (
     CheckpointsDamaged,
     DataLost,
     NotFinite,
-    PeerLost,
-    Refusal,
+    UsageError,
+    WorkerLost,
 )
 
 # What starting again cannot mend.
 FINAL = tuple(
-    ending.exit_code for ending in (Refusal, NotFinite, DataLost, CheckpointsDamaged, CannotWrite)
+    ending.exit_code
+    for ending in (UsageError, NotFinite, DataLost, CheckpointsDamaged, CannotWrite)
 )
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -70,7 +71,7 @@ def launch(
       restarting cannot mend, or the first that ended badly; 128+n if signal n killed it.
 
     Raises:
-      Refusal: if there are fewer GPUs than the workers need.
+      UsageError: if there are fewer GPUs than the workers need.
       OSError: if the command cannot be started.
     """
     slices = _device_slices(workers, devices)
@@ -81,7 +82,9 @@ def launch(
             ends = run(command, environments, grace_seconds, signals)
             if not ends:
                 return 0
-            end = min(ends, key=lambda end: (end.code not in FINAL, end.code == PeerLost.exit_code))
+            end = min(
+                ends, key=lambda end: (end.code not in FINAL, end.code == WorkerLost.exit_code)
+            )
             if end.code in FINAL or signals:
                 break
             if restart > max_restarts:
@@ -105,7 +108,7 @@ def _device_slices(workers: int, devices: int) -> list[dict[str, str]]:
     if not gpus:
         return [{}] * workers
     if workers * devices > len(gpus):
-        raise Refusal(
+        raise UsageError(
             f"--workers={workers} with --devices={devices} need {workers * devices} GPUs and "
             f"{len(gpus)} can be seen: give less of either, or CUDA_VISIBLE_DEVICES= for the CPU."
         )

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import schema
 from trainer.distribute import cluster, tpu
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Replicas:
             return np.array(values, np.float64)
         return self._sum(tf.constant(values, tf.float64)).numpy()
 
-    def of_chief(self, values: list[float]) -> np.ndarray:
+    def broadcast_from_chief(self, values: list[float]) -> np.ndarray:
         """Returns the chief's values, to every worker; all must call it."""
         return self.sum(values if self.chief else [0.0] * len(values))
 
@@ -78,18 +78,18 @@ def connect(config: ConfigDict) -> Replicas:
       config: of the run.
 
     Raises:
-      Refusal: if the devices are not there, or the global batch does not divide among them.
+      UsageError: if the devices are not there, or the global batch does not divide among them.
     """
     found = cluster.from_environment()
     workers = len(found.addresses) if found else 1
     chosen, reason = _choose(config.distribute.strategy, workers)
     if workers > 1 and chosen != "multi_worker":
-        raise Refusal(
+        raise UsageError(
             f"distribute.strategy={chosen}, but TF_CONFIG names {workers} workers, which would "
             "all train alone: give --config.distribute.strategy=multi_worker, or unset TF_CONFIG."
         )
     if chosen != "tpu" and tpu.installed() and config.augment.jit_compile:
-        raise Refusal(
+        raise UsageError(
             f"this TensorFlow is the build for TPUs, which compiles nothing for the devices that "
             f"distribute.strategy={chosen} takes: install another with ACCELERATOR=cpu "
             "scripts/setup.sh, or give --config.augment.jit_compile=false."
@@ -117,7 +117,7 @@ def _choose(asked: str, workers: int) -> tuple[str, str]:
 
 def _several_workers(config: ConfigDict, found: cluster.Cluster | None, reason: str) -> Replicas:
     if found is None:
-        raise Refusal(
+        raise UsageError(
             "distribute.strategy=multi_worker, but the environment variable TF_CONFIG names no "
             "workers: start them with python -m trainer launch --workers=N -- FLAGS, or set "
             "TF_CONFIG for each."
@@ -153,7 +153,7 @@ def _make_cpu_devices(count: int) -> None:
     except RuntimeError:  # TensorFlow has started, as when a test has made them
         made = len(tf.config.list_logical_devices("CPU"))
         if made != count:
-            raise Refusal(
+            raise UsageError(
                 f"distribute.cpu_devices={count}, but this process began with {made}: "
                 "start a new one."
             ) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,11 +56,11 @@ def strategy(name: str = LOCAL) -> "tf.distribute.TPUStrategy":
       name: "local" for the TPU of this machine, or the name or grpc://host:port of another.
 
     Raises:
-      Refusal: if there is no such TPU, or this TensorFlow cannot use it.
+      UsageError: if there is no such TPU, or this TensorFlow cannot use it.
     """
     # Asked first, since with some settings libtpu brings the process down where there is none.
     if name == LOCAL and not evidence() and not _on_google_cloud():
-        raise Refusal(
+        raise UsageError(
             "distribute.tpu=local, but this machine has no TPU (neither /dev/accel0 nor a "
             "/dev/vfio device of Google): run on a TPU VM, or leave out "
             "--config.distribute.strategy=tpu."
@@ -80,7 +80,7 @@ def _initialised(name: str) -> "tf.distribute.cluster_resolver.TPUClusterResolve
         address = resolver.master()
     # Of the cloud's API: not reached, not installed, not allowed, or no such TPU.
     except Exception as error:
-        raise Refusal(
+        raise UsageError(
             f"distribute.tpu={name!r} cannot be looked up ({_in_one_line(error)}): give 'local' "
             "on a TPU VM, or the TPU's address as grpc://host:port."
         ) from error
@@ -90,17 +90,17 @@ def _initialised(name: str) -> "tf.distribute.cluster_resolver.TPUClusterResolve
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise Refusal(_no_start(name, error)) from error
+        raise UsageError(_no_start(name, error)) from error
     return resolver
 
 
 def _check_reachable(name: str, address: str) -> None:
-    """Raises a Refusal unless something answers, for which TensorFlow would wait for ever."""
+    """Raises a UsageError unless something answers, for which TensorFlow would wait for ever."""
     place = urlsplit(address)
     try:
         socket.create_connection((place.hostname, place.port or PORT), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
-        raise Refusal(
+        raise UsageError(
             f"distribute.tpu={name!r} does not answer at {address} ({_in_one_line(error)}): check "
             "that the TPU runs and that this machine is in its network."
         ) from error

@@ -9,7 +9,7 @@ UNNAMED = ("absent", "present")  # classes of a label of which the data names no
 LONGEST = 30  # characters of a label in a chart
 
 
-class Judged(NamedTuple):
+class LabelResult(NamedTuple):
     """One label of one evaluated split, where it is known.
 
     Attributes:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.metrics import classification
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 
 
-def are_alike(first: Sequence[Judged], other: Sequence[Judged]) -> bool:
+def are_alike(first: Sequence[LabelResult], other: Sequence[LabelResult]) -> bool:
     """Returns whether both were judged on the same labels of the same patients, in this order."""
     return all(
         a.name == b.name
@@ -19,7 +19,7 @@ def are_alike(first: Sequence[Judged], other: Sequence[Judged]) -> bool:
 
 
 def auc_difference(
-    first: Sequence[Judged], other: Sequence[Judged], seed: int = 0
+    first: Sequence[LabelResult], other: Sequence[LabelResult], seed: int = 0
 ) -> dict[str, float | None]:
     """Returns by how much the AUC of `other` is above that of `first`, with a 95 % interval.
 

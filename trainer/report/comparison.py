@@ -8,13 +8,13 @@ from etils import epath
 
 from trainer.config.schema import FIELDS
 from trainer.metrics import paired
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 from trainer.report import page, run_files
 from trainer.report.run_files import Run
 from trainer.show.charts.chart import Chart
 from trainer.show.charts.compared import compared_history_charts, compared_roc_chart
 from trainer.system import atomic
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.training import evaluator
 
 LABELS_CHARTED = 20
@@ -39,7 +39,7 @@ class Compared(NamedTuple):
 
     name: str
     run: Run
-    judged: list[Judged]
+    judged: list[LabelResult]
     difference: Mapping[str, float | None] | None
 
 
@@ -54,7 +54,7 @@ def write(workdirs: Sequence[epath.PathLike], out: epath.PathLike) -> epath.Path
       `out`.
 
     Raises:
-      Refusal: one of the runs cannot be read, or they do not tell the same labels.
+      UsageError: one of the runs cannot be read, or they do not tell the same labels.
     """
     runs = [run_files.read(workdir) for workdir in workdirs]
     _require_comparable(runs)
@@ -66,10 +66,10 @@ def _require_comparable(runs: Sequence[Run]) -> None:
     first, seen = runs[0], set()
     for run in runs:
         if run.workdir in seen:
-            raise Refusal(f"{run.workdir} is named twice: give each run once.")
+            raise UsageError(f"{run.workdir} is named twice: give each run once.")
         seen.add(run.workdir)
         if run.labels != first.labels:
-            raise Refusal(
+            raise UsageError(
                 f"{run.workdir} tells {', '.join(run.labels)}, but {first.workdir} tells "
                 f"{', '.join(first.labels)}: compare runs of the same labels."
             )

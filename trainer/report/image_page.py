@@ -17,8 +17,8 @@ from trainer.report.album import Picture
 from trainer.show.pictures.activations import activation_montage
 from trainer.show.pictures.heat import heat_sheet
 from trainer.system import atomic
-from trainer.system.errors import Refusal
-from trainer.training.trained_model import Trained, read_file
+from trainer.system.errors import UsageError
+from trainer.training.trained_model import TrainedModel, read_file
 
 EXPLAINED = 2  # labels, those of the highest probability
 APART = 1.5  # a stage that Grad-CAM looks at is this much wider than the next
@@ -92,9 +92,9 @@ def write(
       The pages, named after the files, in the order of the images.
 
     Raises:
-      Refusal: if there is no finished run, or an image cannot be used; nothing is written then.
+      UsageError: if there is no finished run, or an image cannot be used; nothing is written then.
     """
-    trained = Trained.of(workdir)
+    trained = TrainedModel.of(workdir)
     looked = _look_at(trained, images)
     folder = epath.Path(out) if out else epath.Path(workdir) / "images"
     template = page.template("image.html.j2", likely=likely)
@@ -104,7 +104,7 @@ def write(
     return files
 
 
-def _look_at(trained: Trained, images: Sequence[epath.PathLike]) -> list[Looked]:
+def _look_at(trained: TrainedModel, images: Sequence[epath.PathLike]) -> list[Looked]:
     looked, refused = [], []
     for path in images:
         try:
@@ -116,7 +116,7 @@ def _look_at(trained: Trained, images: Sequence[epath.PathLike]) -> list[Looked]
         looked.append(Looked(epath.Path(path).name, data, stored, trained.fitted(stored)))
     if refused:
         count = f"{len(refused)} of {len(images)} images" if len(images) > 1 else "the image"
-        raise Refusal(f"{count} cannot be used, and nothing was written: {'; '.join(refused)}.")
+        raise UsageError(f"{count} cannot be used, and nothing was written: {'; '.join(refused)}.")
     return looked
 
 
@@ -132,7 +132,7 @@ def _page_names(names: Sequence[str]) -> Iterator[str]:
         yield chosen
 
 
-def _content(trained: Trained, looked: Looked) -> dict[str, Any]:
+def _content(trained: TrainedModel, looked: Looked) -> dict[str, Any]:
     """All that the template shows."""
     inputs = trained.inputs(looked.fitted[None])
     said = _said(trained, trained.probabilities(looked.fitted[None])[0])
@@ -152,7 +152,7 @@ def _content(trained: Trained, looked: Looked) -> dict[str, Any]:
     }
 
 
-def _said(trained: Trained, probabilities: np.ndarray) -> list[Said]:
+def _said(trained: TrainedModel, probabilities: np.ndarray) -> list[Said]:
     names = trained.classes or ["absent", "present"]
     found = []
     for number, label in enumerate(trained.labels):
@@ -173,7 +173,7 @@ def _prevalence(data: dict, label: str) -> float | None:
     return counts["positive"] / known if known else None
 
 
-def _evidence(trained: Trained, looked: Looked, inputs: np.ndarray, said: Said) -> Picture:
+def _evidence(trained: TrainedModel, looked: Looked, inputs: np.ndarray, said: Said) -> Picture:
     """Returns a picture of where the evidence for a label lies."""
     model, outputs = trained.model, [said.number]
     pixels = attribution.integrated_gradients(model, inputs, outputs, STEPS)
@@ -198,7 +198,7 @@ def _stages(model: keras.Model) -> list[str]:
     return chosen
 
 
-def _layers(trained: Trained, looked: Looked, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
+def _layers(trained: TrainedModel, looked: Looked, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yields what each inner layer is, and pictures of what it makes of the image."""
     shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
     maps = layer_outputs.activation_maps(layer_outputs.activation_model(trained.model), inputs)
@@ -237,7 +237,7 @@ def _stride(layer: keras.Layer) -> str:
     return f", stride {layer.strides[0]}" if max(layer.strides) > 1 else ""
 
 
-def _facts(trained: Trained, looked: Looked) -> list[tuple[str, str]]:
+def _facts(trained: TrainedModel, looked: Looked) -> list[tuple[str, str]]:
     """Returns what is known of a file, and how it came to the network."""
     kind, (columns, rows) = _kind(looked.data)
     width, height = looked.stored.size

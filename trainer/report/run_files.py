@@ -12,7 +12,7 @@ import numpy as np
 from etils import epath
 
 from trainer.system import gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SPLITS = ("validation", "test")
 RECORDS = (
@@ -78,19 +78,19 @@ def read(workdir: epath.PathLike) -> Run:
       workdir: local or remote work directory of a finished run.
 
     Raises:
-      Refusal: the directory or one of its records is missing or cannot be read.
+      UsageError: the directory or one of its records is missing or cannot be read.
     """
     workdir = epath.Path(workdir)
     if not gcs.is_folder(workdir):
-        raise Refusal(
+        raise UsageError(
             f"there is no run at {workdir}: give the work directory of a finished training."
         )
     missing = [name for name in RECORDS if not (workdir / name).exists()]
     if missing:
-        raise Refusal(f"{workdir} lacks {', '.join(missing)}: {_advice(workdir)}")
+        raise UsageError(f"{workdir} lacks {', '.join(missing)}: {_advice(workdir)}")
     history = _json(workdir / "history.json")
     if not history:
-        raise Refusal(f"{workdir} has finished no epoch yet: {_advice(workdir)}")
+        raise UsageError(f"{workdir} has finished no epoch yet: {_advice(workdir)}")
     audit = workdir / "audit.json"
     return Run(
         workdir,
@@ -105,7 +105,7 @@ def images_tested(run: Run) -> Sequence[str]:
     """Returns the names of the images that the run was tested on, in order.
 
     Raises:
-      Refusal: they cannot be read.
+      UsageError: they cannot be read.
     """
     file = run.workdir / "evaluation/test.csv"
     try:
@@ -140,5 +140,5 @@ def _json(file: epath.Path) -> Any:
         raise _unreadable(file, error) from error
 
 
-def _unreadable(file: epath.Path, error: Exception) -> Refusal:
-    return Refusal(f"{file} cannot be read ({error}): train or evaluate the run again.")
+def _unreadable(file: epath.Path, error: Exception) -> UsageError:
+    return UsageError(f"{file} cannot be read ({error}): train or evaluate the run again.")

@@ -9,7 +9,7 @@ from etils import epath
 
 from trainer.config import references
 from trainer.config.references import Reference
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 from trainer.report import baselines, page, run_files
 from trainer.report.album import Album
 from trainer.report.run_files import Run
@@ -18,7 +18,7 @@ from trainer.show.charts.history import history_charts, label_charts
 from trainer.show.charts.label_charts import judged_charts
 from trainer.show.charts.roc import label_roc_chart
 from trainer.system import atomic
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.training import evaluator
 
 MOST_BYTES = 8_000_000  # of pictures; in the page they take a third more
@@ -37,7 +37,7 @@ def write(workdir: epath.PathLike, published: str | None = None) -> epath.Path:
       The path of the report.
 
     Raises:
-      Refusal: the directory or one of its records is missing or cannot be read.
+      UsageError: the directory or one of its records is missing or cannot be read.
     """
     run = run_files.read(workdir)
     template = page.template("run.html.j2", settings=run_files.settings, label_rows=_label_rows)
@@ -77,7 +77,7 @@ def _compared(run: Run, shortcut: Reference | None, published: str) -> list[Refe
     try:
         figures = references.parse(published)
     except ValueError as error:
-        raise Refusal(f"report.references: {error}.") from error
+        raise UsageError(f"report.references: {error}.") from error
     chance = [baselines.commoner_class(run.test)] if len(run.labels) == 1 else []
     return [*chance, *([shortcut] if shortcut else []), *figures]
 
@@ -95,7 +95,7 @@ def _audit_command(run: Run) -> str:
     return f"{audit}\n{shlex.join(['python', '-m', 'trainer', 'report', str(run.workdir)])}"
 
 
-def _result_charts(judged: list[Judged]) -> dict[str, Any]:
+def _result_charts(judged: list[LabelResult]) -> dict[str, Any]:
     """Charts of each label, as many as can be shown, and of several one of all."""
     roc = (
         [label_roc_chart(judged)] if len(judged) > 1 and any(j.both_classes for j in judged) else []

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from trainer.data import examples, pipeline
 from trainer.metrics import classification
-from trainer.metrics.label_result import UNNAMED, Judged
+from trainer.metrics.label_result import UNNAMED, LabelResult
 from trainer.metrics.scores import Scores
 from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
@@ -32,7 +32,7 @@ EXPLAINED = 4  # examples in one sheet of explanations
 GROUPS = 2  # of fixed examples: the classes, or no label and the commonest one
 
 
-class Exhibit(NamedTuple):
+class Figure(NamedTuple):
     """Something to show.
 
     Attributes:
@@ -60,7 +60,7 @@ class Examples(NamedTuple):
     outputs: Sequence[int]
 
 
-class Exhibits:
+class Figures:
     """All that can be shown of one network and one split.
 
     Args:
@@ -74,16 +74,16 @@ class Exhibits:
         self._inner = layer_outputs.activation_model(model)
         self._pixels = pipeline.pixels(split, config.data.image_size, "none", config.data.fit)
 
-    def weights(self) -> list[Exhibit]:
+    def weights(self) -> list[Figure]:
         """Returns what does not depend on images: the first filters, and how weights spread."""
         variables = self._model.trainable_variables
         name, _ = layer_outputs.first_filters(self._model)
         return [
-            Exhibit(f"filters/{name}", "picture", self._filters),
-            *(Exhibit(f"weights/{v.path}", "histogram", v.numpy) for v in variables),
+            Figure(f"filters/{name}", "picture", self._filters),
+            *(Figure(f"weights/{v.path}", "histogram", v.numpy) for v in variables),
         ]
 
-    def activations(self, whole: bool = False) -> list[Exhibit]:
+    def activations(self, whole: bool = False) -> list[Figure]:
         """Returns what each inner layer makes of the fixed examples.
 
         Args:
@@ -96,20 +96,20 @@ class Exhibits:
         for number, layer in enumerate(self._inner.output_names, 1):
             name = f"{number:02d}_{layer}"
             draw = partial(self._montage, maps, layer, self._config.summaries.channels)
-            found.append(Exhibit(f"activations/{name}", "picture", draw))
+            found.append(Figure(f"activations/{name}", "picture", draw))
             if whole:
                 draw = partial(self._montage, maps, layer, None)
-                found.append(Exhibit(f"activations_whole/{name}", "picture", draw))
+                found.append(Figure(f"activations_whole/{name}", "picture", draw))
             values = partial(lambda layer: maps()[layer], layer)
-            found.append(Exhibit(f"activation_values/{name}", "histogram", values))
+            found.append(Figure(f"activation_values/{name}", "histogram", values))
         return found
 
-    def explanations(self) -> list[Exhibit]:
+    def explanations(self) -> list[Figure]:
         """Returns where the network sees the labels of the fixed examples."""
         draw = partial(self._explained, lambda: self._fixed, "fixed examples")
-        return [Exhibit("explanations/examples", "picture", draw)]
+        return [Figure("explanations/examples", "picture", draw)]
 
-    def judged(self, read: Callable[[], Sequence[Judged]], scores: Scores) -> list[Exhibit]:
+    def judged(self, read: Callable[[], Sequence[LabelResult]], scores: Scores) -> list[Figure]:
         """Returns the charts of each label.
 
         Args:
@@ -122,10 +122,10 @@ class Exhibits:
             both = {0, 1} <= set(scores.labels[:, number])
             for name in CHARTS if both else CHARTS_OF_ONE_CLASS:
                 draw = partial(lambda charts, name: charts()[name].pixels(), charts, name)
-                found.append(Exhibit(f"{tag_of(label)}/{name}", "picture", draw))
+                found.append(Figure(f"{tag_of(label)}/{name}", "picture", draw))
         return found
 
-    def judge(self, scores: Scores, chosen: Chosen) -> list[Judged]:
+    def judge(self, scores: Scores, chosen: Chosen) -> list[LabelResult]:
         """Returns how each label is judged by these scores of the split."""
         _, patients = self._identities
         classes, found = self._split.classes, []
@@ -136,7 +136,7 @@ class Exhibits:
                 for name, thresholds in chosen.points.items()
             ]
             found.append(
-                Judged(
+                LabelResult(
                     label,
                     classes or UNNAMED,
                     scores.labels[known, number].astype(int),
@@ -155,7 +155,7 @@ class Exhibits:
         called = tf.function(lambda images: self._model(images, training=False))
         return called.get_concrete_function(tf.TensorSpec(shape)).graph
 
-    def errors(self, scores: Scores, thresholds: Sequence[float]) -> list[Exhibit]:
+    def errors(self, scores: Scores, thresholds: Sequence[float]) -> list[Figure]:
         """Returns the images that the network is most sure of and wrong.
 
         Args:
@@ -164,8 +164,8 @@ class Exhibits:
         """
         wrong = _Once(partial(self._most_confident_errors, scores, thresholds))
         return [
-            Exhibit("errors", "picture", partial(self._gallery, wrong)),
-            Exhibit("explanations/errors", "picture", partial(self._explained_errors, wrong)),
+            Figure("errors", "picture", partial(self._gallery, wrong)),
+            Figure("explanations/errors", "picture", partial(self._explained_errors, wrong)),
         ]
 
     @cached_property

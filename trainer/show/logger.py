@@ -17,21 +17,21 @@ from trainer.metrics.scores import Scores
 from trainer.models import inputs, layer_table
 from trainer.show import dashboards
 from trainer.show.budget import Budget
-from trainer.show.figures import Exhibit, Exhibits
+from trainer.show.figures import Figure, Figures
 from trainer.show.pictures import sheet
 from trainer.show.summaries import Summaries
 from trainer.system import atomic, memory
 from trainer.system.terminal import clock
 from trainer.training import evaluator, step
-from trainer.training.loop_timer import Pace
-from trainer.training.progress import Record
+from trainer.training.loop_timer import LoopTimer
+from trainer.training.progress import Progress
 from trainer.training.run import Job
 
 CURVES = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
 SAMPLES = 8  # of each class
 
 
-class Diary:
+class Logger:
     """Writes down how the run goes on."""
 
     def __init__(self, job: Job, trial: hypertune.Trial | None = None):
@@ -39,7 +39,7 @@ class Diary:
         self._skipped_steps = job.state.skipped_steps
         self._summaries = Summaries(job.events, job.workdir / "pictures")
         self._budget = Budget(job.config.summaries.time_share)
-        self._exhibits = Exhibits(job.config, job.state.averaged, job.splits["validation"])
+        self._exhibits = Figures(job.config, job.state.averaged, job.splits["validation"])
         self._shown = 0  # exhibits so far
 
     def begin(self, split: pipeline.Split) -> None:
@@ -56,7 +56,7 @@ class Diary:
             if self._config.summaries.time_share:
                 self._samples(split)
 
-    def loop(self, record: Record, result: step.LoopResult, pace: Pace) -> None:
+    def loop(self, record: Progress, result: step.LoopResult, pace: LoopTimer) -> None:
         """Writes down a loop of training steps."""
         epochs, seconds_a_step = self._config.train.epochs, result.seconds / len(result.losses)
         training = {
@@ -83,7 +83,7 @@ class Diary:
             record.step / self._job.total_steps,
         )
 
-    def epoch(self, record: Record, validation: Scores) -> None:
+    def epoch(self, record: Progress, validation: Scores) -> None:
         """Writes down an epoch that has been evaluated; `validation` is what was said of it."""
         atomic.write_json(self._job.workdir / "history.json", record.history)
         self._job.line.settle(record.last_line(self._config.train.epochs), record.heading())
@@ -168,7 +168,7 @@ def conclude(job: Job, test: Scores, chosen: evaluator.Chosen, best_step: int) -
     summaries = Summaries(job.events, job.workdir / "pictures")
     summaries.scalars("test", best_step, curves(classification.measure_all(test, split.labels)))
     if config.summaries.time_share:
-        shown = Exhibits(config, job.state.averaged, split)
+        shown = Figures(config, job.state.averaged, split)
         for exhibit in (
             *shown.weights(),
             *shown.activations(whole=True),
@@ -181,7 +181,7 @@ def conclude(job: Job, test: Scores, chosen: evaluator.Chosen, best_step: int) -
     summaries.flush()
 
 
-def show(summaries: Summaries, part: str, at_step: int, exhibit: Exhibit) -> None:
+def show(summaries: Summaries, part: str, at_step: int, exhibit: Figure) -> None:
     """Writes an exhibit."""
     write = {"picture": summaries.picture, "histogram": summaries.histogram}[exhibit.kind]
     write(part, at_step, exhibit.tag, exhibit.draw())

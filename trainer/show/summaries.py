@@ -98,7 +98,7 @@ class Summaries:
     def _writer(self, part: str) -> tf.summary.SummaryWriter:
         if part not in self._writers:
             folder = str(self._events / part)
-            options = IN_BUCKET if gcs.is_in_one(folder) else {}
+            options = IN_BUCKET if gcs.is_gcs(folder) else {}
             writer = tf.summary.create_file_writer(folder, filename_suffix=SUFFIX, **options)
             self._writers[part] = writer
         return self._writers[part]

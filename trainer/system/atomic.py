@@ -17,7 +17,7 @@ def write_bytes(file: epath.Path, content: bytes) -> epath.Path:
     The folders above it are made where they are missing.
     """
     gcs.make_folder(file.parent)
-    if gcs.is_in_one(file):
+    if gcs.is_gcs(file):
         file.write_bytes(content)
         return file
     temporary = file.with_name(f".{file.name}.tmp")

@@ -9,13 +9,13 @@ from trainer.system import gcs
 CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
-class Ending(Exception):
+class ExitError(Exception):
     """Why a program ends early, in one sentence: what is wrong, where, what to do."""
 
     exit_code = 1
 
 
-class Refusal(Ending):
+class UsageError(ExitError):
     """A user's mistake; the sentence says what is allowed."""
 
     exit_code = 2
@@ -24,43 +24,43 @@ class Refusal(Ending):
 # The codes below are those of sysexits.h, so that a scheduler can tell what to do.
 
 
-class NotFinite(Ending):
+class NotFinite(ExitError):
     """The loss has become infinite or no number; to start again would not help."""
 
     exit_code = 65
 
 
-class DataLost(Ending):
+class DataLost(ExitError):
     """The prepared data set cannot be read any more."""
 
     exit_code = 66
 
 
-class Unavailable(Ending):
+class Unavailable(ExitError):
     """A service or the network does not answer, or not now; the same command may work later."""
 
     exit_code = 69
 
 
-class CheckpointsDamaged(Ending):
+class CheckpointsDamaged(ExitError):
     """There are checkpoints, but none that verifies."""
 
     exit_code = 70
 
 
-class CannotWrite(Ending):
+class CannotWrite(ExitError):
     """The work directory takes no more: the disk is full, or it may not be written."""
 
     exit_code = 74
 
 
-class PeerLost(Ending):
+class WorkerLost(ExitError):
     """Another worker is gone; to start all of them again goes on from the newest checkpoint."""
 
     exit_code = 75
 
 
-class Stopped(Ending):
+class Stopped(ExitError):
     """A signal asked to stop: 128 + its number, as shells and schedulers have it."""
 
     def __init__(self, number: signal.Signals, sentence: str = ""):
@@ -69,9 +69,9 @@ class Stopped(Ending):
         self.exit_code = 128 + number
 
 
-def of_bucket(error: Exception, otherwise: type[Ending]) -> type[Ending]:
+def of_bucket(error: Exception, otherwise: type[ExitError]) -> type[ExitError]:
     """Returns Unavailable where a bucket's error may pass by itself, and `otherwise` elsewhere."""
-    return Unavailable if gcs.passes(error) else otherwise
+    return Unavailable if gcs.is_transient(error) else otherwise
 
 
 def cannot_write(error: Exception) -> str | None:

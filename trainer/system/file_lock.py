@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from etils import epath
 
 from trainer.system import gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 FILE = ".radiograph-trainer.lock"  # a name that no file of the user's has
 
@@ -21,9 +21,9 @@ def held(workdir: epath.Path) -> Iterator[None]:
     such lock: there nothing is held.
 
     Raises:
-      Refusal: if another job has it.
+      UsageError: if another job has it.
     """
-    if gcs.is_in_one(workdir):
+    if gcs.is_gcs(workdir):
         yield
         return
     with open(workdir / FILE, "a+") as file:
@@ -31,7 +31,7 @@ def held(workdir: epath.Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise Refusal(
+            raise UsageError(
                 f"{workdir} is in use by another job ({file.read().strip()}): wait for it or "
                 "stop it, or name another folder."
             ) from None

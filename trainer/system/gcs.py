@@ -21,14 +21,14 @@ ADVICE = {
 LONGEST = 300  # characters of a message
 
 
-def is_in_one(name: epath.PathLike) -> bool:
+def is_gcs(name: epath.PathLike) -> bool:
     """Tells whether a path leads into a bucket."""
     return "://" in str(name)
 
 
 def is_folder(path: epath.Path) -> bool:
     """Tells whether a folder is there; one in a bucket that does not answer raises an error."""
-    return path.exists() if is_in_one(path) else path.is_dir()
+    return path.exists() if is_gcs(path) else path.is_dir()
 
 
 def make_folder(folder: epath.Path) -> None:
@@ -36,7 +36,7 @@ def make_folder(folder: epath.Path) -> None:
 
     TensorFlow's client would seek the first that exists without end where the bucket does not.
     """
-    if not is_in_one(folder):
+    if not is_gcs(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -45,7 +45,7 @@ def remove_if_empty(folder: epath.Path) -> None:
 
     epath's own `rmdir` takes a folder for empty that holds names ending in "~", and removes them.
     """
-    if not is_in_one(folder):
+    if not is_gcs(folder):
         with suppress(OSError):
             os.rmdir(folder)
 
@@ -64,7 +64,7 @@ def reason(error: Exception) -> str | None:
     return "; ".join(part[:LONGEST].rstrip(".") for part in parts if part)
 
 
-def passes(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Tells whether what is wrong may pass by itself: the service or the network failed."""
     message = str(error)
     if code := CODE.search(message):
@@ -74,7 +74,7 @@ def passes(error: Exception) -> bool:
 
 def open_seekable(path: epath.Path) -> IO[bytes]:
     """Opens a file of a disk or a bucket for reading; epath's own have no position in a bucket."""
-    if not is_in_one(path):
+    if not is_gcs(path):
         return path.open("rb")
     import tensorflow as tf  # here and below, as processes that read a disk start without it
 
@@ -82,9 +82,9 @@ def open_seekable(path: epath.Path) -> IO[bytes]:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def translate_errors(name: str) -> Iterator[None]:
     """Raises as OSError what TensorFlow's client says where `name` is in a bucket."""
-    if not is_in_one(name):
+    if not is_gcs(name):
         yield
         return
     import tensorflow as tf

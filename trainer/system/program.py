@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from absl import app, flags
 
 from trainer.system import gcs, logging_levels
-from trainer.system.errors import Ending, PeerLost, Refusal, Stopped, of_bucket
+from trainer.system.errors import ExitError, Stopped, UsageError, WorkerLost, of_bucket
 
 
 def run(
@@ -17,7 +17,7 @@ def run(
     parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
     arguments: Sequence[str] = (),
 ) -> None:
-    """Parses flags, calls `main`, and on an Ending exits with its code and its one sentence.
+    """Parses flags, calls `main`, and on an ExitError exits with its code and its one sentence.
 
     Args:
       main: takes the program's name and the arguments that are left after flags.
@@ -31,7 +31,7 @@ def run(
             try:
                 return (parse or flags.FLAGS)(list(argv))
             except flags.Error as mistake:
-                raise Refusal(str(mistake)) from mistake
+                raise UsageError(str(mistake)) from mistake
 
     def guarded(argv: Sequence[str]) -> None:
         logging_levels.set_levels(verbosity())
@@ -52,15 +52,15 @@ def verbosity() -> int:
 
 
 def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:
-    """Raises a Refusal unless each argument is given, and no other."""
+    """Raises a UsageError unless each argument is given, and no other."""
     names = [name.removesuffix("...") for name in arguments]
     repeated = list(arguments) != names
     if len(given) > len(names) and not repeated:
         surplus = given[len(names)]
-        raise Refusal(f"unexpected argument {surplus!r}: use --name=value flags (--help).")
+        raise UsageError(f"unexpected argument {surplus!r}: use --name=value flags (--help).")
     if len(given) < len(names):
         usage = " ".join([*names, f"[{names[-1]} ...]"] if repeated else names)
-        raise Refusal(f"{names[len(given)]} is missing: give {usage}.")
+        raise UsageError(f"{names[len(given)]} is missing: give {usage}.")
 
 
 @contextmanager
@@ -92,23 +92,23 @@ def ending_at_signals(left: str) -> Iterator[None]:
 
 @contextmanager
 def _ending() -> Iterator[None]:
-    """Exits at an Ending, at Ctrl-C, and where a bucket that is read cannot be used."""
+    """Exits at an ExitError, at Ctrl-C, and where a bucket that is read cannot be used."""
     try:
         yield
-    except Ending as ending:
+    except ExitError as ending:
         _end(ending)
     except KeyboardInterrupt:
         _end(Stopped(signal.SIGINT))
     except Exception as error:
         if said := gcs.reason(error):
-            _end(of_bucket(error, Refusal)(f"a bucket cannot be used ({said})."))
+            _end(of_bucket(error, UsageError)(f"a bucket cannot be used ({said})."))
         raise
 
 
-def _end(ending: Ending) -> None:
+def _end(ending: ExitError) -> None:
     word = "stopped" if isinstance(ending, Stopped) else "error"
     print(f"{word}: {ending}", file=sys.stderr, flush=True)
-    if isinstance(ending, PeerLost):
+    if isinstance(ending, WorkerLost):
         sys.stdout.flush()
         os._exit(ending.exit_code)  # TensorFlow's own shutdown would wait for the lost worker
     sys.exit(ending.exit_code)

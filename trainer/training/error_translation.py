@@ -9,19 +9,19 @@ from etils import epath
 from trainer.data.pipeline import UNREADABLE
 from trainer.distribute.replicas import Replicas
 from trainer.system import gcs
-from trainer.system.errors import CannotWrite, DataLost, PeerLost, cannot_write, of_bucket
+from trainer.system.errors import CannotWrite, DataLost, WorkerLost, cannot_write, of_bucket
 
 
 @contextmanager
-def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
-    """Turns what a run may meet with into an Ending of one sentence.
+def translate_errors(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
+    """Turns what a run may meet with into an ExitError of one sentence.
 
     Args:
       workdir: of the run.
       replicas: whose workers may be lost.
 
     Raises:
-      DataLost, CannotWrite, Unavailable or PeerLost.
+      DataLost, CannotWrite, Unavailable or WorkerLost.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def explained(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
                 f"{workdir} cannot be used ({reason}): mend that, then give the same command again."
             ) from error
         if isinstance(error, tf.errors.OpError) and replicas.workers > 1:
-            raise PeerLost(
+            raise WorkerLost(
                 f"worker {replicas.worker} of {replicas.workers} has lost another one "
                 f"({type(error).__name__}): start all of them again, and the run goes on from its "
                 "newest checkpoint."

@@ -17,11 +17,11 @@ from trainer.data import examples, pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics import calibration, classification
-from trainer.metrics.label_result import UNNAMED, Judged
+from trainer.metrics.label_result import UNNAMED, LabelResult
 from trainer.metrics.scores import Scores
 from trainer.system import atomic
-from trainer.system.errors import Refusal
-from trainer.training.loop_timer import Pace
+from trainer.system.errors import UsageError
+from trainer.training.loop_timer import LoopTimer
 from trainer.training.step import Batch, evaluation_loop
 
 HALF = "probability 0.5"
@@ -72,7 +72,7 @@ class Evaluator:
         )
         self._loop = evaluation_loop(replicas.strategy, model, batch)
         self._steps = pipeline.steps(split.size, batch)
-        self._pace = Pace(replicas, signals)
+        self._pace = LoopTimer(replicas, signals)
 
     def scores(self) -> Scores:
         """Returns logits and labels of every image, in the order of the records.
@@ -143,13 +143,13 @@ def chosen_on(validation: Scores) -> Chosen:
     return Chosen(points, [calibration.temperature(*column) for column in columns])
 
 
-def read_judged(workdir: epath.Path, split: str) -> list[Judged]:
+def read_judged(workdir: epath.Path, split: str) -> list[LabelResult]:
     """Returns what `write` wrote of a split: each label, where it is known.
 
     A label's classes are those of the data set, or "absent" and "present" with several labels.
 
     Raises:
-      Refusal: one of the files cannot be read.
+      UsageError: one of the files cannot be read.
     """
     file = workdir / f"evaluation/{split}.json"
     try:
@@ -160,7 +160,7 @@ def read_judged(workdir: epath.Path, split: str) -> list[Judged]:
         columns = zip(found.values(), score_columns(list(found)), strict=True)
         return [_with_rows(judged, rows, *names) for judged, names in columns]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refusal(
+        raise UsageError(
             f"{file} cannot be read ({error}): train or evaluate the run again."
         ) from error
 
@@ -244,10 +244,10 @@ def _before_and_after(of: Mapping) -> str:
     return f"{of['before']['ece']:.3f} -> {of['after']['ece']:.3f}"
 
 
-def _judged(name: str, of: Mapping, result: Mapping) -> Judged:
+def _judged(name: str, of: Mapping, result: Mapping) -> LabelResult:
     """Returns what the JSON tells of a label, without its images."""
     nothing = np.zeros(0)
-    return Judged(
+    return LabelResult(
         name=name,
         classes=result["classes"] or UNNAMED,
         labels=nothing,
@@ -261,7 +261,7 @@ def _judged(name: str, of: Mapping, result: Mapping) -> Judged:
     )
 
 
-def _with_rows(judged: Judged, rows: Sequence[Mapping], label: str, score: str) -> Judged:
+def _with_rows(judged: LabelResult, rows: Sequence[Mapping], label: str, score: str) -> LabelResult:
     """Returns it with the images of which the label is known."""
     known = [row for row in rows if row[label] != ""]
     return judged._replace(

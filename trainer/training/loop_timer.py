@@ -10,7 +10,7 @@ from trainer.system.errors import Stopped
 LOOP_SECONDS = 2.0
 
 
-class Pace:
+class LoopTimer:
     """Makes loops last some two seconds, and ends the run where a worker was told to stop.
 
     Args:

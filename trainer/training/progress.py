@@ -11,7 +11,7 @@ from trainer.training.step import LoopResult, Scores
 
 
 @dataclass
-class Record:
+class Progress:
     """It is saved with every checkpoint, and alike on all workers.
 
     Attributes:
@@ -41,7 +41,7 @@ class Record:
         return {**vars(self), "epoch": self.epoch, "scores": None}
 
     @classmethod
-    def from_progress(cls, progress: dict, scores: np.ndarray) -> "Record":
+    def from_progress(cls, progress: dict, scores: np.ndarray) -> "Progress":
         """Returns the record that a checkpoint holds."""
         fields = {name: progress[name] for name in cls.__dataclass_fields__}
         return cls(**(fields | {"scores": scores}))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from etils import epath
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 EVENTS = "tensorboard"  # in the work directory
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Where a run is written.
 
     Attributes:
@@ -27,23 +27,23 @@ class Places:
     events: epath.Path
 
 
-def from_environment(workdir: str | None) -> Places:
+def from_environment(workdir: str | None) -> RunPaths:
     """Returns the places of the run in `workdir`, or without one of the run that Vertex AI started.
 
     There the work directory is the folder in which AIP_CHECKPOINT_DIR lies. The events go to
     AIP_TENSORBOARD_LOG_DIR, the only place that Vertex AI's own TensorBoard reads.
 
     Raises:
-      Refusal: if nothing tells.
+      UsageError: if nothing tells.
     """
     if workdir:
-        return Places(epath.Path(workdir), epath.Path(workdir) / EVENTS)
+        return RunPaths(epath.Path(workdir), epath.Path(workdir) / EVENTS)
     inside = os.environ.get("AIP_CHECKPOINT_DIR") or os.environ.get("AIP_MODEL_DIR")
     if not inside:
-        raise Refusal(
+        raise UsageError(
             "--workdir is missing: say where the run is written, as in --workdir=runs/first or "
             "--workdir=gs://BUCKET/runs/first."
         )
     root = epath.Path(inside).parent
     events = os.environ.get("AIP_TENSORBOARD_LOG_DIR")
-    return Places(root, epath.Path(events) if events else root / EVENTS)
+    return RunPaths(root, epath.Path(events) if events else root / EVENTS)

@@ -20,13 +20,13 @@ from trainer.data.prepare import ingest
 from trainer.metrics import classification
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.system import gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 AT_ONCE = 32  # images that go through the network together
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """What a finished run has learned; nothing of it is trained further.
 
     Attributes:
@@ -44,7 +44,7 @@ class Trained:
     config: ConfigDict
     data: dict
     evaluation: dict
-    recipe: ingest.Recipe
+    recipe: ingest.DecodeOptions
     labels: list[str]
     classes: list[str]
     thresholds: dict[str, list[float]]
@@ -52,16 +52,16 @@ class Trained:
     model: keras.Model
 
     @classmethod
-    def of(cls, workdir: epath.PathLike) -> "Trained":
+    def of(cls, workdir: epath.PathLike) -> "TrainedModel":
         """Reads the run under `workdir`, on this machine's default device.
 
         Raises:
-          Refusal: if there is no finished run, or a record of it cannot be read.
+          UsageError: if there is no finished run, or a record of it cannot be read.
           CheckpointsDamaged: if the best checkpoint is damaged.
         """
         workdir = epath.Path(workdir)
         if not gcs.is_folder(workdir):
-            raise Refusal(f"there is no run at {workdir}: give the --workdir of a training.")
+            raise UsageError(f"there is no run at {workdir}: give the --workdir of a training.")
         evaluation = _record(workdir, "evaluation/test.json")
         data = _record(workdir, "data_summary.json")
         config = _config(workdir)
@@ -74,7 +74,7 @@ class Trained:
             thresholds = {name: [of_label[name] for of_label in points] for name in names}
             temperatures = [of.get("calibration", {}).get("temperature", 1.0) for of in of_labels]
             best = evaluation["step"], evaluation["epoch"]
-            recipe = ingest.Recipe(data["max_side"], data["any_view"], data["uniform"])
+            recipe = ingest.DecodeOptions(data["max_side"], data["any_view"], data["uniform"])
             labels, classes = data["labels"], data["classes"]
         except (KeyError, TypeError, AttributeError, StopIteration) as error:
             raise _damaged(workdir, "evaluation/test.json or data_summary.json", error) from error
@@ -143,7 +143,7 @@ def read_file(path: epath.PathLike) -> bytes:
 def _record(workdir: epath.Path, name: str) -> Any:
     file = workdir / name
     if not file.exists():
-        raise Refusal(
+        raise UsageError(
             f"{workdir} lacks {name}: only a run that was trained to the end can be asked; give "
             "its training command again."
         )
@@ -164,9 +164,9 @@ def _config(workdir: epath.Path) -> ConfigDict:
     return config
 
 
-def _damaged(workdir: epath.Path, name: str, error: Exception) -> Refusal:
+def _damaged(workdir: epath.Path, name: str, error: Exception) -> UsageError:
     said = str(error).splitlines()[0] if str(error) else repr(error)
-    return Refusal(f"{workdir}/{name} cannot be read ({said}): train or evaluate the run again.")
+    return UsageError(f"{workdir}/{name} cannot be read ({said}): train or evaluate the run again.")
 
 
 def _model(config: ConfigDict, outputs: int) -> keras.Model:
@@ -186,7 +186,7 @@ def _restore(model: keras.Model, folder: epath.Path, averaged: bool) -> None:
     for variable in model.variables:
         value = saved.get(f"{group}/{variable.path}")
         if value is None or value.shape != tuple(variable.shape):
-            raise Refusal(
+            raise UsageError(
                 f"{folder} does not fit the network of its own config.json ({variable.path}): "
                 "give the --workdir of a run that was changed by nobody."
             )

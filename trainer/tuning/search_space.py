@@ -23,7 +23,7 @@ import numpy as np
 from etils import epath
 
 from trainer.config import schema
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 EXAMPLE = (
     'def sweep(): return {"optimizer.learning_rate": log_uniform(1e-4, 1e-2)}, with '
@@ -88,11 +88,11 @@ def read(config_file: epath.PathLike) -> Sweep:
     """Returns what `sweep()` of a config file defines.
 
     Raises:
-      Refusal: if there is none, or it cannot be.
+      UsageError: if there is none, or it cannot be.
     """
     if not str(config_file).endswith(".py"):
         config_json = str(config_file).split(".py:")[-1]  # as recipe.parse_flags leads to one
-        raise Refusal(
+        raise UsageError(
             f"{config_json} has values and no sweep(): name the recipe as --config, a Python file "
             f"with {EXAMPLE}."
         )
@@ -101,32 +101,34 @@ def read(config_file: epath.PathLike) -> Sweep:
         sweep = define() if define else None
     except Exception as error:  # whatever a user's file may raise
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise Refusal(f"sweep() of {config_file} cannot be read ({what}).") from error
+        raise UsageError(f"sweep() of {config_file} cannot be read ({what}).") from error
     if not define:
-        raise Refusal(f"{config_file} has no sweep(): add {EXAMPLE}.")
+        raise UsageError(f"{config_file} has no sweep(): add {EXAMPLE}.")
     if not isinstance(sweep, Mapping) or not sweep:
-        raise Refusal(f"sweep() of {config_file} returns {sweep!r}, no ranges: write {EXAMPLE}.")
+        raise UsageError(f"sweep() of {config_file} returns {sweep!r}, no ranges: write {EXAMPLE}.")
     try:
         check(sweep)
-    except Refusal as refusal:
-        raise Refusal(f"sweep() of {config_file}: {refusal}") from None
+    except UsageError as refusal:
+        raise UsageError(f"sweep() of {config_file}: {refusal}") from None
     return sweep
 
 
 def check(sweep: Sweep) -> None:
-    """Raises a Refusal that names the first field which cannot be varied so."""
+    """Raises a UsageError that names the first field which cannot be varied so."""
     for path, values in sweep.items():
         if not isinstance(values, Range):
-            raise Refusal(
+            raise UsageError(
                 f"{path!r} has {values!r}: give log_uniform(low, high), uniform(low, high), "
                 "integer(low, high) or choice(value, value, ...)."
             )
         for value in values.values:
             schema.check_field(str(path), value)
         if path == "name" or path in schema.CHANGEABLE:
-            raise Refusal(f"{path} is none of the fields that runs are compared by: leave it out.")
+            raise UsageError(
+                f"{path} is none of the fields that runs are compared by: leave it out."
+            )
         if wrong := _wrong(schema.FIELDS[path], values):
-            raise Refusal(f"{path} has {values}, but {wrong}.")
+            raise UsageError(f"{path} has {values}, but {wrong}.")
 
 
 def draw(sweep: Sweep, seed: int, trial: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from trainer.config import schema
 from trainer.distribute import local_workers
 from trainer.system import atomic, file_lock, gcs
-from trainer.system.errors import CannotWrite, Ending, NotFinite, Refusal, Stopped
+from trainer.system.errors import CannotWrite, ExitError, NotFinite, Stopped, UsageError
 from trainer.tuning import search_space
 from trainer.tuning.search_space import Sweep
 
@@ -21,7 +21,7 @@ RECORD = "sweep.json"
 GO_ON = "the same command goes on from there"
 
 
-class TrialFailed(Ending):
+class TrialFailed(ExitError):
     """A trial ended in a way that would not spare the next ones."""
 
     def __init__(self, sentence: str, exit_code: int):
@@ -53,14 +53,14 @@ def run(
       a row a trial as in `sweep.json`, the best first.
 
     Raises:
-      Refusal: if another sweep was begun in the folder.
+      UsageError: if another sweep was begun in the folder.
       Stopped: at a signal.
       TrialFailed: where a trial ended badly, other than with numbers that are not finite.
       CannotWrite: if the folder cannot be used.
     """
     workdir = epath.Path(workdir)
     try:
-        with gcs.told(str(workdir)):
+        with gcs.translate_errors(str(workdir)):
             gcs.make_folder(workdir)
             with (
                 file_lock.held(workdir),
@@ -114,7 +114,7 @@ def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> dict:
     for path in sorted({*ranges, *record["sweep"]}):
         began, now = (of.get(path, "its own value") for of in (record["sweep"], ranges))
         if began != now:
-            raise Refusal(
+            raise UsageError(
                 f"the sweep in {workdir} was begun with {path} from {began}, not from {now}: name "
                 "another --workdir, or put sweep() back to go on."
             )

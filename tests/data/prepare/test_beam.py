@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer.data import dataset, sources
 from trainer.data.prepare import beam, preparation
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SOURCE = "phantom:120"
 
@@ -57,7 +57,7 @@ def test_what_a_beam_worker_cannot_decode_is_listed(tmp_path: Path):
 
 def test_without_beam_the_runner_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "apache_beam.options.pipeline_options", None)
-    with pytest.raises(Refusal, match=r"not installed: .* requirements/beam\.txt"):
+    with pytest.raises(UsageError, match=r"not installed: .* requirements/beam\.txt"):
         preparation.prepare(
             sources.open_source(SOURCE), epath.Path(tmp_path / "out"), runner="DirectRunner"
         )

@@ -13,10 +13,10 @@ import pytest
 from trainer.data import sources
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest
-from trainer.data.sources import Record
+from trainer.data.sources import ImageRecord
 from trainer.system.errors import CannotWrite
 
-RECIPE = ingest.Recipe(max_side=64)
+RECIPE = ingest.DecodeOptions(max_side=64)
 MISBEHAVING = """
 import os, signal, time
 from pathlib import Path
@@ -56,8 +56,8 @@ def misbehaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantom: source
     return lambda **faults: misbehaving.Source(image, **faults)
 
 
-def named(count: int) -> list[Record]:
-    return [Record(str(number), (0,), "P") for number in range(count)]
+def named(count: int) -> list[ImageRecord]:
+    return [ImageRecord(str(number), (0,), "P") for number in range(count)]
 
 
 def test_what_processes_give_is_what_one_gives_in_the_same_order(phantom: sources.Source):
@@ -71,16 +71,16 @@ def test_what_processes_give_is_what_one_gives_in_the_same_order(phantom: source
 
 def test_only_a_record_without_a_patient_has_a_fingerprint(phantom: sources.Source):
     known = phantom.records()[0]
-    unknown = Record(known.name, known.labels, place=known.place)
+    unknown = ImageRecord(known.name, known.labels, place=known.place)
     assert ingest.examine(phantom, RECIPE, known).fingerprint == b""
     assert ingest.examine(phantom, RECIPE, unknown).fingerprint != b""
 
 
 def test_reasons_are_told_without_paths(misbehaving):
     source = misbehaving()
-    refused = Record("a", (0,), "P", refused="a link")
+    refused = ImageRecord("a", (0,), "P", refused="a link")
     assert ingest.examine(source, RECIPE, refused).reason == "a link"
-    unreadable = ingest.examine(source, RECIPE, Record("unreadable", (0,), "P"))
+    unreadable = ingest.examine(source, RECIPE, ImageRecord("unreadable", (0,), "P"))
     assert unreadable.reason == "cannot be read: Permission denied"
 
 
@@ -135,7 +135,7 @@ def test_they_end_with_a_parent_that_is_killed(tmp_path: Path):
         "from trainer.data.prepare import ingest; from trainer.data import sources\n"
         "if __name__ == '__main__':\n"
         "    source = sources.open_source('phantom:600')\n"
-        "    found = ingest.examine_all(source, source.records(), ingest.Recipe(64), 2)\n"
+        "    found = ingest.examine_all(source, source.records(), ingest.DecodeOptions(64), 2)\n"
         "    next(found)\n"
         "    print('begun', flush=True)\n"
         "    import time; time.sleep(100)\n"

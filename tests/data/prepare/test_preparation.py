@@ -22,7 +22,7 @@ from trainer.commands import prepare
 from trainer.data import dataset, sources
 from trainer.data.prepare import build_folder, data_summary, preparation
 from trainer.system import file_lock
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 READ_SUMMARY = """
@@ -91,7 +91,7 @@ def test_a_finished_data_set_is_not_prepared_again(phantoms: epath.Path):
 def test_a_data_set_that_was_prepared_in_another_way_is_not_overwritten(
     phantoms: epath.Path, asked: dict
 ):
-    with pytest.raises(Refusal, match="already holds a data set made from phantom:120"):
+    with pytest.raises(UsageError, match="already holds a data set made from phantom:120"):
         preparation.prepare(sources.open_source("phantom:120"), phantoms, **asked)
 
 
@@ -125,7 +125,9 @@ def test_what_cannot_be_decoded_is_listed_and_left_out(tmp_path: Path, capfd):
 
 def test_strict_ends_at_the_first_file_that_cannot_be_used(tmp_path: Path):
     source = archive(tmp_path / "set.zip", {"test/SICK/person99_virus_1.jpeg": b"no picture"})
-    with pytest.raises(Refusal, match="person99_virus_1.jpeg cannot be used: text, not an image"):
+    with pytest.raises(
+        UsageError, match="person99_virus_1.jpeg cannot be used: text, not an image"
+    ):
         preparation.prepare(source, epath.Path(tmp_path / "out"), strict=True)
     assert not (tmp_path / "out").exists()
 
@@ -134,7 +136,7 @@ def test_too_many_files_that_cannot_be_used_end_with_a_table(tmp_path: Path):
     bad = {f"train/SICK/person{n}_virus_1.jpeg": b"" for n in range(70, 73)}
     bad |= {"train/SICK/person80_virus_1.jpeg": b"no picture"}
     source = archive(tmp_path / "set.zip", bad)
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UsageError) as refusal:
         preparation.prepare(source, epath.Path(tmp_path / "out"))
     sentence, *table = str(refusal.value).splitlines()
     assert "4 of 124 files (3.2%) cannot be used, more than --max_skipped=0.01" in sentence
@@ -276,7 +278,7 @@ def test_a_script_that_prepares_is_not_run_again_by_the_processes_that_decode(tm
 def test_two_at_once_do_not_write_to_one_place(tmp_path: Path):
     with (
         file_lock.held(epath.Path(tmp_path)),
-        pytest.raises(Refusal, match="in use by another job"),
+        pytest.raises(UsageError, match="in use by another job"),
     ):
         preparation.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
     assert list(tmp_path.iterdir()) == [tmp_path / ".radiograph-trainer.lock"]
@@ -385,7 +387,7 @@ def test_place_with_other_files_is_refused_and_left_as_it_was(tmp_path: Path, fi
     source = archive(out / file) if file.endswith(".zip") else sources.open_source("phantom:40")
     (out / file).touch()
     before = snapshot(out)
-    with pytest.raises(Refusal):
+    with pytest.raises(UsageError):
         preparation.prepare(source, epath.Path(out))
     assert snapshot(out).items() >= before.items()
     assert set(snapshot(out)) - set(before) <= {".radiograph-trainer.lock"}
@@ -413,7 +415,7 @@ def test_user_file_beside_an_interrupted_preparation_survives(
     notes = dataset.directory(tmp_path) / "notes.txt"
     notes.parent.mkdir(parents=True, exist_ok=True)
     notes.write_text("mine")
-    with pytest.raises(Refusal):
+    with pytest.raises(UsageError):
         preparation.prepare(sources.open_source("phantom:40"), epath.Path(tmp_path))
     assert notes.read_text() == "mine"
     notes.unlink()

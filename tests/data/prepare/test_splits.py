@@ -8,22 +8,22 @@ from scipy.stats import binom
 
 from trainer.data import sources
 from trainer.data.prepare import splits
-from trainer.data.sources import Record
-from trainer.system.errors import Refusal
+from trainer.data.sources import ImageRecord
+from trainer.system.errors import UsageError
 
 
 def patients(
     count: int, split: str = "", positive: float = 0.5, start: int = 0, images: int = 2
-) -> list[Record]:
+) -> list[ImageRecord]:
     """Patients of whom a share is positive, spread evenly."""
     return [
-        Record(f"{p}-{i}", (int((p * positive) % 1 + positive >= 1),), f"IM-{p}", split)
+        ImageRecord(f"{p}-{i}", (int((p * positive) % 1 + positive >= 1),), f"IM-{p}", split)
         for p in range(start, start + count)
         for i in range(images)
     ]
 
 
-def divide(records: list[Record], keep_validation: bool | None = None) -> splits.Division:
+def divide(records: list[ImageRecord], keep_validation: bool | None = None) -> splits.Division:
     """Divides records no two of which have the same file."""
     return splits.divide(records, [record.name for record in records], keep_validation)
 
@@ -32,11 +32,11 @@ def home(division: splits.Division) -> dict[str, str]:
     return {r.name: split for split, part in division.splits.items() for r in part}
 
 
-def held(part: list[Record]) -> set[str]:
+def held(part: list[ImageRecord]) -> set[str]:
     return {record.patient for record in part}
 
 
-def positives(part: list[Record]) -> int:
+def positives(part: list[ImageRecord]) -> int:
     return len({record.patient for record in part if record.labels[0] == 1})
 
 
@@ -86,7 +86,9 @@ def test_adding_patients_to_a_small_set_moves_only_those_at_the_threshold():
 @pytest.mark.parametrize("total", [30, 31, 36, 47])
 def test_each_split_of_a_small_set_has_both_classes(total: int):
     for shift in range(40):
-        given = [Record(f"{n}", (int(n % total < 6),), f"P{shift}-{n}", "") for n in range(total)]
+        given = [
+            ImageRecord(f"{n}", (int(n % total < 6),), f"P{shift}-{n}", "") for n in range(total)
+        ]
         parts = divide(given).splits
         for part in parts.values():
             assert 0 < positives(part) < len(part)
@@ -106,8 +108,8 @@ def test_in_every_stratum_the_share_is_right_within_a_quarter_or_a_patient():
 
 
 def test_a_patient_with_a_positive_image_counts_as_positive():
-    healthy = [Record(f"h{n}", (0,), f"H{n}", "") for n in range(60)]
-    mixed = [Record(f"m{n}-{i}", (i,), f"M{n}", "") for n in range(6) for i in range(2)]
+    healthy = [ImageRecord(f"h{n}", (0,), f"H{n}", "") for n in range(60)]
+    mixed = [ImageRecord(f"m{n}-{i}", (i,), f"M{n}", "") for n in range(6) for i in range(2)]
     for part in divide(healthy + mixed).splits.values():
         assert positives(part) >= 1
 
@@ -124,14 +126,14 @@ def test_rare_combinations_of_labels_are_pooled_by_their_rarest_label():
 
 
 def test_every_split_has_some_of_a_finding_that_five_patients_have():
-    given = [Record(f"{n}", (int(n % 3 == 0), int(n < 5), 0), f"P{n}", "") for n in range(200)]
+    given = [ImageRecord(f"{n}", (int(n % 3 == 0), int(n < 5), 0), f"P{n}", "") for n in range(200)]
     for part in divide(given).splits.values():
         assert any(record.labels[1] for record in part)
 
 
 def test_a_patient_in_two_splits_of_the_source_is_refused():
-    given = patients(100, "train") + [Record("other.png", (0,), "IM-5", "test")]
-    with pytest.raises(Refusal, match=r"patient IM-5 is in both train \(5-0\) and test \(other"):
+    given = patients(100, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
+    with pytest.raises(UsageError, match=r"patient IM-5 is in both train \(5-0\) and test \(other"):
         divide(given)
 
 
@@ -181,36 +183,36 @@ def test_the_same_file_with_two_labels_is_a_conflict():
 
 
 def test_records_without_a_patient_are_grouped_by_near_duplicates():
-    given = [Record(name, (0,)) for name in "bacd"] + [Record("x", (0,), "IM-1")]
+    given = [ImageRecord(name, (0,)) for name in "bacd"] + [ImageRecord("x", (0,), "IM-1")]
     found = splits.by_near_duplicates(given, [3, 3, 5, 3])
     assert [record.patient for record in found] == ["a", "a", "c", "a", "IM-1"]
 
 
 def test_near_duplicates_in_two_splits_of_the_source_are_moved_and_not_refused():
-    given = patients(50, "train") + [Record("other.png", (0,), "IM-5", "test")]
+    given = patients(50, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
     division = splits.divide(given, [record.name for record in given], guessed={"IM-5"})
     assert [item["name"] for item in division.moved] == ["5-0", "5-1"]
 
 
 def test_a_known_patient_is_refused_beside_guessed_ones():
-    given = patients(50, "train") + [Record("other.png", (0,), "IM-5", "test")]
-    with pytest.raises(Refusal, match="patient IM-5 is in both"):
+    given = patients(50, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
+    with pytest.raises(UsageError, match="patient IM-5 is in both"):
         splits.divide(given, [record.name for record in given], guessed={"IM-6"})
 
 
 def test_a_set_that_is_too_small_to_divide_is_refused():
-    with pytest.raises(Refusal, match="split would be empty: the source has 2 patients"):
+    with pytest.raises(UsageError, match="split would be empty: the source has 2 patients"):
         divide(patients(2))
 
 
 def test_a_train_part_of_one_class_is_refused():
     given = patients(50, "train", positive=0.0) + patients(20, "test", start=100)
-    with pytest.raises(Refusal, match="the train split would have no two classes"):
+    with pytest.raises(UsageError, match="the train split would have no two classes"):
         divide(given)
 
 
 def test_to_keep_a_validation_split_that_is_not_there_is_refused():
-    with pytest.raises(Refusal, match="no val/ that --keep_official_validation"):
+    with pytest.raises(UsageError, match="no val/ that --keep_official_validation"):
         divide(patients(50, "train") + patients(20, "test", start=100), keep_validation=True)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from trainer.data import sources
 from trainer.data.sources import files
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 GOOD = {"train/NORMAL/1.png": b"one", "train/SICK/2.png": b"two"}
 
@@ -158,14 +158,14 @@ def test_an_encrypted_member_is_refused(tmp_path: Path):
 
 def test_an_encrypted_archive_is_refused(tmp_path: Path):
     archive_of(tmp_path / "set.zip", GOOD)
-    with pytest.raises(Refusal, match="is encrypted: unpack it with its password"):
+    with pytest.raises(UsageError, match="is encrypted: unpack it with its password"):
         sources.open_source(encrypted(tmp_path / "set.zip"))
 
 
 def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path):
     name = archive_of(tmp_path / "set.zip", GOOD)
     Path(name).write_bytes(Path(name).read_bytes()[:-30])
-    with pytest.raises(Refusal, match="damaged or cut off: download it again"):
+    with pytest.raises(UsageError, match="damaged or cut off: download it again"):
         sources.open_source(name)
 
 
@@ -173,7 +173,7 @@ def test_an_archive_with_damaged_directory_is_refused(tmp_path: Path):
     name = archive_of(tmp_path / "set.zip", GOOD)
     content = Path(name).read_bytes()
     Path(name).write_bytes(content.replace(b"PK\x01\x02", b"PK\x09\x09"))
-    with pytest.raises(Refusal, match="damaged or cut off"):
+    with pytest.raises(UsageError, match="damaged or cut off"):
         sources.open_source(name)
 
 
@@ -181,13 +181,13 @@ def test_a_tar_archive_is_refused_with_what_to_do(tmp_path: Path):
     for file, mode in (("set.tar", "w"), ("set.tar.gz", "w:gz")):
         with tarfile.open(tmp_path / file, mode) as archive:
             archive.addfile(tarfile.TarInfo("train/a/1.png"), io.BytesIO())
-        with pytest.raises(Refusal, match="unpack it first and give the folder"):
+        with pytest.raises(UsageError, match="unpack it first and give the folder"):
             sources.open_source(str(tmp_path / file))
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path):
     (tmp_path / "set.zip").write_text("no archive")
-    with pytest.raises(Refusal, match="no zip archive"):
+    with pytest.raises(UsageError, match="no zip archive"):
         sources.open_source(str(tmp_path / "set.zip"))
 
 

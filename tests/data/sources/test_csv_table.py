@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 
 from trainer.data.sources.csv_table import CsvTable
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def table(folder: Path, content: bytes) -> CsvTable:
@@ -51,5 +51,5 @@ def test_thousands_of_columns(tmp_path: Path):
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, content: bytes, sentence: str):
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         list(table(tmp_path, content).rows(["path", "x"]))

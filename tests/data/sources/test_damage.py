@@ -11,7 +11,7 @@ import pytest
 
 from trainer.data import sources
 from trainer.data.sources import Options
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def archive() -> bytes:
@@ -71,7 +71,7 @@ def outcome(name: str, options: Options) -> str:
     """Opens a source and reads every record; other errors than those promised come through."""
     try:
         source = sources.open_source(name, options)
-    except Refusal as refusal:
+    except UsageError as refusal:
         assert "\n" not in str(refusal) and len(str(refusal)) < 500
         return "refused"
     records = source.records()

@@ -10,7 +10,7 @@ from etils import epath
 from trainer.data import sources
 from trainer.data.sources import files
 from trainer.data.sources.folder import Folder
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def fill(folder: Path, *names: str) -> str:
@@ -98,7 +98,7 @@ def test_a_file_that_went_away_cannot_be_read(tmp_path: Path):
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path):
-    with pytest.raises(Refusal, match="no images in class folders"):
+    with pytest.raises(UsageError, match="no images in class folders"):
         sources.open_source(str(tmp_path))
 
 

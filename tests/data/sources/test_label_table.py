@@ -10,8 +10,8 @@ from PIL import Image
 
 from trainer.data import sources
 from trainer.data.sources import Options
-from trainer.data.sources.image_record import Record
-from trainer.system.errors import Refusal
+from trainer.data.sources.image_record import ImageRecord
+from trainer.system.errors import UsageError
 
 CHEXPERT_HEADER = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Edema,Support Devices"
 
@@ -25,7 +25,7 @@ def table_of(folder: Path, *lines: str, name: str = "labels.csv", images: str = 
     return str(folder / name)
 
 
-def records_of(name: str, **options: str | bool | tuple[str, ...]) -> list[Record]:
+def records_of(name: str, **options: str | bool | tuple[str, ...]) -> list[ImageRecord]:
     return list(sources.open_source(name, Options(**options)).records())
 
 
@@ -72,9 +72,9 @@ def test_an_image_that_is_not_there_is_listed(tmp_path: Path):
 
 def test_a_table_without_any_of_its_images_is_refused(tmp_path: Path):
     name = table_of(tmp_path, "path,x", "a.png,1", "b.png,0")
-    with pytest.raises(Refusal, match=r"none of the images .* such as 'a.png', .*--image_root"):
+    with pytest.raises(UsageError, match=r"none of the images .* such as 'a.png', .*--image_root"):
         records_of(name, path_column="path", label_columns=("x",))
-    with pytest.raises(Refusal, match="--image_root=/nowhere does not exist"):
+    with pytest.raises(UsageError, match="--image_root=/nowhere does not exist"):
         records_of(name, path_column="path", label_columns=("x",), image_root="/nowhere")
 
 
@@ -116,7 +116,7 @@ def test_a_name_in_two_folders_is_refused(tmp_path: Path):
 )
 def test_a_row_that_cannot_be_read_is_refused(tmp_path: Path, lines: tuple, sentence: str):
     name = table_of(tmp_path, *lines, images="a.png")
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         records_of(name, path_column="path", label_columns=("x",), split_column="fold")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from trainer.data.sources.labels import Labels, labels_of
 from trainer.data.sources.schema import NIH_FINDINGS, Schema
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 def read(
@@ -50,7 +50,9 @@ def test_a_blank_is_unknown_or_negative_as_the_table_has_it():
 
 @pytest.mark.parametrize("cell", ["maybe", "2", "0.5", "nan"])
 def test_another_value_is_refused_with_its_place(cell: str):
-    with pytest.raises(Refusal, match=rf"t.csv line 3, column 'L1' holds '{cell}': a label is 1"):
+    with pytest.raises(
+        UsageError, match=rf"t.csv line 3, column 'L1' holds '{cell}': a label is 1"
+    ):
         read(("1", "0"), ("0", cell))
 
 
@@ -67,7 +69,7 @@ def test_the_names_of_a_public_table_are_all_there_in_a_part_of_it():
 
 
 def test_a_name_that_the_public_table_does_not_have_is_refused():
-    with pytest.raises(Refusal, match="line 3, column 'L0' holds 'Hernea': a finding is one of"):
+    with pytest.raises(UsageError, match="line 3, column 'L0' holds 'Hernea': a finding is one of"):
         read("Hernia", "Mass|Hernea", findings=NIH_FINDINGS)
 
 
@@ -92,11 +94,11 @@ def test_a_single_finding_has_two_classes():
 
 
 def test_a_column_of_everything_is_no_column_of_labels():
-    with pytest.raises(Refusal, match="holds 200 different names, and 1 to 100 can be labels"):
+    with pytest.raises(UsageError, match="holds 200 different names, and 1 to 100 can be labels"):
         read(*(f"note {n}" for n in range(200)))
 
 
 @pytest.mark.parametrize("cells", [("2", "3"), ("0", "1", "2"), ("1", "0", "unsure")])
 def test_numbers_that_are_no_labels_are_refused(cells: tuple[str, ...]):
-    with pytest.raises(Refusal, match="a label is 1, 0, -1, blank"):
+    with pytest.raises(UsageError, match="a label is 1, 0, -1, blank"):
         read(*cells)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.layout import ClassFolders, order_classes
 from trainer.data.sources.options import Options
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 class InMemory:
@@ -23,7 +23,7 @@ class InMemory:
         return name.encode()[:size]
 
 
-def records_of(*names: str, options: Options = Options(), **files: dict) -> list[Record]:  # noqa: B008
+def records_of(*names: str, options: Options = Options(), **files: dict) -> list[ImageRecord]:  # noqa: B008
     return ClassFolders("memory", InMemory(*names, **files), options).records()
 
 
@@ -87,12 +87,12 @@ def test_refused_files_are_listed_and_displace_no_other():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(Refusal, match="one class a: two are needed"):
+    with pytest.raises(UsageError, match="one class a: two are needed"):
         records_of("a/1.png", "a/2.png")
 
 
 def test_images_outside_of_class_folders_are_refused():
-    with pytest.raises(Refusal, match="no images in class folders"):
+    with pytest.raises(UsageError, match="no images in class folders"):
         records_of("a.png", "notes/readme.txt")
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from trainer.data import sources
 from trainer.data.sources import medmnist
 from trainer.data.sources.image_record import Source
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 COUNTS = {"train": 6, "val": 2, "test": 4}
 
@@ -104,14 +104,14 @@ def test_a_file_that_changed_has_another_fingerprint(tmp_path: Path):
     ],
 )
 def test_arrays_of_another_kind_are_refused(tmp_path: Path, change: dict, sentence: str):
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         opened(tmp_path / "a.npz", arrays() | change)
 
 
 def test_missing_labels_are_refused(tmp_path: Path):
     content = arrays()
     del content["test_labels"]
-    with pytest.raises(Refusal, match="test_labels"):
+    with pytest.raises(UsageError, match="test_labels"):
         opened(tmp_path / "a.npz", content)
 
 
@@ -119,12 +119,12 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path):
     np.savez_compressed(tmp_path / "a.npz", **arrays())
     content = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(Refusal, match="no .npz file, or is cut off"):
+    with pytest.raises(UsageError, match="no .npz file, or is cut off"):
         sources.open_source(f"medmnist:{tmp_path / 'a.npz'}")
 
 
 def test_another_npz_is_refused(tmp_path: Path):
-    with pytest.raises(Refusal, match="holds no train_images"):
+    with pytest.raises(UsageError, match="holds no train_images"):
         opened(tmp_path / "a.npz", {"x": np.zeros(3)})
 
 

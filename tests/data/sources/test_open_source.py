@@ -8,7 +8,7 @@ from etils import epath
 
 from trainer.data import sources
 from trainer.data.sources import Options, public_sets
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def archive(tmp_path: Path) -> str:
     "name", ["phantom:", "phantom:3", "phantom:x", "nowhere.zip", "medmnist:nowhere.npz"]
 )
 def test_a_source_that_is_none_is_refused(name: str):
-    with pytest.raises(Refusal, match=name):
+    with pytest.raises(UsageError, match=name):
         sources.open_source(name)
 
 
@@ -32,17 +32,17 @@ def test_what_cannot_be_opened_is_refused(archive: str, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(type(epath.Path(archive)), "open", closed)
-    with pytest.raises(Refusal, match="cannot be read: .*Permission denied"):
+    with pytest.raises(UsageError, match="cannot be read: .*Permission denied"):
         sources.open_source(archive)
 
 
 def test_options_of_tables_are_refused_elsewhere(archive: str):
-    with pytest.raises(Refusal, match="--image_root is for tables"):
+    with pytest.raises(UsageError, match="--image_root is for tables"):
         sources.open_source(archive, Options(image_root="images"))
 
 
 def test_two_ways_to_tell_the_patient_are_refused():
-    with pytest.raises(Refusal, match="give one"):
+    with pytest.raises(UsageError, match="give one"):
         sources.open_source("set.csv", Options(patient_column="p", patient_regex="p"))
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.patients import by_pattern, patient_of
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -30,20 +30,20 @@ def test_the_patient_is_read_from_a_public_name(name: str, patient: str):
     [(r"p\d+", "p12"), (r"p(\d+)", "12"), (r"(s\d)_(?P<patient>p\d+)", "p12"), (r"s1(x)?_", "")],
 )
 def test_a_pattern_finds_the_patient(pattern: str, patient: str):
-    records = [Record("s1_p12.png", (1,)), Record("s1x_p4.png", (1,))]
+    records = [ImageRecord("s1_p12.png", (1,)), ImageRecord("s1x_p4.png", (1,))]
     assert by_pattern(records, pattern)[0].patient == patient
 
 
 def test_a_name_that_the_pattern_does_not_match_has_no_patient():
-    records = [Record("p1.png", (1,)), Record("other.png", (1,), patient="IM-1")]
+    records = [ImageRecord("p1.png", (1,)), ImageRecord("other.png", (1,), patient="IM-1")]
     assert [r.patient for r in by_pattern(records, r"p\d+")] == ["p1", ""]
 
 
 def test_a_pattern_that_finds_nobody_is_refused_with_an_example():
-    with pytest.raises(Refusal, match=r"finds no patient in any name, such as 'a/scan.png'"):
-        by_pattern([Record("a/scan.png", (1,))], r"p\d+")
+    with pytest.raises(UsageError, match=r"finds no patient in any name, such as 'a/scan.png'"):
+        by_pattern([ImageRecord("a/scan.png", (1,))], r"p\d+")
 
 
 def test_a_pattern_that_is_none_is_refused():
-    with pytest.raises(Refusal, match="no regular expression: .*unterminated"):
-        by_pattern([Record("a.png", (1,))], "(p")
+    with pytest.raises(UsageError, match="no regular expression: .*unterminated"):
+        by_pattern([ImageRecord("a.png", (1,))], "(p")

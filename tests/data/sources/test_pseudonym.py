@@ -1,9 +1,9 @@
 """Names and patients are hashed with a salt."""
 
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.pseudonym import pseudonymous
 
-RECORD = Record("a/Doe.dcm", (1,), "Doe", "train", "a/Doe.dcm", "a lateral view")
+RECORD = ImageRecord("a/Doe.dcm", (1,), "Doe", "train", "a/Doe.dcm", "a lateral view")
 
 
 def test_name_and_patient_are_hashed_and_the_rest_stays():
@@ -15,7 +15,7 @@ def test_name_and_patient_are_hashed_and_the_rest_stays():
 
 
 def test_images_of_a_patient_stay_together_and_have_names_of_their_own():
-    other = Record("b/Doe.dcm", (1,), "Doe")
+    other = ImageRecord("b/Doe.dcm", (1,), "Doe")
     one, two = pseudonymous(RECORD, "salt"), pseudonymous(other, "salt")
     assert one.patient == two.patient and one.name != two.name and two.place == "b/Doe.dcm"
 
@@ -27,4 +27,4 @@ def test_another_salt_gives_other_hashes():
 
 
 def test_nobody_stays_nobody():
-    assert pseudonymous(Record("a.dcm", (1,)), "salt").patient == ""
+    assert pseudonymous(ImageRecord("a.dcm", (1,)), "salt").patient == ""

@@ -13,7 +13,7 @@ import pytest
 
 from trainer.data.sources import public_sets
 from trainer.data.sources.public_sets import Download, fetch
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 CONTENT = bytes(range(256)) * 1000
 CHECKSUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -117,7 +117,7 @@ def test_a_dropped_connection_is_taken_up_where_it_broke(
 
 def test_the_next_call_goes_on_from_what_is_there(server: Server, wanted: Download, tmp_path: Path):
     server.behaviours = [drops(server, 100_000), *[answers(503)] * public_sets.ATTEMPTS]
-    with pytest.raises(Refusal, match="the server answers 503"):
+    with pytest.raises(UsageError, match="the server answers 503"):
         fetch(wanted, tmp_path)
     assert left_in(tmp_path) == ["set.zip.part", "set.zip.part.etag"]
     server.behaviours, server.ranges = [], []
@@ -148,7 +148,7 @@ def test_a_server_that_always_breaks_at_the_same_byte_is_given_up(
     server: Server, wanted: Download, tmp_path: Path
 ):
     server.behaviours = [drops(server, 100_000, ranges=False)] * 100
-    with pytest.raises(Refusal, match="it broke off"):
+    with pytest.raises(UsageError, match="it broke off"):
         fetch(wanted, tmp_path)
     assert len(server.ranges) == public_sets.ATTEMPTS
 
@@ -166,7 +166,7 @@ def test_a_part_that_is_whole_already_is_kept(server: Server, wanted: Download, 
 
 def test_wrong_bytes_are_refused_and_removed(server: Server, wanted: Download, tmp_path: Path):
     server.content = b"<html>Please log in</html>"
-    with pytest.raises(Refusal, match="sent other bytes than published .* were removed"):
+    with pytest.raises(UsageError, match="sent other bytes than published .* were removed"):
         fetch(wanted, tmp_path)
     assert left_in(tmp_path) == []
 
@@ -175,7 +175,7 @@ def test_a_file_that_is_gone_is_not_asked_for_again(
     server: Server, wanted: Download, tmp_path: Path
 ):
     server.behaviours = [answers(404)] * 3
-    with pytest.raises(Refusal, match="the server answers 404.*put it at .*set.zip"):
+    with pytest.raises(UsageError, match="the server answers 404.*put it at .*set.zip"):
         fetch(wanted, tmp_path)
     assert len(server.ranges) == 1
 
@@ -184,7 +184,7 @@ def test_without_a_network_the_sentence_says_where_to_put_the_file(server: Serve
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/set.zip"
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(UsageError) as refusal:
             fetch(Download(url, "set.zip", CHECKSUM), tmp_path)
     assert f"download it by hand from {url} and put it at {tmp_path / 'set.zip'}" in str(
         refusal.value
@@ -196,21 +196,21 @@ def test_a_file_put_there_by_hand_is_verified(server: Server, wanted: Download, 
     (tmp_path / "set.zip").write_bytes(CONTENT)
     assert fetch(wanted, tmp_path) == tmp_path / "set.zip"
     (tmp_path / "set.zip").write_bytes(b"something else")
-    with pytest.raises(Refusal, match="is not the published file"):
+    with pytest.raises(UsageError, match="is not the published file"):
         fetch(wanted, tmp_path)
     assert left_in(tmp_path) == ["set.zip"] and server.ranges == []
 
 
 def test_a_folder_that_cannot_be_written_is_refused(wanted: Download, tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(Refusal, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         fetch(wanted, tmp_path / "file" / "cache")
 
 
 def test_two_processes_do_not_download_at_the_same_time(wanted: Download, tmp_path: Path):
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(Refusal, match="another process is downloading"):
+    with pytest.raises(UsageError, match="another process is downloading"):
         fetch(wanted, tmp_path)
     os.close(handle)
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT

@@ -4,7 +4,7 @@ import pytest
 
 from trainer.data.sources.options import Options
 from trainer.data.sources.schema import CHEXPERT_OBSERVATIONS, NIH_FINDINGS, schema_of
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 NIH = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "View Position")
 
@@ -50,11 +50,11 @@ def test_what_the_user_says_goes_before_what_is_known():
 )
 def test_a_column_that_is_not_there_is_refused(options: Options, sentence: str):
     columns = ("file", "edema", *(f"other{n}" for n in range(30)))
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         schema_of(columns, options, "t.csv")
 
 
 def test_a_message_does_not_list_thousands_of_columns():
-    with pytest.raises(Refusal, match="and 4980 more") as refusal:
+    with pytest.raises(UsageError, match="and 4980 more") as refusal:
         schema_of([f"c{n}" for n in range(5000)], Options(), "t.csv")
     assert len(str(refusal.value)) < 300

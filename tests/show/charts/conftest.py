@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 
 
 @pytest.fixture
-def judged() -> Callable[..., Judged]:
+def judged() -> Callable[..., LabelResult]:
     """Makes a judged label of 200 images of 100 patients, a third of them positive."""
     random = np.random.default_rng(0)
     labels = (random.random(200) < 0.35).astype(int)
@@ -18,7 +18,7 @@ def judged() -> Callable[..., Judged]:
         {"name": "probability 0.5", "threshold": 0.5},
         {"name": "chosen on validation", "threshold": 0.73},
     ]
-    given = Judged(
+    given = LabelResult(
         name="PNEUMONIA",
         classes=["NORMAL", "PNEUMONIA"],
         labels=labels,

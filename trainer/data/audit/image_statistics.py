@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer.data import duplicates
 from trainer.data.audit.inspection import Inspected
-from trainer.data.sources.image_record import KNOWN, NEGATIVE, POSITIVE, Record
+from trainer.data.sources.image_record import KNOWN, NEGATIVE, POSITIVE, ImageRecord
 
 SPLITS = ("train", "val", "test", "")
 ALL = "all"  # what a source without splits calls its one
@@ -19,7 +19,7 @@ SPREAD = ("least", "median", "most")
 SERIES = re.compile(r"([A-Za-z]+)\S*?-(\d+)$")
 
 
-def split_of(record: Record) -> str:
+def split_of(record: ImageRecord) -> str:
     return record.split or ALL
 
 
@@ -114,7 +114,7 @@ def _described(
     }
 
 
-def _shown(record: Record, labels: Sequence[str]) -> dict[str, Any]:
+def _shown(record: ImageRecord, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "name": record.name,
         "split": split_of(record),
@@ -125,14 +125,14 @@ def _shown(record: Record, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def disagree(records: Sequence[Record]) -> bool:
+def disagree(records: Sequence[ImageRecord]) -> bool:
     """Whether some label is positive of one record and negative of another."""
     return any(
         {POSITIVE, NEGATIVE} <= set(of) for of in zip(*(r.labels for r in records), strict=True)
     )
 
 
-def patients(records: Sequence[Record]) -> dict[str, Any]:
+def patients(records: Sequence[ImageRecord]) -> dict[str, Any]:
     """Returns {known: share of images, across: [patient], shared_numbers: int}.
 
     `across` lists the patients in more than one split. `shared_numbers` counts how many there

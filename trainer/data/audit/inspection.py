@@ -13,7 +13,7 @@ from tqdm import tqdm
 from trainer.data import duplicates
 from trainer.data.audit import file_features
 from trainer.data.decode import radiograph
-from trainer.data.sources.image_record import Record, Source
+from trainer.data.sources.image_record import ImageRecord, Source
 
 # Traces are those of the file as it is: nothing that is not much larger than any film is shrunk.
 LARGEST_SIDE = 4096
@@ -32,14 +32,14 @@ class Inspected:
       trace: see `file_features.trace`.
     """
 
-    record: Record
+    record: ImageRecord
     reason: str = ""
     digest: bytes = b""
     fingerprint: bytes = b""
     trace: file_features.Trace | None = None
 
 
-def inspect(record: Record, data: bytes, any_view: bool = False) -> Inspected:
+def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> Inspected:
     """Returns what one file tells."""
     try:
         pixels = radiograph.decode(data, LARGEST_SIDE, any_view)
@@ -55,7 +55,7 @@ def inspect(record: Record, data: bytes, any_view: bool = False) -> Inspected:
 
 
 def inspect_all(
-    source: Source, records: Sequence[Record], any_view: bool = False
+    source: Source, records: Sequence[ImageRecord], any_view: bool = False
 ) -> list[Inspected]:
     """Inspects every record's file, in threads, with a progress bar on a terminal.
 
@@ -68,7 +68,9 @@ def inspect_all(
     return list(bar)
 
 
-def _in_order(source: Source, records: Sequence[Record], any_view: bool) -> Iterator[Inspected]:
+def _in_order(
+    source: Source, records: Sequence[ImageRecord], any_view: bool
+) -> Iterator[Inspected]:
     threads = os.cpu_count() or 1
     ahead: deque[Future | Inspected] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -81,7 +83,7 @@ def _in_order(source: Source, records: Sequence[Record], any_view: bool) -> Iter
 
 
 def _begun(
-    pool: ThreadPoolExecutor, source: Source, record: Record, any_view: bool
+    pool: ThreadPoolExecutor, source: Source, record: ImageRecord, any_view: bool
 ) -> Future | Inspected:
     if record.refused:
         return Inspected(record, record.refused)

@@ -5,8 +5,8 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.data import dataset, examples, pipeline, staging
-from trainer.data.sources.image_record import Record
-from trainer.system.errors import Refusal
+from trainer.data.sources.image_record import ImageRecord
+from trainer.system.errors import UsageError
 
 SPLIT_OF = {"train": "train", "validation": "val", "test": "test"}
 
@@ -18,11 +18,11 @@ class Prepared:
         """Opens the data set under `path`.
 
         Raises:
-          Refusal: if there is no finished one.
+          UsageError: if there is no finished one.
         """
         summary = dataset.read_summary(path)
         if summary is None:
-            raise Refusal(
+            raise UsageError(
                 f"{path} holds no prepared data set: make one with python -m trainer prepare."
             )
         read = staging.local(path)
@@ -34,10 +34,10 @@ class Prepared:
         self.classes: tuple[str, ...] = tuple(summary["classes"])
         self.identifying = False  # preparing lets no identity through
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[ImageRecord]:
         """Returns every record, split by split in the order of the shards."""
         return [
-            Record(
+            ImageRecord(
                 of.name,
                 tuple(of.labels.tolist()),
                 of.patient,
@@ -48,7 +48,7 @@ class Prepared:
             for of in examples.described(opened)
         ]
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: ImageRecord) -> bytes:
         """Returns the image as it is stored, JPEG or PNG."""
         split, number = record.place.split(":")
         example = self._splits[split].read(np.array([int(number)]))[0]

@@ -104,7 +104,7 @@ class _Part:
 
     @functools.cached_property
     def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Places of the images learnt from and of those judged, no patient in both."""
+        """RunPaths of the images learnt from and of those judged, no patient in both."""
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
         return list(folds.split(self.rows, self.labels, self.patients))
 

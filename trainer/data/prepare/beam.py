@@ -14,8 +14,8 @@ from etils import epath
 
 from trainer.data.prepare import ingest
 from trainer.data.prepare.builder import Pair
-from trainer.data.sources.image_record import Record, Source
-from trainer.system.errors import Refusal
+from trainer.data.sources.image_record import ImageRecord, Source
+from trainer.system.errors import UsageError
 
 PART = 1000  # records
 
@@ -26,7 +26,7 @@ class Beam:
     def __init__(
         self,
         source: Source,
-        recipe: ingest.Recipe,
+        recipe: ingest.DecodeOptions,
         runner: str,
         options: Sequence[str],
         folder: epath.Path,
@@ -40,12 +40,12 @@ class Beam:
           folder: what every worker reaches.
 
         Raises:
-          Refusal: if Apache Beam is not installed.
+          UsageError: if Apache Beam is not installed.
         """
         try:
             from apache_beam.options.pipeline_options import PipelineOptions
         except ImportError:
-            raise Refusal(
+            raise UsageError(
                 "--runner needs Apache Beam, which is not installed: make an environment of its "
                 "own from requirements/beam.txt (docs/data.md)."
             ) from None
@@ -54,7 +54,7 @@ class Beam:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "source").write_bytes(pickle.dumps((source, recipe)))
 
-    def examine(self, records: Sequence[Record]) -> Iterator[ingest.Examined]:
+    def examine(self, records: Sequence[ImageRecord]) -> Iterator[ingest.Examined]:
         """Yields what became of each record, in order, without its image."""
         import apache_beam as beam
 
@@ -109,16 +109,16 @@ def read_part(file: str) -> Iterator:
 
 
 @functools.lru_cache(maxsize=1)
-def _given(folder: str) -> tuple[Source, ingest.Recipe]:
+def _given(folder: str) -> tuple[Source, ingest.DecodeOptions]:
     return pickle.loads((epath.Path(folder) / "source").read_bytes())
 
 
-def _examine(folder: str, number: int, record: Record) -> str:
+def _examine(folder: str, number: int, record: ImageRecord) -> str:
     found = ingest.examine(*_given(folder), record)
     return pickle.dumps((number, replace(found, image=b""))).hex()
 
 
-def _example(folder: str, original: Record, stored: Record) -> tuple[str, dict]:
+def _example(folder: str, original: ImageRecord, stored: ImageRecord) -> tuple[str, dict]:
     from trainer.data import dataset  # brings TensorFlow
 
     found = ingest.examine(*_given(folder), original)

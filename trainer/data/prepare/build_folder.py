@@ -18,7 +18,7 @@ from etils import epath
 
 from trainer.data import staging
 from trainer.system import atomic, file_lock, gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 MARKER = ".radiograph-trainer-prepare.json"
 NAME = re.compile(r"\.building-[0-9a-f]{16}")
@@ -64,7 +64,7 @@ def build_folder(out: epath.Path, in_bucket: bool = False) -> Iterator[BuildFold
       in_bucket: whether the folder lies in the bucket too, for workers of other machines.
 
     Raises:
-      Refusal: if another preparation is at work in `out`, or `out` holds files that none wrote.
+      UsageError: if another preparation is at work in `out`, or `out` holds files that none wrote.
     """
     existed = out.exists()
     gcs.make_folder(out)
@@ -75,7 +75,7 @@ def build_folder(out: epath.Path, in_bucket: bool = False) -> Iterator[BuildFold
         _remove(out, own)
         name = f".building-{secrets.token_hex(8)}"
         _mark(out, name, [])
-        if gcs.is_in_one(out) and not in_bucket:
+        if gcs.is_gcs(out) and not in_bucket:
             folder = epath.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prepare-")))
         else:
             folder = out / name
@@ -110,7 +110,7 @@ def _marked(out: epath.Path) -> dict | None:
 
 
 def _refuse_others(out: epath.Path, own: dict | None) -> None:
-    """Raises a Refusal if `out` holds what no preparation wrote."""
+    """Raises a UsageError if `out` holds what no preparation wrote."""
     if not out.exists():
         return
     files = {out / name for name in own["files"]} if own else set()
@@ -126,7 +126,7 @@ def _refuse_others(out: epath.Path, own: dict | None) -> None:
                 others.append(str(path.relative_to(out)))
     if others:
         more = f" and {len(others) - OTHERS:,} more" if len(others) > OTHERS else ""
-        raise Refusal(
+        raise UsageError(
             f"--out={out} holds files that prepare did not write "
             f"({', '.join(sorted(others)[:OTHERS])}{more}): name a new or an empty folder."
         )
@@ -153,7 +153,7 @@ def _folders_of(files: list[str]) -> list[str]:
 
 
 def _remove_folder(folder: epath.Path) -> None:
-    if gcs.is_in_one(folder):
+    if gcs.is_gcs(folder):
         folder.rmtree(missing_ok=True)
     else:
         shutil.rmtree(folder)

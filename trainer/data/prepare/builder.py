@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from etils import epath
 
 from trainer.data.prepare import ingest
-from trainer.data.sources.image_record import Record, Source
+from trainer.data.sources.image_record import ImageRecord, Source
 
-Pair = tuple[Record, Record]  # as the source has it, and as it is stored
+Pair = tuple[ImageRecord, ImageRecord]  # as the source has it, and as it is stored
 
 
 class Spool:
@@ -36,7 +36,9 @@ class Spool:
 class Local:
     """Examines a source with processes of this machine, decoding every file once."""
 
-    def __init__(self, source: Source, recipe: ingest.Recipe, workers: int, folder: epath.Path):
+    def __init__(
+        self, source: Source, recipe: ingest.DecodeOptions, workers: int, folder: epath.Path
+    ):
         """Args:
 
         source: what is read.
@@ -48,7 +50,7 @@ class Local:
         self._spool = Spool(folder)
         self._numbers: dict[str, int] = {}
 
-    def examine(self, records: Sequence[Record]) -> Iterator[ingest.Examined]:
+    def examine(self, records: Sequence[ImageRecord]) -> Iterator[ingest.Examined]:
         """Yields what became of each record, in order."""
         found = ingest.examine_all(self._source, records, self._recipe, self._workers)
         for record, examined in zip(records, found, strict=True):

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from trainer.data.prepare import skipped_files, splits
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 
 
 def told(
     division: splits.Division,
     skipped: skipped_files.Skipped,
-    stored: Mapping[str, Record],
+    stored: Mapping[str, ImageRecord],
 ) -> dict:
     """Returns what the summary tells beside counts, under the names that are stored."""
     return {

@@ -19,7 +19,7 @@ from multiprocessing import connection
 
 from trainer.data import duplicates
 from trainer.data.decode import radiograph
-from trainer.data.sources.image_record import Record, Source
+from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system.errors import CannotWrite
 
 AHEAD = 64  # records for each process, given or answered and not yet taken
@@ -31,7 +31,7 @@ FINGERPRINT_SIDE = 128  # pixels
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DecodeOptions:
     """How files become images: `radiograph.recode`'s arguments."""
 
     max_side: int
@@ -56,7 +56,7 @@ class Examined:
     reason: str = ""
 
 
-def examine(source: Source, recipe: Recipe, record: Record) -> Examined:
+def examine(source: Source, recipe: DecodeOptions, record: ImageRecord) -> Examined:
     """Reads, checks and re-codes one file."""
     if record.refused:
         return Examined(reason=record.refused)
@@ -75,8 +75,8 @@ def examine(source: Source, recipe: Recipe, record: Record) -> Examined:
 
 def examine_all(
     source: Source,
-    records: Iterable[Record],
-    recipe: Recipe,
+    records: Iterable[ImageRecord],
+    recipe: DecodeOptions,
     workers: int,
     seconds: float = SECONDS,
 ) -> Iterator[Examined]:
@@ -141,13 +141,13 @@ class _Process:
       given: (number, record) of those that it has not answered.
     """
 
-    def __init__(self, source: Source, recipe: Recipe):
+    def __init__(self, source: Source, recipe: DecodeOptions):
         # Forked from a server that has imported this module and no TensorFlow, which would cost
         # each process three seconds and half a gigabyte.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
         self.pipe, theirs = context.Pipe()
-        self.given: deque[tuple[int, Record]] = deque()
+        self.given: deque[tuple[int, ImageRecord]] = deque()
         self._process = context.Process(target=_work, args=(theirs, source, recipe), daemon=True)
         with _without_main():
             self._process.start()
@@ -159,7 +159,7 @@ class _Process:
         """Time since it began with the first record that it has not answered."""
         return time.monotonic() - self._since
 
-    def give(self, number: int, record: Record) -> None:
+    def give(self, number: int, record: ImageRecord) -> None:
         """Gives it another record to examine."""
         if not self.given:
             self._since = time.monotonic()
@@ -190,7 +190,7 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _work(pipe: connection.Connection, source: Source, recipe: Recipe) -> None:
+def _work(pipe: connection.Connection, source: Source, recipe: DecodeOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     with suppress(EOFError, OSError):  # that one has ended
         while True:

@@ -16,7 +16,7 @@ from trainer.data.prepare.beam import Beam
 from trainer.data.prepare.build_folder import build_folder
 from trainer.data.prepare.builder import Local
 from trainer.data.sources import pseudonym
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine, clock
 
 with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
@@ -64,7 +64,7 @@ def prepare(
       beam_options: the runner's own options, as in "region=europe-west4".
 
     Raises:
-      Refusal: if `out` holds another data set or files of another kind, too many files cannot be
+      UsageError: if `out` holds another data set or files of another kind, too many files cannot be
         used, or the source cannot be split.
       CannotWrite: if `out` cannot be written.
     """
@@ -78,12 +78,12 @@ def prepare(
     summary = dataset.read_summary(out)
     if summary:
         if {name: summary.get(name) for name in asked} != asked:
-            raise Refusal(
+            raise UsageError(
                 f"--out={out} already holds a data set made from {summary['source']} in another "
                 "way: name another --out, or delete that folder."
             )
         return summary
-    recipe = ingest.Recipe(max_side, any_view, uniform)
+    recipe = ingest.DecodeOptions(max_side, any_view, uniform)
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
         folder = building.path
         if runner:
@@ -105,7 +105,7 @@ def prepare(
 
 def _examine(
     means: Local | Beam, source: sources.Source, strict: bool, max_skipped: float
-) -> tuple[list[sources.Record], list[ingest.Examined], skipped_files.Skipped]:
+) -> tuple[list[sources.ImageRecord], list[ingest.Examined], skipped_files.Skipped]:
     """Returns the usable records with what was found of them, and the others with the reason."""
     records = source.records()
     usable, found, skipped = [], [], []
@@ -130,7 +130,7 @@ def _examine(
 
 
 def _divide(
-    records: Sequence[sources.Record],
+    records: Sequence[sources.ImageRecord],
     found: Sequence[ingest.Examined],
     keep_validation: bool | None,
 ) -> splits.Division:
@@ -156,8 +156,8 @@ def _divide(
 
 
 def _stored(
-    records: Sequence[sources.Record], identifying: bool, salt: str
-) -> dict[str, sources.Record]:
+    records: Sequence[sources.ImageRecord], identifying: bool, salt: str
+) -> dict[str, sources.ImageRecord]:
     """Returns how each record is stored, by the name that its source has for it."""
     stored = pseudonym.all_pseudonymous(records, salt) if identifying else records
     return {record.name: of for record, of in zip(records, stored, strict=True)}
@@ -168,7 +168,7 @@ def _build(
     folder: epath.Path,
     source: sources.Source,
     division: splits.Division,
-    stored: dict[str, sources.Record],
+    stored: dict[str, sources.ImageRecord],
 ) -> None:
     generate = {
         split: means.examples(split, [(record, stored[record.name]) for record in part])

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from trainer.data.sources.image_record import Record
-from trainer.system.errors import Refusal
+from trainer.data.sources.image_record import ImageRecord
+from trainer.system.errors import UsageError
 
-Skipped = Sequence[tuple[Record, str]]  # with the reason
+Skipped = Sequence[tuple[ImageRecord, str]]  # with the reason
 HOPELESS = 100  # files: enough to see what is wrong before all of the source is read
 
 
@@ -20,11 +20,11 @@ def check(skipped: Skipped, done: int, total: int, strict: bool, most: float) ->
       most: share of all files that may be skipped.
 
     Raises:
-      Refusal: with the one file and its reason, or with a table of the reasons.
+      UsageError: with the one file and its reason, or with a table of the reasons.
     """
     if strict and skipped:
         record, reason = skipped[-1]
-        raise Refusal(f"{record.place or record.name} cannot be used: {reason} (--strict).")
+        raise UsageError(f"{record.place or record.name} cannot be used: {reason} (--strict).")
     hopeless = len(skipped) > HOPELESS or done == total
     if not hopeless or len(skipped) <= most * total:
         return
@@ -36,7 +36,7 @@ def check(skipped: Skipped, done: int, total: int, strict: bool, most: float) ->
     ]
     if done < total:
         lines.append(f"The other {total - done:,} files were not read.")
-    raise Refusal("\n".join(lines))
+    raise UsageError("\n".join(lines))
 
 
 def table(skipped: Sequence[tuple[str, str]]) -> list[str]:

@@ -14,8 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, Record
-from trainer.system.errors import Refusal
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
+from trainer.system.errors import UsageError
 
 SPLITS = ("train", "validation", "test")  # the later, the more held out
 TEST_SHARE = 0.2  # of the patients, where a source has no test folder
@@ -34,13 +34,13 @@ class Division:
       conflicts: {names, labels} for each set of identical files with different labels.
     """
 
-    splits: dict[str, list[Record]]
+    splits: dict[str, list[ImageRecord]]
     moved: list[dict]
     conflicts: list[dict]
 
 
 def divide(
-    records: Sequence[Record],
+    records: Sequence[ImageRecord],
     digests: Sequence[str],
     keep_validation: bool | None = None,
     guessed: Collection[str] = (),
@@ -61,7 +61,7 @@ def divide(
         source is moved to the held-out side, not refused.
 
     Raises:
-      Refusal: if a known patient lies in two splits of the source, a split would be empty, or
+      UsageError: if a known patient lies in two splits of the source, a split would be empty, or
         train would have one class only.
     """
     if keep_validation is None:
@@ -90,7 +90,7 @@ def divide(
             chosen = _drawn(stratum, split, share, spare=len(drawn) - number)
             home.update(dict.fromkeys(chosen, split))
             stratum = [group for group in stratum if group not in chosen]
-    splits: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[ImageRecord]] = {split: [] for split in SPLITS}
     moved = []
     for record, side in zip(records, official, strict=True):
         group = group_of[record.patient]
@@ -101,7 +101,7 @@ def divide(
     return Division(splits, moved, _conflicts(records, digests))
 
 
-def by_near_duplicates(records: Sequence[Record], groups: Sequence[int]) -> list[Record]:
+def by_near_duplicates(records: Sequence[ImageRecord], groups: Sequence[int]) -> list[ImageRecord]:
     """Gives records without a patient the first name of their near-duplicates' group.
 
     Args:
@@ -153,26 +153,26 @@ def _hash(split: str, patient: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _official(record: Record, keep_validation: bool) -> str:
+def _official(record: ImageRecord, keep_validation: bool) -> str:
     if record.split == "val" and keep_validation:
         return "validation"
     return "test" if record.split == "test" else "train"
 
 
 def _refuse_patients_in_two(
-    records: Sequence[Record], official: Sequence[str], guessed: Collection[str]
+    records: Sequence[ImageRecord], official: Sequence[str], guessed: Collection[str]
 ) -> None:
-    seen: dict[str, tuple[Record, str]] = {}
+    seen: dict[str, tuple[ImageRecord, str]] = {}
     for record, split in zip(records, official, strict=True):
         other, its_split = seen.setdefault(record.patient, (record, split))
         if its_split != split and record.patient not in guessed:
-            raise Refusal(
+            raise UsageError(
                 f"patient {record.patient} is in both {its_split} ({other.name}) and {split} "
                 f"({record.name}): move all images of a patient into one split of the source."
             )
 
 
-def _groups(records: Sequence[Record], digests: Sequence[str]) -> dict[str, str]:
+def _groups(records: Sequence[ImageRecord], digests: Sequence[str]) -> dict[str, str]:
     """Returns for each patient the first of those that identical files tie together."""
     leader: dict[str, str] = {record.patient: record.patient for record in records}
 
@@ -198,31 +198,31 @@ def _positives(labels: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(number for number, value in enumerate(labels) if value == POSITIVE)
 
 
-def _refuse_useless(splits: Mapping[str, Sequence[Record]], keep_validation: bool) -> None:
+def _refuse_useless(splits: Mapping[str, Sequence[ImageRecord]], keep_validation: bool) -> None:
     for split, part in splits.items():
         if part:
             continue
         if split == "validation" and keep_validation:
-            raise Refusal(
+            raise UsageError(
                 "the source has no val/ that --keep_official_validation could keep: leave the "
                 "flag out to draw a tenth of the patients instead."
             )
         patients = len({record.patient for part in splits.values() for record in part})
-        raise Refusal(
+        raise UsageError(
             f"the {split} split would be empty: the source has {patients} patients, too few to "
             "divide into train, validation and test."
         )
     if any(len(record.labels) > 1 for record in splits["train"]):
         return
     if {POSITIVE, NEGATIVE} - {label for record in splits["train"] for label in record.labels}:
-        raise Refusal(
+        raise UsageError(
             "the train split would have no two classes: give a source whose train part has images "
             "of both."
         )
 
 
-def _conflicts(records: Sequence[Record], digests: Sequence[str]) -> list[dict]:
-    same: dict[str, list[Record]] = defaultdict(list)
+def _conflicts(records: Sequence[ImageRecord], digests: Sequence[str]) -> list[dict]:
+    same: dict[str, list[ImageRecord]] = defaultdict(list)
     for record, digest in zip(records, digests, strict=True):
         same[digest].append(record)
     return [

@@ -5,7 +5,7 @@ from dataclasses import fields
 from etils import epath
 
 from trainer.data.sources import files, open_files, public_sets
-from trainer.data.sources.image_record import Record, Source
+from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.data.sources.label_table import Table
 from trainer.data.sources.layout import ClassFolders
 from trainer.data.sources.medmnist import MedMnist
@@ -13,9 +13,9 @@ from trainer.data.sources.options import Options
 from trainer.data.sources.patients import patient_of
 from trainer.data.sources.phantoms import PhantomFiles
 from trainer.system import cache, gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
-__all__ = ["Options", "Record", "Source", "open_source", "patient_of"]
+__all__ = ["ImageRecord", "Options", "Source", "open_source", "patient_of"]
 
 TABLES = (".csv", ".tsv")
 OF_TABLES = (
@@ -31,38 +31,38 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
     """Returns the source that `--source=name` means.
 
     Raises:
-      Refusal: if there is no such source, it cannot be read, or the options do not fit it.
+      UsageError: if there is no such source, it cannot be read, or the options do not fit it.
     """
     kind, _, rest = name.partition(":")
     is_table = name.lower().endswith(TABLES)
     _check(name, options, is_table)
     if kind == "phantom":
         if not rest.isdecimal() or int(rest) < 20:
-            raise Refusal(f"--source={name}: give phantom:N with N of at least 20 images.")
+            raise UsageError(f"--source={name}: give phantom:N with N of at least 20 images.")
         return ClassFolders(name, PhantomFiles(int(rest)), options, synthetic=True)
     if name in public_sets.PUBLIC:
         path = epath.Path(public_sets.fetch(public_sets.PUBLIC[name], cache.folder()))
     else:
         path = epath.Path(rest if kind == "medmnist" else name)
     try:
-        with gcs.told(name + options.image_root):
+        with gcs.translate_errors(name + options.image_root):
             if not path.exists():
-                raise Refusal(f"--source={name} does not exist: give {KINDS}.")
+                raise UsageError(f"--source={name} does not exist: give {KINDS}.")
             if kind == "medmnist":
                 return MedMnist(name, path)
             if is_table:
                 return Table(path, options)
             return ClassFolders(name, open_files.open_files(path), options)
     except OSError as mistake:
-        raise Refusal(f"--source={name} cannot be read: {files.in_words(mistake)}.") from None
+        raise UsageError(f"--source={name} cannot be read: {files.in_words(mistake)}.") from None
 
 
 def _check(name: str, options: Options, is_table: bool) -> None:
     defaults = {field.name: field.default for field in fields(Options)}
     given = [flag for flag in OF_TABLES if getattr(options, flag) != defaults[flag]]
     if given and not is_table:
-        raise Refusal(f"--{given[0]} is for tables, and --source={name} is none: leave it out.")
+        raise UsageError(f"--{given[0]} is for tables, and --source={name} is none: leave it out.")
     if options.patient_column and options.patient_regex:
-        raise Refusal("--patient_column and --patient_regex both tell the patient: give one.")
+        raise UsageError("--patient_column and --patient_regex both tell the patient: give one.")
     if options.uncertain not in ("ignore", "positive", "negative"):
-        raise Refusal(f"--uncertain={options.uncertain}: give ignore, positive or negative.")
+        raise UsageError(f"--uncertain={options.uncertain}: give ignore, positive or negative.")

@@ -12,7 +12,7 @@ from etils import epath
 
 from trainer.data.sources import files
 from trainer.system import gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 DOCUMENTS = (".csv", ".txt", ".md", ".pdf")  # what public sets put beside their archives
@@ -37,7 +37,7 @@ class Archives:
             folder = f"{paths[number].stem}/" if len(paths) > 1 else ""
             self._list(number, archive, folder)
         if self._members and all(self.refused.get(n) == "encrypted" for n in self._members):
-            raise Refusal(
+            raise UsageError(
                 f"--source={name} is encrypted: unpack it with its password and give the folder."
             )
         self.stamps = dict(sorted(self.stamps.items()))
@@ -52,7 +52,7 @@ class Archives:
         number, place = self._members[name]
         archive = self._archives()[number]
         try:
-            with gcs.told(self.name), archive.open(archive.infolist()[place]) as member:
+            with gcs.translate_errors(self.name), archive.open(archive.infolist()[place]) as member:
                 return member.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as damage:
             raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
@@ -100,10 +100,10 @@ def _opened(path: epath.Path) -> zipfile.ZipFile:
         start = file.read(tarfile.BLOCKSIZE)
         file.close()
     if start.startswith(b"PK\x03\x04"):
-        raise Refusal(f"{path} is damaged or cut off: download it again.")
+        raise UsageError(f"{path} is damaged or cut off: download it again.")
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or start[257:262] == b"ustar":
-        raise Refusal(f"{path} is no zip archive: unpack it first and give the folder.")
-    raise Refusal(f"{path} is no zip archive: give a .zip, a folder, a .csv or phantom:N.")
+        raise UsageError(f"{path} is no zip archive: unpack it first and give the folder.")
+    raise UsageError(f"{path} is no zip archive: give a .zip, a folder, a .csv or phantom:N.")
 
 
 def _reason_against(member: zipfile.ZipInfo) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 DELIMITERS = ",;\t"
 
@@ -27,23 +27,23 @@ class CsvTable:
         try:
             self._text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise Refusal(f"{path} is not UTF-8 text: save the table as CSV in UTF-8.") from None
+            raise UsageError(f"{path} is not UTF-8 text: save the table as CSV in UTF-8.") from None
         first = self._text.partition("\n")[0]
         self._delimiter = max(DELIMITERS, key=first.count)
         header = next(self._lines(), (0, []))[1]
         self.columns = tuple(cell.strip() for cell in header)
         if len([name for name in self.columns if name]) < 2:
-            raise Refusal(f"{path} has no header with two columns or more in its first line.")
+            raise UsageError(f"{path} has no header with two columns or more in its first line.")
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Yields (line, cells of the named columns, stripped) of each row that is not blank.
 
         Raises:
-          Refusal: if a row has fewer or more cells than the header.
+          UsageError: if a row has fewer or more cells than the header.
         """
         for name in columns:
             if self.columns.count(name) > 1:
-                raise Refusal(f"{self.name} has two columns {name!r}: rename one of them.")
+                raise UsageError(f"{self.name} has two columns {name!r}: rename one of them.")
         chosen = [self.columns.index(name) for name in columns]
         width = len(self.columns)
         lines = self._lines()
@@ -53,7 +53,7 @@ class CsvTable:
                 if not any(cells):
                     continue
                 if len(cells) < width or any(cells[width:]):
-                    raise Refusal(
+                    raise UsageError(
                         f"{self.name} line {line} has {len(cells)} cells where the header has "
                         f"{width}: quote cells that hold the delimiter {self._delimiter!r}."
                     )
@@ -65,4 +65,4 @@ class CsvTable:
             for cells in reader:
                 yield reader.line_num, cells
         except csv.Error as damage:
-            raise Refusal(f"{self.name} line {reader.line_num} is no CSV: {damage}.") from None
+            raise UsageError(f"{self.name} line {reader.line_num} is no CSV: {damage}.") from None

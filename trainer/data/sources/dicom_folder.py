@@ -9,7 +9,7 @@ from trainer.data.decode import dicom
 from trainer.data.decode.limits import Unreadable
 from trainer.data.sources import files
 from trainer.data.sources.files import Files
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 MAGIC_BYTES = 144  # enough to know a DICOM file by
@@ -28,12 +28,12 @@ def is_one(of: Files, names: Sequence[str]) -> bool:
     return any(dicom.is_dicom(_head(of, name, MAGIC_BYTES)) for name in readable)
 
 
-def with_headers(records: Sequence[Record], of: Files, any_view: bool) -> list[Record]:
+def with_headers(records: Sequence[ImageRecord], of: Files, any_view: bool) -> list[ImageRecord]:
     """Returns the records with the patient of the header where they have none, and with the
     reason for which a header is refused. Files that are not DICOM stay as they are."""
     headers = dict(_headers(of, [record.place for record in records if not record.refused]))
 
-    def with_header(record: Record) -> Record:
+    def with_header(record: ImageRecord) -> ImageRecord:
         header = headers.get(record.place)
         if header is None:
             return record

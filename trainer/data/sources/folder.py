@@ -24,14 +24,14 @@ class Folder:
         self._path = path
         self.refused: dict[str, str] = {}
         self.stamps: dict[str, str] = {}
-        found = self._remote() if gcs.is_in_one(self.name) else self._local(self.name)
+        found = self._remote() if gcs.is_gcs(self.name) else self._local(self.name)
         self.stamps = dict(sorted(found))
 
     def read(self, name: str) -> bytes:
         return files.within_limit(self.head(name, files.MAX_BYTES + 1), name)
 
     def head(self, name: str, size: int) -> bytes:
-        with gcs.told(self.name), (self._path / name).open("rb") as file:
+        with gcs.translate_errors(self.name), (self._path / name).open("rb") as file:
             return file.read(size)
 
     def _remote(self) -> Iterator[tuple[str, str]]:

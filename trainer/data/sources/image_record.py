@@ -9,7 +9,7 @@ KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 
 
 @dataclass(frozen=True)
-class Record:
+class ImageRecord:
     """One image of a source. It holds no pixels and can be sent to another process.
 
     Attributes:
@@ -48,10 +48,10 @@ class Source(Protocol):
     labels: tuple[str, ...]
     classes: tuple[str, ...]
 
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Sequence[ImageRecord]:
         """Returns every record, in a fixed order."""
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: ImageRecord) -> bytes:
         """Returns the bytes of the record's file.
 
         Raises:

@@ -7,12 +7,12 @@ from etils import epath
 
 from trainer.data.sources import dicom_folder, files, image_index, open_files, patients
 from trainer.data.sources.csv_table import CsvTable
-from trainer.data.sources.image_record import UNKNOWN, Record
+from trainer.data.sources.image_record import UNKNOWN, ImageRecord
 from trainer.data.sources.labels import labels_of
 from trainer.data.sources.layout import SPLITS
 from trainer.data.sources.options import Options
 from trainer.data.sources.schema import Schema, schema_of
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 MISSING = "the image is not there"
@@ -54,7 +54,7 @@ class Table:
         content = files.fingerprint(self._files, used)
         self.fingerprint = files.digest([table.digest, asked, content, *splits])
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[ImageRecord]:
         found = self._records
         if self._options.patient_regex:
             found = patients.by_pattern(found, self._options.patient_regex)
@@ -62,7 +62,7 @@ class Table:
             found = dicom_folder.with_headers(found, self._files, self._options.any_view)
         return list(found)
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: ImageRecord) -> bytes:
         return self._files.read(record.place or record.name)
 
     def _rows(self, table: CsvTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:
@@ -70,12 +70,12 @@ class Table:
         lines, rest, cells = [], [], []
         for line, (path, *row) in table.rows([schema.path, *single, *schema.labels]):
             if not path:
-                raise Refusal(f"{self.name} line {line}, column {schema.path!r} names no image.")
+                raise UsageError(f"{self.name} line {line}, column {schema.path!r} names no image.")
             lines.append(line)
             rest.append((path, dict(zip(single, row, strict=False))))
             cells.append(tuple(row[len(single) :]))
         if not rest:
-            raise Refusal(f"{self.name} has a header and no rows.")
+            raise UsageError(f"{self.name} has a header and no rows.")
         labels = labels_of(self.name, lines, cells, schema, self._options.uncertain)
         self.labels, self.classes = labels.names, labels.classes
         rows = []
@@ -97,14 +97,14 @@ class Table:
             uids = dicom_folder.by_sop_uid(self._files, names)
             found = {path: uids[path] for path in paths if path in uids}
         if not found:
-            raise Refusal(
+            raise UsageError(
                 f"none of the images that {self.name} names, such as {paths[0]!r}, is under "
                 f"{self._files.name}: give their folder with --image_root."
             )
         return found, ambiguous
 
-    def _merged(self, rows: Sequence[_Row], ambiguous: set[str]) -> list[Record]:
-        records: dict[str, Record] = {}
+    def _merged(self, rows: Sequence[_Row], ambiguous: set[str]) -> list[ImageRecord]:
+        records: dict[str, ImageRecord] = {}
         for row in rows:
             record = self._record(row, AMBIGUOUS if row.path in ambiguous else MISSING)
             key = record.place or record.name
@@ -113,11 +113,11 @@ class Table:
                 records[key] = _agreed(first, record)
         return list(records.values())
 
-    def _record(self, row: _Row, why_not_found: str) -> Record:
+    def _record(self, row: _Row, why_not_found: str) -> ImageRecord:
         place = self._found.get(row.path, "")
         reason = self._files.refused.get(place, "") if place else why_not_found
         patient = row.patient or ("" if self.identifying else patients.patient_of(row.path))
-        return Record(
+        return ImageRecord(
             name=row.path,
             labels=row.labels,
             patient=patient,
@@ -127,7 +127,7 @@ class Table:
         )
 
 
-def _agreed(first: Record, second: Record) -> Record:
+def _agreed(first: ImageRecord, second: ImageRecord) -> ImageRecord:
     """Returns the first of two records of one image, refused where the second contradicts it."""
     for what in ("labels", "patient", "split"):
         if getattr(first, what) != getattr(second, what):
@@ -139,7 +139,7 @@ def _agreed(first: Record, second: Record) -> Record:
 def _image_root(path: epath.Path, options: Options) -> epath.Path:
     root = epath.Path(options.image_root) if options.image_root else path.parent
     if not root.exists():
-        raise Refusal(f"--image_root={root} does not exist: give the folder with the images.")
+        raise UsageError(f"--image_root={root} does not exist: give the folder with the images.")
     return root
 
 
@@ -164,7 +164,7 @@ def _split(
     """Returns the split of a row: by its column, by NIH's lists, or by CheXpert's folders."""
     if schema.split and cell:
         if cell.lower() not in SPLITS:
-            raise Refusal(
+            raise UsageError(
                 f"{table} line {line}, column {schema.split!r} holds {cell[:40]!r}: a split is "
                 f"one of {', '.join(SPLITS)}, or blank."
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.layout import order_classes
 from trainer.data.sources.schema import Schema
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 POSITIVE_WORDS = ("1", "true", "yes", "positive")
 NEGATIVE_WORDS = ("0", "false", "no", "negative")
@@ -54,7 +54,7 @@ def labels_of(
       uncertain: what -1 says: "ignore", "positive" or "negative".
 
     Raises:
-      Refusal: if a cell holds something else; the sentence names the line and the column.
+      UsageError: if a cell holds something else; the sentence names the line and the column.
     """
     blank = NEGATIVE if schema.blank_is_negative else UNKNOWN
     if len(schema.labels) > 1 or not (schema.findings or _holds_names(cells)):
@@ -106,7 +106,7 @@ def _values(
                 continue
             value = _word(cell.lower())
             if value is None:
-                raise Refusal(
+                raise UsageError(
                     f"{table} line {line}, column {column!r} holds {cell[:40]!r}: a label is "
                     f"{ALLOWED}."
                 )
@@ -129,14 +129,14 @@ def _findings(table: str, lines: Sequence[int], column: Sequence[str], schema: S
     seen = {part for cell in parts.values() for part in cell if part}
     names = schema.findings or tuple(sorted(n for n in seen if n.lower() != NO_FINDING))
     if len(names) > MAX_NAMES or not names:
-        raise Refusal(
+        raise UsageError(
             f"{table} column {schema.labels[0]!r} holds {len(names)} different names, and 1 to "
             f"{MAX_NAMES} can be labels: choose another with --label_columns."
         )
     for cell, line in first.items():
         for part in parts[cell]:
             if part and part not in names and part.lower() != NO_FINDING:
-                raise Refusal(
+                raise UsageError(
                     f"{table} line {line}, column {schema.labels[0]!r} holds {part[:40]!r}: a "
                     f"finding is one of {', '.join(names)} or No Finding."
                 )

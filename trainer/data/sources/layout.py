@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from trainer.data.sources import dicom_folder, files, patients
 from trainer.data.sources.files import Files
-from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, Record
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
 from trainer.data.sources.options import Options
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SPLITS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
@@ -40,7 +40,7 @@ class ClassFolders:
         self._places = _laid_out(of, name)
         names = order_classes({p.class_name for f, p in self._places if f not in of.refused})
         if len(names) < 2:
-            raise Refusal(f"--source={name} has the one class {names[0]}: two are needed.")
+            raise UsageError(f"--source={name} has the one class {names[0]}: two are needed.")
         self.classes = tuple(names) if len(names) == 2 else ()
         self.labels = tuple(names[1:]) if len(names) == 2 else tuple(names)
         self.identifying = dicom_folder.is_one(of, [file for file, _ in self._places])
@@ -49,7 +49,7 @@ class ClassFolders:
         self.fingerprint = files.digest([content, *asked])
         self._names = frozenset(names)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[ImageRecord]:
         found = [self._record(file, place) for file, place in self._places]
         if self._options.patient_regex:
             found = patients.by_pattern(found, self._options.patient_regex)
@@ -57,11 +57,11 @@ class ClassFolders:
             found = dicom_folder.with_headers(found, self._files, self._options.any_view)
         return found
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: ImageRecord) -> bytes:
         return self._files.read(record.place or record.name)
 
-    def _record(self, file: str, place: Place) -> Record:
-        return Record(
+    def _record(self, file: str, place: Place) -> ImageRecord:
+        return ImageRecord(
             name=file,
             labels=self._labels_of(place.class_name),
             # An export of DICOM files numbers them as Kermany's are: the header tells.
@@ -101,7 +101,7 @@ def _laid_out(of: Files, source: str) -> list[tuple[str, Place]]:
     if not any(name.lower().endswith(IMAGE_SUFFIXES) for name in found.values()) and not (
         dicom_folder.is_one(of, list(found.values()))
     ):
-        raise Refusal(
+        raise UsageError(
             f"--source={source} holds no images in class folders: it should hold "
             "train/CLASS/FILE and test/CLASS/FILE, or CLASS/FILE."
         )

@@ -15,9 +15,9 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from trainer.data.sources import files
-from trainer.data.sources.image_record import NEGATIVE, POSITIVE, Record
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, ImageRecord
 from trainer.system import gcs
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 SPLITS = ("train", "val", "test")
 # Yang et al., Scientific Data 10:41 (2023), doi:10.1038/s41597-022-01721-8.
@@ -69,15 +69,15 @@ class MedMnist:
         archive = self._archive()
         splits = [s for s in SPLITS if f"{s}_images.npy" in archive.namelist()]
         if not splits:
-            raise Refusal(f"--source={name} is no MedMNIST file: it holds no train_images.")
+            raise UsageError(f"--source={name} is no MedMNIST file: it holds no train_images.")
         try:
             self._images = {split: self._header(split) for split in splits}
             labels = {split: self._labels_of(split) for split in splits}
         except DAMAGE as damage:
-            raise Refusal(f"--source={name} is damaged: {files.in_words(damage)}.") from None
+            raise UsageError(f"--source={name} is damaged: {files.in_words(damage)}.") from None
         known = _known(path, labels)
         if len(known) < 2:
-            raise Refusal(f"--source={name} has one class: two are needed.")
+            raise UsageError(f"--source={name} has one class: two are needed.")
         self._values, self.labels, self.classes = _named(labels, known)
         stamps = (f"{m.filename} {m.file_size} {m.CRC}" for m in archive.infolist())
         self.fingerprint = files.digest(stamps)
@@ -96,20 +96,20 @@ class MedMnist:
         self._lock = threading.Lock()
         self._block = functools.lru_cache(BLOCKS_KEPT)(self._read_block)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[ImageRecord]:
         return [
-            Record(f"{split}/{number:06d}", values, split=split)
+            ImageRecord(f"{split}/{number:06d}", values, split=split)
             for split, all_values in self._values.items()
             for number, values in enumerate(all_values)
         ]
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: ImageRecord) -> bytes:
         """Returns the image as PNG."""
         split, _, number = record.name.partition("/")
         images = self._images[split]
         block, within = divmod(int(number), images.in_block)
         try:
-            with self._lock, gcs.told(self.name):
+            with self._lock, gcs.translate_errors(self.name):
                 pixels = self._block(split, block)
         except DAMAGE as damage:
             raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
@@ -125,7 +125,7 @@ class MedMnist:
             try:
                 self._opened = os.getpid(), zipfile.ZipFile(gcs.open_seekable(self._path))
             except DAMAGE as damage:
-                raise Refusal(
+                raise UsageError(
                     f"--source={self.name} is no .npz file, or is cut off: "
                     f"{files.in_words(damage)}."
                 ) from None

@@ -11,7 +11,7 @@ def open_files(path: epath.Path) -> Files:
     """Returns the files of a folder, of a .zip, or of a folder that holds only .zip files.
 
     Raises:
-      Refusal: if it is an archive that cannot be read.
+      UsageError: if it is an archive that cannot be read.
     """
     if not path.is_dir():
         return Archives(str(path), [path])

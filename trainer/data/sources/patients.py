@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainer.data.sources.image_record import Record
-from trainer.system.errors import Refusal
+from trainer.data.sources.image_record import ImageRecord
+from trainer.system.errors import UsageError
 
 # Kermany. Each series counts its patients by itself, so that person3_bacteria and person3_virus
 # are two patients.
@@ -34,20 +34,22 @@ def patient_of(name: str) -> str:
     return ""
 
 
-def by_pattern(records: Sequence[Record], pattern: str) -> list[Record]:
+def by_pattern(records: Sequence[ImageRecord], pattern: str) -> list[ImageRecord]:
     """Returns the records with the patient that a pattern finds in the name: its group "patient",
     or its first group, or the whole match; "" where it does not match.
 
     Raises:
-      Refusal: if the pattern is none, or matches no name.
+      UsageError: if the pattern is none, or matches no name.
     """
     try:
         compiled = re.compile(pattern)
     except re.error as mistake:
-        raise Refusal(f"--patient_regex={pattern} is no regular expression: {mistake}.") from None
+        raise UsageError(
+            f"--patient_regex={pattern} is no regular expression: {mistake}."
+        ) from None
     found = [replace(record, patient=_found(compiled, record.name)) for record in records]
     if not any(record.patient for record in found):
-        raise Refusal(
+        raise UsageError(
             f"--patient_regex={pattern} finds no patient in any name, such as "
             f"{records[0].name!r}: it must match a part of it."
         )

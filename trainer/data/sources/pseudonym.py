@@ -5,18 +5,18 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainer.data.sources.image_record import Record
+from trainer.data.sources.image_record import ImageRecord
 
 HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
 
 
-def all_pseudonymous(records: Sequence[Record], salt: str) -> list[Record]:
+def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRecord]:
     """Returns every record as `pseudonymous` does; "" draws a salt that nobody learns."""
     salt = salt or secrets.token_hex(32)
     return [pseudonymous(record, salt) for record in records]
 
 
-def pseudonymous(record: Record, salt: str) -> Record:
+def pseudonymous(record: ImageRecord, salt: str) -> ImageRecord:
     """Returns the record with its name and patient hashed; the place it is read from stays.
 
     The hash is BLAKE2b keyed with `salt`: without the salt nobody can try out known patients.

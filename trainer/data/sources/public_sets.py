@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -73,13 +73,13 @@ def fetch(download: Download, folder: Path) -> Path:
     there. Proxies are taken from the environment.
 
     Raises:
-      Refusal: if there is no network, the server refuses, the disk is full, or the bytes are
+      UsageError: if there is no network, the server refuses, the disk is full, or the bytes are
         wrong; the sentence says where to put the file by hand.
     """
     file = folder / download.file
     if file.exists():
         if _checksum(file, download.checksum) != download.checksum:
-            raise Refusal(
+            raise UsageError(
                 f"{file} is not the published file (its checksum differs): delete it to download "
                 "it again, or give it as --source to use it as it is."
             )
@@ -91,18 +91,18 @@ def fetch(download: Download, folder: Path) -> Path:
             _complete(download, part)
             if _checksum(part, download.checksum) != download.checksum:
                 _discard(part)
-                raise Refusal(
+                raise UsageError(
                     f"{download.url} sent other bytes than published (the checksum differs), and "
                     f"they were removed: try again, or {_by_hand(download, file)}"
                 )
             part.replace(file)
             _discard(part)
     except requests.RequestException as mistake:
-        raise Refusal(
+        raise UsageError(
             f"{download.url} cannot be downloaded ({_reason(mistake)}): {_by_hand(download, file)}"
         ) from None
     except OSError as mistake:
-        raise Refusal(f"{folder} cannot be written: {mistake}.") from None
+        raise UsageError(f"{folder} cannot be written: {mistake}.") from None
     return file
 
 
@@ -114,7 +114,7 @@ def _alone(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise Refusal(f"another process is downloading into {folder}: wait for it.") from None
+        raise UsageError(f"another process is downloading into {folder}: wait for it.") from None
     finally:
         os.close(handle)
 

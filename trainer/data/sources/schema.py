@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from trainer.data.sources.options import Options
-from trainer.system.errors import Refusal
+from trainer.system.errors import UsageError
 
 # Wang et al., CVPR 2017, doi:10.1109/CVPR.2017.369.
 NIH_FINDINGS = (
@@ -54,7 +54,7 @@ def schema_of(columns: Sequence[str], options: Options, table: str) -> Schema:
     """Returns what the options say, and of the public tables what they leave open.
 
     Raises:
-      Refusal: if the table has no such column, or nothing says which are the labels.
+      UsageError: if the table has no such column, or nothing says which are the labels.
     """
     schema = _public(columns)
     if options.label_columns:
@@ -106,7 +106,7 @@ def _check(flag: str, column: str, columns: Sequence[str], table: str) -> None:
     if len(columns) > SHOWN:
         shown += f" and {len(columns) - SHOWN} more"
     if not column:
-        raise Refusal(f"{table} needs --{flag}: it has the columns {shown}.")
+        raise UsageError(f"{table} needs --{flag}: it has the columns {shown}.")
     near = difflib.get_close_matches(column, columns, 1, 0.5)
     hint = f"do you mean {near[0]!r}? " if near else ""
-    raise Refusal(f"{table} has no column {column!r} (--{flag}): {hint}It has {shown}.")
+    raise UsageError(f"{table} has no column {column!r} (--{flag}): {hint}It has {shown}.")

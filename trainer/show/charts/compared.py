@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 from trainer.show.charts.chart import (
     INK,
     MANY,
@@ -39,7 +39,7 @@ def compared_history_charts(histories: Mapping[str, Sequence[Mapping]]) -> list[
     return [_over_epochs(metric, histories) for metric in METRICS]
 
 
-def compared_roc_chart(judged: Mapping[str, Judged]) -> Chart:
+def compared_roc_chart(judged: Mapping[str, LabelResult]) -> Chart:
     """The ROC curves of one label of one split.
 
     Args:
@@ -93,5 +93,5 @@ def _line(
     return axes.plot(x, y, line, color=colour, marker=marker, lw=1.5)
 
 
-def _auc(judged: Judged) -> float:
+def _auc(judged: LabelResult) -> float:
     return float(roc_auc_score(judged.labels, judged.probability))

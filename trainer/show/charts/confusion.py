@@ -4,11 +4,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from trainer.metrics.label_result import Judged, point_in_words
+from trainer.metrics.label_result import LabelResult, point_in_words
 from trainer.show.charts.chart import BLUE, SMALL, Chart, chart, plain
 
 
-def confusion_chart(judged: Judged) -> Chart:
+def confusion_chart(judged: LabelResult) -> Chart:
     """Counts, and shares of the actual class, at each operating point, side by side."""
     classes = [plain(name, 11) for name in judged.classes]
     with chart("Confusion matrix", "", "", (4.8, 2.9), judged.about) as (figure, axes):

@@ -1,6 +1,6 @@
 """All charts of one label of one evaluated split."""
 
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 from trainer.show.charts.chart import Chart
 from trainer.show.charts.confusion import confusion_chart
 from trainer.show.charts.precision_recall import precision_recall_chart
@@ -8,7 +8,7 @@ from trainer.show.charts.reliability import calibration_chart
 from trainer.show.charts.roc import roc_chart
 from trainer.show.charts.score_distribution import scores_chart
 
-__all__ = ["Judged", "judged_charts"]
+__all__ = ["LabelResult", "judged_charts"]
 
 BOTH = {
     "roc": roc_chart,
@@ -18,7 +18,7 @@ BOTH = {
 ANY = {"scores": scores_chart, "confusion": confusion_chart}
 
 
-def judged_charts(judged: Judged) -> dict[str, Chart]:
+def judged_charts(judged: LabelResult) -> dict[str, Chart]:
     """Returns the charts by name.
 
     Names are `roc`, `precision_recall`, `calibration`, `scores` and `confusion`. Where one class

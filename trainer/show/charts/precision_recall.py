@@ -4,7 +4,7 @@ import itertools
 
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from trainer.metrics.label_result import Judged, in_words, point_in_words
+from trainer.metrics.label_result import LabelResult, in_words, point_in_words
 from trainer.show.charts.chart import (
     BLUE,
     INK,
@@ -20,7 +20,7 @@ from trainer.show.charts.chart import (
 AXES = ("recall (sensitivity)", "precision (positive predictive value)")
 
 
-def precision_recall_chart(judged: Judged) -> Chart:
+def precision_recall_chart(judged: LabelResult) -> Chart:
     """The curve of one label of both classes, with its operating points marked.
 
     A point at which nothing is called has no precision and is left out.
@@ -48,7 +48,7 @@ def precision_recall_chart(judged: Judged) -> Chart:
         return Chart(figure, judged.named("precision and recall"))
 
 
-def _average_precision(judged: Judged) -> str:
+def _average_precision(judged: LabelResult) -> str:
     if judged.average_precision is None or judged.average_precision["value"] is None:
         return f"{average_precision_score(judged.labels, judged.probability):.3f}"
     return in_words(judged.average_precision)

@@ -6,13 +6,13 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import PercentFormatter
 
 from trainer.metrics import calibration
-from trainer.metrics.label_result import Judged
+from trainer.metrics.label_result import LabelResult
 from trainer.show.charts.chart import BLUE, INK, ORANGE, Chart, chart, legend_below, legend_height
 
 GAP, HIGH = 0.06, 0.24  # between the two axes, and of the lower one, as shares of both
 
 
-def calibration_chart(judged: Judged) -> Chart:
+def calibration_chart(judged: LabelResult) -> Chart:
     """The reliability of one label, as the network gives it and at its temperature.
 
     Below it is how many of the images have which probability.

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from trainer.metrics import classification
-from trainer.metrics.label_result import Judged, in_words, point_in_words
+from trainer.metrics.label_result import LabelResult, in_words, point_in_words
 from trainer.show.charts.chart import (
     BLUE,
     INK,
@@ -29,7 +29,7 @@ SIZE = 7.5  # of the names of many labels, in points
 AXES = ("1 − specificity", "sensitivity")
 
 
-def roc_chart(judged: Judged) -> Chart:
+def roc_chart(judged: LabelResult) -> Chart:
     """The ROC curve of one label of both classes, with its operating points marked.
 
     The band holds 95 % of the curves of resampled patients at each specificity (vertical
@@ -52,7 +52,7 @@ def roc_chart(judged: Judged) -> Chart:
         return Chart(figure, judged.named("ROC curve"))
 
 
-def label_roc_chart(judged: Sequence[Judged]) -> Chart:
+def label_roc_chart(judged: Sequence[LabelResult]) -> Chart:
     """The ROC curve of each label of one split; a label of one class is left out."""
     judged = [of for of in judged if of.both_classes]
     legend = legend_height((len(judged) + 2) // 2, SIZE)
@@ -66,7 +66,7 @@ def label_roc_chart(judged: Sequence[Judged]) -> Chart:
         return Chart(figure, "ROC curves")
 
 
-def band(judged: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def band(judged: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns shares of false positives and the least and the largest sensitivity there: [101]."""
     counts = classification.resampled_counts(judged.patients, 0, BAND_RESAMPLES)
     order = np.argsort(-judged.probability, kind="stable")
@@ -81,7 +81,7 @@ def band(judged: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return at, *np.quantile(curves, [0.025, 0.975], axis=0)
 
 
-def _auc(judged: Judged) -> str:
+def _auc(judged: LabelResult) -> str:
     if judged.auc is None or judged.auc["value"] is None:
         return f"AUC {roc_auc_score(judged.labels, judged.probability):.3f}"
     return f"AUC {in_words(judged.auc)}"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from scipy.special import logit
 
-from trainer.metrics.label_result import Judged, point_in_words
+from trainer.metrics.label_result import LabelResult, point_in_words
 from trainer.show.charts.chart import (
     BLUE,
     ORANGE,
@@ -25,7 +25,7 @@ NARROW = 7  # in logits: up to this width the fine ticks have room
 LINES = ("--", ":", "-.", "-")
 
 
-def scores_chart(judged: Judged) -> Chart:
+def scores_chart(judged: LabelResult) -> Chart:
     """Histograms of the probability, of each class that there is, with the thresholds.
 
     The axis is linear in the logit: nearly all probabilities of a trained network are close to 0
