@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> None:
                         lambda out=out: preparation.prepare(
                             source,
                             out,
-                            given.max_side,
+                            max_side=given.max_side,
                             uniform=given.uniform,
                             workers=workers,
                             max_skipped=1.0,

@@ -18,6 +18,7 @@ from PIL import Image
 from trainer.commands import audit, prepare, source_flags
 from trainer.config import schema
 from trainer.data import sources
+from trainer.data.audit import audit as library
 from trainer.data.audit import explanations
 from trainer.data.audit.prepared import Prepared
 from trainer.data.prepare import preparation
@@ -68,7 +69,7 @@ def titles(facts: dict, severity: str) -> str:
 
 
 def audited(source: Files) -> dict:
-    return audit.audit(source)[0]
+    return library.audit(source)[0]
 
 
 class Page(HTMLParser):
@@ -185,7 +186,7 @@ def test_a_source_of_nothing_but_damage_has_a_page(tmp_path: Path):
 
 def test_an_empty_source_is_refused():
     with pytest.raises(UsageError, match="files holds no images"):
-        audit.audit(Files())
+        library.audit(Files())
 
 
 def test_the_page_holds_everything_and_the_json_says_the_same(tmp_path: Path):
@@ -227,7 +228,7 @@ def test_an_identifying_source_is_shown_by_hashes_and_without_pictures(tmp_path:
 
 def test_a_prepared_data_set_can_be_audited(phantoms: epath.Path):
     source = Prepared(phantoms)
-    facts = audit.audit(source)[0]
+    facts = library.audit(source)[0]
     summary = json.loads((phantoms / "data_summary.json").read_text())
     assert facts["prepared"] and facts["synthetic"]
     for split, shown in (("train", "train"), ("validation", "val"), ("test", "test")):
@@ -254,7 +255,7 @@ def test_preparing_uniformly_removes_what_tells_the_class_by_encoding(tmp_path: 
     for uniform in (False, True):
         out = epath.Path(tmp_path / f"{uniform}")
         preparation.prepare(sources.open_source(str(folder)), out, max_side=128, uniform=uniform)
-        facts = audit.audit(Prepared(out))[0]
+        facts = library.audit(Prepared(out))[0]
         auc[uniform] = {
             r["traces"]: r["train"]["value"] for r in facts["shortcuts"]["relations"] if r["train"]
         }

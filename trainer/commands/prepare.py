@@ -2,7 +2,7 @@
 
 Decodes and checks every image, groups by patient, and writes a tensorflow-datasets data set
 with the splits train, validation and test, which `tfds.data_source("radiographs", data_dir=DATA)`
-opens. docs/data.md tells what is read, how it is split and what is refused.
+opens. docs/data.md describes what is read, how it is split and what is refused.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ with epy.lazy_imports():  # TensorFlow, which the processes that decode do witho
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines this program's flags; only it does so, since their names are common ones."""
-    there = {"flag_values": flag_values}
-    flags.DEFINE_string("source", None, "what is prepared (docs/data.md)", required=True, **there)
+    common = {"flag_values": flag_values}
+    flags.DEFINE_string("source", None, "what is prepared (docs/data.md)", required=True, **common)
     flags.DEFINE_string(
-        "out", None, "folder to write the prepared data set to, or gs://", required=True, **there
+        "out", None, "folder to write the prepared data set to, or gs://", required=True, **common
     )
     source_flags.define(flag_values)
     flags.DEFINE_integer(
@@ -34,22 +34,24 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "longest side kept, pixels",
         lower_bound=32,
         upper_bound=8192,
-        **there,
+        **common,
     )
     flags.DEFINE_bool(
         "keep_official_validation",
         None,
         "whether the source's own val is used, not a tenth of train; by default from 5 % on",
-        **there,
+        **common,
     )
-    flags.DEFINE_bool("uniform", False, "encodes every image alike", **there)
-    flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **there)
-    flags.DEFINE_float("max_skipped", 0.01, "share of files that may be skipped", 0.0, 1.0, **there)
+    flags.DEFINE_bool("uniform", False, "encodes every image alike", **common)
+    flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **common)
+    flags.DEFINE_float(
+        "max_skipped", 0.01, "share of files that may be skipped", 0.0, 1.0, **common
+    )
     flags.DEFINE_integer(
-        "workers", 0, "processes that decode; 0 for one a core", lower_bound=0, **there
+        "workers", 0, "processes that decode; 0 for one a core", lower_bound=0, **common
     )
-    flags.DEFINE_string("runner", "", "Apache Beam runner; none for this machine alone", **there)
-    flags.DEFINE_list("beam_options", [], "the runner's own, as in region=europe-west4", **there)
+    flags.DEFINE_string("runner", "", "Apache Beam runner; none for this machine alone", **common)
+    flags.DEFINE_list("beam_options", [], "the runner's own, as in region=europe-west4", **common)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -62,8 +64,8 @@ def main(argv: Sequence[str]) -> None:
         summary = prepare(
             sources.open_source(given.source, source_flags.options(given)),
             out,
-            given.max_side,
-            given.keep_official_validation,
+            max_side=given.max_side,
+            keep_validation=given.keep_official_validation,
             any_view=given.any_view,
             uniform=given.uniform,
             salt=given.salt,

@@ -7,41 +7,41 @@ from trainer.data.sources import Options
 
 def define(flag_values: flags.FlagValues) -> None:
     """Defines the flags in `flag_values`; a program calls it before it parses its command line."""
-    there = {"flag_values": flag_values}
-    flags.DEFINE_string("image_root", "", "folder that a table's image paths start from", **there)
-    flags.DEFINE_string("path_column", "", "a table's column of image paths", **there)
+    common = {"flag_values": flag_values}
+    flags.DEFINE_string("image_root", "", "folder that a table's image paths start from", **common)
+    flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     flags.DEFINE_list(
         "label_columns",
         [],
-        "a table's columns of labels; of one column, the labels are what stands between its |",
-        **there,
+        "a table's columns of labels; a single column may hold several, separated by |",
+        **common,
     )
-    flags.DEFINE_string("patient_column", "", "a table's column of patients", **there)
-    flags.DEFINE_string("split_column", "", "a table's column of train, val and test", **there)
+    flags.DEFINE_string("patient_column", "", "a table's column of patients", **common)
+    flags.DEFINE_string("split_column", "", "a table's column of train, val and test", **common)
     flags.DEFINE_enum(
         "uncertain",
         "ignore",
         ["ignore", "positive", "negative"],
         "what a label of -1 in a table counts as",
-        **there,
+        **common,
     )
     flags.DEFINE_string(
         "patient_regex",
         "",
         "finds the patient in a name: its group patient, its first group, or the whole match",
-        **there,
+        **common,
     )
-    flags.DEFINE_bool("any_view", False, "takes lateral views too", **there)
+    flags.DEFINE_bool("any_view", False, "takes lateral views too", **common)
     flags.DEFINE_string(
         "salt",
         "",
-        "of the hashes in place of names and patients that identify; drawn if none is given",
-        **there,
+        "key of the hashes that replace identifying names and patients; drawn if none is given",
+        **common,
     )
 
 
 def options(flag_values: flags.FlagValues) -> Options:
-    """Returns what the parsed flags say."""
+    """Returns the options that the parsed flags give."""
     return Options(
         image_root=flag_values.image_root,
         path_column=flag_values.path_column,

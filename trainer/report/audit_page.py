@@ -30,7 +30,7 @@ def render(facts: Mapping[str, Any], found: Sequence[Inspected], source: Source)
     """Returns the page.
 
     Args:
-      facts: see `trainer.commands.audit`.
+      facts: see `trainer.data.audit.audit`.
       found: what was read.
       source: gives the images of copies once more, for their pictures; none are shown of an
         identifying source.

@@ -34,7 +34,7 @@ def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | Non
     were learnt in training, if that is known.
 
     Args:
-      audit: see `trainer.commands.audit`.
+      audit: see `trainer.data.audit.audit`.
       labels: of the run.
     """
     found = [

@@ -31,9 +31,9 @@ SHOWN = 20  # skipped files, each with a line in the terminal
 def prepare(
     source: sources.Source,
     out: epath.Path,
+    *,
     max_side: int = 512,
     keep_validation: bool | None = None,
-    *,
     any_view: bool = False,
     uniform: bool = False,
     salt: str = "",
