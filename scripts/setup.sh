@@ -16,7 +16,7 @@ fail() {
 # Prints the version of the Python $1, and succeeds if it runs and is one of those supported.
 version() {
   "$1" -I -c 'import sys; v = sys.version_info[:2]; print("python %d.%d" % v)
-sys.exit(not (3, 10) <= v < (3, 14))' 2>/dev/null
+sys.exit(not (3, 11) <= v < (3, 14))' 2>/dev/null
 }
 
 # Shows that pip is at work, with a dot for each package.
@@ -51,7 +51,7 @@ done
 asked=
 if [[ -n ${PYTHON-} ]]; then
   asked=$(version "$PYTHON") ||
-    fail "PYTHON is '$PYTHON', which is no working Python 3.10 to 3.13: set it to one or unset it."
+    fail "PYTHON is '$PYTHON', which is no working Python 3.11 to 3.13: set it to one or unset it."
 fi
 
 # Two at once would spoil each other's work.
@@ -77,10 +77,10 @@ reusable() {
 
 if ! reusable; then
   python=${PYTHON-}
-  for candidate in python3.11 python3.12 python3.13 python3.10 python3; do
+  for candidate in python3.11 python3.12 python3.13 python3; do
     [[ -n $python ]] || ! version "$candidate" >/dev/null || python=$candidate
   done
-  [[ -n $python ]] || fail 'no working Python 3.10 to 3.13 found: install one or name it,' \
+  [[ -n $python ]] || fail 'no working Python 3.11 to 3.13 found: install one or name it,' \
     'as in PYTHON=/path/to/python3.11 scripts/setup.sh.'
   if ! "$python" -I -m venv --clear --without-pip .venv &>/dev/null ||
     ! echo "$accelerator unfinished" >"$stamp" ||

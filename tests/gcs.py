@@ -210,7 +210,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 def _certificate(
     name: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     day = datetime.timedelta(days=1)
     named = {n: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, issuer)}
     builder = x509.CertificateBuilder().subject_name(named[name]).issuer_name(named[issuer])

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 import trainer
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13"]
 SCRIPTS = sorted(
     str(path.relative_to(ROOT))
     for path in [*ROOT.glob("scripts/*.sh"), ROOT / "requirements/compile.sh", ROOT / ".ci/run"]
@@ -203,7 +203,7 @@ def test_setup_without_a_suitable_python_says_so(checkout, tmp_path):
     (tools / "python3.11").chmod(0o755)
     done = run(checkout / "scripts/setup.sh", cwd=tmp_path, PATH=str(tools))
     assert done.returncode == 1
-    assert "no working Python 3.10 to 3.13 found" in done.stderr
+    assert "no working Python 3.11 to 3.13 found" in done.stderr
 
 
 PYTHON_STUB = """#!/usr/bin/env bash

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 # The commit that a container's image was built from, "-dirty" if not from it alone; see Dockerfile.
@@ -28,7 +28,7 @@ def describe(devices: Sequence[str]) -> dict:
         "versions": versions,
         "devices": list(devices),
         "git_commit": _git_commit(),
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
