@@ -21,7 +21,6 @@ from ml_collections import ConfigDict
 from trainer.config.schema import default
 from trainer.data import sources
 from trainer.data.prepare import preparation
-from trainer.models import resnet
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -57,9 +56,8 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
 
 
 @pytest.fixture
-def tiny(phantoms: epath.Path, monkeypatch: pytest.MonkeyPatch) -> ConfigDict:
+def tiny(phantoms: epath.Path) -> ConfigDict:
     """A config that trains in seconds, with everything that draws or averages switched on."""
-    monkeypatch.setattr(resnet, "STAGES", 2)  # half the layers to trace
     config = default()
     config.name = "tiny"
     config.data.path = str(phantoms)
@@ -69,6 +67,7 @@ def tiny(phantoms: epath.Path, monkeypatch: pytest.MonkeyPatch) -> ConfigDict:
     config.augment.horizontal_flip = True
     config.augment.contrast_range = 0.2
     config.model.width = 4
+    config.model.stages = 2  # half the layers to trace
     config.model.dropout = 0.3
     config.train.epochs = 2
     config.train.batch_size = 8

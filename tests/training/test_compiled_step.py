@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.models import inputs, resnet
+from trainer.models import inputs
 from trainer.training import step
 from trainer.training.state import State, create_state
 
@@ -22,14 +22,13 @@ STEPS = 3  # the rate of the first is 0 where it warms up
 
 
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ConfigDict]:
+def recipe() -> Callable[[str], ConfigDict]:
     """Reads a recipe with all that it does, in small."""
-    monkeypatch.setattr(resnet, "STAGES", 2)
 
     def read(name: str) -> ConfigDict:
         config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
         config.data.image_size = SIDE
-        config.model.width = 4
+        config.model.width, config.model.stages = 4, 2
         config.train.batch_size = BATCH
         return config
 

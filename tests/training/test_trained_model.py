@@ -18,7 +18,6 @@ from trainer.data import pipeline, sources
 from trainer.data.audit import prepared
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest, preparation
-from trainer.models import resnet
 from trainer.system.errors import CheckpointsDamaged, UsageError
 from trainer.training.trained_model import TrainedModel
 
@@ -42,14 +41,13 @@ def run(tmp_path_factory, data):
 
     config = default()
     config.data.path, config.data.image_size, config.data.fit = str(data), SIDE, "pad"
-    config.model.width, config.model.channels, config.model.dropout = 4, 3, 0.3
+    config.model.width, config.model.stages = 4, 2
+    config.model.channels, config.model.dropout = 3, 0.3
     config.train.epochs, config.train.batch_size, config.train.ema = 2, 8, 0.9
     config.distribute.strategy = "one_device"
     workdir = epath.Path(tmp_path_factory.mktemp("run"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resnet, "STAGES", 2)
-        train.train_and_evaluate(config, workdir)
-        yield workdir
+    train.train_and_evaluate(config, workdir)
+    return workdir
 
 
 @pytest.fixture

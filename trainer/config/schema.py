@@ -94,6 +94,9 @@ FIELDS: dict[str, Field] = {
     "model.name": _one_of("resnet", "network", "article", "resnet"),
     "model.channels": _one_of(1, "colour channels the network takes; grey is repeated", 1, 3),
     "model.width": _number(16, "filters of the first stage (resnet)", 1, 1024),
+    "model.stages": _number(
+        4, "stages, each of half the side and twice the filters (resnet)", 1, 8
+    ),
     "model.blocks": _number(1, "residual blocks a stage (resnet)", 1, 64),
     "model.dropout": _number(0.0, "share of features dropped before the output", 0, 1, below=True),
     "train.epochs": _number(20, "passes over the training set", 1, 100_000),

@@ -17,4 +17,11 @@ def build(config: ConfigDict, image_size: int, outputs: int = 1) -> keras.Model:
     shape = (image_size, image_size, config.channels)
     if config.name == "article":
         return article.network(shape, outputs, config.dropout)
-    return resnet.network(shape, outputs, config.width, config.blocks, config.dropout)
+    return resnet.network(
+        shape,
+        outputs,
+        width=config.width,
+        stages=config.stages,
+        blocks=config.blocks,
+        dropout=config.dropout,
+    )

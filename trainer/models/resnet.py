@@ -6,17 +6,16 @@ from keras import layers
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.models.dropout import Dropout
 
-STAGES = 4
-
 
 def network(
     shape: tuple[int, int, int],
     outputs: int = 1,
     width: int = 16,
+    stages: int = 4,
     blocks: int = 1,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Builds four stages of residual blocks; each stage halves the side and doubles the filters.
+    """Builds stages of residual blocks; each stage halves the side and doubles the filters.
 
     The stem brings the image to a quarter of its side before the blocks, since at full side
     they would cost most of the time. Residual blocks after He et al. (arXiv:1512.03385), the
@@ -27,13 +26,14 @@ def network(
       shape: height, width and channels of the images.
       outputs: number of logits.
       width: filters of the first stage.
+      stages: how many stages follow the stem.
       blocks: residual blocks a stage.
       dropout: share of the pooled features dropped in training.
     """
     image = keras.Input(shape, name="image")
     x = _convolution(image, width, 5, 2, "stem")
     x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
-    for stage in range(STAGES):
+    for stage in range(stages):
         for block in range(blocks):
             stride = 2 if stage > 0 and block == 0 else 1
             x = _residual(x, width * 2**stage, stride, f"stage{stage + 1}_block{block + 1}")
