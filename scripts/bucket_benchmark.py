@@ -28,8 +28,9 @@ from pathlib import Path
 from absl import flags
 from etils import epath
 
+from trainer.commands import program
 from trainer.data import dataset
-from trainer.system import gcs, program
+from trainer.system import gcs
 
 IMAGES, IMAGE = 200, 200_000  # how many, and bytes of each
 SHARDS, SHARD = 4, 48 * 2**20

@@ -27,10 +27,11 @@ from ml_collections import ConfigDict
 
 from trainer import train
 from trainer.checkpoint import checkpoint
+from trainer.commands import program
 from trainer.config.schema import default
 from trainer.data import dataset, pipeline
 from trainer.distribute.local_workers import places
-from trainer.system import errors, program
+from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
 
 # A kill comes up to so long after the checkpoint that it waits for.

@@ -27,9 +27,9 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
+from trainer.commands import program
 from trainer.data import sources
 from trainer.data.prepare import ingest, preparation
-from trainer.system import program
 
 PEER = "shrink"
 WHAT = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import flags
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from trainer.system import program
+from trainer.commands import program
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = "speed/summaries"  # is written at the end of each epoch, after all that it shows

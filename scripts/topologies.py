@@ -21,12 +21,13 @@ import tensorflow as tf
 from absl import flags
 from ml_collections import ConfigDict
 
+from trainer.commands import program
 from trainer.config import schema
 from trainer.data import pipeline
 from trainer.distribute.local_workers import launch
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
-from trainer.system import errors, program
+from trainer.system import errors
 from trainer.training import step
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import create_state

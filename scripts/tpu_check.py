@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from trainer.commands import program
 from trainer.config import schema
-from trainer.system import program
 from trainer.system.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]

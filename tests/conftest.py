@@ -18,6 +18,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
+from trainer.commands.set_up import set_up
 from trainer.config.schema import default
 from trainer.data import sources
 from trainer.data.prepare import preparation
@@ -25,6 +26,7 @@ from trainer.data.prepare import preparation
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+set_up()
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )

@@ -68,17 +68,6 @@ def pins(name, python):
     return found
 
 
-def import_trainer(*flags, **environment):
-    """Imports the package in a fresh Python and returns how that went."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import trainer"
-    return subprocess.run(
-        [sys.executable, "-I", *flags, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
 def run(script, *arguments, cwd, **environment):
     """Runs a script of a checkout from another folder."""
     return subprocess.run(
@@ -90,40 +79,26 @@ def run(script, *arguments, cwd, **environment):
     )
 
 
-def test_import_without_tensorflow_names_the_extras():
-    # -S leaves out site-packages, and TensorFlow with it.
-    done = import_trainer("-S")
-    assert done.returncode != 0
-    for extra in ["[cpu]", "[gpu]", "[tpu]"]:
-        assert f"radiograph-trainer{extra}" in done.stderr
+IMPORT = """
+import os, signal, sys
+
+def state():
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    return dict(os.environ), list(sys.meta_path), handlers
+
+before = state()
+import trainer
+assert state() == before
+"""
 
 
-def test_import_with_another_keras_backend_says_what_to_do():
-    done = import_trainer(KERAS_BACKEND="jax")
-    assert "ImportError" in done.stderr
-    assert "KERAS_BACKEND is 'jax': unset it" in done.stderr
-
-
-def test_import_does_not_load_tensorflow():
-    code = "import sys, trainer; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("own", "used"), [({}, "16"), ({"GCS_READ_CACHE_BLOCK_SIZE_MB": "2"}, "2")]
-)
-def test_buckets_are_read_in_smaller_blocks_unless_the_user_says_otherwise(own, used):
-    name = "GCS_READ_CACHE_BLOCK_SIZE_MB"
-    code = f"import os, trainer; print(os.environ['{name}'])"
-    nobodys = {key: value for key, value in os.environ.items() if key != name}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=nobodys | own,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.split() == [used]
+def test_importing_the_package_changes_nothing_and_loads_nothing():
+    command = [sys.executable, "-X", "importtime", "-c", IMPORT]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "trainer" in imported
+    assert not [name for name in imported if name.startswith(("trainer.", "tensorflow", "keras"))]
 
 
 def test_version_is_the_packages(packaging):

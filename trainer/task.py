@@ -8,12 +8,16 @@ lies where Vertex AI's environment says, see trainer.training.run_paths.
 from collections.abc import Sequence
 
 from absl import flags
+from etils import epy
 from ml_collections import config_flags
 
-from trainer import train
+from trainer.commands import program
 from trainer.config import recipe
-from trainer.system import program, terminal
+from trainer.system import terminal
 from trainer.training import run_paths
+
+with epy.lazy_imports():  # TensorFlow
+    from trainer import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")
 _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written")

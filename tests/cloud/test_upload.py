@@ -28,7 +28,7 @@ LARGE = {"large": bytes(range(256)) * (3 * PIECE // 256) + b"end"}
 MAIN = """
 from pathlib import Path
 from trainer.cloud import google_storage, upload
-from trainer.system.program import ending_at_signals, run
+from trainer.commands.program import ending_at_signals, run
 
 def main(argv):
     with ending_at_signals("what was sent stays; the same command goes on"):

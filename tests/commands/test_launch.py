@@ -45,7 +45,7 @@ def test_a_mistake_in_the_flags_gets_one_sentence(arguments: list[str], said: st
 
 def test_the_flags_say_what_is_launched():
     told = """
-from trainer.system import program
+from trainer.commands import program
 from trainer.commands import launch
 launch.launch = lambda *arguments: print(arguments[0][2:4], arguments[1:]) or 75
 program.run(launch.main, launch.parse_flags)

@@ -82,21 +82,3 @@ def test_a_second_interrupt_ends_the_process_at_once_though_tensorflow_computes(
         assert busy.poll() is None
         busy.send_signal(signal.SIGINT)
         assert busy.wait(timeout=5) == 130
-
-
-AS_PROCESS = """
-import os, signal, sys
-mine, number = os.getpid(), int(sys.argv[1])
-os.getpid = lambda: number or mine
-import trainer
-os.kill(mine, signal.SIGTERM)
-"""
-
-
-@pytest.mark.parametrize(("number", "code"), [(1, 128 + signal.SIGTERM), (0, -signal.SIGTERM)])
-def test_before_the_job_notes_signals_only_the_first_process_handles_sigterm(
-    number: int, code: int
-):
-    # By default the kernel would drop it there; as in a container, which tests/container starts.
-    done = subprocess.run([sys.executable, "-c", AS_PROCESS, str(number)], capture_output=True)
-    assert done.returncode == code, done.stderr

@@ -184,7 +184,6 @@ def in_bucket(environment: dict[str, str], code: str) -> str:
 
 LISTED = """
 import posixpath
-import trainer
 import tensorflow as tf
 for folder, _, files in tf.io.gfile.walk("gs://bucket/runs/{}"):
     for file in files:

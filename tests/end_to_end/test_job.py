@@ -34,7 +34,8 @@ TINY = [
 KILLED = """
 import os, signal, sys
 from trainer.checkpoint import checkpoint
-from trainer.system import atomic, program
+from trainer.commands import program
+from trainer.system import atomic
 from trainer.config import recipe
 from trainer.training import step
 from trainer import task

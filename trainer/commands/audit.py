@@ -5,22 +5,26 @@ describes the JSON. The source may be anything that `trainer prepare` takes, and
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
-from etils import epath
+from etils import epath, epy
 
-from trainer.commands import source_flags
-from trainer.data import staging
-from trainer.data.audit import audit
-from trainer.data.sources.image_record import Source
-from trainer.report import audit_page
-from trainer.system import atomic, gcs, program
+from trainer.commands import program, source_flags
+from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from trainer.data.sources.image_record import Source
+
+with epy.lazy_imports():  # TensorFlow
+    from trainer.data import staging
+    from trainer.data.audit import audit
+    from trainer.report import audit_page
 
 
 def write(
-    source: Source, out: epath.Path, *, any_view: bool = False, salt: str = ""
+    source: "Source", out: epath.Path, *, any_view: bool = False, salt: str = ""
 ) -> dict[str, Any]:
     """Audits a source, writes the page `out` and the JSON, and returns the latter."""
     facts, inspected = audit.audit(source, any_view=any_view, salt=salt)

@@ -20,7 +20,7 @@ from trainer.cloud import credentials, google_storage, run_download, watch
 from trainer.cloud.kubernetes import Kubernetes
 from trainer.cloud.order import PLATFORMS
 from trainer.cloud.platform import Access, Platform, reached
-from trainer.system import program
+from trainer.commands import program
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from trainer.commands import program
 from trainer.distribute.local_workers import launch, visible_gpus
-from trainer.system import program
 from trainer.system.errors import UsageError
 
 USAGE = "python -m trainer launch --workers=2 -- --config=configs/resnet.py --workdir=RUN"

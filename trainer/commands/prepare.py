@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import source_flags
+from trainer.commands import program, source_flags
 from trainer.data import sources
 from trainer.data.prepare import data_summary
 from trainer.data.prepare.preparation import prepare
-from trainer.system import program
 
 with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
     from trainer.data import dataset

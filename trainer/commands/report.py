@@ -8,11 +8,14 @@ python -m trainer report RUN --image=FILE --out=FOLDER  what the run says of sin
 from collections.abc import Sequence
 
 from absl import flags
-from etils import epath
+from etils import epath, epy
 
-from trainer.report import comparison, run_page
-from trainer.system import gcs, program
+from trainer.commands import program
+from trainer.system import gcs
 from trainer.system.errors import UsageError
+
+with epy.lazy_imports():  # TensorFlow
+    from trainer.report import comparison, image_page, run_page
 
 COMPARISON = "comparison.html"
 
@@ -38,8 +41,6 @@ def _image_pages(
 ) -> Sequence[epath.Path]:
     if len(runs) > 1:
         raise UsageError(f"--image takes one run, but there are {len(runs)}: name one.")
-    from trainer.report import image_page  # loads TensorFlow, which the others do without
-
     return image_page.write(runs[0], images, out)
 
 

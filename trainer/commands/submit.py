@@ -28,8 +28,9 @@ from trainer.cloud import (
 )
 from trainer.cloud.order import PLATFORMS, Order, read_labels
 from trainer.cloud.platform import MODULES, Access, reached
+from trainer.commands import program
 from trainer.config import recipe
-from trainer.system import atomic, program
+from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 from trainer.tuning import search_space

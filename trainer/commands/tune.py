@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
+from trainer.commands import program
 from trainer.config import recipe
-from trainer.system import program
 from trainer.tuning import search_space, trials
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, such as configs/resnet.py")

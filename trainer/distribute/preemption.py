@@ -12,15 +12,6 @@ from types import TracebackType
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-def end_as_others_do() -> None:
-    """Has SIGTERM end this process by default also where it is a container's first.
-
-    From the first process of a namespace the kernel keeps signals that it has no handler for.
-    """
-    if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
-
-
 class StopSignals:
     """Notes stop signals while it is entered; a second SIGINT ends the process at once.
 

@@ -1,6 +1,6 @@
 """TPUs: whether there is one, and the strategy that trains on it.
 
-Imports TensorFlow only where it is used, since `prepare_environment()` must come before it.
+Imports TensorFlow only where it is used, since `skip_where_there_is_none()` must come before it.
 """
 
 import functools
@@ -25,7 +25,7 @@ PORT = 8470
 CONNECT_SECONDS = 5
 
 
-def prepare_environment() -> None:
+def skip_where_there_is_none() -> None:
     """Keeps `import tensorflow` from looking for a TPU where none can be; call it before that.
 
     On a machine outside Google's cloud libtpu asks for the metadata server at every import, over

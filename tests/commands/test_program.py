@@ -9,7 +9,8 @@ import pytest
 PROGRAM = """
 import signal
 from absl import flags, logging
-from trainer.system import errors, program
+from trainer.commands import program
+from trainer.system import errors
 def main(argv):
     if argv[1:] == ["broken"]:
         raise errors.DataLost("the data is gone.")

@@ -1,4 +1,4 @@
-"""How every program of the package starts and ends: flags in, one sentence and a code out."""
+"""How every command starts and ends: flags in, one sentence and an exit code out."""
 
 import os
 import signal
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from absl import app, flags
 
-from trainer.system import gcs, logging_levels
+from trainer.commands import set_up
+from trainer.system import gcs
 from trainer.system.errors import ExitError, Stopped, UsageError, WorkerLost, of_bucket
 
 
@@ -17,7 +18,7 @@ def run(
     parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
     arguments: Sequence[str] = (),
 ) -> None:
-    """Parses flags, calls `main`, and on an ExitError exits with its code and its one sentence.
+    """Sets the process up, parses flags and calls `main`; an ExitError ends it with its sentence.
 
     Args:
       main: takes the program's name and the arguments that are left after flags.
@@ -28,13 +29,14 @@ def run(
 
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         with _ending():
+            set_up.set_up()
             try:
                 return (parse or flags.FLAGS)(list(argv))
             except flags.Error as mistake:
                 raise UsageError(str(mistake)) from mistake
 
     def guarded(argv: Sequence[str]) -> None:
-        logging_levels.set_levels(verbosity())
+        set_up.show_logs(verbosity())
         with _ending():
             _check_given(argv[1:], arguments)
             main(argv)
