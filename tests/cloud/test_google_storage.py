@@ -139,17 +139,23 @@ def test_a_server_that_is_not_there_ends_in_one_sentence(impatient, monkeypatch)
 
 def test_credentials_that_are_over_are_told_without_what_they_hold():
     secret = uuid.uuid4().hex
-    with pytest.raises(NoCredentials, match="login") as ended, google_storage.told("gs://bucket/a"):
+    with (
+        pytest.raises(NoCredentials, match="login") as ended,
+        google_storage.translate_errors("gs://bucket/a"),
+    ):
         raise RefreshError(f"invalid_grant: {secret}", {"refresh_token": secret})
     assert secret not in str(ended.value) and ended.value.__suppress_context__
 
 
 def test_a_metadata_server_that_is_away_is_told():
     unavailable = pytest.raises(Unavailable, match="TransportError")
-    with unavailable, google_storage.told("gs://bucket/a"):
+    with unavailable, google_storage.translate_errors("gs://bucket/a"):
         raise TransportError("http://metadata/token")
 
 
 def test_an_ending_passes_as_it_is():
-    with pytest.raises(CannotWrite, match="^as it is$"), google_storage.told("gs://bucket/a"):
+    with (
+        pytest.raises(CannotWrite, match="^as it is$"),
+        google_storage.translate_errors("gs://bucket/a"),
+    ):
         raise CannotWrite("as it is")

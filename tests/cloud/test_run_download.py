@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cloud import google_storage, run_download
+from trainer.cloud.transfer import Transferred
 from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
@@ -27,7 +28,7 @@ def run(gcs) -> str:
     return url
 
 
-def fetch(run: str, folder: Path) -> run_download.Downloaded:
+def fetch(run: str, folder: Path) -> Transferred:
     return run_download.download(
         google_storage.client("project"), run, folder, LiveLine(quiet=True)
     )

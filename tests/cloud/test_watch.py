@@ -1,7 +1,9 @@
 """A job is followed to its end, with its log, and left running on Ctrl-C."""
 
 import json
+import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -60,11 +62,21 @@ def test_a_log_that_cannot_be_read_ends_nothing(vertex_ai, service, in_bucket, c
     assert f"the run is in {in_bucket.workdir}" in capsys.readouterr().out
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(vertex_ai, service, in_bucket):
+@pytest.fixture
+def sigint_handler() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, even where tests run with SIGINT ignored (nohup ... &)."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(
+    vertex_ai, service, in_bucket, sigint_handler
+):
     service.states = ["JOB_STATE_RUNNING"]
     made = vertex_ai.submit(in_bucket)
     main = threading.main_thread().ident
-    threading.Timer(0.3, lambda: __import__("signal").pthread_kill(main, 2)).start()
+    threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
     with pytest.raises(Stopped, match=f"python -m trainer jobs cancel {made.name}") as ending:
         watch.follow(vertex_ai, made, in_bucket, google_storage.client("project"), every=0.01)
     assert ending.value.exit_code == 130

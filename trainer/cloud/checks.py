@@ -81,8 +81,7 @@ def _strategies(order: Order) -> tuple[str, ...]:
 
 
 def _upload(folder: Path, url: str) -> str:
-    _, files = upload.prepared(folder)
-    size = sum(file.size for file in files)
+    size = sum(file.size for file in upload.prepared(folder))
     return f"{folder} ({size / 2**20:,.1f} MiB) to {url}, what is not there yet"
 
 

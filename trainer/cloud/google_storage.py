@@ -76,7 +76,7 @@ def region(client: Client, bucket: str) -> str:
       UsageError: if it does not exist or may not be seen.
       Unavailable: if nobody can tell for now.
     """
-    with told(f"gs://{bucket}", role="roles/storage.legacyBucketReader"):
+    with translate_errors(f"gs://{bucket}", role="roles/storage.legacyBucketReader"):
         try:
             return client.get_bucket(bucket, retry=RETRY).location.lower()
         except NotFound:
@@ -91,7 +91,7 @@ def check_writable(client: Client, url: str) -> None:
       Unavailable: if it fails for now.
     """
     bucket, path = split(url)
-    with told(url):
+    with translate_errors(url):
         probe = client.bucket(bucket).blob(f"{below(path)}.writable-{uuid.uuid4().hex}")
         probe.upload_from_string(b"", retry=RETRY)  # a name of its own: it replaces nothing
         with suppress(NotFound):  # removed, though the answer was lost
@@ -101,7 +101,7 @@ def check_writable(client: Client, url: str) -> None:
 def read_text(client: Client, url: str) -> str | None:
     """Returns what the object at `url` holds, or None if there is none."""
     bucket, path = split(url)
-    with told(url):
+    with translate_errors(url):
         try:
             return client.bucket(bucket).blob(path).download_as_bytes(retry=RETRY).decode()
         except NotFound:
@@ -128,7 +128,7 @@ def read_json(client: Client, url: str) -> Any:
 def write_text(client: Client, url: str, text: str) -> None:
     """Writes `text` as UTF-8 to the object at `url`, in place of what it held."""
     bucket, path = split(url)
-    with told(url):
+    with translate_errors(url):
         client.bucket(bucket).blob(path).upload_from_string(
             text, content_type="text/plain; charset=utf-8", checksum="crc32c", retry=RETRY
         )
@@ -144,7 +144,7 @@ def objects(client: Client, url: str) -> dict[str, Blob]:
     bucket, path = split(url)
     prefix = below(path)
     fields = "items(name,size,crc32c,generation),nextPageToken"
-    with told(url):
+    with translate_errors(url):
         found = client.list_blobs(bucket, prefix=prefix, fields=fields, retry=RETRY)
         return {
             blob.name.removeprefix(prefix): blob
@@ -164,7 +164,7 @@ def below(path: str) -> str:
 
 
 @contextmanager
-def told(url: str, role: str = "roles/storage.objectUser") -> Iterator[None]:
+def translate_errors(url: str, role: str = "roles/storage.objectUser") -> Iterator[None]:
     """Ends in one sentence where the service, the network or the credentials fail.
 
     Args:

@@ -2,32 +2,23 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import google_crc32c
-from google.cloud.storage import Blob, Client
+from google.cloud.storage import Blob, Client, transfer_manager
 
 from trainer.cloud import google_storage
-from trainer.cloud.transfer import Transfer
+from trainer.cloud.transfer import WORKERS, Progress, Transferred, groups
 from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
-MARKS = ("manifest.json", "test.json")  # tell that other files are whole, and come after them
+MARKERS = ("manifest.json", "test.json")  # mark other files as complete, and come after them
 BLOCK = 2**20  # bytes
 
 
-class Downloaded(NamedTuple):
-    """Files and bytes that were brought, and files that were here already."""
+def download(client: Client, url: str, folder: Path, line: LiveLine) -> Transferred:
+    """Brings everything below `url` to `folder`; the same call continues an interrupted one.
 
-    files: int
-    bytes: int
-    unchanged: int
-
-
-def download(client: Client, url: str, folder: Path, line: LiveLine) -> Downloaded:
-    """Brings everything below `url` to `folder`; the same call goes on after an interrupted one.
-
-    A file is here whole, under its name, or not at all.
+    A file gets its name once all of it is here.
 
     Args:
       client: of `google_storage.client`.
@@ -40,45 +31,51 @@ def download(client: Client, url: str, folder: Path, line: LiveLine) -> Download
       CannotWrite: if `folder` cannot be written.
       Unavailable: if the service or the network fails for long.
     """
-    there = google_storage.objects(client, url)
-    if not there:
+    blobs = google_storage.objects(client, url)
+    if not blobs:
         raise UsageError(
             f"there is nothing at {url}: name the --workdir that a run was submitted to."
         )
-    for name in there:
+    for name in blobs:
         if name.startswith("/") or ".." in name.split("/"):
             raise UsageError(f"{url}/{name} would leave {folder}: no run has such a file.")
     try:
-        with line, google_storage.told(url):
-            missing = [name for name, blob in there.items() if not _is(folder / name, blob)]
-            transfer = Transfer(line, "brought", sum(there[name].size for name in missing))
-
-            def bring(name: str) -> None:
-                _bring(there[name], folder / name)
-                transfer.add(there[name].size)
-
-            last = [name for name in missing if name.endswith(MARKS)]
-            transfer.each(bring, [name for name in missing if name not in last])
-            transfer.each(bring, last)
+        with line, google_storage.translate_errors(url):
+            missing = {n: blob for n, blob in blobs.items() if not _is_same(folder / n, blob)}
+            size = sum(blob.size for blob in missing.values())
+            progress = Progress(line, "brought", size)
+            for are_markers in (False, True):
+                names = [name for name in missing if name.endswith(MARKERS) == are_markers]
+                for group in groups(names):
+                    _bring([(missing[name], folder / name) for name in group])
+                    progress.add(sum(missing[name].size for name in group))
     except OSError as error:
         raise CannotWrite(f"{error.filename or folder}: {error.strerror}.") from error
-    size = sum(there[name].size for name in missing)
-    return Downloaded(len(missing), size, len(there) - len(missing))
+    return Transferred(len(missing), size, len(blobs) - len(missing))
 
 
-def _bring(blob: Blob, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
+def _bring(files: list[tuple[Blob, Path]]) -> None:
+    parts = [file.with_name(f".{file.name}.part") for _, file in files]
+    for part in parts:
+        part.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open(part, "wb") as opened:
-            blob.download_to_file(opened, checksum="crc32c", retry=google_storage.RETRY)
-        os.replace(part, file)
+        results = transfer_manager.download_many(
+            [(blob, str(part)) for (blob, _), part in zip(files, parts, strict=True)],
+            download_kwargs={"checksum": "crc32c", "retry": google_storage.RETRY},
+            worker_type=transfer_manager.THREAD,
+            max_workers=WORKERS,
+        )
+        for error, part, (_, file) in zip(results, parts, files, strict=True):
+            if isinstance(error, Exception):
+                raise error
+            os.replace(part, file)
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
-def _is(file: Path, blob: Blob) -> bool:
-    """Whether a local file is what the bucket holds."""
+def _is_same(file: Path, blob: Blob) -> bool:
+    """Returns whether a local file has the content of an object."""
     if not file.is_file() or file.stat().st_size != blob.size:
         return False
     checksum = google_crc32c.Checksum()

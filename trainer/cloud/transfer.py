@@ -1,116 +1,83 @@
-"""Work on many files at once, with its progress in bytes."""
+"""What Google's transfer_manager lacks: progress in bytes, and an end once the service is down."""
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import BinaryIO, TypeVar
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from trainer.system.terminal import LiveLine, clock
 
-AT_ONCE = 8  # files
-TICK = 0.2  # seconds between two looks at the progress
+WORKERS = 8  # files at the same time
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
-class Abandoned(Exception):
-    """Ends the work on a file, as that on another one has failed or the user wants no more."""
+class Transferred(NamedTuple):
+    """Files and bytes that were sent or brought, and files that were there already."""
+
+    files: int
+    bytes: int
+    unchanged: int
 
 
-class Transfer:
-    """Bytes that many threads have dealt with, shown in one line.
+class Progress:
+    """Bytes transferred so far, counted by many threads and shown in one line.
 
     Args:
       line: where they are shown.
-      verb: what was done to them, as in "sent".
-      total: bytes there are.
+      verb: what happened to them, as in "sent".
+      total: bytes to transfer.
     """
 
     def __init__(self, line: LiveLine, verb: str, total: int):
         self._line, self._verb, self._total = line, verb, total
         self._done = 0
         self._started = time.monotonic()
-        self._abandoned = False
         self._lock = threading.Lock()
 
-    def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Returns what `work` returns for each item, or raises the first error there is.
-
-        The threads are daemons: after an error or KeyboardInterrupt nobody waits for those that
-        still send, as a request may take minutes.
-        """
-        given: queue.SimpleQueue[tuple[Future, Item]] = queue.SimpleQueue()
-        results = [Future() for _ in items]
-        ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
-        for result, item in zip(results, items, strict=True):
-            result.add_done_callback(ended.put)
-            given.put((result, item))
-        for _ in range(min(AT_ONCE, len(items))):
-            threading.Thread(target=self._work, args=(work, given), daemon=True).start()
-        try:
-            left = len(items)
-            while left:
-                try:
-                    ended.get(timeout=TICK).result()
-                    left -= 1
-                except queue.Empty:
-                    pass
-                self._show()
-        except BaseException:
-            self._abandoned = True
-            raise
-        return [result.result() for result in results]
-
     def add(self, size: int) -> None:
-        """Counts bytes that were dealt with."""
-        if self._abandoned:
-            raise Abandoned
+        """Counts `size` more bytes."""
         with self._lock:
             self._done += size
-
-    def _work(self, work: Callable, given: queue.SimpleQueue) -> None:
-        while not self._abandoned:
-            try:
-                result, item = given.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                result.set_result(work(item))
-            except BaseException as error:
-                result.set_exception(error)
-
-    def _show(self) -> None:
-        seconds = time.monotonic() - self._started
-        rate = self._done / seconds if seconds else 0.0
-        left = f", {clock((self._total - self._done) / rate)} left" if rate else ""
-        self._line.show(
-            f"{self._verb} {self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB, "
-            f"{rate / 1e6:,.1f} MB/s{left}",
-            self._done / self._total if self._total else 1.0,
-        )
+            seconds = time.monotonic() - self._started
+            rate = self._done / seconds if seconds else 0.0
+            left = f", {clock((self._total - self._done) / rate)} left" if rate else ""
+            self._line.show(
+                f"{self._verb} {self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB, "
+                f"{rate / 1e6:,.1f} MB/s{left}",
+                self._done / self._total if self._total else 1.0,
+            )
 
 
-class Counted:
-    """A file whose bytes count once those that follow are asked for: the service has them then."""
+class CountedFile(FileIO):
+    """A local file whose bytes count as sent when the next ones are read, or as it is closed."""
 
-    def __init__(self, file: BinaryIO, transfer: Transfer):
-        self._file, self._transfer, self._counted = file, transfer, 0
+    def __init__(self, path: Path, progress: Progress):
+        super().__init__(path)
+        self._progress, self._counted = progress, 0
 
-    def read(self, size: int) -> bytes:
-        self.settle()
-        return self._file.read(size)
+    def read(self, size: int = -1) -> bytes:
+        self._count()
+        return super().read(size)
 
-    def seek(self, place: int) -> None:
-        self._file.seek(place)
-        self.settle()
+    def close(self) -> None:
+        if not self.closed:
+            self._count()
+        super().close()
 
-    def tell(self) -> int:
-        return self._file.tell()
+    def _count(self) -> None:
+        position = self.tell()
+        self._progress.add(position - self._counted)
+        self._counted = position
 
-    def settle(self) -> None:
-        """Counts everything up to the position."""
-        self._transfer.add(self.tell() - self._counted)
-        self._counted = self.tell()
+
+def groups(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Yields the items in groups, each to be transferred before the next one begins.
+
+    transfer_manager reports errors after it has tried every file, retries included: in one go, a
+    service that is down would be noticed only after hours.
+    """
+    for start in range(0, len(items), WORKERS):
+        yield items[start : start + WORKERS]

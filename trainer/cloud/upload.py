@@ -1,41 +1,33 @@
 """Sends a prepared data set to a bucket: only what is missing or differs, and its summary last."""
 
 import hashlib
-import io
 import json
-import mimetypes
-import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 import google_crc32c
-from google.api_core.exceptions import GoogleAPICallError, NotFound
-from google.cloud.storage import Blob, Bucket, Client
+from google.cloud.storage import Blob, Client, transfer_manager
 from google.cloud.storage.exceptions import DataCorruption
 
 from trainer.cloud import google_storage
-from trainer.cloud.transfer import Counted, Transfer
+from trainer.cloud.transfer import WORKERS, CountedFile, Progress, Transferred, groups
 from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
 SUMMARY = "data_summary.json"
-BESIDE = ("audit.html", "audit.json")  # sent where they are there
-# What tells one data set from another, as trainer prepare was asked for it.
+OPTIONAL = ("audit.html", "audit.json")  # sent where the folder has them
+# What distinguishes data sets: the source, and the options of trainer prepare.
 RECIPE = ("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform")
 PIECE = 16 * 2**20  # bytes of a large file in one request, all of them in memory
 BLOCK = 2**20  # bytes read at once for a checksum
 SECONDS = 300.0  # that one request may take; a slow line has eight of them at a time
-
-
-class Uploaded(NamedTuple):
-    """Files and bytes that were sent, and files that the bucket had already."""
-
-    files: int
-    bytes: int
-    unchanged: int
+ATTEMPTS = 2  # to send a file
+# The service has lost the session of a large file, or has the object already: perhaps as the answer
+# to an earlier request was lost.
+REPEATED = (404, 410, 412)
 
 
 @dataclass(frozen=True)
@@ -54,13 +46,12 @@ class File:
     sha256: str | None = None
 
 
-def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None) -> Uploaded:
+def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None) -> Transferred:
     """Sends the prepared data set in `folder` to `url`, where a job can read it.
 
-    What is there already, by size and CRC32C, is not sent again. So the same call goes on after
-    an interrupted one, and KeyboardInterrupt may come at any time. The summary, which marks the
-    data set as finished, is removed before a shard is replaced, and written after all others have
-    been seen in the bucket.
+    Files that the bucket holds already, by size and CRC32C, are not sent again, so that the same
+    call continues an interrupted one. The summary, which marks the data set as finished, is removed
+    before a shard is replaced, and written after all others have been seen in the bucket.
 
     Args:
       client: of `google_storage.client`.
@@ -75,60 +66,63 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
     """
     line = line or LiveLine(quiet=True)
     try:
-        with line, google_storage.told(url):
+        with line, google_storage.translate_errors(url):
             return _upload(client, folder, url.rstrip("/"), line)
     except OSError as error:
         raise UsageError(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
 
 
-def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Uploaded:
-    summary, files = prepared(folder)
-    there = google_storage.objects(client, url)
-    if SUMMARY in there:
-        _check_same(summary, google_storage.read_text(client, f"{url}/{SUMMARY}"), url)
-    sums = _checksums(files, line)
-    changed = [file for file in files if not _is(there.get(file.name), file.size, sums[file.name])]
-    if SUMMARY in there and any(file.sha256 for file in changed):
-        with suppress(NotFound):  # removed, though the answer was lost
-            there.pop(SUMMARY).delete(retry=google_storage.RETRY)
+def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Transferred:
+    *data, summary = files = prepared(folder)
+    stored = google_storage.objects(client, url)
+    if SUMMARY in stored:
+        _check_same(summary.path, google_storage.read_text(client, f"{url}/{SUMMARY}"), url)
+    checksums = _checksums(files, line)
+    changed = [file for file in files if not _is_stored(file, checksums, stored)]
+    if any(file.sha256 for file in changed) and summary not in changed:
+        changed.append(summary)
+    _delete(client, url, [stored[file.name] for file in reversed(changed) if file.name in stored])
+    progress = Progress(line, "sent", sum(file.size for file in changed))
+    for expected in (data, [summary]):
+        missing = [file for file in expected if file in changed]
+        for _ in range(ATTEMPTS):
+            _send(client, url, missing, progress)
+            stored = google_storage.objects(client, url)
+            missing = [file for file in expected if not _is_stored(file, checksums, stored)]
+            if not missing:
+                break
+        else:
+            raise CannotWrite(
+                f"{url}/{missing[0].name} is not the file that was sent: another process writes "
+                f"there, or to {folder}; wait for it to end, and repeat the command."
+            )
+    return Transferred(len(changed), sum(file.size for file in changed), len(files) - len(changed))
 
-    name, path = google_storage.split(url)
-    bucket, below = client.bucket(name), google_storage.below(path)
 
-    def send(name: str, content: BinaryIO | Counted, size: int, crc32c: str) -> None:
-        replaced = there[name].generation if name in there else 0
-        _send(bucket, below + name, content, size, crc32c, replaced)
+def prepared(folder: Path) -> list[File]:
+    """Returns the files of the data set in `folder`, its summary last.
 
-    _send_all(send, changed, sums, line)
-    _check_all_there(google_storage.objects(client, url), files, sums, url)
-    sent = [file.size for file in changed]
-    crc32c = google_storage.encoded(google_crc32c.Checksum(summary))
-    if not _is(there.get(SUMMARY), len(summary), crc32c):
-        send(SUMMARY, io.BytesIO(summary), len(summary), crc32c)
-        sent.append(len(summary))
-    return Uploaded(len(sent), sum(sent), len(files) + 1 - len(sent))
-
-
-def prepared(folder: Path) -> tuple[bytes, list[File]]:
-    """Returns the summary of the data set in `folder`, and its other files."""
-    if not (folder / SUMMARY).is_file():
+    Raises:
+      UsageError: if there is none, or files of it are missing.
+    """
+    summary = folder / SUMMARY
+    if not summary.is_file():
         raise UsageError(
             f"{folder} holds no prepared data set: make one with python -m trainer prepare "
             f"--out={folder}."
         )
-    summary = (folder / SUMMARY).read_bytes()
     try:
         shards = [
             (shard["file"], shard["bytes"], shard["sha256"])
-            for shard in json.loads(summary)["shards"]
+            for shard in json.loads(summary.read_bytes())["shards"]
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{folder / SUMMARY} is damaged, or of an earlier version: prepare the data set again "
-            "into another folder, or delete this one."
+            f"{summary} is damaged, or of an earlier version: prepare the data set again into "
+            "another folder, or delete this one."
         ) from error
     # tensorflow-datasets describes what it wrote in NAME/VERSION below the folder.
-    home = max(folder.glob("*/*/dataset_info.json"), default=folder / SUMMARY).parent
+    home = max(folder.glob("*/*/dataset_info.json"), default=summary).parent
     files = [
         File((home / name).relative_to(folder).as_posix(), home / name, size, sha256)
         for name, size, sha256 in shards
@@ -136,8 +130,8 @@ def prepared(folder: Path) -> tuple[bytes, list[File]]:
     for file in files:
         if not file.path.is_file() or file.path.stat().st_size != file.size:
             raise _damaged(file)
-    beside = [folder / name for name in BESIDE if (folder / name).is_file()]
-    return summary, files + [File(path.name, path, path.stat().st_size) for path in beside]
+    others = [folder / name for name in OPTIONAL if (folder / name).is_file()]
+    return files + [File(path.name, path, path.stat().st_size) for path in (*others, summary)]
 
 
 def _damaged(file: File) -> UsageError:
@@ -147,14 +141,14 @@ def _damaged(file: File) -> UsageError:
     )
 
 
-def _check_same(mine: bytes, theirs: str | None, url: str) -> None:
-    """Raises a UsageError if the two summaries are those of different data sets."""
-    if theirs is None:
+def _check_same(summary: Path, stored: str | None, url: str) -> None:
+    """Raises a UsageError if the stored summary is that of another data set than the local one."""
+    if stored is None:
         return
     try:
-        summary = json.loads(theirs)
-        same = all(json.loads(mine).get(name) == summary.get(name) for name in RECIPE)
-        source = summary.get("source")
+        local, remote = json.loads(summary.read_bytes()), json.loads(stored)
+        same = all(local.get(name) == remote.get(name) for name in RECIPE)
+        source = remote.get("source")
     except (ValueError, AttributeError):
         same, source = False, None
     if not same:
@@ -170,7 +164,7 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
     Raises:
       UsageError: if a shard is not what was prepared.
     """
-    transfer = Transfer(line, "checked", sum(file.size for file in files))
+    progress = Progress(line, "checked", sum(file.size for file in files))
 
     def checksum(file: File) -> str:
         crc32c, sha256 = google_crc32c.Checksum(), hashlib.sha256()
@@ -178,84 +172,68 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
             while block := opened.read(BLOCK):
                 crc32c.update(block)
                 sha256.update(block)
-                transfer.add(len(block))
+                progress.add(len(block))
         if file.sha256 not in (None, sha256.hexdigest()):
             raise _damaged(file)
         return google_storage.encoded(crc32c)
 
-    sums = transfer.each(checksum, files)
-    return {file.name: crc32c for file, crc32c in zip(files, sums, strict=True)}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        names = [file.name for file in files]
+        return dict(zip(names, pool.map(checksum, files), strict=True))
 
 
-def _send_all(
-    send: Callable[[str, Counted, int, str], None],
-    files: list[File],
-    sums: Mapping[str, str],
-    line: LiveLine,
-) -> None:
-    transfer = Transfer(line, "sent", sum(file.size for file in files))
-
-    def send_file(file: File) -> None:
-        with open(file.path, "rb") as opened:
-            if os.fstat(opened.fileno()).st_size != file.size:
-                raise _changed(file.name)
-            counted = Counted(opened, transfer)
-            send(file.name, counted, file.size, sums[file.name])
-            counted.settle()
-
-    transfer.each(send_file, sorted(files, key=lambda file: -file.size))
+def _is_stored(file: File, checksums: Mapping[str, str], stored: Mapping[str, Blob]) -> bool:
+    blob = stored.get(file.name)
+    return blob is not None and (blob.size, blob.crc32c) == (file.size, checksums[file.name])
 
 
-def _send(
-    bucket: Bucket, name: str, content: BinaryIO | Counted, size: int, crc32c: str, replaced: int
-) -> None:
-    """Writes an object in place of its generation `replaced`, where 0 is none.
+def _delete(client: Client, url: str, blobs: list[Blob]) -> None:
+    """Deletes objects, unless another process has replaced them meanwhile."""
+    bucket, _ = google_storage.split(url)
+    client.bucket(bucket).delete_blobs(
+        blobs,
+        on_error=lambda blob: None,  # deleted already, though the answer was lost
+        if_generation_match=[blob.generation for blob in blobs],
+        retry=google_storage.RETRY,
+    )
 
-    It starts again, once, if the service has lost the session of a large file, or put it together
-    wrongly.
+
+def _send(client: Client, url: str, files: list[File], progress: Progress) -> None:
+    """Sends files to names that no object has.
+
+    Where the service refuses a file as repeated, the caller finds out whether it is stored.
     """
-    for last in (False, True):
-        blob = bucket.blob(name, chunk_size=PIECE)
-        try:
-            blob.upload_from_file(
-                content,
-                size=size,
-                content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-                if_generation_match=replaced,
-                checksum="crc32c",
-                timeout=SECONDS,
-                retry=google_storage.RETRY,
+    name, path = google_storage.split(url)
+    bucket = client.bucket(name)
+    for group in groups(sorted(files, key=lambda file: -file.size)):
+        with ExitStack() as opened:
+            pairs = []
+            for file in group:
+                blob = bucket.blob(google_storage.below(path) + file.name, chunk_size=PIECE)
+                source = str(file.path)  # sent in one request, if it is small
+                if file.size > PIECE:
+                    source = opened.enter_context(CountedFile(file.path, progress))
+                pairs.append((source, blob))
+            results = transfer_manager.upload_many(
+                pairs,
+                skip_if_exists=True,
+                upload_kwargs={
+                    "checksum": "crc32c",
+                    "timeout": SECONDS,
+                    "retry": google_storage.RETRY,
+                },
+                worker_type=transfer_manager.THREAD,
+                max_workers=WORKERS,
             )
-            break
-        except (GoogleAPICallError, DataCorruption) as error:
-            status = getattr(error, "code", None)
-            if status not in (None, 404, 410, 412):
-                raise
-            found = bucket.get_blob(name, retry=google_storage.RETRY)
-            if _is(found, size, crc32c):  # it had arrived, and the answer was lost
-                return
-            if last or status == 412:
-                raise
-            replaced = replaced if found and found.generation == replaced else 0
-            content.seek(0)
-    if not _is(blob, size, crc32c):
-        raise _changed(name)
+        for error in results:
+            repeated = isinstance(error, DataCorruption) or getattr(error, "code", 0) in REPEATED
+            if isinstance(error, Exception) and not repeated:
+                raise error
+        progress.add(sum(file.size for file in group if file.size <= PIECE))
 
 
-def _changed(name: str) -> CannotWrite:
-    return CannotWrite(f"{name} changed while it was sent: repeat the command.")
-
-
-def _check_all_there(
-    there: Mapping[str, Blob], files: list[File], sums: Mapping[str, str], url: str
-) -> None:
-    for file in files:
-        if not _is(there.get(file.name), file.size, sums[file.name]):
-            raise CannotWrite(
-                f"{url}/{file.name} was changed by another process meanwhile: wait for it to end, "
-                "and repeat the command."
-            )
-
-
-def _is(blob: Blob | None, size: int, crc32c: str) -> bool:
-    return blob is not None and (blob.size, blob.crc32c) == (size, crc32c)
+def _damaged(file: File) -> UsageError:
+    return UsageError(
+        f"{file.path} is missing or not what was prepared: delete that folder, and prepare the "
+        "data set again."
+    )

@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _fetch(client: Client, workdir: str, folder: Path) -> None:
-    with program.ending_at_signals("what was brought is here, and the same command goes on"):
+    with program.exiting_at_signals("what was brought is here, and the same command goes on"):
         line = LiveLine(quiet=program.verbosity() < 0)
         brought = run_download.download(client, workdir, folder, line)
     print(

@@ -93,6 +93,32 @@ def ending_at_signals(left: str) -> Iterator[None]:
 
 
 @contextmanager
+def exiting_at_signals(left: str) -> Iterator[None]:
+    """Ends the process at once at SIGTERM and SIGINT, waiting for no thread and no request.
+
+    For work that may be killed at any time, as the same command continues it.
+
+    Args:
+      left: what is left behind, as in "what was sent is there".
+    """
+
+    def leave(number: int, frame: object) -> None:
+        del frame
+        if sys.stdout is not None and sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), b"\n")  # after a live line
+        sentence = f"stopped: by {signal.Signals(number).name}; {left}.\n"
+        os.write(2, sentence.encode())
+        os._exit(128 + number)
+
+    former = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _ending() -> Iterator[None]:
     """Exits at an ExitError, at Ctrl-C, and where a bucket that is read cannot be used."""
     try:

@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"\nNothing was submitted. To do it by hand:\n{_write(order)}")
         return
     if data:
-        with program.ending_at_signals("what was sent is there, and the same command goes on"):
+        with program.exiting_at_signals("what was sent is there, and the same command goes on"):
             line = LiveLine(quiet=program.verbosity() < 0)
             sent = upload.upload(access.storage, data, order.config.data.path, line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
