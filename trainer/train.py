@@ -68,6 +68,7 @@ def train_and_evaluate(
             return _run(config, workdir, events, replicas, splits, signals, quiet)
         gcs.make_folder(workdir)
         with file_lock.held(workdir):
+            atomic.remove_leftovers(workdir)
             _begin(workdir, config, replicas)
             return _run(config, workdir, events, replicas, splits, signals, line)
 

@@ -39,6 +39,7 @@ from trainer.training.state import State
 
 ROOT = Path(__file__).parents[2]
 STEPS = 21  # two epochs of 84 images
+LEFTOVER = ".radiograph-trainer-0123456789abcdef.tmp"  # of an atomic write that was killed
 SMALL = {
     "name": "small",
     "data.image_size": 48,
@@ -462,7 +463,7 @@ def test_half_written_files_of_a_finished_run_are_written_again(
     names = ("history.json", "report.html", "evaluation/test.csv", "evaluation/test.json")
     for name in names:
         halve(workdir / name)
-        shutil.copy(workdir / name, workdir / Path(name).with_name(f".{Path(name).name}.tmp"))
+        shutil.copy(workdir / name, (workdir / name).with_name(LEFTOVER))
     goes_on_as_unbroken(config, workdir, unbroken)
     for name in names[2:]:
         assert (workdir / name).read_text() == (unbroken / name).read_text()
@@ -481,7 +482,7 @@ def test_half_written_events_do_not_reach_tensorboard(
     for file in [*workdir.glob("tensorboard/*/events*")]:
         content = file.read_bytes()
         file.write_bytes(content + content[: len(content) // 2])  # died after the checkpoint
-        file.with_name(f".{file.name}.tmp").write_bytes(content[: len(content) // 2])
+        file.with_name(LEFTOVER).write_bytes(content[: len(content) // 2])
     goes_on_as_unbroken(config, workdir, unbroken)
     steps = curve(workdir, "train", "training/step_loss")
     assert steps == sorted(set(steps)) and steps[-1] == STEPS

@@ -29,7 +29,7 @@ DAMAGED = "damaged-"
 
 # Whatever has another name is not the run's, and is left alone.
 NAME = re.compile(r"step-\d{9,}-epoch-\d{6,}")
-FILES = re.compile(r"variables\..*|\.?(progress|manifest)\.json(\.tmp)?")
+FILES = re.compile(r"variables\..*|(progress|manifest)\.json")
 
 # Missing in a checkpoint of another precision, and left out of one of this: they start anew.
 OPTIONAL = "loss_scale/"

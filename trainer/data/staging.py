@@ -6,7 +6,6 @@ under the same path is another folder.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -20,7 +19,7 @@ from typing import Any
 
 from etils import epath, epy
 
-from trainer.system import cache, gcs
+from trainer.system import cache, file_lock, gcs
 from trainer.system.errors import CannotWrite, DataLost, UsageError, of_bucket
 
 with epy.lazy_imports():  # TensorFlow
@@ -68,7 +67,7 @@ def local(
     identity = json.dumps([str(path), summary["shards"]])
     name = hashlib.sha256(identity.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
-    with writable(folder), _alone(folder / f"{name}.lock"):
+    with writable(folder), file_lock.held(folder, name=f"{name}.lock", wait=True):
         if not (folder / name).exists():
             partial = folder / f"{name}.partial"
             partial.rmtree(missing_ok=True)  # of a process that was killed
@@ -191,14 +190,6 @@ def _size(folder: epath.Path) -> int:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:,.2f} GiB"
-
-
-@contextmanager
-def _alone(file: epath.Path) -> Iterator[None]:
-    """Waits until no other process of this machine is at it; the lock goes with the process."""
-    with open(file, "a") as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
 
 
 def _each(work: Callable[[Any], None], items: Iterable) -> None:

@@ -1,9 +1,12 @@
 """One job at a time in a folder."""
 
+import errno
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from etils import epath
 
@@ -11,31 +14,49 @@ from trainer.system import gcs
 from trainer.system.errors import UsageError
 
 FILE = ".radiograph-trainer.lock"  # a name that no file of the user's has
+UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def held(workdir: epath.Path) -> Iterator[None]:
-    """Keeps other jobs out of `workdir` until this one leaves it or dies.
+def held(folder: epath.PathLike, *, name: str = FILE, wait: bool = False) -> Iterator[None]:
+    """Keeps other jobs out of `folder` until this one leaves it or dies.
 
-    The operating system lets go of the lock with the process, however it ends. A bucket has no
-    such lock: there nothing is held.
+    The operating system releases the lock with the process, however it ends. A bucket has no
+    locks: nothing is held there. On a file system without locks a warning says so.
+
+    Args:
+      folder: a folder that exists.
+      name: of the lock file in it; jobs with different names do not exclude each other.
+      wait: whether to wait for another job rather than to raise an error.
 
     Raises:
-      UsageError: if another job has it.
+      UsageError: if another job has the lock, unless `wait`.
     """
-    if gcs.is_gcs(workdir):
+    if gcs.is_gcs(folder):
         yield
         return
-    with open(workdir / FILE, "a+") as file:
+    with open(os.path.join(folder, name), "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            file.seek(0)
             raise UsageError(
-                f"{workdir} is in use by another job ({file.read().strip()}): wait for it or "
-                "stop it, or name another folder."
+                f"{folder} is in use by another job ({_holder(file)}): wait for it or stop it, or "
+                "name another folder."
             ) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            print(
+                f"warning: the file system of {folder} has no locks ({error.strerror}), so nothing "
+                "keeps a second job out of it: start only one at a time.",
+                file=sys.stderr,
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename}")
         file.flush()
         yield
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip()

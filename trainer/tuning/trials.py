@@ -66,6 +66,7 @@ def run(
                 file_lock.held(workdir),
                 local_workers.received(local_workers.STOP_SIGNALS) as signals,
             ):
+                atomic.remove_leftovers(workdir)
                 record = _begin(workdir, config, sweep)
                 for number in range(len(record["trials"]) + 1, trials + 1):
                     _check_not_stopped(signals, f"before trial {number} of {trials}")

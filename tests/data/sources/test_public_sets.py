@@ -1,9 +1,7 @@
 """Downloads survive dropped connections and busy servers, and never keep wrong bytes."""
 
-import fcntl
 import hashlib
 import http.server
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ import pytest
 
 from trainer.data.sources import public_sets
 from trainer.data.sources.public_sets import Download, fetch
+from trainer.system import file_lock
 from trainer.system.errors import UsageError
 
 CONTENT = bytes(range(256)) * 1000
@@ -93,7 +92,7 @@ def answers(status: int) -> Callable:
 
 
 def left_in(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    return sorted({file.name for file in folder.iterdir()} - {file_lock.FILE})
 
 
 def test_a_file_is_downloaded_once(
@@ -208,11 +207,8 @@ def test_a_folder_that_cannot_be_written_is_refused(wanted: Download, tmp_path: 
 
 
 def test_two_processes_do_not_download_at_the_same_time(wanted: Download, tmp_path: Path):
-    handle = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(UsageError, match="another process is downloading"):
+    with file_lock.held(tmp_path), pytest.raises(UsageError, match="in use by another job"):
         fetch(wanted, tmp_path)
-    os.close(handle)
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT
 
 

@@ -70,6 +70,7 @@ def build_folder(out: epath.Path, in_bucket: bool = False) -> Iterator[BuildFold
     gcs.make_folder(out)
     with ExitStack() as stack:
         stack.enter_context(file_lock.held(out))
+        atomic.remove_leftovers(out)
         own = _marked(out)
         _refuse_others(out, own)
         _remove(out, own)

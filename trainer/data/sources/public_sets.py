@@ -1,19 +1,16 @@
 """Public sets by download: resumed where it broke off, and kept only if the checksum is right."""
 
-import fcntl
 import hashlib
 import logging
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from tqdm import tqdm
 
+from trainer.system import file_lock
 from trainer.system.errors import UsageError
 
 LOGGER = logging.getLogger(__name__)
@@ -87,7 +84,7 @@ def fetch(download: Download, folder: Path) -> Path:
     part = folder / f"{download.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with file_lock.held(folder):
             _complete(download, part)
             if _checksum(part, download.checksum) != download.checksum:
                 _discard(part)
@@ -104,19 +101,6 @@ def fetch(download: Download, folder: Path) -> Path:
     except OSError as mistake:
         raise UsageError(f"{folder} cannot be written: {mistake}.") from None
     return file
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps a second process from writing to the same part file."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UsageError(f"another process is downloading into {folder}: wait for it.") from None
-    finally:
-        os.close(handle)
 
 
 def _complete(download: Download, part: Path) -> None:
