@@ -4,6 +4,8 @@
 #   scripts/setup.sh [--test] [--profile]
 #                               --test: with the tools for scripts/test.sh
 #                               --profile: with TensorBoard's dashboard for profiles
+#   scripts/setup.sh --beam     makes .venv-beam instead: Apache Beam, which needs older packages
+#                               than the test tools, and pytest for its tests
 #   PYTHON=python3.12           which Python (default: the first suitable one)
 #   ACCELERATOR=gpu             which TensorFlow: cpu, gpu or tpu (default: as installed, or cpu)
 set -euo pipefail
@@ -32,19 +34,23 @@ case ${PYTHON-} in
   */*) PYTHON=$PWD/$PYTHON ;;
 esac
 cd "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")"
-stamp=.venv/stamp
-installed=
-[[ ! -f $stamp ]] || read -r installed _ <"$stamp" || :
-accelerator=${ACCELERATOR:-${installed:-cpu}}
-case $accelerator in
-  cpu | gpu | tpu) ;;
-  *) fail "ACCELERATOR is '$accelerator', but must be cpu, gpu or tpu." ;;
-esac
+if [[ $* == --beam ]]; then
+  set --
+  venv=.venv-beam stamp=.venv-beam/stamp accelerator=beam
+else
+  venv=.venv stamp=.venv/stamp installed=
+  [[ ! -f $stamp ]] || read -r installed _ <"$stamp" || :
+  accelerator=${ACCELERATOR:-${installed:-cpu}}
+  case $accelerator in
+    cpu | gpu | tpu) ;;
+    *) fail "ACCELERATOR is '$accelerator', but must be cpu, gpu or tpu." ;;
+  esac
+fi
 sets=("requirements/$accelerator.txt")
 for option; do
   case $option in
     --test | --profile) sets+=("requirements/${option#--}.txt") ;;
-    *) fail "unknown argument '$option': the options are --test and --profile." ;;
+    *) fail "unknown argument '$option': the options are --test and --profile, or --beam alone." ;;
   esac
 done
 
@@ -58,11 +64,11 @@ fi
 exec 9<requirements
 flock -n 9 || { echo 'Waiting for another setup to finish' && flock 9; }
 
-# The stamp tells what .venv holds: these lines, and which Python. The place is among them as a
-# virtual environment cannot be moved.
+# The stamp tells what the environment holds: these lines, and which Python. The place is among
+# them as a virtual environment cannot be moved.
 place="$accelerator in $PWD"
 wanted=$(printf '%s\n' "$place" ${asked:+"$asked"} && sha256sum "${sets[@]}")
-if [[ -f $stamp && -x .venv/bin/python ]] && ! grep -qvxFf "$stamp" <<<"$wanted"; then
+if [[ -f $stamp && -x $venv/bin/python ]] && ! grep -qvxFf "$stamp" <<<"$wanted"; then
   exit
 fi
 
@@ -70,8 +76,8 @@ fi
 # one without a stamp is the user's own and kept.
 reusable() {
   local have
-  have=$(version .venv/bin/python) && [[ -z $asked || $have == "$asked" ]] &&
-    .venv/bin/python -I -m pip --version &>/dev/null &&
+  have=$(version $venv/bin/python) && [[ -z $asked || $have == "$asked" ]] &&
+    $venv/bin/python -I -m pip --version &>/dev/null &&
     { [[ ! -e $stamp ]] || grep -qxF "$place" "$stamp"; }
 }
 
@@ -82,9 +88,9 @@ if ! reusable; then
   done
   [[ -n $python ]] || fail 'no working Python 3.11 to 3.13 found: install one or name it,' \
     'as in PYTHON=/path/to/python3.11 scripts/setup.sh.'
-  if ! "$python" -I -m venv --clear --without-pip .venv &>/dev/null ||
+  if ! "$python" -I -m venv --clear --without-pip $venv &>/dev/null ||
     ! echo "$accelerator unfinished" >"$stamp" ||
-    ! .venv/bin/python -I -m ensurepip --default-pip &>/dev/null; then
+    ! $venv/bin/python -I -m ensurepip --default-pip &>/dev/null; then
     fail "$python cannot make a virtual environment with pip: install its venv module" \
       '(on Debian and Ubuntu: apt-get install python3-venv) or set PYTHON to another one.'
   fi
@@ -92,18 +98,20 @@ fi
 echo "$accelerator unfinished" >"$stamp"
 
 install() {
-  .venv/bin/python -I -m pip --disable-pip-version-check install "$@" 2>&1 |
-    tee -a .venv/install.log | progress
+  $venv/bin/python -I -m pip --disable-pip-version-check install "$@" 2>&1 |
+    tee -a $venv/install.log | progress
 }
 
-printf 'Installing %s into .venv (some minutes the first time) ' "${sets[*]}"
-: >.venv/install.log
+printf 'Installing %s into %s (some minutes the first time) ' "${sets[*]}" $venv
+: >$venv/install.log
 # The package needs no isolated build: setuptools is among the pinned.
 if ! install "${sets[@]/#/--requirement=}" ||
+  ! { [[ $venv == .venv ]] ||
+    install --constraint=requirements/test.txt pytest pytest-timeout; } ||
   ! install --no-deps --no-build-isolation --editable .; then
   echo
-  says=$(sed -n 's/^ERROR: *\(.*[^.]\)\.*$/, pip says: \1/p' .venv/install.log | tail -n 1)
-  fail "the installation failed$says; see .venv/install.log, then run this again."
+  says=$(sed -n 's/^ERROR: *\(.*[^.]\)\.*$/, pip says: \1/p' $venv/install.log | tail -n 1)
+  fail "the installation failed$says; see $venv/install.log, then run this again."
 fi
 echo ' done'
-printf '%s\n' "$wanted" "$(version .venv/bin/python)" >"$stamp"
+printf '%s\n' "$wanted" "$(version $venv/bin/python)" >"$stamp"

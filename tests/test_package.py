@@ -156,7 +156,7 @@ def test_script_is_valid_and_executable(script):
     [
         ({"PYTHON": "/no/such/python"}, [], "PYTHON is '/no/such/python', which is no working"),
         ({"ACCELERATOR": "npu"}, [], "ACCELERATOR is 'npu', but must be cpu, gpu or tpu."),
-        ({}, ["--tset"], "unknown argument '--tset': the options are --test and --profile."),
+        ({}, ["--tset"], "unknown argument '--tset': the options are --test and --profile,"),
     ],
 )
 def test_setup_refuses_bad_input_in_one_line(checkout, tmp_path, environment, arguments, message):
@@ -290,6 +290,36 @@ def test_tensorboard_says_what_it_cannot_show(tensorboard, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
+BEAM_TESTS = "tests/data/prepare/test_beam.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        ([], [["-m", "not long"]]),
+        (["-m", "not slow"], [["-m", "(not slow) and not long"]]),
+        (
+            ["-x", "-mslow or browser", "tests"],
+            [["-m", "(slow or browser) and not long", "-x", "tests"]],
+        ),
+        (["--all"], [["-m", ""], [BEAM_TESTS]]),
+        (["--all", "-m", "long"], [["-m", "long"]]),
+        (["tests/data", "--all"], [["-m", "", "tests/data"]]),
+    ],
+)
+def test_long_tests_and_those_of_beam_run_only_with_all(checkout, tmp_path, arguments, runs):
+    (checkout / "scripts/setup.sh").write_text("#!/bin/sh\n")
+    for name in (".venv/bin/python", ".venv/bin/lint-imports", ".venv-beam/bin/python"):
+        stub = checkout / name
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text('#!/bin/sh\n[ "$2" != pytest ] || printf \'%s|\' "$@" && echo\n')
+        stub.chmod(0o755)
+    done = run(checkout / "scripts/test.sh", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    calls = [line.split("|")[2:-1] for line in done.stdout.splitlines() if line]
+    assert calls == runs
+
+
 TESTS_NEED = ["chromium", "buildah", "debootstrap", "docker-registry"]
 
 
@@ -298,7 +328,7 @@ TESTS_NEED = ["chromium", "buildah", "debootstrap", "docker-registry"]
 @pytest.mark.parametrize("works", [True, False])
 def test_ci_installs_what_tests_need_and_is_not_there(checkout, tmp_path, there, works):
     shutil.copytree(ROOT / ".ci", checkout / ".ci")
-    (checkout / "scripts/test.sh").write_text("#!/bin/sh\necho tested\n")
+    (checkout / "scripts/test.sh").write_text("#!/bin/sh\necho tested $*\n")
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ["bash", "cat", "dirname", "mktemp", "realpath", "rm", "sh"]:
@@ -312,7 +342,7 @@ def test_ci_installs_what_tests_need_and_is_not_there(checkout, tmp_path, there,
 
     done = run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools))
 
-    assert (done.returncode, done.stdout) == (0, "tested\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "tested --all\n"), done.stderr
     wanted = " ".join(tool for tool in TESTS_NEED if tool not in there)
     if not wanted:
         assert not (tmp_path / "calls").exists()
