@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
 from trainer.data.sources.image_record import KNOWN, ImageRecord
-from trainer.system import atomic
+from trainer.system import atomic, threads
 from trainer.system.errors import UsageError
 
 NAME = "radiographs"
@@ -23,6 +22,7 @@ SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
 READ_BATCH = 256
 BLOCK = 2**20  # bytes
+THREADS = 8  # that read files for their checksums
 
 
 def stored(labels: int) -> dict[str, tf.io.FixedLenFeature]:
@@ -184,8 +184,7 @@ def shards(folder: epath.Path) -> list[dict]:
         digest = checksum(file)
         return {"file": file.name, "bytes": file.stat().length, "sha256": digest}
 
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(described, sorted(folder.iterdir())))
+    return list(threads.map_in_order(described, sorted(folder.iterdir()), threads=THREADS))
 
 
 def checksum(file: epath.Path) -> str:

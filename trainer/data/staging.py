@@ -13,13 +13,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from etils import epath, epy
 
-from trainer.system import cache, file_lock, gcs
+from trainer.system import cache, file_lock, gcs, threads
 from trainer.system.errors import CannotWrite, DataLost, UsageError, of_bucket
 
 with epy.lazy_imports():  # TensorFlow
@@ -193,9 +192,8 @@ def _gib(size: int) -> str:
 
 
 def _each(work: Callable[[Any], None], items: Iterable) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for _ in pool.map(work, items):
-            pass
+    for _ in threads.map_in_order(work, items, threads=AT_ONCE):
+        pass
 
 
 def _copy(source: epath.Path, target: epath.Path) -> None:

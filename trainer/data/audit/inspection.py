@@ -3,9 +3,7 @@
 import hashlib
 import os
 import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tqdm import tqdm
@@ -14,10 +12,10 @@ from trainer.data import duplicates
 from trainer.data.audit import file_features
 from trainer.data.decode import radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
+from trainer.system import threads
 
 # Traces are those of the file as it is: nothing that is not much larger than any film is shrunk.
 LARGEST_SIDE = 4096
-FILES_AHEAD = 4  # for each thread
 
 
 @dataclass(frozen=True)
@@ -61,45 +59,38 @@ def inspect_all(
 
     Files are read in order, and only a few for each thread are in memory at once.
     """
-    found = _in_order(source, records, any_view)
+
+    def inspect_read(file: tuple[ImageRecord, bytes | str]) -> Inspected:
+        record, content = file
+        if isinstance(content, str):
+            return Inspected(record, content)
+        return inspect(record, content, any_view)
+
+    inspected = threads.map_in_order(
+        inspect_read,
+        ((record, _read(source, record)) for record in records),
+        threads=os.cpu_count() or 1,
+    )
     bar = tqdm(
-        found, "reading", len(records), unit=" images", smoothing=0.1, disable=not _on_a_terminal()
+        inspected,
+        "reading",
+        len(records),
+        unit=" images",
+        smoothing=0.1,
+        disable=not sys.stderr.isatty(),
     )
     return list(bar)
 
 
-def _in_order(
-    source: Source, records: Sequence[ImageRecord], any_view: bool
-) -> Iterator[Inspected]:
-    threads = os.cpu_count() or 1
-    ahead: deque[Future | Inspected] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for record in records:
-            if len(ahead) == threads * FILES_AHEAD:
-                yield _result(ahead.popleft())
-            ahead.append(_begun(pool, source, record, any_view))
-        while ahead:
-            yield _result(ahead.popleft())
-
-
-def _begun(
-    pool: ThreadPoolExecutor, source: Source, record: ImageRecord, any_view: bool
-) -> Future | Inspected:
+def _read(source: Source, record: ImageRecord) -> bytes | str:
+    """Returns the content of a record's file, or the reason why it cannot be read."""
     if record.refused:
-        return Inspected(record, record.refused)
+        return record.refused
     try:
-        return pool.submit(inspect, record, source.read(record), any_view)
+        return source.read(record)
     except radiograph.Unreadable as reason:
-        return Inspected(record, str(reason))
+        return str(reason)
     except OSError as error:
         # The message may hold the path.
-        said = error.strerror or type(error).__name__ if source.identifying else str(error)
-        return Inspected(record, f"cannot be read: {said}")
-
-
-def _result(begun: Future | Inspected) -> Inspected:
-    return begun if isinstance(begun, Inspected) else begun.result()
-
-
-def _on_a_terminal() -> bool:
-    return sys.stderr.isatty()
+        hidden = error.strerror or type(error).__name__
+        return f"cannot be read: {hidden if source.identifying else error}"

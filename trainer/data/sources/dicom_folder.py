@@ -1,7 +1,6 @@
 """What a source of DICOM files adds: whose they are, and what is refused, by their headers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
@@ -10,13 +9,13 @@ from trainer.data.decode.limits import Unreadable
 from trainer.data.sources import files
 from trainer.data.sources.files import Files
 from trainer.data.sources.image_record import ImageRecord
+from trainer.system import threads
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 MAGIC_BYTES = 144  # enough to know a DICOM file by
 LOOKED_AT = 20  # files whose first bytes are looked at where no suffix tells
 HEADER_BYTES = 2**20
 THREADS = 16  # they mostly wait for the disk or the bucket
-READ_AHEAD = 64
 
 
 def is_one(of: Files, names: Sequence[str]) -> bool:
@@ -54,13 +53,10 @@ def _headers(of: Files, names: Sequence[str]) -> Iterator[tuple[str, dicom.Heade
 
     Threads read ahead, a bounded number, and this one parses, which takes the interpreter's lock.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(names), READ_AHEAD):
-            chunk = names[start : start + READ_AHEAD]
-            heads = pool.map(lambda name: _head(of, name, HEADER_BYTES), chunk)
-            for name, head in zip(chunk, heads, strict=True):
-                if header := _header(of, name, head):
-                    yield name, header
+    heads = threads.map_in_order(lambda name: _head(of, name, HEADER_BYTES), names, threads=THREADS)
+    for name, head in zip(names, heads, strict=True):
+        if header := _header(of, name, head):
+            yield name, header
 
 
 def _header(of: Files, name: str, head: bytes) -> dicom.Header | None:
