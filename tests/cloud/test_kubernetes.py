@@ -11,7 +11,7 @@ import yaml
 
 from tests.cloud.cluster import Cluster
 from tests.cloud.orders import order
-from trainer.cloud import cloud_job, kubernetes, machines, manifest
+from trainer.cloud import cloud_job, kubernetes, machines
 from trainer.cloud.order import Order
 from trainer.distribute import cluster as workers_of
 from trainer.distribute.local_workers import FINAL
@@ -51,21 +51,33 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     cluster.close()
 
 
+def documents(of: Order) -> list[dict]:
+    return list(yaml.safe_load_all(kubernetes.file(of)))
+
+
 def pod(of: Order) -> dict:
-    return manifest.manifests(of)[-1]["spec"]["template"]["spec"]
+    return documents(of)[-1]["spec"]["template"]["spec"]
 
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_kubernetes_takes_every_order(name: str):
-    documents = list(yaml.safe_load_all(kubernetes.file(ORDERS[name])))
-    assert documents == manifest.manifests(ORDERS[name])
-    for document in documents:
+    for document in documents(ORDERS[name]):
         for version in VERSIONS:
             kubernetes_validate.validate(document, version, strict=True)
 
 
+@pytest.mark.parametrize("text", ['it\'s "a": b', "a\nb: c", "{{ x }} # y", "- &z", "é\u2028🙂\t"])
+def test_any_text_reaches_kubernetes_as_it_is(text: str):
+    of = on_cluster(workdir=f"gs://bucket/runs/{text}", image=text, labels={text: text})
+    (job,) = documents(of)
+    (container,) = pod(of)["containers"]
+    assert container["image"] == text and job["metadata"]["labels"][text] == text
+    assert container["args"][1] == f"--workdir={of.workdir}"
+    assert job["metadata"]["annotations"]["radiograph-trainer/workdir"] == of.workdir
+
+
 def test_what_kubernetes_does_not_know_is_found():
-    *_, wrong = manifest.manifests(on_cluster())
+    *_, wrong = documents(on_cluster())
     wrong["spec"]["backofLimit"] = 3
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
@@ -89,7 +101,7 @@ def test_each_pod_finds_its_place_and_the_others(
     ).stdout.splitlines()
     monkeypatch.setenv("TF_CONFIG", tf_config)
     found = workers_of.from_environment()
-    service = manifest.manifests(of)[0]["metadata"]["name"]
+    service = documents(of)[0]["metadata"]["name"]
     assert found.worker == index
     assert found.addresses == tuple(f"{NAME}-{n}.{service}:2222" for n in range(3))
     assert arguments == [
@@ -99,7 +111,7 @@ def test_each_pod_finds_its_place_and_the_others(
 
 
 def test_pods_of_several_workers_have_the_names_that_they_are_looked_for_under():
-    service, made = manifest.manifests(on_cluster(workers=3))
+    service, made = documents(on_cluster(workers=3))
     template = made["spec"]["template"]
     assert template["spec"]["subdomain"] == service["metadata"]["name"]
     assert service["spec"]["clusterIP"] == "None"
@@ -114,13 +126,13 @@ def test_a_long_name_still_names_a_pod():
 
 
 def test_one_worker_needs_no_service_and_runs_what_the_image_does():
-    (made,) = manifest.manifests(on_cluster())
+    (made,) = documents(on_cluster())
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert "command" not in container and "successPolicy" not in made["spec"]
 
 
 def test_a_mistake_ends_the_job_and_a_lost_peer_or_node_does_not():
-    fatal, ignored = manifest.manifests(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
+    fatal, ignored = documents(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
     assert fatal["action"] == "FailJob"
     assert fatal["onExitCodes"]["values"] == sorted(FINAL)
     assert not {WorkerLost.exit_code, 130, 137, 143} & set(fatal["onExitCodes"]["values"])
@@ -129,7 +141,7 @@ def test_a_mistake_ends_the_job_and_a_lost_peer_or_node_does_not():
 
 
 def test_all_workers_may_be_lost_as_often_as_one():
-    limits = [manifest.manifests(on_cluster(workers=n))[-1]["spec"]["backoffLimit"] for n in (1, 4)]
+    limits = [documents(on_cluster(workers=n))[-1]["spec"]["backoffLimit"] for n in (1, 4)]
     assert limits == [20, 80]
 
 
@@ -164,7 +176,7 @@ def test_a_tpu_is_that_of_a_node_of_gke_and_its_driver_may_lock_memory():
         "cloud.google.com/gke-tpu-topology": "2x4",
     }
     assert container["resources"]["limits"] == {"google.com/tpu": 8}
-    assert container["command"][2].startswith("ulimit -l 68719476736; exec python -m trainer.task")
+    assert container["command"][2].startswith("ulimit -l 68719476736\nexec python -m trainer.task")
     assert container["securityContext"]["capabilities"]["add"] == ["SYS_RESOURCE"]
 
 
@@ -176,7 +188,7 @@ def test_spot_nodes_are_chosen_and_their_taint_is_tolerated():
 
 def test_an_account_of_google_is_refused_where_the_clusters_own_is_meant():
     with pytest.raises(UsageError, match="on Kubernetes give the cluster's own, such as trainer"):
-        manifest.manifests(on_cluster(service_account="trainer@project.iam.gserviceaccount.com"))
+        documents(on_cluster(service_account="trainer@project.iam.gserviceaccount.com"))
 
 
 def test_a_job_is_applied_once_and_watched_to_its_end(cluster: Cluster):
@@ -264,4 +276,4 @@ def test_the_command_is_what_a_user_would_type(cluster: Cluster, tmp_path: Path)
     file = tmp_path / f"job.{kubernetes.SUFFIX}"
     file.write_text(kubernetes.file(of))
     subprocess.run(kubernetes.command(of, str(file)), check=True, capture_output=True)
-    assert cluster.objects["jobs", NAME]["spec"] == manifest.manifests(of)[-1]["spec"]
+    assert cluster.objects["jobs", NAME]["spec"] == documents(of)[-1]["spec"]

@@ -4,21 +4,43 @@ import json
 import subprocess
 from collections.abc import Mapping
 
-import yaml
-
-from trainer.cloud import cloud_job
+from trainer.cloud import cloud_job, machines, templates
 from trainer.cloud.cloud_job import Job
-from trainer.cloud.manifest import WORKDIR, manifests
 from trainer.cloud.order import LABEL, Order
+from trainer.distribute.local_workers import FINAL
 from trainer.system.errors import Unavailable, UsageError
 
 SUFFIX = "kubernetes.yaml"
 KUBECTL_SECONDS = 120
+PORT = 2222  # of each worker
+WORKDIR = f"{LABEL}/workdir"  # annotation of a job
+# As GKE labels its TPU nodes.
+TPUS = {"tpu-v5e": "tpu-v5-lite-podslice", "tpu-v6e": "tpu-v6e-slice"}
 
 
 def file(order: Order) -> str:
-    """Returns the order as the file that kubectl apply takes."""
-    return yaml.safe_dump_all(manifests(order), sort_keys=False, width=10_000)
+    """Returns the order as the file that kubectl apply takes.
+
+    Raises:
+      UsageError: if the service account is not one of the cluster.
+    """
+    if "@" in order.service_account:
+        raise UsageError(
+            f"--service_account={order.service_account} is Google's: on Kubernetes give the "
+            "cluster's own, such as trainer, which Workload Identity lets be Google's."
+        )
+    return templates.render(
+        "kubernetes.yaml.j2",
+        app=LABEL,
+        order=order,
+        machine=order.machine,
+        tpu=TPUS.get(order.machine.accelerator),
+        spot=order.capacity == "spot",
+        port=PORT,
+        limit_seconds=round(order.timeout_hours * 3600),
+        final_codes=sorted(FINAL),
+        variables=machines.environment(order.machine),
+    )
 
 
 def command(order: Order, file: str) -> list[str]:

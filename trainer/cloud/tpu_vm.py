@@ -6,18 +6,15 @@ https://cloud.google.com/tpu/docs/reference/rest/v2/projects.locations.queuedRes
 """
 
 import json
-import shlex
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 from google.auth.credentials import Credentials
 from google.cloud.storage import Client
 
-from trainer.cloud import cloud_job, container_image, google_storage, machines
+from trainer.cloud import cloud_job, container_image, google_storage, machines, templates
 from trainer.cloud.api import Api, NotThere, Unanswered
 from trainer.cloud.cloud_job import Job
 from trainer.cloud.logs import Logs
@@ -42,16 +39,10 @@ DELETION_WAITS = 5
 
 def file(order: Order) -> str:
     """Returns the VM's start-up script, which gcloud's --metadata-from-file takes."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["quote"] = shlex.quote
     bucket, folder = google_storage.split(order.workdir)
     container = container_image.parse(order.image)
-    return environment.get_template("tpu_vm.sh.j2").render(
+    return templates.render(
+        "tpu_vm.sh.j2",
         order=order,
         submission=json.dumps(order.submission),
         registry=container.registry if container.is_googles else "",
