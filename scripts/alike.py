@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.checkpoint import checkpoint
-from trainer.show.logger import CURVES
+from trainer.show.tensorboard import CURVES
 
 BEFORE = ("config", "environment", "data", "model", "samples", "augmented")
 

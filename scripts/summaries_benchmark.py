@@ -2,7 +2,7 @@
 
     python scripts/summaries_benchmark.py --source=chest_xray.zip [--recipes=demo,article]
 
-Each recipe is trained with its summaries and with --config.summaries.time_share=0, which writes
+Each recipe is trained with its summaries and with --config.summaries.times=0, which writes
 scalars and texts alone, in turn and --pairs times; which goes first changes from pair to pair.
 Training is timed from the start of the first file of events, before anything is compiled, to the
 last scalar of the last epoch, after all that the epoch shows. The median of the pairs counts.
@@ -22,7 +22,7 @@ from trainer.commands import program
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = "speed/summaries"  # is written at the end of each epoch, after all that it shows
-WITHOUT = "--config.summaries.time_share=0"
+WITHOUT = "--config.summaries.times=0"
 
 
 def train(run: Path, arguments: Sequence[str]) -> float:

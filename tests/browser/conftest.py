@@ -127,7 +127,7 @@ def runs(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         "--config.train.epochs=2",
         "--config.train.batch_size=8",
         "--config.distribute.strategy=one_device",
-        "--config.summaries.time_share=1",
+        "--config.summaries.times=1000",
     ]
     differences = {
         "first": "--config.profile.steps=3,5",

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from trainer import train
 from trainer.cloud import hypertune
+from trainer.show.trial_log import TrialLog
 
 PACKAGE = "cloudml-hypertune==0.1.0.dev6"
 # As the package wrote it for trial 7 and a validation_auc of 0.875 after epoch 3, but for the time.
@@ -93,8 +94,9 @@ def test_without_the_services_variables_nothing_is_reported(monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_the_job_reports_each_epoch(tiny: ConfigDict, tmp_path: Path, file: Path):
-    tiny.summaries.time_share = 0.0
-    train.train_and_evaluate(tiny, tmp_path / "run")
+    tiny.summaries.times = 0
+    loggers = [TrialLog(hypertune.from_environment().report)]
+    train.train_and_evaluate(tiny, tmp_path / "run", loggers=loggers)
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     reported = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(row["global_step"], float(row["validation_auc"])) for row in reported] == [

@@ -204,7 +204,7 @@ def get_config():
     config.model.width = 4
     config.train.batch_size = 8
     config.distribute.strategy = "one_device"
-    config.summaries.time_share = 0.0
+    config.summaries.times = 0
     return config
 
 def sweep():

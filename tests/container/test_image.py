@@ -22,7 +22,7 @@ LABEL = "org.opencontainers.image."
 TASK = [
     *("--config=configs/demo.py", f"--config.data.path={MOUNT}/data", f"--workdir={MOUNT}/run"),
     *("--config.data.image_size=32", "--config.model.width=4", "--config.train.epochs=30"),
-    *("--config.train.batch_size=8", "--config.summaries.time_share=0"),
+    *("--config.train.batch_size=8", "--config.summaries.times=0"),
 ]
 
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ def test_auto_mirrors_over_all_devices(config: ConfigDict):
     replicas = connect(config)
     assert replicas.strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU"))
     assert str(replicas) == "Mirrored on CPU:0, CPU:1, CPU:2, CPU:3 (auto: 4 CPU devices)"
-    assert replicas.chief
+    assert replicas.is_chief
 
 
 def test_one_device_takes_the_first(config: ConfigDict):
@@ -80,7 +80,7 @@ def test_the_build_for_tpus_is_refused_elsewhere(
     with pytest.raises(UsageError, match="the build for TPUs.*augment.jit_compile=false"):
         connect(config)
     config.augment.jit_compile = False
-    assert connect(config).chief
+    assert connect(config).is_chief
 
 
 def test_several_workers_need_a_cluster(config: ConfigDict):

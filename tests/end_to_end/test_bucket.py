@@ -38,7 +38,7 @@ SMALL = [
     "--config.train.epochs=2",
     "--config.train.batch_size=8",
     "--config.checkpoint.every_steps=3",
-    "--config.summaries.time_share=1",
+    "--config.summaries.times=1000",
 ]
 CREDENTIALS = ("GOOGLE_AUTH_TOKEN_FOR_TESTING", "GOOGLE_APPLICATION_CREDENTIALS")
 PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default
@@ -263,7 +263,7 @@ def test_its_pages_are_written_beside_it(running_bucket, run: Callable[..., str]
 
 @pytest.mark.usefixtures("said")
 def test_two_workers_share_it(running_bucket, run: Callable[..., str], tmp_path: Path):
-    few = ("--config.train.epochs=1", "--config.summaries.time_share=0")
+    few = ("--config.train.epochs=1", "--config.summaries.times=0")
     job = [*flags(DATA, "gs://bucket/runs/two"), *few]
     assert "report: gs://bucket/runs/two/report.html" in run(
         *("-m", "trainer", "launch", "--workers=2", "--", *job)

@@ -22,7 +22,7 @@ SMALL = [
     "--config.model.width=4",
     "--config.train.epochs=2",
     "--config.train.batch_size=8",
-    "--config.summaries.time_share=0",
+    "--config.summaries.times=0",
 ]
 
 

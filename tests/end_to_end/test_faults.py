@@ -24,7 +24,8 @@ from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.config.schema import default
 from trainer.report import run_page
-from trainer.show import logger, summaries
+from trainer.show import summaries
+from trainer.show.tensorboard import TensorBoard
 from trainer.system.errors import (
     CannotWrite,
     CheckpointsDamaged,
@@ -35,6 +36,7 @@ from trainer.system.errors import (
     UsageError,
 )
 from trainer.training import evaluator, step
+from trainer.training import run as training_run
 from trainer.training.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -217,7 +219,7 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
     config: ConfigDict, disk: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for owner, name in (
-        *((logger.Logger, "begin"), (logger.Logger, "loop"), (logger.Logger, "epoch")),
+        *((TensorBoard, "begin"), (TensorBoard, "steps"), (TensorBoard, "epoch")),
         *((evaluator, "write"), (run_page, "write")),
     ):
         write = getattr(owner, name)
@@ -340,7 +342,7 @@ def test_weights_that_are_no_number_are_neither_saved_nor_evaluated(
     number: int,
     tmp_path: Path,
 ):
-    states, create_state = [], train.create_state
+    states, create_state = [], training_run.create_state
 
     def kept(*arguments: object) -> State:
         states.append(create_state(*arguments))
@@ -350,9 +352,9 @@ def test_weights_that_are_no_number_are_neither_saved_nor_evaluated(
         kernel = states[0].model.trainable_variables[0]
         kernel.assign(kernel * np.nan)
 
-    monkeypatch.setattr(train, "create_state", kept)
+    monkeypatch.setattr(training_run, "create_state", kept)
     at_step(number, spoil)
-    ends(config, tmp_path / "run", NotFinite, f"a weight is infinite or no number at step {number}")
+    ends(config, tmp_path / "run", NotFinite, f"a weight is not finite at step {number}")
     assert saved(tmp_path / "run")[-1] < number
 
 

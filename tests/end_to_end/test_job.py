@@ -111,7 +111,7 @@ def history(workdir: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def finished(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("finished")
-    result = run(*job(phantoms, workdir, "--config.summaries.time_share=1"))
+    result = run(*job(phantoms, workdir, "--config.summaries.times=1000"))
     assert result.returncode == 0, result.stderr
     (workdir / "stdout").write_text(result.stdout)
     return workdir
@@ -182,7 +182,7 @@ def test_tensorboard_finds_both_curves_under_the_same_tags(finished: Path):
 def test_a_run_of_two_workers_is_shown_once(phantoms: epath.Path, tmp_path: Path):
     launch = (sys.executable, "-m", "trainer", "launch", "--workers=2", "--")
     flags = [flag for flag in job(phantoms, tmp_path)[3:] if "strategy" not in flag]
-    result = run(*launch, *flags, "--config.train.epochs=1", "--config.summaries.time_share=1")
+    result = run(*launch, *flags, "--config.train.epochs=1", "--config.summaries.times=1000")
     assert result.returncode == 0, result.stdout + result.stderr
     files = sorted((tmp_path / "tensorboard").rglob("events.out.*"))
     parts = [file.parent.name for file in files]
@@ -192,7 +192,7 @@ def test_a_run_of_two_workers_is_shown_once(phantoms: epath.Path, tmp_path: Path
 
 
 def test_what_training_shows_costs_no_more_than_it_may(phantoms: epath.Path, tmp_path: Path):
-    result = run(*job(phantoms, tmp_path, "--config.summaries.time_share=0"))
+    result = run(*job(phantoms, tmp_path, "--config.summaries.times=0"))
     assert result.returncode == 0, result.stderr
     found = EventAccumulator(str(tmp_path / "tensorboard/validation"), {"tensors": 0}).Reload()
     assert {tag.split("/")[0] for tag in found.Tags()["tensors"]} == {
@@ -202,7 +202,7 @@ def test_what_training_shows_costs_no_more_than_it_may(phantoms: epath.Path, tmp
 
 
 def test_the_steps_that_are_asked_for_are_traced(phantoms: epath.Path, tmp_path: Path):
-    traced = ("--config.profile.steps=4,6", "--config.summaries.time_share=0")
+    traced = ("--config.profile.steps=4,6", "--config.summaries.times=0")
     result = run(*job(phantoms, tmp_path, *traced))
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "tensorboard/train/plugins/profile").glob("*/*.xplane.pb"))) == 1
@@ -314,7 +314,7 @@ def test_a_run_lies_where_vertex_ai_says_and_goes_on_there(
     for name, folder in (("MODEL", "model"), ("CHECKPOINT", "checkpoints")):
         monkeypatch.setenv(f"AIP_{name}_DIR", f"{tmp_path}/{folder}/")
     monkeypatch.setenv("AIP_TENSORBOARD_LOG_DIR", f"{tmp_path}/logs/")
-    few = ("--config.summaries.time_share=0", "--config.train.epochs=1")
+    few = ("--config.summaries.times=0", "--config.train.epochs=1")
     command = [flag for flag in job(phantoms, tmp_path, *few) if not flag.startswith("--workdir")]
     killed = run(sys.executable, "-c", KILLED, "stepping", "8", *command[3:])
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -9,7 +9,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from trainer.config import schema
 from trainer.show import dashboards
-from trainer.show.logger import CURVES
+from trainer.show.tensorboard import CURVES
 
 
 def test_the_layout_opens_with_the_pairs_that_matter():

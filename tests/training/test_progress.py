@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.metrics.scores import Scores
+from trainer.show.terminal_log import epoch_heading, epoch_row
 from trainer.training.progress import Progress
 from trainer.training.step import LoopResult
 
@@ -73,12 +74,12 @@ def test_epochs_read_as_the_rows_of_a_table():
     for validation in (GOOD, FAIR, ONE_CLASS):
         record.add_loop(loop(2, FAIR, 4.0, 0.5))
         record.end_epoch(["sick"], validation, 0.1)
-        lines.append(record.last_line(25))
+        lines.append(epoch_row(record, 25))
     first, second, third = (line.split() for line in lines)
     assert first[0] == "1/25" and first[3] == "0.7500" and first[6] == "1.0000"
     assert first[7:] == ["1", "0:04", "best"] and second[7:] == ["1", "0:04"]
     assert third[6] == "-"
-    heading = record.heading()
+    heading = epoch_heading(record)
     ends = [match.end() for match in re.finditer("loss|accuracy|AUC|images/s|time", heading)]
     for line in lines:
         values = [match.end() for match in re.finditer(r"\S+", line)][1:]
@@ -96,6 +97,6 @@ def test_with_several_labels_the_row_has_their_mean_and_each():
     (row,) = record.history
     assert [row["validation"]["labels"][name]["auc"] for name in "ab"] == [1.0, 0.75]
     assert row["validation"]["auc"] == record.best["auc"] == 0.875
-    assert record.heading().count("mean AUC") == 2
+    assert epoch_heading(record).count("mean AUC") == 2
     averages = [row[part]["average_precision"] for part in ("train", "validation")]
     assert averages == pytest.approx([(1 + 5 / 6) / 2] * 2)

@@ -93,6 +93,19 @@ class Saver:
         taken, self._durations = self._durations, []
         return taken
 
+    def newest(self) -> list[float]:
+        """Returns 1, step and epoch of the newest checkpoint that verifies; zeros without one.
+
+        Raises:
+          CheckpointsDamaged: if there are some, but none verifies.
+        """
+        folder = newest(self._folder)
+        return [1.0, *map(float, step_and_epoch(folder))] if folder else [0.0, 0.0, 0.0]
+
+    def check(self, folder: epath.Path) -> None:
+        """Raises CheckpointsDamaged unless the checkpoint in `folder` verifies."""
+        check(folder)
+
     def _write(self, arrays: dict[str, np.ndarray], progress: dict) -> None:
         folder, began = path(self._folder, progress["step"], progress["epoch"]), time.perf_counter()
         try:
@@ -111,6 +124,27 @@ class Saver:
         for folder in _folders(self._folder):
             if folder not in kept:
                 _remove(folder)
+
+
+class NoSaver:
+    """Stands for `Saver` on workers that write nothing."""
+
+    def save(self, *checkpoint: object) -> None:
+        """Does nothing."""
+
+    def wait(self) -> None:
+        """Does nothing."""
+
+    def take_durations(self) -> list[tuple[int, float]]:
+        """Returns no checkpoints."""
+        return []
+
+    def newest(self) -> list[float]:
+        """Returns zeros: the chief chooses."""
+        return [0.0, 0.0, 0.0]
+
+    def check(self, folder: epath.Path) -> None:
+        """Does nothing: the chief verifies."""
 
 
 def path(root: epath.Path, step: int, epoch: int) -> epath.Path:

@@ -124,8 +124,8 @@ FIELDS: dict[str, Field] = {
     "distribute.cpu_devices": _number(
         0, "logical CPU devices to make; 0 uses what is there", 0, 64
     ),
-    "summaries.time_share": _number(
-        0.02, "largest share of training spent on pictures and histograms; 0 is none", 0, 1
+    "summaries.times": _number(
+        10, "epochs after which pictures and histograms are drawn; 0 is none", 0, 100_000
     ),
     "summaries.channels": _number(16, "channels of a layer shown, the most active", 1, 4096),
     "summaries.examples": _number(1, "fixed examples of each class looked at", 1, 4),
@@ -147,7 +147,7 @@ CHANGEABLE = (
     "precision",
     "data.path",
     "data.cache",
-    "summaries.time_share",
+    "summaries.times",
     "summaries.channels",
     "summaries.examples",
     "summaries.errors",

@@ -30,7 +30,7 @@ class Replicas:
     worker: int = 0
 
     @property
-    def chief(self) -> bool:
+    def is_chief(self) -> bool:
         """Whether this process writes what the run leaves."""
         return self.worker == 0
 
@@ -42,7 +42,11 @@ class Replicas:
 
     def broadcast_from_chief(self, values: list[float]) -> np.ndarray:
         """Returns the chief's values, to every worker; all must call it."""
-        return self.sum(values if self.chief else [0.0] * len(values))
+        return self.sum(values if self.is_chief else [0.0] * len(values))
+
+    def barrier(self) -> None:
+        """Returns once every worker has called it."""
+        self.sum([0.0])
 
     @cached_property
     def _sum(self) -> Callable[[tf.Tensor], tf.Tensor]:

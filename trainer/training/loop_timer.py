@@ -39,7 +39,7 @@ class LoopTimer:
           Stopped: on all workers, if one of them got a stop signal.
         """
         received = [float(self._signals.received == number) for number in SIGNALS]
-        mine = seconds / steps if self._replicas.chief else 0.0
+        mine = seconds / steps if self._replicas.is_chief else 0.0
         *stops, self.seconds_a_step = self._replicas.sum([*received, mine])
         self._loops += 1
         for number, count in zip(SIGNALS, stops, strict=True):

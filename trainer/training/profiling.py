@@ -1,10 +1,10 @@
 """A trace of some steps for TensorBoard's profile plugin."""
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
+
+from trainer.distribute.replicas import Replicas
 
 
 def bounds(config: ConfigDict) -> list[int]:
@@ -16,12 +16,13 @@ class Profile:
     """Traces the steps after A up to B, or what is left of them.
 
     Args:
-      steps: A and B, or nothing.
+      config: of the run, whose `profile.steps` names them.
       folder: of a TensorBoard run.
+      replicas: of which the chief alone traces.
     """
 
-    def __init__(self, steps: Sequence[int], folder: epath.Path):
-        self._steps, self._folder = steps, folder
+    def __init__(self, config: ConfigDict, folder: epath.Path, replicas: Replicas):
+        self._steps, self._folder = bounds(config) if replicas.is_chief else [], folder
         self._on = False
 
     def at(self, step: int) -> None:

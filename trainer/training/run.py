@@ -1,4 +1,4 @@
-"""A run: what stays the same throughout, and what follows from it."""
+"""A run: its config, data, replicas and variables, and what follows from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,67 +8,100 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.data import pipeline
+from trainer.data.prepared_data import PreparedData
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
-from trainer.system.terminal import LiveLine
 from trainer.training import profiling, step
 from trainer.training.evaluator import Evaluator
-from trainer.training.state import State
+from trainer.training.state import State, create_state
 
 
 @dataclass(frozen=True)
-class Job:
-    """What stays the same throughout a run."""
+class Run:
+    """What stays the same throughout a run, but for the variables of its state.
+
+    Attributes:
+      config: every field.
+      workdir: where everything is written, local or gs://.
+      events: folder of TensorBoard's event files.
+      data: the data set.
+      replicas: the devices and workers that train.
+      signals: the stop signals that this worker received.
+      state: network, optimizer and average.
+      total_steps: of the whole training.
+    """
 
     config: ConfigDict
     workdir: epath.Path
+    events: epath.Path
+    data: PreparedData
     replicas: Replicas
-    splits: dict[str, pipeline.Split]
+    signals: StopSignals
     state: State
     total_steps: int
-    signals: StopSignals
-    line: LiveLine
-    events: epath.Path
 
     @property
     def checkpoints(self) -> epath.Path:
-        """Where the checkpoints are kept."""
+        """The folder of the checkpoints."""
         return self.workdir / "checkpoints"
-
-    def epoch_end(self, epoch: int) -> int:
-        """Returns the step after which `epoch` epochs have been seen whole."""
-        return pipeline.steps(epoch * self.splits["train"].size, self.config.train.batch_size)
-
-    def steps_until_a_stop(self, at_step: int, epoch: int) -> int:
-        """Returns how many steps there are from `at_step` to where the loop has to stop.
-
-        That is the end of the epoch after `epoch` ones, of a trace, or where a checkpoint is due.
-        """
-        stops = [self.epoch_end(epoch + 1) - at_step]
-        stops += [bound - at_step for bound in profiling.bounds(self.config) if bound > at_step]
-        if every := self.config.checkpoint.every_steps:
-            stops.append(every - at_step % every)
-        return min(stops)
 
     @property
     def learning_rate(self) -> float:
-        """That of the next step."""
+        """The learning rate of the next step."""
         return float(self.state.optimizer.learning_rate)
 
-    def batches(self, images: pipeline.Pixels, start_step: int) -> Iterator[step.Batch]:
-        """Returns the batches of every replica from `start_step` on."""
-        config = self.config
+    def epoch_end(self, epoch: int) -> int:
+        """Returns the step at which `epoch` epochs are complete."""
+        images = epoch * self.data.splits["train"].size
+        return pipeline.steps(images, self.config.train.batch_size)
 
-        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+    def steps_until_pause(self, at_step: int, epoch: int) -> int:
+        """Returns the number of steps from `at_step` until the loop has to pause.
+
+        It pauses at the end of the epoch after `epoch` complete ones, at both ends of a trace, and
+        where a checkpoint is due.
+        """
+        pauses = [self.epoch_end(epoch + 1) - at_step]
+        pauses += [bound - at_step for bound in profiling.bounds(self.config) if bound > at_step]
+        if every := self.config.checkpoint.every_steps:
+            pauses.append(every - at_step % every)
+        return min(pauses)
+
+    def train_batches(self, start_step: int) -> Iterator[step.Batch]:
+        """Returns the training batches of every replica, from `start_step` on."""
+        config = self.config
+        images = pipeline.pixels(
+            self.data.splits["train"], config.data.image_size, config.data.cache, config.data.fit
+        )
+
+        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             finite = pipeline.train_batches(
                 *(images, config.seed, config.train.batch_size, config.train.epochs),
                 *(start_step, context, config.train.accumulate),
             )
             return finite.repeat()  # without an end, workers need not ask one another for it
 
-        return iter(self.replicas.strategy.distribute_datasets_from_function(of_worker))
+        return iter(self.replicas.strategy.distribute_datasets_from_function(worker_batches))
 
     def evaluator(self, split: str) -> Evaluator:
-        """Returns what scores a split with the network that is kept."""
-        model, of = self.state.averaged, self.splits[split]
-        return Evaluator(self.replicas, model, of, self.config, self.signals)
+        """Returns what scores a split with the averaged network."""
+        averaged, scored = self.state.averaged, self.data.splits[split]
+        return Evaluator(self.replicas, averaged, scored, self.config, self.signals)
+
+
+def create_run(
+    config: ConfigDict,
+    workdir: epath.Path,
+    events: epath.Path,
+    *,
+    data: PreparedData,
+    replicas: Replicas,
+    signals: StopSignals,
+) -> Run:
+    """Builds network and optimizer on the replicas; see `Run` for the arguments."""
+    images, batch = data.splits["train"].size, config.train.batch_size
+    total_steps = pipeline.steps(config.train.epochs * images, batch)
+    with replicas.strategy.scope():
+        epoch_steps = pipeline.steps(images, batch)
+        state = create_state(config, total_steps, epoch_steps, len(data.labels))
+    return Run(config, workdir, events, data, replicas, signals, state, total_steps)

@@ -25,20 +25,20 @@ EQUAL = np.ones((2, 1), np.float32)  # the weights of negative and positive exam
 
 
 class LoopResult(NamedTuple):
-    """What one loop returns to the host.
+    """The result of one loop of training steps.
 
     Attributes:
       losses: [steps] float32, the loss of each step.
-      gradient_norm: length of the last step's gradient, before clipping; None unless measured.
-      update_ratio: how far the last step moved the weights, as a share of their length; likewise.
+      gradient_norm: length of the last step's gradient, before clipping.
+      update_ratio: length of the last step's change of the weights, as a share of their length.
       scores: of every example of the loop, [steps * global batch].
-      seconds: time that the loop took.
-      wait_seconds: of that, waiting for input.
+      seconds: duration of the loop.
+      wait_seconds: the part of it spent waiting for input.
     """
 
     losses: np.ndarray
-    gradient_norm: float | None
-    update_ratio: float | None
+    gradient_norm: float
+    update_ratio: float
     scores: Scores
     seconds: float
     wait_seconds: float
@@ -137,7 +137,6 @@ def train_loop(
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = ReplicaStep(state, config, class_weights, on_tpu)
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
-    measured = config.summaries.time_share > 0
 
     def take_step(batch: Batch, measure: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if config.train.accumulate == 1:
@@ -176,15 +175,13 @@ def train_loop(
         return losses.stack(), scores.stack(), wait, norm
 
     def run(iterator: Iterator[Batch], steps: int) -> LoopResult:
-        began, last = time.perf_counter(), int(measured)
-        parts, norm, ratio = [], None, None
-        if steps > last:
-            parts.append(loop(iterator, tf.constant(steps - last), tf.constant(False)))
-        if measured:
-            before = [tf.identity(v.value) for v in state.model.trainable_variables]
-            parts.append(loop(iterator, tf.constant(1), tf.constant(True)))
-            ratio = float(_update_ratio(before, state.model.trainable_variables))
-            norm = float(parts[-1][3])
+        began, parts = time.perf_counter(), []
+        if steps > 1:
+            parts.append(loop(iterator, tf.constant(steps - 1), tf.constant(False)))
+        before = [tf.identity(v.value) for v in state.model.trainable_variables]
+        parts.append(loop(iterator, tf.constant(1), tf.constant(True)))
+        ratio = float(_update_ratio(before, state.model.trainable_variables))
+        norm = float(parts[-1][3])
         losses = np.concatenate([part[0].numpy() for part in parts])
         scores = np.concatenate([part[1].numpy() for part in parts])
         wait = sum(float(part[2]) for part in parts)

@@ -1,0 +1,45 @@
+"""A prepared data set that a run reads: its summary and its splits, opened once."""
+
+from dataclasses import dataclass
+
+from etils import epath
+
+from trainer.data import dataset, pipeline, staging
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A finished data set.
+
+    Attributes:
+      path: as the user names it, local or gs://.
+      summary: what `data_summary.json` says.
+      splits: train, validation and test, by name.
+    """
+
+    path: epath.Path
+    summary: dict
+    splits: dict[str, pipeline.Split]
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the K labels."""
+        return self.splits["train"].labels
+
+    def audit(self) -> str | None:
+        """Returns the JSON of an audit that lies beside the data, or None."""
+        file = self.path / "audit.json"
+        return file.read_text() if file.exists() else None
+
+
+def open_data(path: str) -> PreparedData:
+    """Opens the data set that `trainer prepare` wrote under `path`, staged where that is a bucket.
+
+    Raises:
+      UsageError: if there is no finished data set.
+      DataLost: if there was one, but it cannot be read.
+      Unavailable: if a bucket does not answer.
+    """
+    local = path and staging.local(path)
+    splits = {name: pipeline.open_split(local, name) for name in dataset.SPLITS}
+    return PreparedData(epath.Path(path), dataset.read_summary(local), splits)

@@ -1,0 +1,196 @@
+"""TensorBoard: curves, texts, and pictures and histograms of what the network learns over time."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import random_numbers
+from trainer.augment import augmentation
+from trainer.data import examples
+from trainer.metrics import classification
+from trainer.metrics.scores import Scores
+from trainer.models import inputs, layer_table
+from trainer.show import dashboards
+from trainer.show.figures import Figure, Figures
+from trainer.show.logger import Evaluation, Logger
+from trainer.show.pictures import sheet
+from trainer.show.summaries import Summaries, rewind
+from trainer.system import memory
+from trainer.training import evaluator
+from trainer.training.loop_timer import LoopTimer
+from trainer.training.progress import Progress
+from trainer.training.run import Run
+from trainer.training.step import LoopResult
+
+CURVES = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
+SAMPLES = 8  # of each class
+
+
+class TensorBoard(Logger):
+    """Writes events for TensorBoard, and the pictures as files.
+
+    Scalars are written after each loop and epoch; pictures and histograms of the validation split
+    after `summaries.times` epochs, evenly spread, and of the test split at the end.
+    """
+
+    def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
+        """Removes the events of steps that will come again; describes a new run."""
+        self._run, self._config = run, run.config
+        self._epochs = epochs_shown(run.config.train.epochs, run.config.summaries.times)
+        self._began, self._seconds = time.perf_counter(), 0.0
+        rewind(run.events, saved.get("events", {}))
+        self._summaries = Summaries(run.events, run.workdir / "pictures")
+        if progress.step == 0:
+            with self._timed():
+                self._describe()
+
+    def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
+        """Writes loss, norms and speed."""
+        training = {
+            "step_loss": float(result.losses.mean()),
+            "learning_rate": self._run.learning_rate,
+            "gradient_norm": result.gradient_norm,
+            "update_ratio": result.update_ratio,
+        }
+        if self._config.precision == "mixed_float16":
+            state = self._run.state
+            training |= {"loss_scale": state.loss_scale, "skipped_steps": state.skipped_steps}
+        self._scalars(progress.step, "training", training)
+        if timer.known:  # the first loop compiles
+            seconds_a_step = result.seconds / len(result.losses)
+            speed = {
+                "images_per_second": self._config.train.batch_size / seconds_a_step,
+                "step_milliseconds": 1000 * seconds_a_step,
+                "input_wait": result.wait_seconds / result.seconds,
+            }
+            self._scalars(progress.step, "speed", speed)
+
+    def epoch(self, progress: Progress, validation: Scores) -> None:
+        """Writes the epoch's metrics and, where it is one of those shown, its figures."""
+        for part in ("train", "validation"):
+            self._summaries.scalars(part, progress.step, curves(progress.history[-1][part]))
+        if progress.epoch in self._epochs:
+            with self._timed():
+                chosen = evaluator.chosen_on(validation)
+                results = partial(self._figures.judge, validation, chosen)
+                for figure in (
+                    *self._figures.activations(),
+                    *self._figures.explanations(),
+                    *self._figures.judged(results, validation),
+                    *self._figures.errors(validation, chosen.points[evaluator.CHOSEN]),
+                    *self._figures.weights(),
+                ):
+                    self._write("validation", progress.step, figure)
+        peaks = memory.peak_gib(self._run.replicas.devices)
+        speed = {f"{name}_memory_gib": peak for name, peak in peaks.items()}
+        speed["summaries"] = self._seconds / (time.perf_counter() - self._began)
+        self._scalars(progress.step, "speed", speed)
+
+    def saved(self, durations: Sequence[tuple[int, float]]) -> None:
+        """Writes the time that each checkpoint took."""
+        for at_step, seconds in durations:
+            self._scalars(at_step, "checkpoint", {"seconds": seconds})
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """Makes all events visible, and returns the length of each file of events, in bytes."""
+        return {"events": self._summaries.flush()}
+
+    def end(self, evaluation: Evaluation) -> None:
+        """Writes the metrics, the figures and the graph of the test split."""
+        run, step = self._run, evaluation.best["step"]
+        split, test = run.data.splits["test"], evaluation.test
+        self._summaries.scalars(
+            "test", step, curves(classification.measure_all(test, split.labels))
+        )
+        if self._config.summaries.times:
+            figures = Figures(self._config, run.state.averaged, split)
+            results = partial(evaluator.read_judged, run.workdir, "test")
+            for figure in (
+                *figures.weights(),
+                *figures.activations(whole=True),
+                *figures.explanations(),
+                *figures.judged(results, test),
+                *figures.errors(test, evaluation.chosen.points[evaluator.CHOSEN]),
+            ):
+                self._write("test", step, figure)
+            self._summaries.graph("test", figures.graph())
+        self._summaries.flush()
+
+    @cached_property
+    def _figures(self) -> Figures:
+        run = self._run
+        return Figures(run.config, run.state.averaged, run.data.splits["validation"])
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Adds the time inside to that spent on figures; it decides nothing."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds += time.perf_counter() - began
+
+    def _describe(self) -> None:
+        summaries, run = self._summaries, self._run
+
+        def content(name: str) -> dict:
+            return json.loads((run.workdir / name).read_text())
+
+        summaries.text("config", dashboards.config_text(self._config))
+        summaries.text("environment", dashboards.environment_text(content("environment.json")))
+        summaries.text("data", dashboards.data_text(content("data_summary.json")))
+        summaries.text("model", layer_table.markdown(run.state.model))
+        summaries.raw(dashboards.layout())
+        for summary in dashboards.hyperparameters(self._config):
+            summaries.raw(summary)
+        if self._config.summaries.times:
+            self._write_samples()
+
+    def _write_samples(self) -> None:
+        split = self._run.data.splits["train"]
+        groups = examples.groups(split)
+        images, names, shown = examples.first_of_each_group(
+            split, self._config.data, SAMPLES, groups
+        )
+        groups = [group for group in groups if group in shown]
+        numbers = [groups.index(group) for group in shown]
+        samples = sheet.sample_sheet(images, names, groups, numbers)
+        self._summaries.picture("train", 0, "samples", samples)
+        augment = augmentation.build(self._config.augment, jit_compile=False)  # runs once
+        originals, rows = inputs.images_to_float(tf.constant(images)), tf.range(len(images))
+        key = random_numbers.key(self._config.seed, tf.constant(0))
+        augmented = augment(originals, key, rows, len(images))
+        picture = sheet.augmented_batch(augmented.numpy(), originals.numpy())
+        self._summaries.picture("train", 0, "augmented", picture)
+
+    def _scalars(self, at_step: int, group: str, values: Mapping[str, float]) -> None:
+        self._summaries.scalars("train", at_step, {f"{group}/{n}": v for n, v in values.items()})
+
+    def _write(self, part: str, at_step: int, figure: Figure) -> None:
+        write = {"picture": self._summaries.picture, "histogram": self._summaries.histogram}
+        write[figure.kind](part, at_step, figure.tag, figure.draw())
+
+
+def epochs_shown(epochs: int, times: int) -> set[int]:
+    """Returns the epochs after which figures are drawn: evenly spread, first and last among them.
+
+    Args:
+      epochs: of the run, counted from 1.
+      times: how many; once is after the last, 0 never.
+    """
+    first = 1 if times > 1 else epochs
+    return {round(epoch) for epoch in np.linspace(first, epochs, min(times, epochs))}
+
+
+def curves(metrics: Mapping) -> dict[str, float | None]:
+    """Returns the curves in the metrics of `classification.measure_all`, those of labels too."""
+    values = {tag: metrics[tag] for tag in CURVES}
+    for label, label_metrics in metrics.get("labels", {}).items():
+        values |= {f"{tag}/{label}": label_metrics[tag] for tag in CURVES}
+    return values

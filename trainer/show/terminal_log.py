@@ -1,0 +1,103 @@
+"""The terminal: a live line while a run trains, a row for each epoch, and the result."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.metrics.scores import Scores
+from trainer.show.logger import Evaluation, Logger
+from trainer.system.terminal import LiveLine, clock
+from trainer.training import evaluator
+from trainer.training.loop_timer import LoopTimer
+from trainer.training.progress import Progress
+from trainer.training.run import Run
+from trainer.training.step import LoopResult
+
+
+class TerminalLog(Logger):
+    """Shows a run in the terminal.
+
+    Args:
+      line: the live line; a quiet one leaves the result alone.
+    """
+
+    def __init__(self, line: LiveLine):
+        self._line = line
+
+    def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
+        """Shows the network, the replicas, and the length of the training."""
+        self._run, self._skipped_steps = run, run.state.skipped_steps
+        resumed = f", going on at step {progress.step:,}" if progress.step else ""
+        self._line.settle(
+            f"{run.config.name}: {run.state.model.count_params():,} parameters, {run.replicas}, "
+            f"{run.total_steps:,} steps of {run.config.train.batch_size} images{resumed}"
+        )
+
+    def status(self, text: str) -> None:
+        """Shows what is being done."""
+        self._line.show(text, at_once=True)
+
+    def message(self, text: str) -> None:
+        """Prints a result, also where progress is not shown."""
+        self._line.clear()
+        print(text, flush=True)
+
+    def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
+        """Shows loss, speed and the time that is left."""
+        skipped = self._run.state.skipped_steps
+        if new := skipped - self._skipped_steps:
+            self._line.settle(
+                f"step {progress.step:,}: {new} steps skipped, whose gradients were not finite; "
+                f"the loss scale is now {self._run.state.loss_scale:g}"
+            )
+        self._skipped_steps = skipped
+        if not timer.known:
+            return
+        config, total = self._run.config, self._run.total_steps
+        rate = config.train.batch_size * len(result.losses) / result.seconds
+        self._line.show(
+            f"epoch {progress.epoch + 1}/{config.train.epochs}  step {progress.step:,}/{total:,}  "
+            f"loss {result.losses.mean():.4f}  {rate:.0f} images/s  "
+            f"{clock((total - progress.step) * timer.seconds_a_step)} left",
+            progress.step / total,
+        )
+
+    def epoch(self, progress: Progress, validation: Scores) -> None:
+        """Shows the epoch's row."""
+        row = epoch_row(progress, self._run.config.train.epochs)
+        self._line.settle(row, epoch_heading(progress))
+
+    def end(self, evaluation: Evaluation) -> None:
+        """Prints the metrics of the test split."""
+        events = shlex.quote(str(self._run.events.parent))
+        self.message(f"\n{evaluator.table(evaluation.result)}\n")
+        self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
+
+
+def epoch_heading(progress: Progress) -> str:
+    """Returns the heading above the rows of `epoch_row`."""
+    auc = "mean AUC" if "labels" in progress.history[-1]["train"] else "AUC"
+    metrics = f"{'accuracy':>10}{auc:>10}"
+    return f"  epoch  train loss{metrics}  validation loss{metrics}  images/s     time"
+
+
+def epoch_row(progress: Progress, epochs: int) -> str:
+    """Returns the last epoch as a row of a table, marked where it is the best so far.
+
+    Args:
+      progress: with at least one finished epoch.
+      epochs: of the whole run.
+    """
+    row = progress.history[-1]
+
+    def metrics(part: str) -> str:
+        auc = "-" if row[part]["auc"] is None else f"{row[part]['auc']:.4f}"
+        return f"{row[part]['accuracy']:10.4f}{auc:>10}"
+
+    epoch, rate = f"{row['epoch']}/{epochs}", row["train"]["images_per_second"]
+    line = (
+        f"{epoch:>7}{row['train']['loss']:12.4f}{metrics('train')}"
+        f"{row['validation']['loss']:17.4f}{metrics('validation')}"
+        f"{rate:10,.0f}{clock(row['seconds']):>9}"
+    )
+    return f"{line}  best" if progress.best["epoch"] == row["epoch"] else line

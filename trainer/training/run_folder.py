@@ -1,0 +1,60 @@
+"""The work directory of a run: held by one job at a time, and described before training begins."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer.config import schema
+from trainer.data.prepared_data import PreparedData
+from trainer.distribute.replicas import Replicas
+from trainer.system import atomic, environment, file_lock, gcs
+from trainer.system.errors import UsageError
+
+# What a run writes into its work directory under names that another program may use too.
+WRITTEN = (
+    *("data_summary.json", "environment.json", "history.json", "audit.json", "report.html"),
+    *("evaluation", "pictures"),
+)
+
+
+@contextmanager
+def run_folder(
+    workdir: epath.Path, config: ConfigDict, data: PreparedData, replicas: Replicas
+) -> Iterator[None]:
+    """Makes the work directory, keeps other jobs out of it, and writes what describes the run.
+
+    The config comes first: a folder that has one is a run's.
+
+    Raises:
+      UsageError: if another job is at work in it, if its run began with another config, or if it
+        holds files of another program under the names that a run writes.
+    """
+    gcs.make_folder(workdir)
+    with file_lock.held(workdir):
+        atomic.remove_leftovers(workdir)
+        file = workdir / "config.json"
+        if file.exists():
+            schema.check_same_run(config, json.loads(file.read_text()))
+        else:
+            _refuse_other_files(workdir)
+            atomic.write_json(file, config.to_dict())
+        if not (workdir / "data_summary.json").exists():
+            atomic.write_json(workdir / "data_summary.json", data.summary)
+            if audit := data.audit():
+                atomic.write_text(workdir / "audit.json", audit)
+        if not (workdir / "environment.json").exists():
+            described = environment.describe(replicas.devices)
+            atomic.write_json(workdir / "environment.json", described)
+        yield
+
+
+def _refuse_other_files(workdir: epath.Path) -> None:
+    others = [name for name in WRITTEN if (workdir / name).exists()]
+    if others:
+        raise UsageError(
+            f"--workdir={workdir} holds no run (it has no config.json), but {', '.join(others)}, "
+            "which a run would overwrite: name another --workdir, or move these files elsewhere."
+        )
