@@ -49,8 +49,8 @@ def test_what_a_beam_worker_cannot_decode_is_listed(tmp_path: Path):
     shutil.copy(__file__, tmp_path / "set" / "sick" / "IM-0999-1.jpeg")
     source = sources.open_source(str(tmp_path / "set"))
     found = [
-        preparation.prepare(source, epath.Path(tmp_path / runner), runner=runner, max_skipped=0.1)
-        for runner in ("DirectRunner", "")
+        preparation.prepare(source, epath.Path(tmp_path / out), runner=runner, max_skipped=0.1)
+        for out, runner in (("beam", "DirectRunner"), ("local", ""))
     ]
     assert found[0]["skipped"] == found[1]["skipped"] and len(found[0]["skipped"]) == 1
 
