@@ -1,1 +1,4 @@
-"""Checkpoints: saved in the background, verified, restored."""
+"""Checkpoints: saved in the background, verified by checksum, restored.
+
+What is in a checkpoint is the caller's matter; where a run keeps its files is `training`'s.
+"""

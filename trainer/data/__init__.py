@@ -1,1 +1,4 @@
-"""From a user's files to batches: sources, radiographs, the prepared data set, the pipeline."""
+"""Radiographs from a user's files to batches: sources, decoding, preparation, pipeline.
+
+Nothing here knows of networks, replicas or runs.
+"""

@@ -1,1 +1,4 @@
-"""Metrics of binary labels, their intervals, and calibration."""
+"""Exact metrics of labels and scores, their intervals, and calibration.
+
+NumPy in, numbers out: no TensorFlow, no charts.
+"""

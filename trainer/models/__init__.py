@@ -1,4 +1,7 @@
-"""The networks, by name. Each takes [b, S, S, C] float32 in 0..1 and returns [b, K] logits."""
+"""The networks, by name, and what they see: layer outputs and attribution.
+
+Each takes [b, S, S, C] float32 in 0..1 and returns [b, K] logits. Nothing here trains.
+"""
 
 import keras
 from ml_collections import ConfigDict

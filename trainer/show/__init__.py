@@ -1,1 +1,4 @@
-"""What is shown of a run: terminal, TensorBoard, charts, pictures."""
+"""What is shown while a run goes on: TensorBoard, terminal, figures.
+
+It reads the run and writes events and pictures; no number of the run depends on it.
+"""

@@ -1,1 +1,4 @@
-"""The operating system and gs://: errors, files, locks, terminal."""
+"""The operating system and gs://: errors and exit codes, files, locks, terminal, environment.
+
+It serves every room, and knows nothing of radiographs or training.
+"""

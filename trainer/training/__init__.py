@@ -1,1 +1,4 @@
-"""One run: its steps, state, loop and evaluation."""
+"""One run: its step, state, optimizer, progress and evaluation.
+
+The order of a job is in `train.py`; nothing here draws, reports or talks to a cloud.
+"""

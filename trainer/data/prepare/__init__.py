@@ -1,1 +1,4 @@
-"""From a source to a prepared data set, split by patient."""
+"""Preparation: from a source to a data set on disk, split by patient.
+
+It decodes, encodes and splits; reading the result is `trainer.data.dataset` and above.
+"""

@@ -1,4 +1,7 @@
-"""Where radiographs come from: archives, folders, tables, arrays, downloads, or phantoms."""
+"""Where radiographs come from: archives, folders, tables, arrays, downloads, phantoms.
+
+A source lists records and reads bytes; it decodes no pixels and needs no TensorFlow.
+"""
 
 from dataclasses import fields
 

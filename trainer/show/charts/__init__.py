@@ -1,1 +1,4 @@
-"""Charts of a run, as SVG for a page and as pixels for TensorBoard."""
+"""Charts as SVG for a page and as pixels for TensorBoard.
+
+Arrays in, one figure out; nothing here reads a run.
+"""
