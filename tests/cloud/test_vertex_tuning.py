@@ -27,12 +27,10 @@ SWEEP = {
 # Parses the flags of trainer.task, and prints what they override.
 PARSED = """
 import json, sys
-from absl import flags
-from ml_collections import config_flags
-from trainer.config import recipe
 from trainer import task
-assert recipe.parse_flags(sys.argv)[1:] == []
-print(json.dumps(config_flags.get_override_values(flags.FLAGS["config"])))
+from trainer.commands import config_flags
+assert config_flags.parse(sys.argv)[1:] == []
+print(json.dumps(config_flags.overrides()))
 """
 
 

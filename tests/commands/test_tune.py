@@ -213,6 +213,7 @@ def sweep():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Path, tmp_path: Path):
     recipe, runs = tmp_path / "recipe.py", tmp_path / "runs"
     recipe.write_text(RECIPE)

@@ -1,14 +1,12 @@
-"""A run's own config.json is a recipe like those in Python, with overrides."""
+"""A recipe is a Python file or the config.json of a run, also one of an earlier version."""
 
 import json
 from pathlib import Path
 
 import pytest
-from absl import flags
 
 from trainer.config import recipe, schema
 from trainer.system.errors import UsageError
-from trainer.task import _CONFIG  # noqa: F401 (defines the flags that are parsed here)
 
 
 @pytest.fixture
@@ -20,41 +18,68 @@ def saved(tmp_path: Path) -> Path:
     return file
 
 
-# absl defines a flag for each field that is overridden, and takes none twice in a process.
-@pytest.mark.parametrize(
-    ("form", "field"),
-    [
-        (["--config={}"], "seed"),
-        (["-config={}"], "model.width"),
-        (["--config", "{}"], "model.blocks"),
-    ],
-)
-def test_it_is_read_with_overrides(
-    saved: Path, form: list[str], field: str, monkeypatch: pytest.MonkeyPatch
-):
-    argv = ["task", *(part.format(saved) for part in form), f"--config.{field}=3", "--workdir=x"]
-    monkeypatch.setattr("sys.argv", argv)  # where ml_collections looks for overrides
-    recipe.parse_flags(argv)
-    read = dict(schema.fields(flags.FLAGS.config))
-    assert (read["train.epochs"], read[field]) == (7, 3)
+def test_config_of_a_run_is_a_recipe(saved: Path):
+    config = recipe.read(str(saved))
+    assert config.train.epochs == 7 and config.is_locked
 
 
-def test_a_run_older_than_a_field_has_its_default(saved: Path):
+def test_field_that_a_run_is_older_than_has_its_default(saved: Path):
     content = json.loads(saved.read_text())
     del content["data"]["fit"]
     saved.write_text(json.dumps(content))
-    recipe.parse_flags(["task", f"--config={saved}", "--workdir=x"])
-    assert flags.FLAGS.config.data.fit == "squash"
+    assert recipe.read(str(saved)).data.fit == "squash"
+
+
+def test_removed_field_of_an_older_run_is_ignored_with_one_warning(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(schema.REMOVED, "summaries.clock", "pictures follow the epochs")
+    content = json.loads(saved.read_text())
+    content["summaries"]["clock"] = 0.5
+    saved.write_text(json.dumps(content))
+    assert "clock" not in recipe.read(str(saved)).summaries
+    assert caplog.messages == ["summaries.clock is ignored: pictures follow the epochs."]
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"train": {"epoch": 3}}', '{"train": {"epochs": 0}}', None]
+    "content", ["{", "[]", "3", '{"train": {"epoch": 3}}', '{"train": {"epochs": 0}}', None]
 )
-def test_what_is_no_config_is_refused_in_a_sentence(saved: Path, content: str | None):
+def test_what_is_no_config_is_refused_in_one_line(saved: Path, content: str | None):
     if content is None:
         saved.unlink()
     else:
         saved.write_text(content)
     with pytest.raises(UsageError) as refusal:
-        recipe.parse_flags(["task", f"--config={saved}", "--workdir=x"])
+        recipe.read(str(saved))
+    assert "\n" not in str(refusal.value)
+
+
+GET_CONFIG = "from trainer.config.schema import default\ndef get_config(text='0'):\n    "
+
+
+def test_text_after_the_colon_is_given_to_get_config(tmp_path: Path):
+    body = "config = default()\n    config.seed = int(text)\n    return config"
+    (tmp_path / "recipe.py").write_text(GET_CONFIG + body)
+    assert recipe.read(f"{tmp_path}/recipe.py").seed == 0
+    assert recipe.read(f"{tmp_path}/recipe.py:5").seed == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (GET_CONFIG + "return 3", "returns 3"),
+        (GET_CONFIG + "return {}['a\\nb']", "a.nb"),
+        (GET_CONFIG + "config = default(); config.train.epoch = 3", "epoch"),
+        ("", "no get_config"),
+        ("retrun", "NameError"),
+        (None, "No such file"),
+    ],
+)
+def test_python_file_that_gives_no_config_is_refused_in_one_line(
+    tmp_path: Path, content: str | None, reason: str
+):
+    if content is not None:
+        (tmp_path / "recipe.py").write_text(content)
+    with pytest.raises(UsageError, match=reason) as refusal:
+        recipe.read(f"{tmp_path}/recipe.py")
     assert "\n" not in str(refusal.value)

@@ -46,8 +46,7 @@ PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default
 # Runs the job with the flags that follow, and sends it a signal once it has reached a step.
 SIGNALLED = """
 import os, sys
-from trainer.commands import program
-from trainer.config import recipe
+from trainer.commands import config_flags, program
 from trainer.training import step
 from trainer import task
 
@@ -66,7 +65,7 @@ def train_loop(strategy, state, *rest):
     return run
 
 step.train_loop = train_loop
-program.run(task.main, recipe.parse_flags)
+program.run(task.main, config_flags.parse)
 """
 
 

@@ -34,9 +34,8 @@ TINY = [
 KILLED = """
 import os, signal, sys
 from trainer.checkpoint import checkpoint
-from trainer.commands import program
+from trainer.commands import config_flags, program
 from trainer.system import atomic
-from trainer.config import recipe
 from trainer.training import step
 from trainer import task
 
@@ -67,7 +66,7 @@ if where == "saving":
     atomic.write_json = dying_write_json
 else:
     step.train_loop = dying_loop
-program.run(task.main, recipe.parse_flags)
+program.run(task.main, config_flags.parse)
 """
 
 

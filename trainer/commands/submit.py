@@ -11,10 +11,10 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from etils import epath
-from ml_collections import config_flags
 
 from trainer.cloud import (
     checks,
@@ -28,14 +28,13 @@ from trainer.cloud import (
 )
 from trainer.cloud.order import PLATFORMS, Order, read_labels
 from trainer.cloud.platform import MODULES, Access, reached
-from trainer.commands import program
-from trainer.config import recipe
+from trainer.commands import config_flags, program
 from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 from trainer.tuning import search_space
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "recipe, or the config.json of a run")
+flags.adopt_module_key_flags(config_flags)
 _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written, gs://", required=True)
 _ACCELERATOR = flags.DEFINE_string(
     "accelerator", None, "of each machine, as in nvidia-l4:2, tpu-v5e:8 or cpu", required=True
@@ -108,7 +107,7 @@ def _order(access: Access | None) -> Order:
     Raises:
       UsageError: if it is not a thing that the platform has.
     """
-    config, platform = _CONFIG.value, _PLATFORM.value
+    config, platform = config_flags.read(), _PLATFORM.value
     bucket, folder = google_storage.split(_WORKDIR.value)
     if not folder:
         raise UsageError(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
@@ -144,11 +143,15 @@ def _order(access: Access | None) -> Order:
         boot_disk_gb=_DISK.value,
         timeout_hours=_TIMEOUT.value,
         max_wait_hours=_FLEX_HOURS.value,
-        study=vertex_tuning.study(search_space.read(_config_file())) if _TRIALS.value else None,
+        study=_study() if _TRIALS.value else None,
         trials=_TRIALS.value,
         parallel_trials=_PARALLEL.value,
         submission=secrets.token_hex(4),
     )
+
+
+def _study() -> dict[str, Any]:
+    return vertex_tuning.study(search_space.read(config_flags.FILE.value))
 
 
 def _region(access: Access | None, bucket: str) -> str:
@@ -198,10 +201,6 @@ def _check_together(platform: str, project: str, region: str) -> None:
         )
 
 
-def _config_file() -> str:
-    return config_flags.get_config_filename(flags.FLAGS["config"])
-
-
 def _check(order: Order, data: Path | None, access: Access | None) -> None:
     wrong = 0
     for finding in checks.findings(order, data, access):
@@ -222,4 +221,4 @@ def _write(order: Order) -> str:
 
 
 if __name__ == "__main__":
-    program.run(main, recipe.parse_flags)
+    program.run(main, config_flags.parse)

@@ -1,7 +1,8 @@
 """The configuration of a run: every field, its default, its meaning, and what it may hold."""
 
 import difflib
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,47 +12,70 @@ from ml_collections import ConfigDict
 from trainer.config import references
 from trainer.system.errors import UsageError
 
+LOGGER = logging.getLogger(__name__)
+INFINITY = float("inf")
+PARSERS = {
+    int: flags.IntegerParser(),
+    float: flags.FloatParser(),
+    bool: flags.BooleanParser(),
+    str: flags.ArgumentParser(),
+}
+
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its default, what it means, and which values it may hold."""
+    """One field: its default, what it means, and which values it may hold.
+
+    Attributes:
+      default: its type is the field's type.
+      meaning: in a few words.
+      choices: the only values that are allowed; () for no such limit.
+      low, high: the bounds of a number; both are allowed themselves.
+      above, below: bounds that are not allowed themselves.
+      form: what a text that is not empty must look like, in words.
+      has_form: whether a text does.
+    """
 
     default: Any
     meaning: str
-    allowed: str
-    accepts: Callable[[Any], bool]
+    choices: tuple = ()
+    low: float = -INFINITY
+    high: float = INFINITY
+    above: float = -INFINITY
+    below: float = INFINITY
+    form: str = "a text"
+    has_form: Callable[[str], bool] = bool
 
+    @property
+    def allowed(self) -> str:
+        """The values that are allowed, in words."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        if isinstance(self.default, bool):
+            return "true or false"
+        if isinstance(self.default, str):
+            return self.form
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        if self.above > -INFINITY:
+            return f"{kind} above {self.above:g}"
+        if self.below < INFINITY:
+            return f"{kind} from {self.low} to below {self.below}"
+        if self.high < INFINITY:
+            return f"{kind} from {self.low} to {self.high}"
+        return f"{kind} of at least {self.low}"
 
-def _one_of(default: Any, meaning: str, *choices: Any) -> Field:
-    allowed = ", ".join(map(str, choices))
-    return Field(default, meaning, f"one of {allowed}", lambda v: v in choices)
-
-
-def _number(
-    default: float, meaning: str, low: float, high: float | None = None, below: bool = False
-) -> Field:
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    if high is None:
-        return Field(default, meaning, f"{kind} of at least {low}", lambda v: low <= v < 1e300)
-    if below:
-        return Field(
-            default, meaning, f"{kind} from {low} to below {high}", lambda v: low <= v < high
-        )
-    return Field(default, meaning, f"{kind} from {low} to {high}", lambda v: low <= v <= high)
-
-
-def _positive(default: float, meaning: str) -> Field:
-    return Field(default, meaning, "a number above 0", lambda v: 0 < v < 1e300)
-
-
-def _switch(default: bool, meaning: str) -> Field:
-    return Field(default, meaning, "true or false", lambda v: isinstance(v, bool))
-
-
-def _text(
-    default: str, meaning: str, allowed: str = "a text", accepts: Callable[[str], bool] = bool
-) -> Field:
-    return Field(default, meaning, allowed, lambda v: isinstance(v, str) and (not v or accepts(v)))
+    def accepts(self, value: Any) -> bool:
+        """Returns whether the field may hold `value`."""
+        kinds = (int, float) if isinstance(self.default, float) else type(self.default)
+        if not isinstance(value, kinds):
+            return False
+        if isinstance(value, bool) != isinstance(self.default, bool):  # a bool is an int too
+            return False
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, str):
+            return not value or self.has_form(value)
+        return self.low <= value <= self.high and self.above < value < self.below
 
 
 def _is_range(steps: str) -> bool:
@@ -60,85 +84,108 @@ def _is_range(steps: str) -> bool:
 
 
 FIELDS: dict[str, Field] = {
-    "name": _text("resnet", "what the run is called in the report"),
-    "seed": _number(0, "seed of the initial weights, the order and every draw", 0, 2**31 - 1),
-    "precision": _one_of(
-        "float32", "arithmetic of the layers", "float32", "mixed_bfloat16", "mixed_float16"
+    "name": Field("resnet", "what the run is called in the report"),
+    "seed": Field(
+        0, "seed of the initial weights, the order and every draw", low=0, high=2**31 - 1
     ),
-    "data.path": _text("", "prepared data set, the --out of trainer prepare"),
-    "data.image_size": _number(
-        180, "side of the square that images are fitted to, pixels", 16, 4096
+    "precision": Field(
+        "float32",
+        "arithmetic of the layers",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
     ),
-    "data.fit": _one_of("squash", "how an image fits the square", "squash", "pad", "crop"),
-    "data.cache": _one_of("host", "where decoded pixels live", "host", "none"),
-    "augment.rotation_range": _number(0.0, "largest rotation, degrees", 0, 180),
-    "augment.width_shift_range": _number(0.0, "largest shift, fraction of the width", 0, 1),
-    "augment.height_shift_range": _number(0.0, "largest shift, fraction of the height", 0, 1),
-    "augment.shear_range": _number(0.0, "largest shear angle, degrees", 0, 89),
-    "augment.zoom_range": _number(0.0, "zoom of each axis from 1-z to 1+z", 0, 1, below=True),
-    "augment.horizontal_flip": _switch(False, "flips every second image, left to right"),
-    "augment.vertical_flip": _switch(False, "flips every second image, upside down"),
-    "augment.fill_mode": _one_of(
-        "nearest", "what is beyond the border", "nearest", "reflect", "constant"
+    "data.path": Field("", "prepared data set, the --out of trainer prepare"),
+    "data.image_size": Field(
+        180, "side of the square that images are fitted to, pixels", low=16, high=4096
     ),
-    "augment.cval": _number(0.0, "grey beyond the border when constant, 0 to 1", 0, 1),
-    "augment.brightness_range": _number(0.0, "largest change, fraction of full scale", 0, 1),
-    "augment.contrast_range": _number(0.0, "contrast factor from 1-r to 1+r", 0, 1),
-    "augment.gamma_range": _number(0.0, "gamma from 1/(1+r) to 1+r", 0, 10),
-    "augment.blur_range": _number(0.0, "largest standard deviation of blur, pixels", 0, 16),
-    "augment.noise_range": _number(0.0, "largest standard deviation of noise, full scale", 0, 1),
-    "augment.compression_range": _number(
-        0.0, "largest loss of JPEG quality: from 100-r to 100", 0, 99
+    "data.fit": Field("squash", "how an image fits the square", choices=("squash", "pad", "crop")),
+    "data.cache": Field("host", "where decoded pixels live", choices=("host", "none")),
+    "augment.rotation_range": Field(0.0, "largest rotation, degrees", low=0, high=180),
+    "augment.width_shift_range": Field(0.0, "largest shift, fraction of the width", low=0, high=1),
+    "augment.height_shift_range": Field(
+        0.0, "largest shift, fraction of the height", low=0, high=1
     ),
-    "augment.jit_compile": _switch(True, "compiles the augmentation with XLA"),
-    "model.name": _one_of("resnet", "network", "article", "resnet"),
-    "model.channels": _one_of(1, "colour channels the network takes; grey is repeated", 1, 3),
-    "model.width": _number(16, "filters of the first stage (resnet)", 1, 1024),
-    "model.stages": _number(
-        4, "stages, each of half the side and twice the filters (resnet)", 1, 8
+    "augment.shear_range": Field(0.0, "largest shear angle, degrees", low=0, high=89),
+    "augment.zoom_range": Field(0.0, "zoom of each axis from 1-z to 1+z", low=0, below=1),
+    "augment.horizontal_flip": Field(False, "flips every second image, left to right"),
+    "augment.vertical_flip": Field(False, "flips every second image, upside down"),
+    "augment.fill_mode": Field(
+        "nearest", "what is beyond the border", choices=("nearest", "reflect", "constant")
     ),
-    "model.blocks": _number(1, "residual blocks a stage (resnet)", 1, 64),
-    "model.dropout": _number(0.0, "share of features dropped before the output", 0, 1, below=True),
-    "train.epochs": _number(20, "passes over the training set", 1, 100_000),
-    "train.batch_size": _number(32, "images a step, over all replicas", 1, 1_000_000),
-    "train.accumulate": _number(
-        1, "parts that a step is computed in, one after the other", 1, 1024
+    "augment.cval": Field(0.0, "grey beyond the border when constant, 0 to 1", low=0, high=1),
+    "augment.brightness_range": Field(0.0, "largest change, fraction of full scale", low=0, high=1),
+    "augment.contrast_range": Field(0.0, "contrast factor from 1-r to 1+r", low=0, high=1),
+    "augment.gamma_range": Field(0.0, "gamma from 1/(1+r) to 1+r", low=0, high=10),
+    "augment.blur_range": Field(0.0, "largest standard deviation of blur, pixels", low=0, high=16),
+    "augment.noise_range": Field(
+        0.0, "largest standard deviation of noise, full scale", low=0, high=1
     ),
-    "train.ema": _number(0.0, "momentum of the averaged weights; 0 is off", 0, 1, below=True),
-    "optimizer.name": _one_of("adamw", "optimizer", "adam", "adamw", "rmsprop", "sgd"),
-    "optimizer.learning_rate": _positive(1e-3, "peak learning rate"),
-    "optimizer.weight_decay": _number(0.0, "decoupled weight decay", 0, 10),
-    "optimizer.clip_norm": _number(0.0, "largest global gradient norm; 0 is off", 0),
-    "schedule.name": _one_of("constant", "learning rate over time", "constant", "cosine"),
-    "schedule.warmup_epochs": _number(0.0, "linear warm-up, epochs", 0),
-    "loss.label_smoothing": _number(
-        0.0, "share of the label spread over both classes", 0, 1, below=True
+    "augment.compression_range": Field(
+        0.0, "largest loss of JPEG quality: from 100-r to 100", low=0, high=99
     ),
-    "loss.class_weights": _one_of("none", "weight of a class in the loss", "none", "balanced"),
-    "distribute.strategy": _one_of(
+    "augment.jit_compile": Field(True, "compiles the augmentation with XLA"),
+    "model.name": Field("resnet", "network", choices=("article", "resnet")),
+    "model.channels": Field(
+        1, "colour channels the network takes; grey is repeated", choices=(1, 3)
+    ),
+    "model.width": Field(16, "filters of the first stage (resnet)", low=1, high=1024),
+    "model.stages": Field(
+        4, "stages, each of half the side and twice the filters (resnet)", low=1, high=8
+    ),
+    "model.blocks": Field(1, "residual blocks a stage (resnet)", low=1, high=64),
+    "model.dropout": Field(0.0, "share of features dropped before the output", low=0, below=1),
+    "train.epochs": Field(20, "passes over the training set", low=1, high=100_000),
+    "train.batch_size": Field(32, "images a step, over all replicas", low=1, high=1_000_000),
+    "train.accumulate": Field(
+        1, "parts that a step is computed in, one after the other", low=1, high=1024
+    ),
+    "train.ema": Field(0.0, "momentum of the averaged weights; 0 is off", low=0, below=1),
+    "optimizer.name": Field("adamw", "optimizer", choices=("adam", "adamw", "rmsprop", "sgd")),
+    "optimizer.learning_rate": Field(1e-3, "peak learning rate", above=0),
+    "optimizer.weight_decay": Field(0.0, "decoupled weight decay", low=0, high=10),
+    "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0),
+    "schedule.name": Field("constant", "learning rate over time", choices=("constant", "cosine")),
+    "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0),
+    "loss.label_smoothing": Field(
+        0.0, "share of the label spread over both classes", low=0, below=1
+    ),
+    "loss.class_weights": Field(
+        "none", "weight of a class in the loss", choices=("none", "balanced")
+    ),
+    "distribute.strategy": Field(
         "auto",
         "how replicas are laid out",
-        *("auto", "one_device", "mirrored", "multi_worker", "tpu"),
+        choices=("auto", "one_device", "mirrored", "multi_worker", "tpu"),
     ),
-    "distribute.tpu": _text("local", "the TPU: local on a TPU VM, else its name"),
-    "distribute.cpu_devices": _number(
-        0, "logical CPU devices to make; 0 uses what is there", 0, 64
+    "distribute.tpu": Field("local", "the TPU: local on a TPU VM, else its name"),
+    "distribute.cpu_devices": Field(
+        0, "logical CPU devices to make; 0 uses what is there", low=0, high=64
     ),
-    "summaries.times": _number(
-        10, "epochs after which pictures and histograms are drawn; 0 is none", 0, 100_000
+    "summaries.times": Field(
+        10,
+        "epochs after which pictures and histograms are drawn; 0 is none",
+        low=0,
+        high=100_000,
     ),
-    "summaries.channels": _number(16, "channels of a layer shown, the most active", 1, 4096),
-    "summaries.examples": _number(1, "fixed examples of each class looked at", 1, 4),
-    "summaries.errors": _number(8, "most confident errors of each kind shown", 1, 8),
-    "summaries.colour_map": _one_of("grey", "colours of activations and heat", "grey", "viridis"),
-    "profile.steps": _text(
-        "", "steps that are traced", "two steps A,B with A below B, or nothing", _is_range
+    "summaries.channels": Field(16, "channels of a layer shown, the most active", low=1, high=4096),
+    "summaries.examples": Field(1, "fixed examples of each class looked at", low=1, high=4),
+    "summaries.errors": Field(8, "most confident errors of each kind shown", low=1, high=8),
+    "summaries.colour_map": Field(
+        "grey", "colours of activations and heat", choices=("grey", "viridis")
     ),
-    "report.references": _text(
-        "", "published figures to compare with", references.GRAMMAR, references.is_valid
+    "profile.steps": Field(
+        "",
+        "steps that are traced",
+        form="two steps A,B with A below B, or nothing",
+        has_form=_is_range,
     ),
-    "checkpoint.keep": _number(3, "newest checkpoints kept", 1),
-    "checkpoint.every_steps": _number(0, "steps between checkpoints; 0 is once an epoch", 0),
+    "report.references": Field(
+        "",
+        "published figures to compare with",
+        form=references.GRAMMAR,
+        has_form=references.is_valid,
+    ),
+    "checkpoint.keep": Field(3, "newest checkpoints kept", low=1),
+    "checkpoint.every_steps": Field(0, "steps between checkpoints; 0 is once an epoch", low=0),
 }
 
 # What may change when a run is taken up again: it moves no number of the run, but for the
@@ -162,6 +209,10 @@ CHANGEABLE = (
 )
 
 
+# Fields of earlier versions, which are ignored with a warning, and what became of them.
+REMOVED = {"summaries.time_share": "pictures are drawn at the same epochs in every run"}
+
+
 def default() -> ConfigDict:
     """Returns every field at its default, locked: a config file changes values, not names."""
     tree: dict[str, Any] = {}
@@ -172,6 +223,36 @@ def default() -> ConfigDict:
             place = place.setdefault(group, {})
         place[leaf] = field.default
     return ConfigDict(tree).lock()
+
+
+def from_saved(saved: Mapping[str, Any]) -> ConfigDict:
+    """Returns the config of a run that was saved, maybe by an earlier version.
+
+    Fields that it lacks have their default; those of `REMOVED` are ignored with a warning.
+
+    Args:
+      saved: the content of a config.json.
+
+    Raises:
+      UsageError: if there is a field that no version had, or a field holds what it may not.
+    """
+    config = default()
+    try:
+        given = dict(fields(ConfigDict(saved)))
+        for path in [path for path in given if path in REMOVED and path not in FIELDS]:
+            warn_of_removed(path)
+            del given[path]
+        for path, value in given.items():
+            check_field(path, value)
+        config.update_from_flattened_dict(given)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(f"this is no config of a run ({error!r}).") from error
+    return config
+
+
+def warn_of_removed(path: str) -> None:
+    """Logs that a field of an earlier version is ignored."""
+    LOGGER.warning("%s is ignored: %s.", path, REMOVED[path])
 
 
 def fields(config: ConfigDict) -> Iterator[tuple[str, Any]]:
@@ -188,7 +269,7 @@ def check(config: ConfigDict) -> None:
     given = dict(fields(config))
     for path in given:
         if path not in FIELDS:
-            raise UsageError(_unknown(path))
+            raise UsageError(unknown(path))
     for path in FIELDS:
         if path not in given:
             raise UsageError(
@@ -200,17 +281,36 @@ def check(config: ConfigDict) -> None:
 def check_field(path: str, value: Any) -> None:
     """Raises a UsageError if there is no field `path`, or it may not hold `value`."""
     if path not in FIELDS:
-        raise UsageError(_unknown(path))
-    if not _holds(FIELDS[path], value):
+        raise UsageError(unknown(path))
+    if not FIELDS[path].accepts(value):
         raise UsageError(_not_allowed(path, value))
 
 
-def check_text(path: str, text: str | None) -> None:
-    """Raises a UsageError if there is no field `path`, or it may not hold what `text` says."""
+def parse(path: str, text: str) -> Any:
+    """Returns the value of field `path` that `text` stands for, as in --config.PATH=TEXT.
+
+    Raises:
+      UsageError: if there is no such field, or it may not hold that.
+    """
     if path not in FIELDS:
-        raise UsageError(_unknown(path))
-    if text is not None and not _holds(FIELDS[path], _read(FIELDS[path], text)):
+        raise UsageError(unknown(path))
+    field = FIELDS[path]
+    try:
+        value = PARSERS[type(field.default)].parse(text)
+    except ValueError:
+        value = None
+    if value is None or not field.accepts(value):
         raise UsageError(_not_allowed(path, text))
+    return value
+
+
+def unknown(path: str) -> str:
+    """Returns the sentence that refuses a field which does not exist, with the closest one."""
+    near = difflib.get_close_matches(path, FIELDS, n=1, cutoff=0.0)[0]
+    leaf = difflib.get_close_matches(path.split(".")[-1], [p.split(".")[-1] for p in FIELDS], n=1)
+    if leaf:
+        near = next(p for p in FIELDS if p.split(".")[-1] == leaf[0])
+    return f"the config has no field {path!r}: did you mean {near!r} ({FIELDS[near].meaning})?"
 
 
 def check_global_batch(config: ConfigDict, replicas: int) -> None:
@@ -239,36 +339,9 @@ def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
             )
 
 
-def _holds(field: Field, value: Any) -> bool:
-    kinds = {int: int, float: (int, float), str: str, bool: bool}[type(field.default)]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-        return False
-    return field.accepts(value)
-
-
-def _read(field: Field, text: str) -> Any:
-    """Returns the value that absl will read from `text`, or None where it will not."""
-    parsers = {int: flags.IntegerParser(), float: flags.FloatParser(), bool: flags.BooleanParser()}
-    parser = parsers.get(type(field.default), flags.ArgumentParser())
-    try:
-        return parser.parse(text)
-    except ValueError:
-        return None
-
-
-def _unknown(path: str) -> str:
-    near = difflib.get_close_matches(path, FIELDS, n=1, cutoff=0.0)[0]
-    leaf = difflib.get_close_matches(path.split(".")[-1], [p.split(".")[-1] for p in FIELDS], n=1)
-    if leaf:
-        near = next(p for p in FIELDS if p.split(".")[-1] == leaf[0])
-    return f"the config has no field {path!r}: did you mean {near!r} ({FIELDS[near].meaning})?"
-
-
 def _not_allowed(path: str, value: Any) -> str:
-    field = FIELDS[path]
-    near = ""
-    if isinstance(value, str) and field.allowed.startswith("one of"):
-        choices = field.allowed.removeprefix("one of ").split(", ")
-        match = difflib.get_close_matches(value, choices, n=1)
+    field, near = FIELDS[path], ""
+    if isinstance(value, str) and isinstance(field.default, str):
+        match = difflib.get_close_matches(value, field.choices, n=1)
         near = f"; did you mean {match[0]!r}?" if match else ""
     return f"{path}={value!r} is not allowed ({field.meaning}): give {field.allowed}{near or '.'}"

@@ -155,13 +155,10 @@ def _record(workdir: epath.Path, name: str) -> Any:
 
 def _config(workdir: epath.Path) -> ConfigDict:
     """Returns the run's config; a run may be older than a field, which then has its default."""
-    config = schema.default()
     try:
-        config.update(_record(workdir, "config.json"))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return schema.from_saved(_record(workdir, "config.json"))
+    except UsageError as error:
         raise _damaged(workdir, "config.json", error) from error
-    schema.check(config)
-    return config
 
 
 def _damaged(workdir: epath.Path, name: str, error: Exception) -> UsageError:

@@ -91,9 +91,8 @@ def read(config_file: epath.PathLike) -> Sweep:
       UsageError: if there is none, or it cannot be.
     """
     if not str(config_file).endswith(".py"):
-        config_json = str(config_file).split(".py:")[-1]  # as recipe.parse_flags leads to one
         raise UsageError(
-            f"{config_json} has values and no sweep(): name the recipe as --config, a Python file "
+            f"{config_file} has values and no sweep(): name the recipe as --config, a Python file "
             f"with {EXAMPLE}."
         )
     try:
@@ -154,7 +153,7 @@ def _wrong(field: schema.Field, values: Range) -> str | None:
         if len(set(values.values)) < max(len(values.values), 2):
             return "a choice takes two values or more, each once"
         return None
-    if isinstance(field.default, str | bool) or field.allowed.startswith("one of"):
+    if field.choices or isinstance(field.default, str | bool):
         return f"it holds {field.allowed}: give choice(value, value, ...)"
     low, high = values.values
     if values.kind == "integer":

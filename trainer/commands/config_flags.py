@@ -1,0 +1,71 @@
+"""The flags of a run's config: --config=FILE, and one for each field that overrides it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from trainer.config import recipe, schema
+from trainer.system.errors import UsageError
+
+FILE = flags.DEFINE_string("config", None, "recipe such as configs/resnet.py, or a config.json")
+
+
+class _FieldParser(flags.ArgumentParser):
+    """Reads the value of one field."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def parse(self, argument: Any) -> Any:
+        return schema.parse(self._path, argument)
+
+    def flag_type(self) -> str:
+        return schema.FIELDS[self._path].allowed
+
+
+def _define(path: str, field: schema.Field) -> flags.FlagHolder:
+    serializer, boolean = flags.ArgumentSerializer(), isinstance(field.default, bool)
+    parser, name = _FieldParser(path), f"config.{path}"
+    flag = flags.Flag(parser, serializer, name, None, field.meaning, boolean=boolean)
+    return flags.DEFINE_flag(flag)
+
+
+_FIELDS = {path: _define(path, field) for path, field in schema.FIELDS.items()}
+_REMOVED = {
+    path: flags.DEFINE_string(f"config.{path}", None, f"ignored: {reason}")
+    for path, reason in schema.REMOVED.items()
+    if path not in schema.FIELDS
+}
+
+
+def parse(argv: Sequence[str]) -> Sequence[str]:
+    """Parses flags as absl does, but names the closest field where there is none of a name."""
+    try:
+        return flags.FLAGS(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        if error.flagname.startswith("config."):
+            raise UsageError(schema.unknown(error.flagname.removeprefix("config."))) from None
+        raise
+
+
+def overrides() -> dict[str, Any]:
+    """Returns the fields that the command line sets, and their values."""
+    return {path: flag.value for path, flag in _FIELDS.items() if flag.value is not None}
+
+
+def read() -> ConfigDict:
+    """Returns the config that the command line describes.
+
+    Raises:
+      UsageError: if there is no --config, or it cannot be read.
+    """
+    if not FILE.value:
+        raise UsageError("--config=FILE is missing: name a recipe such as configs/resnet.py.")
+    config = recipe.read(FILE.value)
+    config.update_from_flattened_dict(overrides())
+    for path, flag in _REMOVED.items():
+        if flag.present:
+            schema.warn_of_removed(path)
+    return config
