@@ -23,10 +23,8 @@ def uniform(
     rows: tf.Tensor,
     global_batch: int,
     shape: Sequence[int] = (),
-    low: float = 0.0,
-    high: float = 1.0,
 ) -> tf.Tensor:
-    """Uniform draws in [low, high): [b, *shape] float32, one for each of `rows`.
+    """Uniform draws in [0, 1): [b, *shape] float32, one for each of `rows`.
 
     Args:
       key: [2] int32 from `key()`.
@@ -34,13 +32,10 @@ def uniform(
       rows: [b] int32, each example's row in the global batch.
       global_batch: number of rows in the global batch.
       shape: shape of one example's draw.
-      low: smallest value.
-      high: upper bound, not reached.
     """
     seed = tf.random.experimental.stateless_fold_in(key, salt, alg=ALGORITHM)
     # The integers agree between eager and XLA, the floats of stateless_uniform do not (2.21).
     bits = tf.random.stateless_uniform(
         (global_batch, *shape), seed, minval=None, maxval=None, dtype=tf.uint32, alg=ALGORITHM
     )
-    unit = tf.cast(tf.bitwise.right_shift(tf.gather(bits, rows), 8), tf.float32) * 2.0**-24
-    return low + (high - low) * unit
+    return tf.cast(tf.bitwise.right_shift(tf.gather(bits, rows), 8), tf.float32) * 2.0**-24

@@ -178,13 +178,6 @@ def test_images_stay_float32_under_mixed_precision(case, plain):
     np.testing.assert_array_equal(result, plain)
 
 
-def test_layer_survives_serialisation(case, plain):
-    config = keras.saving.serialize_keras_object(built(matrix_product=True, **case.fields))
-    revived = keras.saving.deserialize_keras_object(config)
-    assert revived.matrix_product
-    np.testing.assert_allclose(revived(case.images, KEY, ROWS, 8), plain, atol=case.tolerance)
-
-
 @pytest.mark.parametrize(
     "field, value",
     [

@@ -20,7 +20,11 @@ compiled_ops = tf.function(jpeg.compress, jit_compile=True)
 def radiographs(side: int, count: int = 6) -> np.ndarray:
     """Phantoms: [count, side, side] uint8."""
     rng = np.random.default_rng(0)
-    images = [Image.fromarray(phantom.draw(rng, pneumonia=bool(n % 2))) for n in range(count)]
+    images = []
+    for number in range(count):
+        pattern = "focal" if rng.random() < 0.5 else "diffuse"
+        patient = phantom.draw_patient(rng, pattern if number % 2 else None)
+        images.append(Image.fromarray(phantom.radiograph(patient, rng)))
     return np.stack([image.resize((side, side), Image.Resampling.BILINEAR) for image in images])
 
 

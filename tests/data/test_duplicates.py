@@ -63,11 +63,6 @@ def test_a_fingerprint_has_its_bits_whatever_the_image():
     assert duplicates.fingerprint(flat) == duplicates.fingerprint(flat[:, :16])
 
 
-def test_distance_counts_bits():
-    assert duplicates.distance(b"\x00\xff", b"\x01\xff") == 1
-    assert duplicates.distance(b"\x00\x00", b"\xff\xff") == 16
-
-
 def test_images_linked_by_a_third_are_one_group():
     bits = np.zeros((3, duplicates.BITS), bool)
     bits[1, :10] = True

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import keras
 import tensorflow as tf
 
 from trainer import random_numbers
@@ -12,7 +11,6 @@ from trainer.augment.resample import AffineParameters, affine_matrices, check_fi
 SALT = 1  # of the draws made under one step's key; tone.py has the next
 
 
-@keras.saving.register_keras_serializable(package="trainer")
 class RandomAffine(RandomLayer):
     """Rotate, shift, shear, zoom and flip each image at random, resampling it once.
 
@@ -63,9 +61,8 @@ class RandomAffine(RandomLayer):
         vertical_flip: bool = False,
         fill_mode: str = "nearest",
         cval: float = 0.0,
-        **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__()
         check_fill_mode(fill_mode)
         self.rotation_range = non_negative("rotation_range", rotation_range)
         self.width_shift_range = non_negative("width_shift_range", width_shift_range)

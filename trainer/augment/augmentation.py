@@ -3,7 +3,6 @@
 Every draw depends only on (seed, step, row of the global batch); see `trainer.random_numbers`.
 """
 
-import keras
 import ml_collections
 import tensorflow as tf
 
@@ -12,7 +11,6 @@ from trainer.augment.random_layer import RandomLayer
 from trainer.augment.tone import RandomTone
 
 
-@keras.saving.register_keras_serializable(package="trainer")
 class Augmentation(RandomLayer):
     """Geometry, then tone. With both off it returns the images it was given.
 
@@ -38,9 +36,8 @@ class Augmentation(RandomLayer):
         tone: RandomTone,
         jit_compile: bool = True,
         matrix_product: bool = False,
-        **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__()
         self.affine = affine
         self.tone = tone
         self.jit_compile = jit_compile
@@ -58,23 +55,6 @@ class Augmentation(RandomLayer):
         if self.tone.is_on:
             images = self._apply_tone(images, key, rows, global_batch)
         return images
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "affine": keras.saving.serialize_keras_object(self.affine),
-            "tone": keras.saving.serialize_keras_object(self.tone),
-            "jit_compile": self.jit_compile,
-            "matrix_product": self.matrix_product,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Augmentation":
-        """The layer that `get_config()` describes."""
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name]) for name in ("affine", "tone")
-        }
-        return cls(**(config | parts))
 
 
 def build(

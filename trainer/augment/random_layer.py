@@ -1,4 +1,4 @@
-"""What the augmentation layers share: float32, a config that restores them, checks of ranges."""
+"""What the augmentation layers share: float32 and checks of ranges."""
 
 import keras
 import tensorflow as tf
@@ -7,17 +7,11 @@ import tensorflow as tf
 class RandomLayer(keras.layers.Layer):
     """A stateless layer in float32, called as `layer(images, key, rows, global_batch)`."""
 
-    FIELDS: tuple[str, ...] = ()
-
-    def __init__(self, **kwargs):
+    def __init__(self):
         # float32 under any policy: half precision places pixels wrongly and bands grey levels.
-        super().__init__(**(kwargs | {"dtype": "float32"}))
+        super().__init__(dtype="float32")
         self._allow_non_tensor_positional_args = True  # global_batch is a Python int
         self.built = True
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return super().get_config() | {name: getattr(self, name) for name in self.FIELDS}
 
 
 def signed(unit: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import tensorflow as tf
 
 from trainer import random_numbers
@@ -17,7 +16,6 @@ NOISE_SALT = 3
 COMPRESSION_SALT = 4
 
 
-@keras.saving.register_keras_serializable(package="trainer")
 class RandomTone(RandomLayer):
     """Change brightness, contrast and gamma, blur, add noise, and compress, in that order.
 
@@ -55,9 +53,8 @@ class RandomTone(RandomLayer):
         blur_range: float = 0.0,
         noise_range: float = 0.0,
         compression_range: float = 0.0,
-        **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__()
         self.brightness_range = non_negative("brightness_range", brightness_range)
         self.contrast_range = non_negative("contrast_range", contrast_range)
         self.gamma_range = non_negative("gamma_range", gamma_range)

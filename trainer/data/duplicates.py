@@ -37,11 +37,6 @@ def fingerprint(pixels: np.ndarray) -> bytes:
     return np.packbits(frequencies > 0).tobytes()
 
 
-def distance(one: bytes, other: bytes) -> int:
-    """Returns the number of bits in which two fingerprints differ."""
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
-
-
 def near_groups(fingerprints: Sequence[bytes], bits: int = NEAR_BITS) -> list[int]:
     """Returns the group of each image; images at most `bits` apart, or linked by such, share one.
 

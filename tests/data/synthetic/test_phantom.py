@@ -101,10 +101,11 @@ def test_images_are_grayscale_jpegs_of_varied_size(files):
 
 def test_every_image_carries_the_same_label_in_the_same_place():
     rng = np.random.default_rng(0)
-    corners = [
-        np.asarray(Image.fromarray(phantom.draw(rng, pneumonia)).crop(LABEL_BOX))[5:14, 4:56]
-        for pneumonia in (False, True, False, True)
+    images = [
+        phantom.radiograph(phantom.draw_patient(rng, pattern), rng)
+        for pattern in (None, "focal", None, "diffuse")
     ]
+    corners = [np.asarray(Image.fromarray(image).crop(LABEL_BOX))[5:14, 4:56] for image in images]
     assert all(np.array_equal(corner, corners[0]) for corner in corners)
     assert set(np.unique(corners[0])) == {0, 255}
 

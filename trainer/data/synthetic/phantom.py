@@ -75,12 +75,6 @@ def archive(images: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
             yield name, _jpeg(radiograph(person, _generator(seed, index, image)))
 
 
-def draw(rng: np.random.Generator, pneumonia: bool) -> np.ndarray:
-    """One radiograph of a new patient: [H, W] uint8, 200 to 340 pixels a side."""
-    pattern: Pattern = "focal" if rng.random() < 0.5 else "diffuse"
-    return radiograph(draw_patient(rng, pattern if pneumonia else None), rng)
-
-
 def draw_patient(rng: np.random.Generator, pattern: Pattern | None) -> Patient:
     """A new patient, with pneumonia of the given pattern or, for None, without."""
     anatomy = draw_anatomy(rng)

@@ -7,7 +7,6 @@ import numpy as np
 
 from trainer.show.pictures.canvas import LINE, MUTED, write
 
-COLOUR_MAPS = ("grey", "viridis")
 BAR = (160, 12)  # width and height in pixels
 _MATPLOTLIB = {"grey": "gray", "viridis": "viridis", "hot": "hot"}
 
