@@ -10,10 +10,12 @@ from ml_collections import ConfigDict
 
 from trainer.checkpoint import checkpoint
 from trainer.config import schema
-from trainer.data import pipeline
+from trainer.data import examples, pipeline
 from trainer.data.prepared_data import open_data
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
+from trainer.metrics import evaluation_files, operating_points
+from trainer.metrics.predictions import Predictions
 from trainer.report import run_page
 from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
@@ -21,7 +23,7 @@ from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
 from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
-from trainer.training import evaluator, run_paths, step
+from trainer.training import run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
@@ -151,14 +153,16 @@ def evaluate_best(
     checkpoint.restore(folder, run.state.variables(), ("scores",))
     scores = {name: run.evaluator(name).scores() for name in ("validation", "test")}
     if run.replicas.is_chief:
-        chosen = evaluator.chosen_on(scores["validation"])
+        points = operating_points.choose(scores["validation"])
         for name, split_scores in scores.items():
-            split = run.data.splits[name]
-            result = evaluator.write(
-                run.workdir, split, split_scores, chosen, best, run.config.seed
+            split, images = run.data.splits[name], examples.identities(run.data.splits[name])
+            predictions = Predictions(name, split.labels, split.classes, *images, split_scores)
+            result = predictions.evaluate(
+                points, epoch=best["epoch"], step=best["step"], seed=run.config.seed
             )
+            evaluation_files.write(run.workdir, predictions, result)
         log.status("drawing what the network has learnt ...")
-        log.end(Evaluation(best, chosen, scores["test"], result))
+        log.end(Evaluation(best, points, scores["test"], result))
         page = run_page.write(run.workdir, run.config.report.references)
         log.message(f"report: {page}")
     run.replicas.barrier()  # the chief leads the cluster: it stays until the others are done

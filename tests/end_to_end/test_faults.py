@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.config.schema import default
+from trainer.metrics import evaluation_files
 from trainer.report import run_page
 from trainer.show import summaries
 from trainer.show.tensorboard import TensorBoard
@@ -35,8 +36,8 @@ from trainer.system.errors import (
     Stopped,
     UsageError,
 )
-from trainer.training import evaluator, step
 from trainer.training import run as training_run
+from trainer.training import step
 from trainer.training.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -220,7 +221,7 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
 ):
     for owner, name in (
         *((TensorBoard, "begin"), (TensorBoard, "steps"), (TensorBoard, "epoch")),
-        *((evaluator, "write"), (run_page, "write")),
+        *((evaluation_files, "write"), (run_page, "write")),
     ):
         write = getattr(owner, name)
 

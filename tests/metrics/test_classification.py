@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import logit
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from trainer.metrics import classification
+from trainer.metrics import bootstrap, classification
 from trainer.metrics.scores import Scores
 
 RANDOM = np.random.default_rng(0)
@@ -13,12 +14,19 @@ LOGITS = (RANDOM.normal(size=300) + 1.5 * LABELS).astype(np.float32)
 PATIENTS = [f"p{i // 3}" for i in range(300)]
 
 
+def scores(labels: np.ndarray, probability: np.ndarray) -> Scores:
+    """Scores of these probabilities, [n] or [n, K]."""
+    n = len(labels)
+    return Scores(logit(probability.reshape(n, -1)), labels.reshape(n, -1).astype(int), np.ones(n))
+
+
 def evaluate(labels: np.ndarray, probability: np.ndarray, patients: list[str]) -> dict:
     """The evaluation of one label at probability 0.5."""
-    columns = labels[:, None].astype(int), probability[:, None]
-    result = classification.evaluate(*columns, patients, ["sick"], {"half": [0.5]})
-    assert all(result[of] == result["labels"]["sick"][of] for of in ("auc", "average_precision"))
-    return result["labels"]["sick"]
+    given = scores(labels, probability)
+    result = classification.evaluate(given, patients, names=["sick"], thresholds={"half": [0.5]})
+    label = result["labels"]["sick"]
+    assert all(result[area] == label[area] for area in ("auc", "average_precision"))
+    return label
 
 
 def test_metrics_agree_with_scikit_learn():
@@ -63,19 +71,6 @@ def test_what_is_not_defined_is_none():
     assert measured["sensitivity"] is not None
 
 
-def test_the_threshold_has_the_largest_youden_index():
-    probability = classification.probabilities(LOGITS)
-    chosen = classification.youden_threshold(LABELS, probability)
-
-    def index(threshold: float) -> float:
-        called = probability >= threshold
-        return called[LABELS].mean() + (~called)[~LABELS].mean()
-
-    assert index(chosen) == pytest.approx(max(index(t) for t in np.linspace(0, 1, 2001)), abs=0.01)
-    assert index(chosen) >= max(index(t) for t in probability) - 1e-12
-    assert chosen not in probability
-
-
 def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
     probability = np.round(classification.probabilities(LOGITS), 2)  # with ties
     result = evaluate(LABELS, probability, PATIENTS)
@@ -93,7 +88,7 @@ def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
 
 def test_areas_of_a_resample_are_those_of_its_examples():
     probability = np.round(classification.probabilities(LOGITS), 1)  # with many ties
-    counts = classification.resampled_counts(PATIENTS, seed=3, resamples=150)
+    counts = bootstrap.resampled_counts(PATIENTS, seed=3, resamples=150)
     counts[7] = LABELS  # one class alone
     aucs, averages = classification.weighted_areas(LABELS, probability, counts)
     assert np.isnan([aucs[7], averages[7]]).all()
@@ -131,8 +126,9 @@ def test_labels_are_judged_apart_where_they_are_known_and_together_by_their_mean
     probability = classification.probabilities(LOGITS)
     unknown = np.arange(300) % 5 == 0
     labels = np.stack([LABELS, np.where(unknown, -1, LABELS), np.ones(300)], 1)
+    given = scores(labels, np.stack([probability] * 3, 1))
     result = classification.evaluate(
-        labels, np.stack([probability] * 3, 1), PATIENTS, "abc", {"p": [0.5, 0.4, 0.3]}
+        given, PATIENTS, names="abc", thresholds={"p": [0.5, 0.4, 0.3]}
     )
     a, b, c = result["labels"].values()
     assert a == evaluate(LABELS, probability, PATIENTS) | {

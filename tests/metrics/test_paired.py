@@ -66,7 +66,7 @@ def test_other_labels_or_patients_are_not_alike(noise):
     scores = noise.random(10)
     first = [judged(scores)]
 
-    assert paired.are_alike(first, [judged(scores / 2)])
-    assert not paired.are_alike(first, [judged(scores, labels=np.ones(10, int))])
-    assert not paired.are_alike(first, [judged(scores, patients=list("abcdefghij"))])
-    assert not paired.are_alike(first, [judged(scores[:8])])
+    assert paired.are_comparable(first, [judged(scores / 2)])
+    assert not paired.are_comparable(first, [judged(scores, labels=np.ones(10, int))])
+    assert not paired.are_comparable(first, [judged(scores, patients=list("abcdefghij"))])
+    assert not paired.are_comparable(first, [judged(scores[:8])])

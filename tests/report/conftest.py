@@ -1,14 +1,15 @@
-"""What the tests of reports share: a finished run of three epochs, and how a page is read."""
+"""What the tests of pages share: a finished run of three epochs, and a reader of pages."""
 
 import itertools
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from trainer.report.run_files import SPLITS
 from trainer.show.pictures.canvas import png
+from trainer.training.run_files import SPLITS
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 MEASURES = {
@@ -29,6 +30,7 @@ ENVIRONMENT = {
 }
 DATA = {
     "source": "Some hospital",
+    "fingerprint": "f1e2d3c4",
     "synthetic": False,
     "labels": CLASSES[1:],
     "classes": CLASSES,
@@ -98,20 +100,20 @@ def epoch(number):
     }
 
 
-class Finished:
+class FinishedRun:
     """A finished run in a folder, to change."""
 
     def __init__(self, folder):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.put("config.json", CONFIG)
-        self.put("environment.json", ENVIRONMENT)
-        self.put("data_summary.json", DATA)
-        self.put("history.json", [epoch(1), epoch(2), epoch(3)])
+        self.write_json("config.json", CONFIG)
+        self.write_json("environment.json", ENVIRONMENT)
+        self.write_json("data_summary.json", DATA)
+        self.write_json("history.json", [epoch(1), epoch(2), epoch(3)])
         lines = ["name,patient,label,score"]
         lines += [f"image{i},patient{i},{i % 2},{0.1 * i}" for i in range(10)]
         for split in SPLITS:
-            self.put(f"evaluation/{split}.json", evaluation(split))
+            self.write_json(f"evaluation/{split}.json", evaluation(split))
             self.write(f"evaluation/{split}.csv", "\n".join(lines) + "\n")
 
     def write(self, name, text):
@@ -119,32 +121,32 @@ class Finished:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def put(self, name, content):
+    def write_json(self, name, content):
         self.write(name, json.dumps(content))
 
     def read(self, name):
         return json.loads((self.folder / name).read_text())
 
-    def change(self, record, /, **fields):
-        self.put(record, self.read(record) | fields)
+    def change(self, file, /, **fields):
+        self.write_json(file, self.read(file) | fields)
 
-    def picture(self, name, seed=0, side=16):
+    def add_picture(self, name, seed=0, side=16):
         path = self.folder / f"pictures/{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng(seed)
         path.write_bytes(png(random.integers(0, 255, (side, side, 3), np.uint8)))
 
-    def tell(self, names, images=10):
-        """Makes it a run of several labels, of which the second is not always known."""
+    def use_labels(self, names, images=10):
+        """Makes it a run with several labels, of which the second is not always known."""
         (one,) = evaluation("test")["labels"].values()
         labels = {name: {**one, "positive": 10 + k} for k, name in enumerate(names)}
         counts = {"positive": 40, "negative": 50, "unknown": 10}
-        of_test = {"images": 100, "patients": 90, "per_label": dict.fromkeys(names, counts)}
-        self.change("data_summary.json", labels=names, classes=[], splits={"test": of_test})
+        test = {"images": 100, "patients": 90, "per_label": dict.fromkeys(names, counts)}
+        self.change("data_summary.json", labels=names, classes=[], splits={"test": test})
         rows = [epoch(1), epoch(2)]
         for row, split in itertools.product(rows, ("train", "validation")):
             row[split]["labels"] = {name: dict(MEASURES) for name in names}
-        self.put("history.json", rows)
+        self.write_json("history.json", rows)
         random = np.random.default_rng(0)
         known = random.integers(0, 2, (images, len(names))).astype(str)
         known[:2] = ["0"], ["1"]
@@ -164,11 +166,10 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.words, self.tags, self.addresses, self.ids, self._hidden = [], [], [], [], False
-        self.alone = []  # pictures that nobody who cannot see them is told of
-        self.style = html.split("<style>")[1].split("</style>")[0]
+        self.html, self._words, self._hidden = html, [], False
+        self.tags, self.addresses, self.ids, self.descriptions = [], [], [], []
         self.feed(html)
-        self.text = " ".join(" ".join(self.words).split())
+        self.text = " ".join(" ".join(self._words).split())
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
@@ -177,32 +178,43 @@ class Page(HTMLParser):
         names = ("src", "href", "xlink:href", "action", "data")
         self.addresses += [value for name, value in attrs if name in names]
         self.ids += [given["id"]] if "id" in given else []
-        if (tag == "img" and not given.get("alt")) or (
-            tag == "svg" and not given.get("aria-label")
-        ):
-            self.alone.append(given)
+        if tag in ("img", "svg"):
+            self.descriptions.append(given.get("alt" if tag == "img" else "aria-label", ""))
 
     def handle_data(self, data):
         if not self._hidden:
-            self.words.append(data)
+            self._words.append(data)
 
     def handle_endtag(self, tag):
         self._hidden = False
 
+    def check(self):
+        """Checks what holds for every page: self-contained, accessible, honest."""
+        kinds = ("data:image/png;base64,", "data:image/jpeg;base64,", "#")
+        assert all(address.startswith(kinds) for address in self.addresses)
+        assert not {"script", "link", "iframe"} & set(self.tags)
+        style = self.html.split("<style>")[1].split("</style>")[0]
+        assert "@import" not in style and "url(" not in style
+        assert not re.search(r"\son\w+=", self.html)
+        assert all(self.descriptions)
+        assert len(set(self.ids)) == len(self.ids)
+        assert "Not a medical device." in self.text
+        assert "must not be used to diagnose" in self.text
+
 
 @pytest.fixture(scope="session")
-def finish():
+def finished_run():
     """Writes a finished run into a folder."""
-    return Finished
+    return FinishedRun
 
 
 @pytest.fixture
 def run(tmp_path):
     """A finished run to change."""
-    return Finished(tmp_path / "run")
+    return FinishedRun(tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
-def page_at():
+def read_page():
     """Reads a page."""
     return lambda path: Page(path.read_text())

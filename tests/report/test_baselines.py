@@ -18,7 +18,7 @@ def test_the_commoner_class_is_right_as_often_as_it_comes(
     found = baselines.commoner_class(test)
 
     assert found.name == name
-    values = {metric: of["value"] for metric, of in found.values.items()}
+    values = {metric: estimate["value"] for metric, estimate in found.values.items()}
     assert values == {
         "accuracy": accuracy,
         "sensitivity": sensitivity,
@@ -48,23 +48,23 @@ def test_the_strongest_shortcut_counts_as_it_holds_in_test():
 
     assert found.values["auc"]["value"] == 0.7
     assert found.about == (
-        "fine structure; learnt in train, judged in test; it may also be the disease"
+        "fine structure; trained on train, measured on test; it may also be the disease"
     )
 
 
 def test_what_a_network_cannot_see_is_no_shortcut():
-    of_file, of_pixels = relation("file size", 0.9), relation("width", 0.6)
+    from_file, from_pixels = relation("file size", 0.9), relation("width", 0.6)
 
-    assert baselines.shortcut(audit(of_file, of_pixels), ["ill"]).about.startswith("file size")
-    prepared = audit(of_file, of_pixels, prepared=True)
+    assert baselines.shortcut(audit(from_file, from_pixels), ["ill"]).about.startswith("file size")
+    prepared = audit(from_file, from_pixels, prepared=True)
     assert baselines.shortcut(prepared, ["ill"]).about == "width"
 
 
-def test_shortcuts_to_labels_that_the_run_does_not_tell_do_not_count():
+def test_shortcuts_to_labels_that_the_run_does_not_predict_do_not_count():
     assert baselines.shortcut(audit(relation("width", 0.9, label="other")), ["ill"]) is None
 
 
 def test_of_several_labels_it_is_said_which():
     found = baselines.shortcut(audit(relation("width", 0.9)), ["ill", "other"])
 
-    assert found.about == "width, of ill"
+    assert found.about == "width, for ill"

@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 
 from trainer import models
 from trainer.data import examples, pipeline
+from trainer.metrics import operating_points
 from trainer.metrics.scores import Scores
 from trainer.show.figures import Figure, Figures, tag_of
-from trainer.training import evaluator
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_fixed_examples_of_each_class_are_explained(shown: Figures):
 
 def test_each_label_has_its_charts(shown: Figures, validation: pipeline.Split):
     scores = said(validation)
-    judged = shown.judge(scores, evaluator.chosen_on(scores))
+    results = shown.label_results(scores, operating_points.choose(scores))
     (label,) = validation.labels
-    charts = drawn(shown.judged(lambda: judged, scores))
+    charts = drawn(shown.label_charts(lambda: results, scores))
     names = ("roc", "precision_recall", "calibration", "scores", "confusion")
     assert list(charts) == [f"{label}/{name}" for name in names]
     for picture in charts.values():
@@ -94,8 +94,8 @@ def test_a_label_of_one_class_has_the_charts_that_are_defined(
 ):
     scores = said(validation)
     alone = scores._replace(labels=np.ones_like(scores.labels))
-    judged = shown.judge(alone, evaluator.chosen_on(alone))
-    charts = drawn(shown.judged(lambda: judged, alone))
+    results = shown.label_results(alone, operating_points.choose(alone))
+    charts = drawn(shown.label_charts(lambda: results, alone))
     assert [tag.split("/")[1] for tag in charts] == ["scores", "confusion"]
 
 

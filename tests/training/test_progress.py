@@ -14,7 +14,7 @@ from trainer.training.step import LoopResult
 def scores(logits: list[float], labels: list[float], weights: list[float] | None = None) -> Scores:
     weights = weights or [1.0] * len(logits)
     columns = np.array([logits, labels, weights], np.float32)
-    return Scores.of_columns(columns.T)
+    return Scores.from_columns(columns.T)
 
 
 GOOD = scores([-2, -1, 1, 2], [0, 0, 1, 1])

@@ -276,7 +276,7 @@ def test_evaluation_scores_every_record_in_order(
     batches = one_device.distribute_datasets_from_function(
         lambda context: pipeline.evaluation_batches(pixels, 8, context)
     )
-    scores = loop(iter(batches), pipeline.steps(split.size, 8)).seen()
+    scores = loop(iter(batches), pipeline.steps(split.size, 8)).without_padding()
     images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
     direct = state.averaged(inputs.images_to_float(images), training=False)
     np.testing.assert_array_equal(scores.labels, labels)

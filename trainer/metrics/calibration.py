@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, ndtri
 
-from trainer.metrics import classification
+from trainer.metrics import bootstrap, classification
 
 BINS = 10
 LARGEST_TEMPERATURE = 10.0  # and its inverse the smallest
@@ -74,7 +74,7 @@ def reliability(probability: np.ndarray, labels: np.ndarray) -> Reliability:
         np.bincount(number, weights=values, minlength=BINS)[filled] / count
         for values in (probability, np.asarray(labels, np.float64))
     )
-    z = ndtri((1 + classification.CONFIDENCE) / 2)
+    z = ndtri((1 + bootstrap.CONFIDENCE) / 2)
     middle = (observed + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * np.sqrt(observed * (1 - observed) / count + z**2 / (4 * count**2))
     half /= 1 + z**2 / count

@@ -1,15 +1,16 @@
-"""How far two runs differ on the same test images."""
+"""Difference of the AUC of two runs on the same test images."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.metrics import classification
+from trainer.metrics import bootstrap, classification
+from trainer.metrics.bootstrap import Interval
 from trainer.metrics.label_result import LabelResult
 
 
-def are_alike(first: Sequence[LabelResult], other: Sequence[LabelResult]) -> bool:
-    """Returns whether both were judged on the same labels of the same patients, in this order."""
+def are_comparable(first: Sequence[LabelResult], other: Sequence[LabelResult]) -> bool:
+    """Returns whether both have the same labels of the same patients, in the same order."""
     return all(
         a.name == b.name
         and np.array_equal(a.labels, b.labels)
@@ -20,37 +21,31 @@ def are_alike(first: Sequence[LabelResult], other: Sequence[LabelResult]) -> boo
 
 def auc_difference(
     first: Sequence[LabelResult], other: Sequence[LabelResult], seed: int = 0
-) -> dict[str, float | None]:
+) -> Interval:
     """Returns by how much the AUC of `other` is above that of `first`, with a 95 % interval.
 
-    Both are judged on the same resamples of the patients, so that what makes a resample easy or
-    hard does not count (Efron and Tibshirani, An Introduction to the Bootstrap, ch. 8 and 13).
+    Both are measured on the same resamples of the patients, so that a resample which is easy or
+    hard for both does not count (Efron and Tibshirani, An Introduction to the Bootstrap, ch. 8
+    and 13). With several labels it is the mean over those that are defined.
 
     Args:
-      first, other: what two runs say of the same images, see `are_alike`; a label each. Of
-        several, the mean over those that are defined counts.
+      first: a result for each label.
+      other: likewise of another run on the same images, see `are_comparable`.
       seed: of the bootstrap.
 
     Returns:
       {value, low, high}, all None where no label is defined.
     """
-    patients = sorted({patient for of in first for patient in of.patients})
-    place = {patient: number for number, patient in enumerate(patients)}
-    drawn = classification.resampled_counts(patients, seed)  # how often each patient counts
-    drawn = np.vstack([np.ones_like(drawn[:1]), drawn])
+    patients = sorted({patient for result in first for patient in result.patients})
+    column = {patient: number for number, patient in enumerate(patients)}
+    patient_counts = bootstrap.resampled_counts(patients, seed)
     differences = []
     for a, b in zip(first, other, strict=True):
-        if a.both_classes:
-            counts, positive = drawn[:, [place[patient] for patient in a.patients]], a.labels > 0
+        if a.has_both_classes:
+            counts = patient_counts[:, [column[patient] for patient in a.patients]]
             auc_a, auc_b = (
-                classification.weighted_auc(positive, of.probability, counts) for of in (a, b)
+                classification.weighted_auc(a.labels > 0, result.probability, counts)
+                for result in (a, b)
             )
             differences.append(auc_b - auc_a)
-    if not differences:
-        return {"value": None, "low": None, "high": None}
-    defined = np.isfinite(differences)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(defined, differences, 0).sum(0) / defined.sum(0)
-    tail = (1 - classification.CONFIDENCE) / 2
-    low, high = np.nanquantile(mean[1:], [tail, 1 - tail])
-    return {"value": float(mean[0]), "low": float(low), "high": float(high)}
+    return bootstrap.interval(bootstrap.mean_over_labels(differences))

@@ -1,4 +1,4 @@
-"""What the network said of examples."""
+"""Logits and labels of examples."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 class Scores(NamedTuple):
-    """What the network said of n examples with K labels, on the host.
+    """Logits and labels of n examples with K labels, on the host.
 
     Attributes:
       logits: [n, K] float32.
       labels: [n, K] float32: 1, 0, or -1 where it is not known.
-      weights: [n] float32, 0 for what fills up a batch.
+      weights: [n] float32, 0 for the padding of the last batch.
     """
 
     logits: np.ndarray
@@ -19,15 +19,15 @@ class Scores(NamedTuple):
     weights: np.ndarray
 
     @classmethod
-    def of_columns(cls, columns: np.ndarray) -> "Scores":
-        """Returns the scores that `columns()` gave: [n, 2 K + 1]."""
+    def from_columns(cls, columns: np.ndarray) -> "Scores":
+        """Returns the scores whose `columns()` are given, [n, 2 K + 1]."""
         return cls(*np.split(columns[:, :-1], 2, axis=1), columns[:, -1])
 
     def columns(self) -> np.ndarray:
-        """Returns all in one array, [n, 2 K + 1] float32."""
+        """Returns logits, labels and weights in one array, [n, 2 K + 1] float32."""
         return np.concatenate([self.logits, self.labels, self.weights[:, None]], axis=1)
 
-    def seen(self) -> "Scores":
-        """Returns the examples that were not there to fill up a batch."""
+    def without_padding(self) -> "Scores":
+        """Returns the examples that do not merely fill up the last batch."""
         real = self.weights > 0
         return Scores(self.logits[real], self.labels[real], self.weights[real])

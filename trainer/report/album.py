@@ -1,4 +1,4 @@
-"""The pictures that a run has left, as a page takes them in."""
+"""The pictures of a run, embedded in a page as far as there is room."""
 
 import io
 from typing import NamedTuple
@@ -8,14 +8,12 @@ from PIL import Image
 
 from trainer.report import page
 
-PARTS = ("test", "validation", "train")  # the final pictures first
-# Runs were once without these folders.
-OLD = {"samples": "sample_sheet", "augmented": "augmented"}
-QUALITY = 88  # of JPEG, for what is unfolded to be looked over
+PARTS = ("test", "validation", "train")  # the pictures of the best epoch come first
+QUALITY = 88  # of JPEG
 
 
 class Picture(NamedTuple):
-    """A picture with its address, which holds it, and its size in pixels."""
+    """A picture as a data URI, and its size in pixels."""
 
     source: str
     width: int
@@ -23,19 +21,22 @@ class Picture(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """An inner layer: its most active channels, and all of them where they are more."""
+    """An inner layer: its most active channels, and all channels where they are more."""
 
     name: str
-    active: Picture | None
+    most_active: Picture | None
     whole: Picture | None
 
 
 class Album:
-    """The pictures of a run, in the order in which they are asked for, as many as there is room.
+    """The pictures of a run, embedded in the order in which they are asked for.
 
     Args:
       workdir: of the run.
-      most_bytes: of all pictures taken in, of which base64 makes a third more.
+      most_bytes: of all embedded pictures; base64 takes a third more.
+
+    Attributes:
+      left_out: files of the pictures for which there was no room.
     """
 
     def __init__(self, workdir: epath.Path, most_bytes: int):
@@ -44,7 +45,7 @@ class Album:
         self.left_out: list[str] = []
 
     def picture(self, tag: str) -> Picture | None:
-        """Returns the newest picture of a tag.
+        """Returns the picture of a tag from the first part that has it.
 
         Args:
           tag: its path below `pictures/PART/`, without the ending.
@@ -53,13 +54,15 @@ class Album:
           None where there is none, or no room for it: then `left_out` has its file.
         """
         file = self._file(tag)
-        return file and self._taken_in(file)
+        return file and self._embedded(file)
 
     def layers(self) -> list[Layer]:
         """Returns the inner layers in order of data flow."""
         names = self._names("activations")
-        active = {name: self.picture(f"activations/{name}") for name in names}
-        return [Layer(name.partition("_")[2], active[name], self._whole(name)) for name in names]
+        most_active = {name: self.picture(f"activations/{name}") for name in names}
+        return [
+            Layer(name.partition("_")[2], most_active[name], self._whole(name)) for name in names
+        ]
 
     def filters(self) -> list[tuple[str, Picture]]:
         """Returns the name and the filters of the first convolution."""
@@ -67,34 +70,33 @@ class Album:
         return [(name, picture) for name, picture in pictures.items() if picture]
 
     def _whole(self, name: str) -> Picture | None:
-        """All channels of a layer, unless its most active ones are all."""
-        whole, active = (
+        """Returns all channels of a layer, None where the most active ones are all."""
+        whole, most_active = (
             self._file(f"{tag}/{name}") for tag in ("activations_whole", "activations")
         )
-        if whole is None or whole.read_bytes() == active.read_bytes():
+        if whole is None or whole.read_bytes() == most_active.read_bytes():
             return None
-        return self._taken_in(whole, jpeg=True)
+        return self._embedded(whole, jpeg=True)
 
     def _names(self, tag: str) -> list[str]:
-        """What the newest pictures in a folder are called, without the ending."""
-        folders = [*(self._folder / part / tag for part in PARTS), self._folder / tag]
+        """Returns the names of the pictures in the first part's folder that has some."""
+        folders = (self._folder / part / tag for part in PARTS)
         folder = next((folder for folder in folders if folder.is_dir()), None)
         return sorted(file.stem for file in folder.glob("*.png")) if folder else []
 
     def _file(self, tag: str) -> epath.Path | None:
-        files = [self._folder / part / f"{tag}.png" for part in PARTS]
-        files.append(self._folder / f"{OLD.get(tag, tag)}.png")
+        files = (self._folder / part / f"{tag}.png" for part in PARTS)
         return next((file for file in files if file.exists()), None)
 
-    def _taken_in(self, file: epath.Path, jpeg: bool = False) -> Picture | None:
+    def _embedded(self, file: epath.Path, jpeg: bool = False) -> Picture | None:
         data, kind = file.read_bytes(), "png"
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
             if jpeg:
                 buffer = io.BytesIO()
                 image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
-                smaller = buffer.getvalue()
-                data, kind = min((data, "png"), (smaller, "jpeg"), key=lambda of: len(of[0]))
+                if len(buffer.getvalue()) < len(data):
+                    data, kind = buffer.getvalue(), "jpeg"
         if len(data) > self._room:
             self.left_out.append(str(file.relative_to(self._folder.parent)))
             return None

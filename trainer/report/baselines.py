@@ -1,4 +1,4 @@
-"""What chance, and a shortcut without a network, reach on the same images."""
+"""Baselines without a network: chance, and a shortcut that the audit found."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from trainer.data.audit.explanations import KINDS
 
 
 def commoner_class(test: Mapping[str, Any]) -> Reference:
-    """Returns what always answering the commoner class gives.
+    """Returns what always predicting the commoner class gives.
 
     Args:
       test: evaluation of one label.
@@ -16,11 +16,11 @@ def commoner_class(test: Mapping[str, Any]) -> Reference:
     (label,) = test["labels"].values()
     negative, positive = label["negative"], label["positive"]
     share = max(negative, positive) / max(1, negative + positive)
-    calls_positive = float(positive > negative)
+    predicts_positive = float(positive > negative)
     values = {
         "accuracy": without_interval(share),
-        "sensitivity": without_interval(calls_positive),
-        "specificity": without_interval(1 - calls_positive),
+        "sensitivity": without_interval(predicts_positive),
+        "specificity": without_interval(1 - predicts_positive),
         "auc": without_interval(0.5),
     }
     name = test["classes"][positive > negative]
@@ -28,10 +28,10 @@ def commoner_class(test: Mapping[str, Any]) -> Reference:
 
 
 def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | None:
-    """Returns how well the strongest trace of something else than the patient tells a label.
+    """Returns how well a label is predicted from the strongest trace that is not of the patient.
 
-    Only traces that a network can see count, and how well they tell the test images after they
-    were learnt in training, if that is known.
+    Only traces that a network can see count. Their AUC is that on the test images after training
+    on the others, where it is known.
 
     Args:
       audit: see `trainer.data.audit.audit`.
@@ -44,12 +44,12 @@ def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | Non
     ]
     if not found:
         return None
-    relation, kind, auc = max(found, key=lambda of: of[2]["value"])
+    relation, kind, auc = max(found, key=lambda candidate: candidate[2]["value"])
     about = relation["traces"]
     if len(labels) > 1:
-        about += f", of {relation['label']}"
+        about += f", for {relation['label']}"
     if relation["transfer"]:
-        about += "; learnt in train, judged in test"
+        about += "; trained on train, measured on test"
     if kind.may_be_patient:
         about += "; it may also be the disease"
     return Reference("Shortcut, no network", about, {"auc": auc})

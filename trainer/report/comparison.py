@@ -1,45 +1,39 @@
-"""Several finished runs beside one another: one HTML page that holds everything it shows."""
+"""The comparison of several finished runs: one self-contained HTML page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import markupsafe
 from etils import epath
 
 from trainer.config.schema import FIELDS
 from trainer.metrics import paired
-from trainer.metrics.label_result import LabelResult
-from trainer.report import page, run_files
-from trainer.report.run_files import Run
-from trainer.show.charts.chart import Chart
+from trainer.report import page
 from trainer.show.charts.compared import compared_history_charts, compared_roc_chart
 from trainer.system import atomic
 from trainer.system.errors import UsageError
-from trainer.training import evaluator
+from trainer.training.run_files import RunFiles
 
 LABELS_CHARTED = 20
 CIRCUMSTANCES = {
     "git commit": lambda run: run.environment["git_commit"] or "not recorded",
     "versions": lambda run: ", ".join(map(" ".join, run.environment["versions"].items())),
     "devices": lambda run: ", ".join(run.environment["devices"]),
-    "data set": lambda run: run.data.get("fingerprint", "not recorded")[:16],
+    "data set": lambda run: run.data["fingerprint"][:16],
 }
 
 
-class Compared(NamedTuple):
+class ComparedRun(NamedTuple):
     """A run on the page.
 
     Attributes:
-      name: of its folder, with those above where two are alike.
-      run: its records.
-      judged: what it says of each label of the test images.
-      difference: of its AUC to that of the first run, {value, low, high}; None where the test
+      name: of its folder, with parent folders where two runs share a name.
+      files: of the run.
+      difference: of its AUC from that of the first run, {value, low, high}; None where the test
         images differ.
     """
 
     name: str
-    run: Run
-    judged: list[LabelResult]
+    files: RunFiles
     difference: Mapping[str, float | None] | None
 
 
@@ -47,22 +41,22 @@ def write(workdirs: Sequence[epath.PathLike], out: epath.PathLike) -> epath.Path
     """Writes the page `out`.
 
     Args:
-      workdirs: two or more finished runs, local or remote; the first is the one compared with.
+      workdirs: two or more finished runs, local or remote; the others are compared with the first.
       out: the page.
 
     Returns:
       `out`.
 
     Raises:
-      UsageError: one of the runs cannot be read, or they do not tell the same labels.
+      UsageError: one of the runs cannot be read, or they were trained on different labels.
     """
-    runs = [run_files.read(workdir) for workdir in workdirs]
+    runs = [RunFiles(workdir) for workdir in workdirs]
     _require_comparable(runs)
     template = page.template("comparison.html.j2", signed=_signed)
     return atomic.write_text(epath.Path(out), template.render(_content(runs)))
 
 
-def _require_comparable(runs: Sequence[Run]) -> None:
+def _require_comparable(runs: Sequence[RunFiles]) -> None:
     first, seen = runs[0], set()
     for run in runs:
         if run.workdir in seen:
@@ -70,42 +64,40 @@ def _require_comparable(runs: Sequence[Run]) -> None:
         seen.add(run.workdir)
         if run.labels != first.labels:
             raise UsageError(
-                f"{run.workdir} tells {', '.join(run.labels)}, but {first.workdir} tells "
-                f"{', '.join(first.labels)}: compare runs of the same labels."
+                f"{run.workdir} was trained on the labels {', '.join(run.labels)}, "
+                f"{first.workdir} on {', '.join(first.labels)}: compare runs with the same labels."
             )
 
 
-def _content(runs: Sequence[Run]) -> dict[str, Any]:
-    """All that the template shows."""
-    compared = list(_compared(runs))
-    histories = {of.name: of.run.history for of in compared}
+def _content(runs: Sequence[RunFiles]) -> dict[str, Any]:
+    """Returns the variables of the template."""
+    compared = list(_compared_runs(runs))
+    histories = {run.name: run.files.history for run in compared}
     rocs = {}
     for number, label in enumerate(runs[0].labels[:LABELS_CHARTED]):
-        judged = {of.name: of.judged[number] for of in compared}
-        if any(of.both_classes for of in judged.values()):
-            rocs[label] = compared_roc_chart(judged)
+        results = {run.name: run.files.test_results[number] for run in compared}
+        if any(result.has_both_classes for result in results.values()):
+            rocs[label] = compared_roc_chart(results)
     return {
-        "compared": compared,
+        "runs": compared,
         "labels": runs[0].labels,
-        "differences": _differences(runs),
-        "history_charts": _drawn(compared_history_charts(histories)),
-        "roc_charts": dict(zip(rocs, _drawn(rocs.values()), strict=True)),
+        "changes": _changes(runs),
+        "history_charts": page.svgs(compared_history_charts(histories)),
+        "roc_charts": dict(zip(rocs, page.svgs(rocs.values()), strict=True)),
     }
 
 
-def _compared(runs: Sequence[Run]) -> Iterable[Compared]:
-    first_names, first = run_files.images_tested(runs[0]), None
+def _compared_runs(runs: Sequence[RunFiles]) -> Iterator[ComparedRun]:
+    first = runs[0]
     for name, run in zip(_names(runs), runs, strict=True):
-        judged, difference = evaluator.read_judged(run.workdir, "test"), None
-        if first is None:
-            first = judged
-        elif run_files.images_tested(run) == first_names and paired.are_alike(first, judged):
-            difference = paired.auc_difference(first, judged)
-        yield Compared(name, run, judged, difference)
+        results, difference = (first.test_results, run.test_results), None
+        if run.test_images == first.test_images and paired.are_comparable(*results):
+            difference = paired.auc_difference(*results)
+        yield ComparedRun(name, run, difference)
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
-    """The runs' folders, with as many of those above as it takes to tell them apart."""
+def _names(runs: Sequence[RunFiles]) -> list[str]:
+    """Returns the names of the runs' folders, with as many parents as make them distinct."""
     parts = [run.workdir.parts for run in runs]
     depth = 1
     while len({part[-depth:] for part in parts}) < len(runs):
@@ -113,21 +105,17 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return ["/".join(part[-depth:]) for part in parts]
 
 
-def _differences(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
-    """What was not the same: (field or circumstance, its value in each run)."""
+def _changes(runs: Sequence[RunFiles]) -> list[tuple[str, list[Any]]]:
+    """Returns what differs between runs: (field or circumstance, its value in each run)."""
     # A run may be older than a field, which then was as its default is.
     defaults = {name: field.default for name, field in FIELDS.items()}
-    configs = [defaults | dict(run_files.settings(run.config)) for run in runs]
+    configs = [defaults | run.settings for run in runs]
     fields = dict.fromkeys(field for config in configs for field in config)
     rows = [(field, [config.get(field, "–") for config in configs]) for field in fields]
-    rows += [(name, [tell(run) for run in runs]) for name, tell in CIRCUMSTANCES.items()]
+    rows += [(name, [value(run) for run in runs]) for name, value in CIRCUMSTANCES.items()]
     return [(name, values) for name, values in rows if any(v != values[0] for v in values)]
 
 
-def _drawn(charts: Iterable[Chart]) -> list[markupsafe.Markup]:
-    return [markupsafe.Markup(chart.svg()) for chart in charts]
-
-
 def _signed(value: float) -> str:
-    """A difference with its sign: "+0.012", "−0.003"."""
+    """Returns a difference with its sign: "+0.012", "−0.003"."""
     return f"{value:+.3f}".replace("-", "−")

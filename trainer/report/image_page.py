@@ -1,4 +1,4 @@
-"""What a trained network makes of a single image: a page for each, which holds all it shows."""
+"""How a trained network sees single images: a self-contained HTML page for each."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from trainer.data.decode import codestream, dicom, radiograph
 from trainer.metrics.calibration import calibrate
+from trainer.metrics.label_result import UNNAMED_CLASSES
 from trainer.models import attribution, layer_outputs
 from trainer.report import page
 from trainer.report.album import Picture
@@ -21,10 +22,10 @@ from trainer.system.errors import UsageError
 from trainer.training.trained_model import TrainedModel, read_file
 
 EXPLAINED = 2  # labels, those of the highest probability
-APART = 1.5  # a stage that Grad-CAM looks at is this much wider than the next
+APART = 1.5  # a stage that is shown with Grad-CAM is this much wider than the next
 STEPS = 64  # of integrated gradients
-SMALLEST = 0.001  # probability that is told
-TOLD_RATIO = 1.02  # of the sides of an image that is squashed
+SMALLEST = 0.001  # probability that is shown as a number
+NOTED_RATIO = 1.02  # by which one side of a squashed image shrinks more than the other
 MODES = {"1": "black and white", "L": "grey", "LA": "grey", "RGB": "colour", "P": "palette"}
 CONVOLUTIONS = {
     "Conv2D": "convolution",
@@ -34,38 +35,38 @@ CONVOLUTIONS = {
 POOLINGS = {"MaxPooling2D": "largest", "AveragePooling2D": "mean"}
 FITS = {
     "squash": "squashed to {side} x {side} pixels",
-    "pad": "the whole of it within {side} x {side} pixels, on black",
-    "crop": "its middle as {side} x {side} pixels; what lies beyond is not seen",
+    "pad": "the whole image within {side} x {side} pixels, on black",
+    "crop": "its middle as {side} x {side} pixels; the network does not see the rest",
 }
 
 
-class Looked(NamedTuple):
+class InputImage(NamedTuple):
     """One file on its way to the network.
 
     Attributes:
       name: of the file.
-      data: the file.
+      file: its content.
       stored: what preparation stores of it, in its own shape.
       fitted: what the network sees, [S, S, 1] uint8.
     """
 
     name: str
-    data: bytes
+    file: bytes
     stored: Image.Image
     fitted: np.ndarray
 
 
-class Said(NamedTuple):
-    """What the network says of one label.
+class LabelPrediction(NamedTuple):
+    """The prediction of one label for one image.
 
     Attributes:
       label: its name.
       number: of the output.
-      probability: as the network gives it.
+      probability: not calibrated.
       calibrated: the same at the run's temperature.
-      temperature: that of the run for this label.
-      calls: for each operating point its `name`, `threshold`, `called` (what the label is called
-        there), and `sensitivity` and `specificity` on the test images.
+      temperature: of the run for this label.
+      points: operating points with `name`, `threshold`, `predicted` (the class), and
+        `sensitivity` and `specificity` on the test images.
       prevalence: share of positives among the validation images, None where none is known.
     """
 
@@ -74,14 +75,14 @@ class Said(NamedTuple):
     probability: float
     calibrated: float
     temperature: float
-    calls: list[dict]
+    points: list[dict]
     prevalence: float | None
 
 
 def write(
     workdir: epath.PathLike, images: Sequence[epath.PathLike], out: epath.PathLike | None = None
 ) -> list[epath.Path]:
-    """Writes a page for each image: what the network says of it, and why.
+    """Writes a page for each image: what the network predicts, and why.
 
     Args:
       workdir: of a finished run.
@@ -92,36 +93,36 @@ def write(
       The pages, named after the files, in the order of the images.
 
     Raises:
-      UsageError: if there is no finished run, or an image cannot be used; nothing is written then.
+      UsageError: there is no finished run, or an image cannot be used; nothing is written then.
     """
-    trained = TrainedModel.of(workdir)
-    looked = _look_at(trained, images)
+    trained = TrainedModel.load(workdir)
+    inputs = _read_images(trained, images)
     folder = epath.Path(out) if out else epath.Path(workdir) / "images"
     template = page.template("image.html.j2", likely=likely)
-    files = [folder / name for name in _page_names([of.name for of in looked])]
-    for file, of in zip(files, looked, strict=True):
-        atomic.write_text(file, template.render(_content(trained, of)))
+    files = [folder / name for name in _page_names([image.name for image in inputs])]
+    for file, image in zip(files, inputs, strict=True):
+        atomic.write_text(file, template.render(_content(trained, image)))
     return files
 
 
-def _look_at(trained: TrainedModel, images: Sequence[epath.PathLike]) -> list[Looked]:
-    looked, refused = [], []
+def _read_images(trained: TrainedModel, images: Sequence[epath.PathLike]) -> list[InputImage]:
+    inputs, refused = [], []
     for path in images:
         try:
-            data = read_file(path)
-            stored = trained.stored(data)
+            file = read_file(path)
+            stored = trained.stored_image(file)
         except radiograph.Unreadable as reason:
             refused.append(f"{path} ({reason})")
             continue
-        looked.append(Looked(epath.Path(path).name, data, stored, trained.fitted(stored)))
+        inputs.append(InputImage(epath.Path(path).name, file, stored, trained.fitted_image(stored)))
     if refused:
         count = f"{len(refused)} of {len(images)} images" if len(images) > 1 else "the image"
         raise UsageError(f"{count} cannot be used, and nothing was written: {'; '.join(refused)}.")
-    return looked
+    return inputs
 
 
 def _page_names(names: Sequence[str]) -> Iterator[str]:
-    """Yields a page's name for each file, no two alike even where case does not count."""
+    """Yields a page's name for each file, all distinct even where case does not count."""
     taken: set[str] = set()
     for name in names:
         chosen, number = f"{name}.html", 1
@@ -132,39 +133,44 @@ def _page_names(names: Sequence[str]) -> Iterator[str]:
         yield chosen
 
 
-def _content(trained: TrainedModel, looked: Looked) -> dict[str, Any]:
-    """All that the template shows."""
-    inputs = trained.inputs(looked.fitted[None])
-    said = _said(trained, trained.probabilities(looked.fitted[None])[0])
-    highest = sorted(said, key=lambda of: -of.probability)[:EXPLAINED]
+def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
+    """Returns the variables of the template."""
+    inputs = trained.inputs(image.fitted[None])
+    predictions = _predictions(trained, trained.probabilities(image.fitted[None])[0])
+    likeliest = sorted(predictions, key=lambda prediction: -prediction.probability)[:EXPLAINED]
     return {
-        "name": looked.name,
+        "name": image.name,
         "config": trained.config,
         "classes": trained.classes,
         "data": trained.data,
         "test": trained.evaluation,
-        "picture_of_file": _picture(looked.stored),
-        "said": said,
-        "calibrated": any(of.temperature != 1 for of in said),
-        "evidence": [(of, _evidence(trained, looked, inputs, of)) for of in highest],
-        "layers": list(_layers(trained, looked, inputs)),
-        "facts": _facts(trained, looked),
+        "radiograph": _picture(image.stored),
+        "predictions": predictions,
+        "is_calibrated": any(prediction.temperature != 1 for prediction in predictions),
+        "evidence": [
+            (prediction.label, _evidence(trained, image, inputs, prediction))
+            for prediction in likeliest
+        ],
+        "layers": list(_layers(trained, inputs)),
+        "facts": _facts(trained, image),
     }
 
 
-def _said(trained: TrainedModel, probabilities: np.ndarray) -> list[Said]:
-    names = trained.classes or ["absent", "present"]
-    found = []
+def _predictions(trained: TrainedModel, probabilities: np.ndarray) -> list[LabelPrediction]:
+    names = trained.classes or UNNAMED_CLASSES
+    predictions = []
     for number, label in enumerate(trained.labels):
         probability, temperature = float(probabilities[number]), trained.temperatures[number]
-        calls = [
-            {**point, "called": names[int(probability >= point["threshold"])]}
+        points = [
+            {**point, "predicted": names[int(probability >= point["threshold"])]}
             for point in trained.evaluation["labels"][label]["operating_points"]
         ]
         calibrated = float(calibrate(probability, temperature))
         prevalence = _prevalence(trained.data, label)
-        found.append(Said(label, number, probability, calibrated, temperature, calls, prevalence))
-    return found
+        predictions.append(
+            LabelPrediction(label, number, probability, calibrated, temperature, points, prevalence)
+        )
+    return predictions
 
 
 def _prevalence(data: dict, label: str) -> float | None:
@@ -173,17 +179,19 @@ def _prevalence(data: dict, label: str) -> float | None:
     return counts["positive"] / known if known else None
 
 
-def _evidence(trained: TrainedModel, looked: Looked, inputs: np.ndarray, said: Said) -> Picture:
+def _evidence(
+    trained: TrainedModel, image: InputImage, inputs: np.ndarray, prediction: LabelPrediction
+) -> Picture:
     """Returns a picture of where the evidence for a label lies."""
-    model, outputs = trained.model, [said.number]
+    model, outputs = trained.model, [prediction.number]
     pixels = attribution.integrated_gradients(model, inputs, outputs, STEPS)
     heat = attribution.grad_cam(model, inputs, outputs, _stages(model))
     maps = {"integrated gradients": pixels}
     for name, values in heat.items():
         maps[f"Grad-CAM at {name}, {values.shape[1]} x {values.shape[2]}"] = values
-    title = f"Evidence for {said.label}, probability {likely(said.probability)}"
+    title = f"Evidence for {prediction.label}, probability {likely(prediction.probability)}"
     colours = trained.config.summaries.colour_map
-    sheet = heat_sheet(title, looked.fitted[None], maps, [looked.name], colours)
+    sheet = heat_sheet(title, image.fitted[None], maps, [image.name], colours)
     return _picture(Image.fromarray(sheet))
 
 
@@ -198,27 +206,27 @@ def _stages(model: keras.Model) -> list[str]:
     return chosen
 
 
-def _layers(trained: TrainedModel, looked: Looked, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yields what each inner layer is, and pictures of what it makes of the image."""
+def _layers(trained: TrainedModel, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Yields a description of each inner layer, with pictures of its activations."""
     shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
     maps = layer_outputs.activation_maps(layer_outputs.activation_model(trained.model), inputs)
     for name, values in maps.items():
-        few, every = activation_montage(name, values, [""], shown, colours), None
+        few, full = activation_montage(name, values, [""], shown, colours), None
         if values.shape[-1] > shown:
             montage = activation_montage(name, values, [""], None, colours)
-            every = _picture(Image.fromarray(montage))
+            full = _picture(Image.fromarray(montage))
         yield {
             "name": name,
-            "what": _what(trained.model.get_layer(name)),
+            "description": _description(trained.model.get_layer(name)),
             "shape": " x ".join(map(str, values.shape[1:])),
             "channels": values.shape[-1],
             "few": _picture(Image.fromarray(few)),
-            "every": every,
+            "full": full,
         }
 
 
-def _what(layer: keras.Layer) -> str:
-    """Says in words what a layer does."""
+def _description(layer: keras.Layer) -> str:
+    """Returns what a layer does, in words."""
     kind = type(layer).__name__
     if kind in POOLINGS:
         words = f"the {POOLINGS[kind]} of each {_by(layer.pool_size)} places"
@@ -237,24 +245,24 @@ def _stride(layer: keras.Layer) -> str:
     return f", stride {layer.strides[0]}" if max(layer.strides) > 1 else ""
 
 
-def _facts(trained: TrainedModel, looked: Looked) -> list[tuple[str, str]]:
-    """Returns what is known of a file, and how it came to the network."""
-    kind, (columns, rows) = _kind(looked.data)
-    width, height = looked.stored.size
-    kept = f"{width:,} x {height:,} pixels of 8 bits"
-    if trained.recipe.uniform:
+def _facts(trained: TrainedModel, image: InputImage) -> list[tuple[str, str]]:
+    """Returns what is known about a file, and how it reached the network."""
+    kind, (columns, rows) = _kind(image.file)
+    width, height = image.stored.size
+    kept = f"{width:,} x {height:,} pixels with 8 bits"
+    if trained.decoding.uniform:
         kept += ", blurred and encoded like all images of the run"
     fit, side = trained.config.data.fit, trained.config.data.image_size
     fitted = FITS[fit].format(side=side)
     ratio = max(width, height) / min(width, height)
-    if fit == "squash" and ratio >= TOLD_RATIO:
+    if fit == "squash" and ratio >= NOTED_RATIO:
         more, less = ("width", "height") if width > height else ("height", "width")
         fitted += f": its {more} shrinks {ratio:.2f} times as much as its {less}"
     return [
-        ("File", looked.name),
+        ("File", image.name),
         ("Kind", kind),
-        ("Size", f"{columns:,} x {rows:,} pixels, {len(looked.data) / 1000:,.0f} kB"),
-        ("Kept as", kept),
+        ("Size", f"{columns:,} x {rows:,} pixels, {len(image.file) / 1000:,.0f} kB"),
+        ("Stored as", kept),
         ("Fitted", fitted),
     ]
 
@@ -269,7 +277,7 @@ def _kind(data: bytes) -> tuple[str, tuple[int, int]]:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return f"{image.format}, {MODES.get(image.mode, image.mode)}", image.size
-    except UnidentifiedImageError:  # all that is decoded without Pillow
+    except UnidentifiedImageError:  # what is decoded without Pillow
         return "JPEG of 12 bits or lossless", codestream.size(data)
 
 
@@ -280,7 +288,7 @@ def _picture(image: Image.Image) -> Picture:
 
 
 def likely(probability: float) -> str:
-    """Returns a probability in per cent; none is shown as 0 or 100, which none is."""
+    """Returns a probability in per cent, never as 0 or 100, which no probability is."""
     if probability < SMALLEST:
         return f"below {100 * SMALLEST:g} %"
     if probability > 1 - SMALLEST:

@@ -1,24 +1,24 @@
-"""What the pages that a person opens share: one file, which holds everything that it shows."""
+"""What all pages share: templates, number formats, pictures. A page is one self-contained file."""
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jinja2
 import markupsafe
 
+from trainer.show.charts.chart import Chart
+
 OPTION = re.compile(r"--[a-z_.]+(=\w+)?\b")
 
 
 def template(file: str, **filters: Callable) -> jinja2.Template:
-    """Returns a template of the package; what it is given is escaped, and nothing may be missing.
-
-    It may include `page.css.j2` and import `page_macros.j2`.
+    """Returns a template of this folder, which escapes its variables and requires all of them.
 
     Args:
       file: its name in `trainer/report/`.
-      filters: what it may call beside `percent`, `decimal`, `count`, `duration` and `options`.
+      filters: more than `percent`, `decimal`, `count`, `duration` and `options`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -33,8 +33,13 @@ def template(file: str, **filters: Callable) -> jinja2.Template:
 
 
 def data_uri(picture: bytes, kind: str) -> str:
-    """Returns a picture as an address that holds it; `kind` is "png" or "jpeg"."""
+    """Returns a picture as a data URI; `kind` is "png" or "jpeg"."""
     return f"data:image/{kind};base64," + base64.b64encode(picture).decode()
+
+
+def svgs(charts: Iterable[Chart]) -> list[markupsafe.Markup]:
+    """Returns charts as SVG elements for a template."""
+    return [markupsafe.Markup(chart.svg()) for chart in charts]
 
 
 def percent(share: float | None) -> str:
@@ -48,12 +53,12 @@ def decimal(value: float | None) -> str:
 
 
 def count(number: int) -> str:
-    """Returns a whole number with its thousands apart."""
+    """Returns a whole number with separated thousands: "4,684"."""
     return f"{number:,}"
 
 
 def duration(seconds: float) -> str:
-    """Returns a time in its two largest units: "1 h 5 min"."""
+    """Returns a duration in its two largest units: "1 h 5 min"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
@@ -61,5 +66,5 @@ def duration(seconds: float) -> str:
 
 
 def options(text: str) -> markupsafe.Markup:
-    """Returns the text with its command line options set as code."""
+    """Returns the text with command line options marked as code."""
     return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", str(markupsafe.escape(text))))

@@ -15,16 +15,17 @@ from ml_collections import ConfigDict
 
 from trainer.data import examples, pipeline
 from trainer.metrics import classification
-from trainer.metrics.label_result import UNNAMED, LabelResult
+from trainer.metrics.label_result import LabelResult
+from trainer.metrics.operating_points import OperatingPoints
+from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
-from trainer.show.charts.label_charts import judged_charts
+from trainer.show.charts.label_charts import label_charts
 from trainer.show.pictures.activations import activation_montage
 from trainer.show.pictures.filters import filter_montage
 from trainer.show.pictures.gallery import error_gallery
 from trainer.show.pictures.heat import heat_sheet
-from trainer.training.evaluator import Chosen
 
 CHARTS = ("roc", "precision_recall", "calibration", "scores", "confusion")
 CHARTS_OF_ONE_CLASS = CHARTS[-2:]
@@ -109,45 +110,31 @@ class Figures:
         draw = partial(self._explained, lambda: self._fixed, "fixed examples")
         return [Figure("explanations/examples", "picture", draw)]
 
-    def judged(self, read: Callable[[], Sequence[LabelResult]], scores: Scores) -> list[Figure]:
+    def label_charts(
+        self, read: Callable[[], Sequence[LabelResult]], scores: Scores
+    ) -> list[Figure]:
         """Returns the charts of each label.
 
         Args:
-          read: returns how each label was judged.
+          read: returns the result of each label.
           scores: of the split, which tell what charts there are.
         """
-        judged, found = _Once(read), []
+        results, found = _Once(read), []
         for number, label in enumerate(self._split.labels):
-            charts = _Once(partial(lambda number: judged_charts(judged()[number]), number))
+            charts = _Once(partial(lambda number: label_charts(results()[number]), number))
             both = {0, 1} <= set(scores.labels[:, number])
             for name in CHARTS if both else CHARTS_OF_ONE_CLASS:
                 draw = partial(lambda charts, name: charts()[name].pixels(), charts, name)
                 found.append(Figure(f"{tag_of(label)}/{name}", "picture", draw))
         return found
 
-    def judge(self, scores: Scores, chosen: Chosen) -> list[LabelResult]:
-        """Returns how each label is judged by these scores of the split."""
-        _, patients = self._identities
-        classes, found = self._split.classes, []
-        for number, label in enumerate(self._split.labels):
-            known = np.flatnonzero(scores.labels[:, number] >= 0)
-            points = [
-                {"name": name, "threshold": thresholds[number]}
-                for name, thresholds in chosen.points.items()
-            ]
-            found.append(
-                LabelResult(
-                    label,
-                    classes or UNNAMED,
-                    scores.labels[known, number].astype(int),
-                    classification.probabilities(scores.logits[known, number]),
-                    [patients[row] for row in known],
-                    points,
-                    chosen.temperatures[number],
-                    self._split.name,
-                )
-            )
-        return found
+    def label_results(self, scores: Scores, points: OperatingPoints) -> list[LabelResult]:
+        """Returns the result of each label by these scores of the split."""
+        images, patients = self._identities
+        split = self._split
+        return Predictions(
+            split.name, split.labels, split.classes, images, patients, scores
+        ).label_results(points)
 
     def graph(self) -> tf.Graph:
         """Returns the network's graph, as in inference."""

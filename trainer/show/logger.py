@@ -7,8 +7,8 @@ what it needs, given to `train_and_evaluate(..., loggers=[...])`. Only the chief
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from trainer.metrics.operating_points import OperatingPoints
 from trainer.metrics.scores import Scores
-from trainer.training.evaluator import Chosen
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
 from trainer.training.run import Run
@@ -20,13 +20,13 @@ class Evaluation(NamedTuple):
 
     Attributes:
       best: its epoch, step, AUC and loss on validation.
-      chosen: thresholds and temperatures, chosen on validation.
+      points: thresholds and temperatures, chosen on validation.
       test: the scores of the test split.
       result: the content of `evaluation/test.json`.
     """
 
     best: dict
-    chosen: Chosen
+    points: OperatingPoints
     test: Scores
     result: dict
 

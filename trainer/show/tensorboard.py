@@ -13,7 +13,8 @@ import tensorflow as tf
 from trainer import random_numbers
 from trainer.augment import augmentation
 from trainer.data import examples
-from trainer.metrics import classification
+from trainer.metrics import classification, evaluation_files, operating_points
+from trainer.metrics.operating_points import CHOSEN
 from trainer.metrics.scores import Scores
 from trainer.models import inputs, layer_table
 from trainer.show import dashboards
@@ -22,7 +23,6 @@ from trainer.show.logger import Evaluation, Logger
 from trainer.show.pictures import sheet
 from trainer.show.summaries import Summaries, rewind
 from trainer.system import memory
-from trainer.training import evaluator
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
 from trainer.training.run import Run
@@ -77,13 +77,13 @@ class TensorBoard(Logger):
             self._summaries.scalars(part, progress.step, curves(progress.history[-1][part]))
         if progress.epoch in self._epochs:
             with self._timed():
-                chosen = evaluator.chosen_on(validation)
-                results = partial(self._figures.judge, validation, chosen)
+                points = operating_points.choose(validation)
+                results = partial(self._figures.label_results, validation, points)
                 for figure in (
                     *self._figures.activations(),
                     *self._figures.explanations(),
-                    *self._figures.judged(results, validation),
-                    *self._figures.errors(validation, chosen.points[evaluator.CHOSEN]),
+                    *self._figures.label_charts(results, validation),
+                    *self._figures.errors(validation, points.thresholds[CHOSEN]),
                     *self._figures.weights(),
                 ):
                     self._write("validation", progress.step, figure)
@@ -110,13 +110,13 @@ class TensorBoard(Logger):
         )
         if self._config.summaries.times:
             figures = Figures(self._config, run.state.averaged, split)
-            results = partial(evaluator.read_judged, run.workdir, "test")
+            results = partial(evaluation_files.read_label_results, run.workdir, "test")
             for figure in (
                 *figures.weights(),
                 *figures.activations(whole=True),
                 *figures.explanations(),
-                *figures.judged(results, test),
-                *figures.errors(test, evaluation.chosen.points[evaluator.CHOSEN]),
+                *figures.label_charts(results, test),
+                *figures.errors(test, evaluation.points.thresholds[CHOSEN]),
             ):
                 self._write("test", step, figure)
             self._summaries.graph("test", figures.graph())

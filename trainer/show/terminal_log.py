@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.metrics.scores import Scores
+from trainer.show import evaluation_table
 from trainer.show.logger import Evaluation, Logger
 from trainer.system.terminal import LiveLine, clock
-from trainer.training import evaluator
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
 from trainer.training.run import Run
@@ -70,7 +70,7 @@ class TerminalLog(Logger):
     def end(self, evaluation: Evaluation) -> None:
         """Prints the metrics of the test split."""
         events = shlex.quote(str(self._run.events.parent))
-        self.message(f"\n{evaluator.table(evaluation.result)}\n")
+        self.message(f"\n{evaluation_table.table(evaluation.result)}\n")
         self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
 
 

@@ -50,12 +50,12 @@ class Progress:
         self.step += len(result.losses)
         self.epoch_seconds += result.seconds
         self.wait_seconds += result.wait_seconds
-        seen = result.scores.seen().columns()
+        seen = result.scores.without_padding().columns()
         self.scores = np.concatenate([self.scores, seen]) if self.scores.size else seen
 
     def end_epoch(self, labels: Sequence[str], validation: Scores, learning_rate: float) -> None:
         """Adds the epoch's row to the history, and notes whether it is the best so far."""
-        training = Scores.of_columns(self.scores)
+        training = Scores.from_columns(self.scores)
         row = {
             "epoch": len(self.history) + 1,
             "step": self.step,

@@ -271,4 +271,4 @@ def _among_all(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tens
 
 def _by_example(scores: np.ndarray) -> Scores:
     """Returns the scores of [steps, B, 2 K + 1]."""
-    return Scores.of_columns(scores.reshape(-1, scores.shape[-1]))
+    return Scores.from_columns(scores.reshape(-1, scores.shape[-1]))

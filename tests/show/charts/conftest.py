@@ -24,7 +24,7 @@ def judged() -> Callable[..., LabelResult]:
         labels=labels,
         probability=probability,
         patients=[f"p{k // 2}" for k in range(200)],
-        points=points,
+        operating_points=points,
         temperature=1.6,
         split="test",
     )

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from trainer.show.charts.chart import BLUE, ORANGE
-from trainer.show.charts.history import Curve, epoch_chart, history_charts, label_charts
+from trainer.show.charts.history import Curve, epoch_chart, history_charts, label_history_charts
 
 OLD_METRICS = ("loss", "accuracy", "auc", "sensitivity", "specificity")
 TITLES = [
@@ -98,7 +98,7 @@ def test_each_label_has_its_curve_of_its_own_look():
     for row in rows:
         row["train"] = row["validation"] = {"labels": {name: {"auc": 0.8} for name in names}}
 
-    charts = label_charts(rows, kept_epoch=2)
+    charts = label_history_charts(rows, kept_epoch=2)
 
     assert [chart.name for chart in charts] == [
         "AUC of each label, validation",

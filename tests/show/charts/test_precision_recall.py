@@ -33,5 +33,5 @@ def test_it_shows_the_interval_the_points_and_the_prevalence(judged):
 
 
 def test_a_point_at_which_nothing_is_called_has_no_precision(judged):
-    of = judged(points=[{"name": "never", "threshold": 1.1}])
+    of = judged(operating_points=[{"name": "never", "threshold": 1.1}])
     assert "never" not in " ".join(texts(precision_recall_chart(of)))

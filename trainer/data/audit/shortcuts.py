@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from trainer.data.audit.file_features import GROUPS, Trace
-from trainer.metrics import classification
+from trainer.metrics import bootstrap, classification
 
 TOGETHER = "all together"
 EVERYTHING = GROUPS | {TOGETHER: tuple(field for fields in GROUPS.values() for field in fields)}
@@ -111,8 +111,7 @@ class _Part:
     @functools.cached_property
     def resamples(self) -> np.ndarray:
         """How often each image counts, first of all of them, then in resamples of the patients."""
-        counts = classification.resampled_counts(self.patients.tolist(), SEED)
-        return np.vstack([np.ones((1, len(self.rows)), counts.dtype), counts])
+        return bootstrap.resampled_counts(self.patients.tolist(), SEED)
 
     @property
     def is_enough(self) -> bool:
@@ -197,8 +196,7 @@ def _ranked(classifier: HistGradientBoostingClassifier | None, table: np.ndarray
 
 def _auc(part: _Part, scores: np.ndarray) -> Auc:
     aucs = classification.weighted_auc(part.labels, scores, part.resamples)
-    tail = (1 - classification.CONFIDENCE) / 2
-    low, high = np.nanquantile(aucs[1:], [tail, 1 - tail])
+    low, high = bootstrap.percentiles(aucs[1:])
     return Auc(float(aucs[0]), float(low), float(high))
 
 

@@ -39,19 +39,19 @@ def compared_history_charts(histories: Mapping[str, Sequence[Mapping]]) -> list[
     return [_over_epochs(metric, histories) for metric in METRICS]
 
 
-def compared_roc_chart(judged: Mapping[str, LabelResult]) -> Chart:
+def compared_roc_chart(result: Mapping[str, LabelResult]) -> Chart:
     """The ROC curves of one label of one split.
 
     Args:
-      judged: run -> what it says; one of a single class is left out.
+      result: run -> what it says; one of a single class is left out.
     """
-    both = {name: of for name, of in judged.items() if of.both_classes}
-    about = next(iter(judged.values())).name
+    both = {name: of for name, of in result.items() if of.has_both_classes}
+    about = next(iter(result.values())).name
     axes_names = ("1 − specificity", "sensitivity")
     legend = legend_height(len(both) + 1)
     with chart("ROC curves, test", *axes_names, SQUARE, about, legend) as (figure, axes):
         lines, names = [], []
-        for (name, of), look in zip(judged.items(), itertools.cycle(MANY)):
+        for (name, of), look in zip(result.items(), itertools.cycle(MANY)):
             if name in both:
                 false_positive, true_positive, _ = roc_curve(of.labels, of.probability)
                 lines += _line(axes, false_positive, true_positive, look)
@@ -93,5 +93,5 @@ def _line(
     return axes.plot(x, y, line, color=colour, marker=marker, lw=1.5)
 
 
-def _auc(judged: LabelResult) -> float:
-    return float(roc_auc_score(judged.labels, judged.probability))
+def _auc(result: LabelResult) -> float:
+    return float(roc_auc_score(result.labels, result.probability))

@@ -4,26 +4,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from trainer.metrics.label_result import LabelResult, point_in_words
+from trainer.metrics.label_result import LabelResult, point_title
 from trainer.show.charts.chart import BLUE, SMALL, Chart, chart, plain
 
 
-def confusion_chart(judged: LabelResult) -> Chart:
+def confusion_chart(result: LabelResult) -> Chart:
     """Counts, and shares of the actual class, at each operating point, side by side."""
-    classes = [plain(name, 11) for name in judged.classes]
-    with chart("Confusion matrix", "", "", (4.8, 2.9), judged.about) as (figure, axes):
+    classes = [plain(name, 11) for name in result.classes]
+    with chart("Confusion matrix", "", "", (4.8, 2.9), result.subtitle) as (figure, axes):
         left, bottom, width, height = axes.get_position().bounds
         axes.set_axis_off()
-        each = width / len(judged.points)
-        for number, point in enumerate(judged.points):
+        each = width / len(result.operating_points)
+        for number, point in enumerate(result.operating_points):
             place = (left + number * each, bottom, each * 0.94, height * 0.85)
             matrix = figure.add_axes(place)
-            _matrix(matrix, judged.confusion(point["threshold"]), classes)
-            matrix.set_title(point_in_words(point), fontsize=9.5)
+            _matrix(matrix, result.confusion_matrix(point["threshold"]), classes)
+            matrix.set_title(point_title(point), fontsize=9.5)
             if number == 0:
                 matrix.set_yticks([0, 1], classes, rotation=90, va="center", fontsize=SMALL)
                 matrix.set_ylabel("actual")
-        return Chart(figure, judged.named("confusion matrix"))
+        return Chart(figure, result.chart_name("confusion matrix"))
 
 
 def _matrix(axes: Axes, counts: np.ndarray, classes: list[str]) -> None:

@@ -110,7 +110,7 @@ def history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
     return charts
 
 
-def label_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
+def label_history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
     """The AUC of each label over the epochs, on validation and in training.
 
     Args:

@@ -8,8 +8,6 @@ from trainer.show.charts.reliability import calibration_chart
 from trainer.show.charts.roc import roc_chart
 from trainer.show.charts.score_distribution import scores_chart
 
-__all__ = ["LabelResult", "judged_charts"]
-
 BOTH = {
     "roc": roc_chart,
     "precision_recall": precision_recall_chart,
@@ -18,11 +16,11 @@ BOTH = {
 ANY = {"scores": scores_chart, "confusion": confusion_chart}
 
 
-def judged_charts(judged: LabelResult) -> dict[str, Chart]:
+def label_charts(result: LabelResult) -> dict[str, Chart]:
     """Returns the charts by name.
 
     Names are `roc`, `precision_recall`, `calibration`, `scores` and `confusion`. Where one class
     is missing, those that need both are left out, and all of them where there is no image.
     """
-    charts = BOTH | ANY if judged.both_classes else ANY
-    return {name: draw(judged) for name, draw in charts.items() if len(judged.labels)}
+    charts = BOTH | ANY if result.has_both_classes else ANY
+    return {name: draw(result) for name, draw in charts.items() if len(result.labels)}

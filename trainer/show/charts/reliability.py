@@ -12,25 +12,25 @@ from trainer.show.charts.chart import BLUE, INK, ORANGE, Chart, chart, legend_be
 GAP, HIGH = 0.06, 0.24  # between the two axes, and of the lower one, as shares of both
 
 
-def calibration_chart(judged: LabelResult) -> Chart:
+def calibration_chart(result: LabelResult) -> Chart:
     """The reliability of one label, as the network gives it and at its temperature.
 
     Below it is how many of the images have which probability.
     """
-    kinds = [("as trained", judged.probability, BLUE, "o")]
-    if judged.temperature != 1:
-        after = calibration.calibrate(judged.probability, judged.temperature)
-        kinds.append((f"at temperature {judged.temperature:.2f}", after, ORANGE, "D"))
-    share = f"share with {judged.name}" if len(judged.name) < 20 else "share of positives"
+    kinds = [("as trained", result.probability, BLUE, "o")]
+    if result.temperature != 1:
+        after = calibration.calibrate(result.probability, result.temperature)
+        kinds.append((f"at temperature {result.temperature:.2f}", after, ORANGE, "D"))
+    share = f"share with {result.name}" if len(result.name) < 20 else "share of positives"
     title, size, legend = "Calibration", (4.8, 5.2), legend_height(1 + len(kinds))
-    with chart(title, "", share, size, judged.about, legend) as (figure, axes):
+    with chart(title, "", share, size, result.subtitle, legend) as (figure, axes):
         left, bottom, width, height = axes.get_position().bounds
         axes.set_position((left, bottom + (GAP + HIGH) * height, width, (1 - GAP - HIGH) * height))
         below = figure.add_axes((left, bottom, width, HIGH * height), sharex=axes)
         handles, names = [], []
         for name, probability, colour, marker in kinds:
-            handles.append(_reliability(axes, probability, judged.labels, colour, marker))
-            error = calibration.expected_calibration_error(probability, judged.labels)
+            handles.append(_reliability(axes, probability, result.labels, colour, marker))
+            error = calibration.expected_calibration_error(probability, result.labels)
             names.append(f"{name}: calibration error (ECE) {error:.3f}")
             edges = np.linspace(0, 1, 21)
             shares = np.histogram(probability, edges)[0] / len(probability)
@@ -41,7 +41,7 @@ def calibration_chart(judged: LabelResult) -> Chart:
         below.yaxis.set_major_formatter(PercentFormatter(1, 0))
         axes.tick_params(labelbottom=False)
         legend_below(figure, handles, [*names, "perfect; bars: 95 % intervals"])
-        return Chart(figure, judged.named("calibration"))
+        return Chart(figure, result.chart_name("calibration"))
 
 
 def _reliability(

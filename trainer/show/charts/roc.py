@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from trainer.metrics import classification
-from trainer.metrics.label_result import LabelResult, in_words, point_in_words
+from trainer.metrics import bootstrap
+from trainer.metrics.label_result import LabelResult, interval_text, point_title
 from trainer.show.charts.chart import (
     BLUE,
     INK,
@@ -29,36 +29,36 @@ SIZE = 7.5  # of the names of many labels, in points
 AXES = ("1 − specificity", "sensitivity")
 
 
-def roc_chart(judged: LabelResult) -> Chart:
+def roc_chart(result: LabelResult) -> Chart:
     """The ROC curve of one label of both classes, with its operating points marked.
 
     The band holds 95 % of the curves of resampled patients at each specificity (vertical
     averaging: Fawcett, Pattern Recognition Letters 27:861 (2006)).
     """
-    legend = legend_height(2 + len(judged.points))
-    with chart("ROC curve", *AXES, SQUARE, judged.about, legend) as (figure, axes):
-        at, low, high = band(judged)
+    legend = legend_height(2 + len(result.operating_points))
+    with chart("ROC curve", *AXES, SQUARE, result.subtitle, legend) as (figure, axes):
+        at, low, high = band(result)
         shade = axes.fill_between(at, low, high, color=BLUE, alpha=0.2, lw=0)
-        false_positive, true_positive, _ = roc_curve(judged.labels, judged.probability)
+        false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
         (line,) = axes.plot(false_positive, true_positive, color=BLUE)
-        handles, names = [(shade, line)], [f"{_auc(judged)}; band: 95 % over patients"]
-        for point, look in zip(judged.points, itertools.cycle(POINTS)):
-            (tn, fp), (fn, tp) = judged.confusion(point["threshold"])
+        handles, names = [(shade, line)], [f"{_auc(result)}; band: 95 % over patients"]
+        for point, look in zip(result.operating_points, itertools.cycle(POINTS)):
+            (tn, fp), (fn, tp) = result.confusion_matrix(point["threshold"])
             sensitivity, specificity = tp / (fn + tp), tn / (tn + fp)
             handles += mark(axes, 1 - specificity, sensitivity, look)
             rates = f"sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"
-            names.append(f"{point_in_words(point)}: {rates}")
+            names.append(f"{point_title(point)}: {rates}")
         legend_below(figure, [*handles, _chance(axes)], [*names, "chance"])
-        return Chart(figure, judged.named("ROC curve"))
+        return Chart(figure, result.chart_name("ROC curve"))
 
 
-def label_roc_chart(judged: Sequence[LabelResult]) -> Chart:
+def label_roc_chart(result: Sequence[LabelResult]) -> Chart:
     """The ROC curve of each label of one split; a label of one class is left out."""
-    judged = [of for of in judged if of.both_classes]
-    legend = legend_height((len(judged) + 2) // 2, SIZE)
+    result = [of for of in result if of.has_both_classes]
+    legend = legend_height((len(result) + 2) // 2, SIZE)
     with chart("ROC curves", *AXES, SQUARE, legend=legend) as (figure, axes):
         lines, names = [], []
-        for of, (colour, line) in zip(judged, itertools.cycle(MANY)):
+        for of, (colour, line) in zip(result, itertools.cycle(MANY)):
             false_positive, true_positive, _ = roc_curve(of.labels, of.probability)
             lines += axes.plot(false_positive, true_positive, line, color=colour, lw=1.3)
             names.append(f"{plain(of.name, 28)} {roc_auc_score(of.labels, of.probability):.3f}")
@@ -66,25 +66,25 @@ def label_roc_chart(judged: Sequence[LabelResult]) -> Chart:
         return Chart(figure, "ROC curves")
 
 
-def band(judged: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def band(result: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns shares of false positives and the least and the largest sensitivity there: [101]."""
-    counts = classification.resampled_counts(judged.patients, 0, BAND_RESAMPLES)
-    order = np.argsort(-judged.probability, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(judged.probability[order])), len(order) - 1)
+    counts = bootstrap.resampled_counts(result.patients, 0, BAND_RESAMPLES)[1:]
+    order = np.argsort(-result.probability, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(result.probability[order])), len(order) - 1)
     at, curves = np.linspace(0, 1, 101), []
-    positive = judged.labels[order] == 1
+    positive = result.labels[order] == 1
     for row in counts[:, order]:
         hits, alarms = np.cumsum(row * positive)[ends], np.cumsum(row * ~positive)[ends]
         if hits[-1] and alarms[-1]:
             curve = np.interp(at, np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1]))
             curves.append(curve)
-    return at, *np.quantile(curves, [0.025, 0.975], axis=0)
+    return at, *bootstrap.percentiles(np.array(curves))
 
 
-def _auc(judged: LabelResult) -> str:
-    if judged.auc is None or judged.auc["value"] is None:
-        return f"AUC {roc_auc_score(judged.labels, judged.probability):.3f}"
-    return f"AUC {in_words(judged.auc)}"
+def _auc(result: LabelResult) -> str:
+    if result.auc is None or result.auc["value"] is None:
+        return f"AUC {roc_auc_score(result.labels, result.probability):.3f}"
+    return f"AUC {interval_text(result.auc)}"
 
 
 def _chance(axes: Axes) -> Line2D:

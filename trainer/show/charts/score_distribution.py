@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from scipy.special import logit
 
-from trainer.metrics.label_result import LabelResult, point_in_words
+from trainer.metrics.label_result import LabelResult, point_title
 from trainer.show.charts.chart import (
     BLUE,
     ORANGE,
@@ -25,33 +25,34 @@ NARROW = 7  # in logits: up to this width the fine ticks have room
 LINES = ("--", ":", "-.", "-")
 
 
-def scores_chart(judged: LabelResult) -> Chart:
+def scores_chart(result: LabelResult) -> Chart:
     """Histograms of the probability, of each class that there is, with the thresholds.
 
     The axis is linear in the logit: nearly all probabilities of a trained network are close to 0
     or 1, and the images between, where it is unsure or errs, would else not be seen. Shares are of
     each class, so that a rare one is seen too.
     """
-    legend = legend_height(len(set(judged.labels)) + len(judged.points))
+    legend = legend_height(len(set(result.labels)) + len(result.operating_points))
     xlabel, ylabel = "predicted probability (logit scale)", "share of the class"
-    with chart("Scores", xlabel, ylabel, about=judged.about, legend=legend) as (figure, axes):
-        values = logit(np.clip(judged.probability, *ENDS))
-        thresholds = logit(np.clip([point["threshold"] for point in judged.points], *ENDS))
+    with chart("Scores", xlabel, ylabel, about=result.subtitle, legend=legend) as (figure, axes):
+        values = logit(np.clip(result.probability, *ENDS))
+        points = result.operating_points
+        thresholds = logit(np.clip([point["threshold"] for point in points], *ENDS))
         shown = np.concatenate([values, thresholds])
         edges = np.linspace(shown.min() - 0.1, shown.max() + 0.1, BINS + 1)
         handles, names = [], []
         for value, colour in enumerate((BLUE, ORANGE)):
-            of_class = values[judged.labels == value]
+            of_class = values[result.labels == value]
             if of_class.size:
                 shares = np.histogram(of_class, edges)[0] / of_class.size
                 handles.append(axes.stairs(shares, edges, fill=True, color=colour, alpha=0.35))
                 axes.stairs(shares, edges, color=colour, lw=1.4)
-                names.append(f"{plain(judged.classes[value])} ({of_class.size:,} images)")
+                names.append(f"{plain(result.classes[value])} ({of_class.size:,} images)")
         looks = itertools.cycle(zip(LINES, POINTS, strict=True))
-        for point, at in zip(judged.points, thresholds, strict=True):
+        for point, at in zip(points, thresholds, strict=True):
             line, (_, colour) = next(looks)
             handles.append(axes.axvline(at, ls=line, color=colour))
-            names.append(f"threshold: {point_in_words(point)}")
+            names.append(f"threshold: {point_title(point)}")
         width = edges[-1] - edges[0]
         ticks = np.array(FINE_TICKS if width < NARROW else TICKS)
         # The name of one at the very end would be cut off.
@@ -59,4 +60,4 @@ def scores_chart(judged: LabelResult) -> Chart:
         axes.set_xticks(logit(ticks), [f"{tick:g}" for tick in ticks])
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
         legend_below(figure, handles, names)
-        return Chart(figure, judged.named("scores"))
+        return Chart(figure, result.chart_name("scores"))

@@ -1,0 +1,76 @@
+"""The command that writes pages, without TensorFlow where no network is asked."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from trainer.commands import report
+from trainer.system.errors import UsageError
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Calls the command in this process."""
+
+    def call(*arguments):
+        values = flags.FlagValues()
+        report.define_flags(values)
+        monkeypatch.setattr(flags, "FLAGS", values)
+        report.main(values(["report", *map(str, arguments)]))
+
+    return call
+
+
+def test_a_report_and_a_comparison_are_written_without_tensorflow(tmp_path, finished_run):
+    first, second = finished_run(tmp_path / "first"), finished_run(tmp_path / "second")
+    page = tmp_path / "both.html"
+    program = (
+        "import sys; from trainer.report import comparison, run_page; "
+        f"run_page.write({str(first.folder)!r}); "
+        f"comparison.write({[str(first.folder), str(second.folder)]!r}, {str(page)!r}); "
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert "93.1 %" in (first.folder / "report.html").read_text()
+    assert "2 runs compared" in page.read_text()
+
+
+def test_the_path_of_the_page_is_printed(command, tmp_path, finished_run, capsys):
+    first, second = finished_run(tmp_path / "first"), finished_run(tmp_path / "second")
+
+    command(first.folder)
+    command(first.folder, second.folder, f"--out={tmp_path / 'both.html'}")
+
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [str(first.folder / "report.html"), str(tmp_path / "both.html")]
+
+
+def test_a_missing_run_ends_the_program_with_one_sentence(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", "report", str(tmp_path / "nowhere")],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.search(r"^error: there is no run at .*nowhere: give .*\.$", done.stderr, re.M)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["a", "--out=b.html"], "--out=b.html goes with several runs or with --image"),
+        (["a", "b", "--out=c"], "--out=c must end in .html"),
+        (["a", "b", "--out=no/where.html"], "the folder no does not exist"),
+        (["a", "b", "--image=c.png"], "--image takes one run, but there are 2"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(command, arguments, reason):
+    with pytest.raises(UsageError, match=reason):
+        command(*arguments)

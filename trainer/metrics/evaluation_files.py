@@ -1,0 +1,127 @@
+"""Files of an evaluation: `evaluation/SPLIT.json`, and `SPLIT.csv` with a row for each image."""
+
+import csv
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from etils import epath
+
+from trainer.metrics import classification
+from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult
+from trainer.metrics.predictions import Predictions
+from trainer.system import atomic, json_files
+
+FOLDER = "evaluation"  # in the work directory
+
+
+def write(workdir: epath.Path, predictions: Predictions, evaluation: dict) -> None:
+    """Writes both files of one split.
+
+    Args:
+      workdir: of the run.
+      predictions: for the split.
+      evaluation: what `predictions.evaluate` returned.
+    """
+    atomic.write_text(_file(workdir, predictions.split, "csv"), _csv(predictions))
+    atomic.write_json(_file(workdir, predictions.split, "json"), evaluation)
+
+
+def read(workdir: epath.Path, split: str) -> dict:
+    """Returns the evaluation of a split.
+
+    Raises:
+      UsageError: the file cannot be read.
+    """
+    return json_files.read(_file(workdir, split, "json"))
+
+
+def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
+    """Returns each label of a split with the images for which it is known.
+
+    A label's classes are those of the data set, or "absent" and "present" with several labels.
+
+    Raises:
+      UsageError: one of the files cannot be read.
+    """
+    evaluation = read(workdir, split)
+    with json_files.damage_reported(_file(workdir, split, "json")):
+        results = [
+            LabelResult(
+                name=name,
+                classes=evaluation["classes"] or UNNAMED_CLASSES,
+                labels=np.zeros(0, int),
+                probability=np.zeros(0),
+                patients=[],
+                operating_points=label["operating_points"],
+                temperature=label["calibration"]["temperature"],
+                split=evaluation["split"],
+                auc=label["auc"],
+                average_precision=label["average_precision"],
+            )
+            for name, label in evaluation["labels"].items()
+        ]
+    with json_files.damage_reported(_file(workdir, split, "csv")):
+        rows = _rows(workdir, split)
+        columns = _columns([result.name for result in results])
+        return [
+            _with_images(result, rows, *column)
+            for result, column in zip(results, columns, strict=True)
+        ]
+
+
+def read_image_names(workdir: epath.Path, split: str) -> list[str]:
+    """Returns the names of the images of a split, in order.
+
+    Raises:
+      UsageError: the file cannot be read.
+    """
+    with json_files.damage_reported(_file(workdir, split, "csv")):
+        return [row["name"] for row in _rows(workdir, split)]
+
+
+def _file(workdir: epath.Path, split: str, kind: str) -> epath.Path:
+    return workdir / FOLDER / f"{split}.{kind}"
+
+
+def _columns(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns the names of the CSV's columns: (label, score) for each label."""
+    if len(labels) == 1:
+        return [("label", "score")]
+    return [(f"label {name}", f"score {name}") for name in labels]
+
+
+def _csv(predictions: Predictions) -> str:
+    """Returns a row for each image; a label that is not known is left blank."""
+    scores = predictions.scores
+    probability = classification.probabilities(scores.logits)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "patient", *itertools.chain(*_columns(predictions.labels))])
+    rows = zip(predictions.images, predictions.patients, scores.labels, probability, strict=True)
+    for name, patient, labels, probabilities in rows:
+        cells = [
+            cell
+            for label, score in zip(labels, probabilities, strict=True)
+            for cell in ("" if label < 0 else int(label), f"{score:.9g}")
+        ]
+        writer.writerow([name, patient, *cells])
+    return text.getvalue()
+
+
+def _rows(workdir: epath.Path, split: str) -> list[dict[str, str]]:
+    text = _file(workdir, split, "csv").read_text()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _with_images(
+    result: LabelResult, rows: Sequence[Mapping[str, str]], label: str, score: str
+) -> LabelResult:
+    """Returns the result with the images for which the label is known."""
+    known = [row for row in rows if row[label] != ""]
+    return result._replace(
+        labels=np.array([int(row[label]) for row in known], int),
+        probability=np.array([float(row[score]) for row in known], float),
+        patients=[row["patient"] for row in known],
+    )

@@ -1,0 +1,86 @@
+"""The evaluation of a split as a table for the terminal."""
+
+from collections.abc import Mapping
+
+from trainer.metrics.operating_points import CHOSEN
+
+LONGEST = 37  # characters of a label and its counts
+AREAS = ("auc", "average_precision")
+
+
+def table(evaluation: Mapping) -> str:
+    """Returns the evaluation as a table, at most 110 columns wide.
+
+    Args:
+      evaluation: as in `evaluation/SPLIT.json`.
+    """
+    heading = (
+        f"{evaluation['split']}: {evaluation['images']} images of {evaluation['patients']} "
+        f"patients, best epoch {evaluation['epoch']}; 95 % intervals over patients"
+    )
+    several = len(evaluation["labels"]) > 1
+    lines = _several_labels(evaluation) if several else _one_label(evaluation)
+    return "\n".join([heading, *lines])
+
+
+def _one_label(evaluation: Mapping) -> list[str]:
+    """Returns the areas under the curves, the calibration, and a line for each operating point."""
+    (label,) = evaluation["labels"].values()
+    calibration, rates = label["calibration"], ("accuracy", "sensitivity", "specificity")
+    error = f"{_calibration_error(calibration)} at temperature {calibration['temperature']:.2f}"
+    lines = [
+        f"{'AUC':<32}{_estimate(label['auc'])}",
+        f"{'average precision':<32}{_estimate(label['average_precision'])}",
+        f"{'calibration error (ECE)':<33}{error}",
+        "",
+        f"{'':<32}" + "".join(f"{name:^24}" for name in rates),
+    ]
+    for point in label["operating_points"]:
+        title = f"{point['name']} ({point['threshold']:.3f})"
+        lines.append(f"{title:<32}" + "".join(_estimate(point[rate]) for rate in rates))
+    return [line.rstrip() for line in lines]
+
+
+def _several_labels(evaluation: Mapping) -> list[str]:
+    """Returns the means over the labels, and two lines for each: areas, and the chosen point."""
+    labels, rates = evaluation["labels"], ("sensitivity", "specificity")
+    titles = {name: _title(name, label) for name, label in labels.items()}
+    mean = "mean over the labels"
+    width = max(map(len, [mean, *titles.values()])) + 1
+
+    def line(title: str, *cells: str) -> str:
+        return f"{title:<{width}}" + "".join(f"{cell:^24}" for cell in cells).rstrip()
+
+    lines = [
+        line("", "AUC", "average precision", "calibration error (ECE)"),
+        line(mean, *(_estimate(evaluation[area]) for area in AREAS)),
+    ]
+    for name, label in labels.items():
+        cells = [_estimate(label[area]) for area in AREAS]
+        lines.append(line(titles[name], *cells, _calibration_error(label["calibration"])))
+    lines += ["", line(CHOSEN, *rates, "threshold")]
+    for name, label in labels.items():
+        point = next(p for p in label["operating_points"] if p["name"] == CHOSEN)
+        cells = [_estimate(point[rate]) for rate in rates]
+        lines.append(line(titles[name], *cells, f"{point['threshold']:.3f}"))
+    return lines
+
+
+def _title(name: str, label: Mapping) -> str:
+    """Returns a label's name, shortened, with its number of positive images."""
+    counts = f" ({label['positive']} of {label['positive'] + label['negative']})"
+    room = LONGEST - len(counts)
+    return (name if len(name) <= room else name[: room - 1] + "…") + counts
+
+
+def _estimate(metric: Mapping) -> str:
+    if metric["value"] is None:
+        return "not defined".center(24)
+    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})".center(24)
+
+
+def _calibration_error(calibration: Mapping) -> str:
+    """Returns the error before and after the temperature."""
+    if calibration["before"]["ece"] is None:
+        return "not defined"
+    return f"{calibration['before']['ece']:.3f} -> {calibration['after']['ece']:.3f}"

@@ -1,0 +1,137 @@
+"""Files of a finished run, read back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer.config import schema
+from trainer.metrics import evaluation_files
+from trainer.metrics.label_result import LabelResult
+from trainer.system import gcs, json_files
+from trainer.system.errors import UsageError
+
+SPLITS = ("validation", "test")
+FILES = (
+    "config.json",
+    "environment.json",
+    "data_summary.json",
+    "history.json",
+    *(f"{evaluation_files.FOLDER}/{split}.{kind}" for split in SPLITS for kind in ("json", "csv")),
+)
+
+
+class RunFiles:
+    """Files of a finished run, each read when it is first asked for.
+
+    Every property raises a UsageError where its file cannot be read.
+
+    Args:
+      workdir: local or remote work directory of the run.
+      needed: files that must exist; by default all that a finished run has.
+
+    Raises:
+      UsageError: the directory or a needed file is missing, or no epoch is finished.
+    """
+
+    def __init__(self, workdir: epath.PathLike, needed: Sequence[str] = FILES):
+        self.workdir = epath.Path(workdir)
+        if not gcs.is_folder(self.workdir):
+            raise UsageError(
+                f"there is no run at {workdir}: give the work directory of a finished training."
+            )
+        missing = [name for name in needed if not (self.workdir / name).exists()]
+        if missing:
+            raise UsageError(f"{workdir} lacks {', '.join(missing)}: {self._advice()}")
+        if "history.json" in needed and not self.history:
+            raise UsageError(f"{workdir} has finished no epoch yet: {self._advice()}")
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.workdir.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of config.json."""
+        return json_files.read(self.workdir / "config.json")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of its config by their dotted names."""
+        return dict(schema.fields(ConfigDict(self.config)))
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """The content of environment.json."""
+        return json_files.read(self.workdir / "environment.json")
+
+    @property
+    def started(self) -> datetime:
+        """When the run was started."""
+        return datetime.fromisoformat(self.environment["started"])
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The content of data_summary.json."""
+        return json_files.read(self.workdir / "data_summary.json")
+
+    @cached_property
+    def audit(self) -> dict[str, Any] | None:
+        """The audit of its data set, None where there is none."""
+        file = self.workdir / "audit.json"
+        return json_files.read(file) if file.exists() else None
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """The content of history.json: an entry for each epoch."""
+        return json_files.read(self.workdir / "history.json")
+
+    @property
+    def seconds(self) -> float:
+        """Duration of its epochs, validation included."""
+        return sum(epoch["seconds"] for epoch in self.history)
+
+    def median(self, measure: str) -> float | None:
+        """Returns a measure of training in the median epoch, since the first one also compiles."""
+        values = [epoch["train"][measure] for epoch in self.history]
+        values = [value for value in values if value is not None]
+        return float(np.median(values)) if values else None
+
+    @cached_property
+    def validation(self) -> dict[str, Any]:
+        """The evaluation of the validation split."""
+        return evaluation_files.read(self.workdir, "validation")
+
+    @cached_property
+    def test(self) -> Mapping[str, Any]:
+        """The evaluation of the test split."""
+        return evaluation_files.read(self.workdir, "test")
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels that its network predicts."""
+        return list(self.test["labels"])
+
+    @cached_property
+    def test_results(self) -> list[LabelResult]:
+        """Each label of the test split."""
+        return evaluation_files.read_label_results(self.workdir, "test")
+
+    @cached_property
+    def test_images(self) -> list[str]:
+        """Names of the test images, in order."""
+        return evaluation_files.read_image_names(self.workdir, "test")
+
+    def _advice(self) -> str:
+        """Returns how to finish the run, with its own command where that is known."""
+        try:
+            command = json.loads((self.workdir / "environment.json").read_text())["command"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return "train it to the end first."
+        return f"train it to the end with `{command}` first."
