@@ -7,7 +7,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.oauth2.credentials import Credentials
 
 from tests.cloud.vertex_server import Vertex
-from trainer.cloud.api import ATTEMPTS, Api, NotThere, Unanswered
+from trainer.cloud.api import ATTEMPTS, AnswerLost, Api, ResourceNotFound
 from trainer.system.errors import Unavailable, UsageError
 
 JOBS = "v1/projects/project/locations/us-central1/customJobs"
@@ -71,14 +71,14 @@ def test_what_stays_wrong_is_told_at_once(api: Api, service: Vertex, failure: tu
 
 
 def test_what_is_not_there_is_told_apart(api: Api):
-    with pytest.raises(NotThere, match="not found"):
+    with pytest.raises(ResourceNotFound, match="not found"):
         api.get(f"{JOBS}/1")
 
 
 @pytest.mark.parametrize("failure", [BUSY, "drop"])
 def test_what_may_have_been_taken_is_not_sent_twice(api: Api, service: Vertex, failure: object):
     service.failures = [failure]
-    with pytest.raises(Unanswered, match="whether the job was taken is not known"):
+    with pytest.raises(AnswerLost, match="may have been created or not"):
         api.post(JOBS, {"displayName": "x"}, repeatable=False)
     assert len(service.asked) == 1
 

@@ -35,12 +35,12 @@ def stored(order: Order, access: Access, phantoms: epath.Path) -> str:
 
 
 def found(order: Order, access: Access | None, data: Path | None = None) -> dict:
-    return {finding.of: finding for finding in checks.findings(order, data, access)}
+    return {result.subject: result for result in checks.run_checks(order, data, access)}
 
 
 def test_an_order_that_is_right_passes(order: Order, access: Access, stored: str):
     of = found(order, access)
-    assert {name: finding.state for name, finding in of.items()} == {
+    assert {name: result.state for name, result in of.items()} == {
         "batch": checks.OK,
         "machine": checks.OK,
         "bucket": checks.OK,
@@ -49,15 +49,15 @@ def test_an_order_that_is_right_passes(order: Order, access: Access, stored: str
         "image": checks.UNKNOWN,
         "cost": checks.NOTE,
     }
-    assert of["batch"].said == "32 images a step, 16 on each of 2 replicas"
-    assert of["data"].said == f"{stored}: 84 train, 8 validation, 28 test"
-    assert "$2.00 an hour" in of["cost"].said
+    assert of["batch"].message == "32 images a step, 16 on each of 2 replicas"
+    assert of["data"].message == f"{stored}: 84 train, 8 validation, 28 test"
+    assert "$2.00 an hour" in of["cost"].message
 
 
 def wrong(order: Order, access: Access | None, name: str, data: Path | None = None) -> str:
-    finding = found(order, access, data)[name]
-    assert finding.state == checks.WRONG and "\n" not in finding.said
-    return finding.said
+    result = found(order, access, data)[name]
+    assert result.state == checks.WRONG and "\n" not in result.message
+    return result.message
 
 
 def test_a_batch_that_does_not_divide_is_refused(order: Order):
@@ -83,8 +83,8 @@ def test_a_bucket_that_cannot_be_written_is_refused(gcs, order: Order, access: A
 
 
 def test_a_bucket_elsewhere_is_noted(order: Order, access: Access):
-    finding = found(replace(order, region="europe-west4"), access)["bucket"]
-    assert finding.state == checks.NOTE and "the job runs in europe-west4" in finding.said
+    result = found(replace(order, region="europe-west4"), access)["bucket"]
+    assert result.state == checks.NOTE and "the job runs in europe-west4" in result.message
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_bucket_elsewhere_is_noted(order: Order, access: Access):
     ],
 )
 def test_a_bucket_of_a_continent_holds_its_regions(location: str, region: str, inside: bool):
-    assert checks.holds(location, region) is inside
+    assert checks.includes(location, region) is inside
 
 
 def test_a_data_set_that_is_missing_or_not_whole_is_refused(
@@ -136,6 +136,6 @@ def test_a_run_that_was_begun_with_another_config_is_refused(order: Order, acces
 
 
 def test_without_credentials_the_rest_is_checked(order: Order):
-    states = {name: finding.state for name, finding in found(order, None).items()}
+    states = {name: result.state for name, result in found(order, None).items()}
     assert states["batch"] == states["machine"] == checks.OK
     assert states["bucket"] == states["data"] == states["image"] == checks.UNKNOWN

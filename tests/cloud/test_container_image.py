@@ -64,7 +64,7 @@ def test_the_default_is_the_one_for_the_accelerator(accelerator: str, kind: str)
     + ["us-central1-docker.pkg.dev", "northamerica-northeast1-docker.pkg.dev"],
 )
 def test_googles_registries_take_its_tokens(registry: str):
-    assert container_image.parse(f"{registry}/project/trainer:1").is_googles
+    assert container_image.parse(f"{registry}/project/trainer:1").is_google
 
 
 @pytest.mark.parametrize(
@@ -167,5 +167,5 @@ def test_an_image_that_is_not_there_is_refused_with_how_to_build_it(registry: st
 
 
 def test_a_registry_that_does_not_answer_proves_nothing():
-    with pytest.raises(container_image.NotTold, match="cannot be asked"):
+    with pytest.raises(container_image.RegistryUnreachable, match="cannot be reached"):
         check("127.0.0.1:1/radiographs/trainer:1")

@@ -252,7 +252,7 @@ def test_the_log_is_that_of_all_pods_and_goes_on_where_it_was_read(cluster: Clus
 
 def test_what_the_cluster_refuses_is_told_of_in_one_sentence(cluster: Cluster):
     cluster.refusal = "exceeded quota: gpus"
-    with pytest.raises(UsageError, match="kubectl apply says: .*exceeded quota: gpus"):
+    with pytest.raises(UsageError, match="kubectl apply failed: .*exceeded quota: gpus"):
         kubernetes.Kubernetes().submit(on_cluster())
 
 

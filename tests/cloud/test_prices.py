@@ -13,7 +13,7 @@ TABLE = json.loads(Path(prices.__file__).with_name("prices.json").read_text())
 
 def cost(accelerator: str, machine_type: str = "", *, workers: int = 1, platform: str = "vertex"):
     machine = choose(accelerator, machine_type, platform)
-    return prices.per_hour(machine, workers, platform, False)
+    return prices.per_hour(machine, workers, platform=platform, spot=False)
 
 
 def test_a_cost_tells_its_date_its_region_and_what_comes_on_top():
@@ -27,7 +27,9 @@ def test_a_cost_tells_its_date_its_region_and_what_comes_on_top():
 
 def test_the_price_of_spot_is_not_known_which_is_told():
     machine = choose("nvidia-l4:2", "", "vertex")
-    on_demand, spot = (prices.per_hour(machine, 1, "vertex", spot) for spot in (False, True))
+    on_demand, spot = (
+        prices.per_hour(machine, 1, platform="vertex", spot=spot) for spot in (False, True)
+    )
     assert spot.dollars == on_demand.dollars
     assert str(spot) == f"{on_demand}; Spot costs less, and its price changes monthly"
 
@@ -45,7 +47,10 @@ def test_a_tpu_is_paid_by_the_chip():
 
 
 def test_what_a_clusters_nodes_cost_is_not_known():
-    assert prices.per_hour(choose("nvidia-l4", "", "kubernetes"), 1, "kubernetes", False) is None
+    assert (
+        prices.per_hour(choose("nvidia-l4", "", "kubernetes"), 1, platform="kubernetes", spot=False)
+        is None
+    )
 
 
 def test_no_price_is_told_of_machines_that_the_table_does_not_have():
@@ -56,8 +61,8 @@ def test_no_price_is_told_of_machines_that_the_table_does_not_have():
         if prices.per_hour(
             Machine(types[0], "" if name == CPU else name, count, "2x2" if name in TPUS else ""),
             1,
-            "vertex",
-            False,
+            platform="vertex",
+            spot=False,
         )
         is None
     }
@@ -75,7 +80,7 @@ def test_more_accelerators_of_a_kind_cost_more():
         if name in TPUS:
             continue
         priced = [
-            prices.per_hour(Machine(types[0], name, n), 1, "vertex", False)
+            prices.per_hour(Machine(types[0], name, n), 1, platform="vertex", spot=False)
             for n, types in sorted(counts.items())
         ]
         dollars = [each.dollars for each in priced if each]

@@ -30,7 +30,7 @@ def run(gcs) -> str:
 
 def fetch(run: str, folder: Path) -> Transferred:
     return run_download.download(
-        google_storage.client("project"), run, folder, LiveLine(quiet=True)
+        google_storage.client("project"), run, folder, line=LiveLine(quiet=True)
     )
 
 

@@ -50,7 +50,7 @@ class Here:
     def again(self) -> tpu_vm.TpuVm:
         """Returns the zone as another process sees it."""
         return tpu_vm.TpuVm(
-            AnonymousCredentials(), "project", "us-central1-a", self.client, first_wait=0.01
+            AnonymousCredentials(), "project", "us-central1-a", client=self.client, first_wait=0.01
         )
 
     def ends(self, exit_code: int, error: str = "", submission: str = "abcd1234") -> None:

@@ -292,7 +292,7 @@ def test_progress_counts_the_pieces_that_have_arrived(gcs, url, large, tmp_path)
     shown = tmp_path / "shown"
     with open(shown, "w") as opened, ThreadPoolExecutor() as pool:
         line = LiveLine(opened, every_seconds=0.0)
-        uploading = pool.submit(upload, google_storage.client(), large, url, line)
+        uploading = pool.submit(upload, google_storage.client(), large, url, line=line)
         deadline = time.monotonic() + 60
         while "sent 6 of 9 MB, " not in shown.read_text() and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cloud.orders import order
 from trainer.cloud import cloud_job, google_storage, watch
-from trainer.cloud.cloud_job import Job
+from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
 from trainer.cloud.vertex import Vertex
 from trainer.system.errors import Stopped
@@ -27,7 +27,7 @@ def in_bucket(gcs) -> Order:
 
 def follow(vertex_ai: Vertex, of: Order) -> None:
     client = google_storage.client("project")
-    watch.follow(vertex_ai, vertex_ai.submit(of), of, client, every=0.01)
+    watch.follow(vertex_ai, vertex_ai.submit(of), of, client=client, poll_seconds=0.01)
 
 
 def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
@@ -58,7 +58,9 @@ def test_a_job_that_fails_ends_in_its_reason(vertex_ai, service, in_bucket):
 def test_a_log_that_cannot_be_read_ends_nothing(vertex_ai, service, in_bucket, capsys):
     made = vertex_ai.submit(in_bucket)
     service.failures = [None, (403, {"message": "no logs for you"}, {})]
-    watch.follow(vertex_ai, made, in_bucket, google_storage.client("project"), every=0.01)
+    watch.follow(
+        vertex_ai, made, in_bucket, client=google_storage.client("project"), poll_seconds=0.01
+    )
     assert f"the run is in {in_bucket.workdir}" in capsys.readouterr().out
 
 
@@ -78,7 +80,9 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(
     main = threading.main_thread().ident
     threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
     with pytest.raises(Stopped, match=f"python -m trainer jobs cancel {made.name}") as ending:
-        watch.follow(vertex_ai, made, in_bucket, google_storage.client("project"), every=0.01)
+        watch.follow(
+            vertex_ai, made, in_bucket, client=google_storage.client("project"), poll_seconds=0.01
+        )
     assert ending.value.exit_code == 130
     assert vertex_ai.show(made.name).state == cloud_job.RUNNING
 
@@ -92,10 +96,10 @@ class TakenBack:
             [],
         )
 
-    def show(self, name: str) -> Job:
-        return Job(name, "first", self.states.pop(0))
+    def show(self, name: str) -> CloudJob:
+        return CloudJob(name, "first", self.states.pop(0))
 
-    def resume(self, of: Order, gone: Job) -> Job:
+    def resume(self, of: Order, gone: CloudJob) -> CloudJob:
         self.resumed.append((of, gone.name))
         return gone._replace(state=cloud_job.WAITING)
 
@@ -106,20 +110,24 @@ class TakenBack:
 def test_a_machine_that_was_taken_back_is_asked_for_again(in_bucket):
     platform = TakenBack()
     watch.follow(
-        platform, Job("a/b", "first", cloud_job.WAITING), in_bucket, google_storage.client(), 0.001
+        platform,
+        CloudJob("a/b", "first", cloud_job.WAITING),
+        in_bucket,
+        client=google_storage.client(),
+        poll_seconds=0.001,
     )
     assert platform.resumed == [(in_bucket, "a/b")]
 
 
 def test_jobs_are_listed_in_columns():
     jobs = [
-        Job(
+        CloudJob(
             "projects/p/locations/l/customJobs/1",
             "first",
             cloud_job.RUNNING,
             "2026-11-25T10:00:00.1Z",
         ),
-        Job(
+        CloudJob(
             "projects/p/locations/l/customJobs/2",
             "second-try",
             cloud_job.FAILED,

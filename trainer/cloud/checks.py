@@ -1,4 +1,4 @@
-"""Everything about an order that can be known before it costs money."""
+"""Checks of an order before it costs money."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,44 +13,52 @@ from trainer.system.errors import ExitError, UsageError
 OK, NOTE, UNKNOWN, WRONG = "ok", "note", "?", "wrong"
 
 
-class Finding(NamedTuple):
-    """What a check found: of what, OK, NOTE, UNKNOWN or WRONG, and in words."""
+class CheckResult(NamedTuple):
+    """The result of one check.
 
-    of: str
+    Attributes:
+      subject: what was checked, in a word.
+      state: OK, NOTE, UNKNOWN or WRONG.
+      message: the result in words.
+    """
+
+    subject: str
     state: str
-    said: str
+    message: str
 
 
-def findings(order: Order, data: Path | None, access: Access | None) -> Iterator[Finding]:
-    """Yields what each check finds, as soon as it has.
+def run_checks(order: Order, data: Path | None, access: Access | None) -> Iterator[CheckResult]:
+    """Yields the result of each check, as soon as it is known.
 
     Args:
-      order: what is checked.
+      order: to check.
       data: local folder that would be uploaded to the order's data.path, if any.
-      access: to the cloud; without it only what this machine knows is checked.
+      access: to the cloud; None skips the checks that need it.
     """
-    yield _found("batch", lambda: _batch(order))
-    yield _found("machine", lambda: _machine(order))
+    yield _result("batch", lambda: _batch(order))
+    yield _result("machine", lambda: _machine(order))
     if data:
-        yield _found("upload", lambda: _upload(data, order.config.data.path))
-    for of, check in (("bucket", _bucket), ("run", _run), ("data", _data), ("image", _image)):
-        if of == "data" and data:
+        yield _result("upload", lambda: _upload(data, order.config.data.path))
+    remote = {"bucket": _bucket, "run": _run, "data": _data, "image": _image}
+    for subject, check in remote.items():
+        if subject == "data" and data:
             continue
         if access is None:
-            yield Finding(of, UNKNOWN, "not checked: there are no credentials on this machine")
+            reason = "not checked: there are no credentials on this machine"
+            yield CheckResult(subject, UNKNOWN, reason)
         else:
-            yield _found(of, lambda check=check: check(order, access))
-    yield _found("cost", lambda: _cost(order))
+            yield _result(subject, lambda check=check: check(order, access))
+    yield _result("cost", lambda: _cost(order))
 
 
-def _found(of: str, check: Callable[[], Finding | str]) -> Finding:
+def _result(subject: str, check: Callable[[], CheckResult | str]) -> CheckResult:
     try:
-        said = check()
-    except container_image.NotTold as error:
-        return Finding(of, UNKNOWN, f"not checked: {error}")
-    except ExitError as ending:
-        return Finding(of, WRONG, str(ending))
-    return said if isinstance(said, Finding) else Finding(of, OK, said)
+        result = check()
+    except container_image.RegistryUnreachable as error:
+        return CheckResult(subject, UNKNOWN, f"not checked: {error}")
+    except ExitError as error:
+        return CheckResult(subject, WRONG, str(error))
+    return result if isinstance(result, CheckResult) else CheckResult(subject, OK, result)
 
 
 def _batch(order: Order) -> str:
@@ -60,11 +68,11 @@ def _batch(order: Order) -> str:
 
 
 def _machine(order: Order) -> str:
-    strategy, suiting = order.config.distribute.strategy, _strategies(order)
-    if strategy not in suiting:
+    strategy, suitable = order.config.distribute.strategy, _strategies(order)
+    if strategy not in suitable:
         raise UsageError(
             f"distribute.strategy={strategy} does not suit {order.workers} x {order.machine}: "
-            f"give --config.distribute.strategy={' or '.join(suiting)}."
+            f"give --config.distribute.strategy={' or '.join(suitable)}."
         )
     machines = f"{order.workers} x " if order.workers > 1 else ""
     where = order.zone if order.platform == "tpu_vm" else order.region
@@ -72,7 +80,7 @@ def _machine(order: Order) -> str:
 
 
 def _strategies(order: Order) -> tuple[str, ...]:
-    """Returns the strategies with which every accelerator of an order is used."""
+    """Returns the strategies that use every accelerator of an order."""
     if order.machine.accelerator.startswith("tpu"):
         return "auto", "tpu"
     if order.workers > 1:
@@ -82,35 +90,35 @@ def _strategies(order: Order) -> tuple[str, ...]:
 
 def _upload(folder: Path, url: str) -> str:
     size = sum(file.size for file in upload.prepared(folder))
-    return f"{folder} ({size / 2**20:,.1f} MiB) to {url}, what is not there yet"
+    return f"{folder} ({size / 2**20:,.1f} MiB) to {url}, except what is there already"
 
 
-def _bucket(order: Order, access: Access) -> Finding | str:
+def _bucket(order: Order, access: Access) -> CheckResult | str:
     bucket, _ = google_storage.split(order.workdir)
     region = google_storage.region(access.storage, bucket)
     google_storage.check_writable(access.storage, order.workdir)
-    said = f"gs://{bucket} in {region} can be written"
-    if order.region and not holds(region, order.region):
-        return Finding(
+    message = f"gs://{bucket} in {region} can be written"
+    if order.region and not includes(region, order.region):
+        return CheckResult(
             "bucket",
             NOTE,
-            f"{said}, but the job runs in {order.region}: reading across costs money and time",
+            f"{message}, but the job runs in {order.region}: reading across costs money and time",
         )
-    return said
+    return message
 
 
-def holds(location: str, region: str) -> bool:
-    """Whether a bucket's location, of one region or more, is where the region is."""
+def includes(location: str, region: str) -> bool:
+    """Returns whether a bucket's location, of one region or more, includes the region."""
     continents = {"us": "us-", "eu": "europe-", "asia": "asia-"}
     return location == region or region.startswith(continents.get(location, "\0"))
 
 
-def _run(order: Order, access: Access) -> Finding | str:
-    begun = google_storage.read_json(access.storage, f"{order.workdir}/config.json")
-    if begun is None:
-        return f"begins anew in {order.workdir}"
-    schema.check_same_run(order.config, begun)
-    return Finding("run", NOTE, f"goes on with the one in {order.workdir}")
+def _run(order: Order, access: Access) -> CheckResult | str:
+    earlier = google_storage.read_json(access.storage, f"{order.workdir}/config.json")
+    if earlier is None:
+        return f"starts in {order.workdir}"
+    schema.check_same_run(order.config, earlier)
+    return CheckResult("run", NOTE, f"continues the one in {order.workdir}")
 
 
 def _data(order: Order, access: Access) -> str:
@@ -121,14 +129,13 @@ def _data(order: Order, access: Access) -> str:
             f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
             f"python -m trainer prepare --source=... --out={path}."
         )
-    there = {
-        name.split("/")[-1]: of for name, of in google_storage.sizes(access.storage, path).items()
-    }
+    stored = google_storage.sizes(access.storage, path)
+    sizes = {name.split("/")[-1]: size for name, size in stored.items()}
     for shard in summary.get("shards", []):
-        found = there.get(shard["file"])
+        found = sizes.get(shard["file"])
         if found != shard["bytes"]:
             raise UsageError(
-                f"{path} is not whole: {shard['file']} has {found or 'no'} bytes, not "
+                f"{path} is incomplete: {shard['file']} has {found or 'no'} bytes, not "
                 f"{shard['bytes']}; upload it again with --data=FOLDER."
             )
     return f"{path}: {_counts(summary)}"
@@ -136,7 +143,7 @@ def _data(order: Order, access: Access) -> str:
 
 def _counts(summary: Mapping) -> str:
     splits = summary["splits"]
-    return ", ".join(f"{of['images']:,} {name}" for name, of in splits.items())
+    return ", ".join(f"{split['images']:,} {name}" for name, split in splits.items())
 
 
 def _image(order: Order, access: Access) -> str:
@@ -144,12 +151,12 @@ def _image(order: Order, access: Access) -> str:
     return order.image
 
 
-def _cost(order: Order) -> Finding:
+def _cost(order: Order) -> CheckResult:
     if order.platform == "kubernetes":
-        return Finding("cost", UNKNOWN, "that of the cluster's nodes")
+        return CheckResult("cost", UNKNOWN, "not known: the nodes are the cluster's own")
     spot = order.capacity == "spot"
-    cost = prices.per_hour(order.machine, order.workers, order.platform, spot)
+    cost = prices.per_hour(order.machine, order.workers, platform=order.platform, spot=spot)
     if cost is None:
-        return Finding("cost", UNKNOWN, f"no price of {order.machine} is known here")
+        return CheckResult("cost", UNKNOWN, f"the price of {order.machine} is not known")
     times = f", times {order.parallel_trials} trials at once" if order.parallel_trials > 1 else ""
-    return Finding("cost", NOTE, f"{cost}{times}")
+    return CheckResult("cost", NOTE, f"{cost}{times}")

@@ -1,4 +1,4 @@
-"""A job as every platform tells of it."""
+"""A submitted job, as every platform reports it."""
 
 from typing import NamedTuple
 
@@ -11,19 +11,19 @@ CANCELLED = "cancelled"
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
 
 
-class Job(NamedTuple):
-    """One job.
+class CloudJob(NamedTuple):
+    """One job; what is not known is "".
 
     Attributes:
-      name: by which its platform finds it, projects/.../ID.
+      name: full name on its platform, projects/.../ID.
       title: the run's name.
       state: one of this module's.
-      created: when, as RFC 3339 has it.
-      error: why it failed, or "".
-      page: where the platform's console shows it.
-      workdir: where the run is written, or "" where that is not known.
-      tensorboard: where the platform shows its TensorBoard, or "".
-      best: of a tuning, the best trial so far with its values, or "".
+      created: time in RFC 3339.
+      error: why it failed.
+      page: URL in the platform's console.
+      workdir: where the run is written.
+      tensorboard: URL of the platform's TensorBoard.
+      best: best trial so far of a tuning, with its values.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Job(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job is over."""
         return self.state in ENDED
 
-    def is_called(self, name: str) -> bool:
-        """Whether `name` means this job: its full name, the last part of it, or the run's name."""
+    def matches(self, name: str) -> bool:
+        """Returns whether `name` is the full name, the last part of it, or the run's name."""
         return name in (self.name, self.name.rsplit("/", 1)[-1], self.title)

@@ -1,4 +1,4 @@
-"""The user's credentials for Google's cloud: found where gcloud leaves them, never shown."""
+"""The user's credentials for Google Cloud: found where gcloud leaves them, never shown."""
 
 import os
 
@@ -12,13 +12,13 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class NoCredentials(UsageError):
-    """Nothing tells who the user is."""
+    """There are no credentials, or no valid ones."""
 
 
 def find() -> tuple[Credentials, str | None]:
-    """Returns the credentials and the project they go with, if one is known.
+    """Returns the credentials and their project, if one is known.
 
-    Where gcloud is told to do without credentials, so is this: the peers of the tests take none.
+    Where gcloud is set to use no credentials, this uses none either, as servers in tests need none.
 
     Raises:
       NoCredentials: if there are none.
@@ -27,10 +27,10 @@ def find() -> tuple[Credentials, str | None]:
     if os.environ.get("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "").lower() in ("1", "true"):
         return AnonymousCredentials(), project
     try:
-        credentials, its_project = google.auth.default(scopes=SCOPES)
+        credentials, default_project = google.auth.default(scopes=SCOPES)
     except DefaultCredentialsError as error:
         raise NoCredentials(
             "there are no Google Cloud credentials on this machine: run gcloud auth "
             "application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to a key file."
         ) from error
-    return credentials, project or its_project
+    return credentials, project or default_project

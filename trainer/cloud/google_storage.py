@@ -1,4 +1,4 @@
-"""A bucket as submitting a job needs it, through Google's own client; nothing loads TensorFlow."""
+"""Buckets through Google's own client, with errors in one sentence; without TensorFlow."""
 
 import base64
 import difflib
@@ -25,7 +25,7 @@ from trainer.system.errors import CannotWrite, ExitError, Unavailable, UsageErro
 RETRY = DEFAULT_RETRY.with_delay(0.5, 16.0, 2.0).with_timeout(120.0)  # seconds
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 ADDRESS = re.compile(r"gs://([^/]*)(?:/(.*))?")
-SHOWN = 200  # characters of what the service says
+SHOWN = 200  # characters of the service's message
 FAILURES = (
     *(GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption),
     *(requests.RequestException, ConnectionError),
@@ -33,11 +33,11 @@ FAILURES = (
 
 
 def client(project: str | None = None, found: Credentials | None = None) -> Client:
-    """Returns a client with the user's credentials, or none where STORAGE_EMULATOR_HOST is set.
+    """Returns a client with the user's credentials, or without any for STORAGE_EMULATOR_HOST.
 
     Args:
-      project: whose buckets are listed; by default the one that the credentials go with.
-      found: those credentials, where they have been looked for already.
+      project: whose buckets are listed; by default that of the credentials.
+      found: the credentials, where they have been looked for already.
 
     Raises:
       NoCredentials: if there are none.
@@ -45,16 +45,16 @@ def client(project: str | None = None, found: Credentials | None = None) -> Clie
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         return Client(project or "emulated", AnonymousCredentials())
     if found is None:
-        found, its_project = credentials.find()
-        project = project or its_project
+        found, default_project = credentials.find()
+        project = project or default_project
     return Client(project, found)
 
 
 def split(url: str) -> tuple[str, str]:
-    """Returns the bucket and the path that "gs://BUCKET/PATH/" names, here "BUCKET" and "PATH".
+    """Returns "BUCKET" and "PATH" of "gs://BUCKET/PATH/".
 
     Raises:
-      UsageError: if it is no such address.
+      UsageError: if it is not such an address.
     """
     address = ADDRESS.fullmatch(url)
     if not address:
@@ -62,25 +62,26 @@ def split(url: str) -> tuple[str, str]:
     bucket, path = address[1], address[2] or ""
     if not BUCKET.fullmatch(bucket):
         raise UsageError(
-            f"{bucket!r} in {url!r} cannot be the name of a bucket: that has 3 to 222 lowercase "
-            "letters, digits, dots, dashes and underscores, and starts and ends with a letter or "
-            "a digit."
+            f"{bucket!r} in {url!r} cannot be the name of a bucket: give 3 to 222 lowercase "
+            "letters, digits, dots, dashes and underscores, with a letter or a digit at both ends."
         )
     return bucket, path.strip("/")
 
 
 def region(client: Client, bucket: str) -> str:
-    """Returns where a bucket is: "us-central1", or "us" or "nam4" for one of several regions.
+    """Returns the location of a bucket: "us-central1", or "us" or "nam4" for several regions.
 
     Raises:
       UsageError: if it does not exist or may not be seen.
-      Unavailable: if nobody can tell for now.
+      Unavailable: if the service fails for now.
     """
     with translate_errors(f"gs://{bucket}", role="roles/storage.legacyBucketReader"):
         try:
             return client.get_bucket(bucket, retry=RETRY).location.lower()
         except NotFound:
-            raise UsageError(f"gs://{bucket} does not exist{_others(client, bucket)}.") from None
+            raise UsageError(
+                f"gs://{bucket} does not exist{_similar_buckets(client, bucket)}."
+            ) from None
 
 
 def check_writable(client: Client, url: str) -> None:
@@ -92,14 +93,14 @@ def check_writable(client: Client, url: str) -> None:
     """
     bucket, path = split(url)
     with translate_errors(url):
-        probe = client.bucket(bucket).blob(f"{below(path)}.writable-{uuid.uuid4().hex}")
+        probe = client.bucket(bucket).blob(f"{prefix(path)}.writable-{uuid.uuid4().hex}")
         probe.upload_from_string(b"", retry=RETRY)  # a name of its own: it replaces nothing
         with suppress(NotFound):  # removed, though the answer was lost
             probe.delete(retry=RETRY)
 
 
 def read_text(client: Client, url: str) -> str | None:
-    """Returns what the object at `url` holds, or None if there is none."""
+    """Returns the text of the object at `url`, or None if there is none."""
     bucket, path = split(url)
     with translate_errors(url):
         try:
@@ -107,11 +108,11 @@ def read_text(client: Client, url: str) -> str | None:
         except NotFound:
             return None
         except UnicodeDecodeError:
-            raise UsageError(f"{url} is no text: delete it, or name another place.") from None
+            raise UsageError(f"{url} is not text: delete it, or name another place.") from None
 
 
 def read_json(client: Client, url: str) -> Any:
-    """Returns what the JSON at `url` holds, or None if there is none.
+    """Returns the content of the JSON at `url`, or None if there is none.
 
     Raises:
       UsageError: if it is damaged.
@@ -126,7 +127,7 @@ def read_json(client: Client, url: str) -> Any:
 
 
 def write_text(client: Client, url: str, text: str) -> None:
-    """Writes `text` as UTF-8 to the object at `url`, in place of what it held."""
+    """Writes `text` as UTF-8 to the object at `url`, in place of an earlier one."""
     bucket, path = split(url)
     with translate_errors(url):
         client.bucket(bucket).blob(path).upload_from_string(
@@ -135,41 +136,41 @@ def write_text(client: Client, url: str, text: str) -> None:
 
 
 def sizes(client: Client, url: str) -> dict[str, int]:
-    """Returns the bytes of every object below `url`, by its name from there."""
+    """Returns the size of every object below `url`, in bytes, by its name from there."""
     return {name: blob.size for name, blob in objects(client, url).items()}
 
 
 def objects(client: Client, url: str) -> dict[str, Blob]:
     """Returns name, size, crc32c and generation of every object below `url`, by name from there."""
     bucket, path = split(url)
-    prefix = below(path)
+    start = prefix(path)
     fields = "items(name,size,crc32c,generation),nextPageToken"
     with translate_errors(url):
-        found = client.list_blobs(bucket, prefix=prefix, fields=fields, retry=RETRY)
+        found = client.list_blobs(bucket, prefix=start, fields=fields, retry=RETRY)
         return {
-            blob.name.removeprefix(prefix): blob
+            blob.name.removeprefix(start): blob
             for blob in found
-            if not blob.name.endswith("/")  # what stands for a folder
+            if not blob.name.endswith("/")  # the mark of a folder
         }
 
 
-def encoded(crc32c: google_crc32c.Checksum) -> str:
-    """Returns a checksum as objects have theirs."""
+def encode_checksum(crc32c: google_crc32c.Checksum) -> str:
+    """Returns a checksum as objects have it, in base64."""
     return base64.b64encode(crc32c.digest()).decode()
 
 
-def below(path: str) -> str:
-    """Returns what the names of all objects below a path start with."""
+def prefix(path: str) -> str:
+    """Returns the prefix of the names of all objects below a path."""
     return f"{path}/" if path else ""
 
 
 @contextmanager
 def translate_errors(url: str, role: str = "roles/storage.objectUser") -> Iterator[None]:
-    """Ends in one sentence where the service, the network or the credentials fail.
+    """Turns errors of the service, the network and the credentials into one sentence.
 
     Args:
-      url: what was asked for.
-      role: what on the bucket would allow it.
+      url: what is read or written.
+      role: on the bucket, which would allow that.
 
     Raises:
       UsageError: if the bucket does not exist, or it is not allowed.
@@ -180,10 +181,10 @@ def translate_errors(url: str, role: str = "roles/storage.objectUser") -> Iterat
     try:
         yield
     except FAILURES as error:
-        raise _ending(error, url, role) from None  # its text has addresses to write to
+        raise _translate(error, url, role) from None  # its text may hold signed URLs
 
 
-def _ending(error: Exception, url: str, role: str) -> ExitError:
+def _translate(error: Exception, url: str, role: str) -> ExitError:
     if isinstance(error, RetryError):
         error = error.cause
     bucket = f"gs://{split(url)[0]}"
@@ -191,15 +192,15 @@ def _ending(error: Exception, url: str, role: str) -> ExitError:
     status = getattr(error, "code", None) or getattr(response, "status_code", None)
     if isinstance(error, RefreshError) or status == 401:
         return credentials.NoCredentials(
-            "Google Cloud no longer takes the credentials of this machine: run gcloud auth "
+            "the Google Cloud credentials of this machine are no longer valid: run gcloud auth "
             "application-default login."
         )
     if isinstance(error, DataCorruption):
-        return CannotWrite(f"{url} does not hold what was sent: repeat the command.")
+        return CannotWrite(f"{url} was damaged on its way: repeat the command.")
     if status == 403:
         return UsageError(
-            f"these credentials may not use {url}{_said(response)}: grant them {role} on {bucket}, "
-            "or use others."
+            f"these credentials may not use {url}{_server_message(response)}: grant them {role} "
+            f"on {bucket}, or use others."
         )
     if status == 404:
         return UsageError(f"{bucket} does not exist: make it, or name another.")
@@ -211,11 +212,11 @@ def _ending(error: Exception, url: str, role: str) -> ExitError:
             f"{bucket} cannot be reached for now ({name}): check the network, and repeat the "
             "command later."
         )
-    return CannotWrite(f"{url} was refused (status {int(status)}){_said(response)}.")
+    return CannotWrite(f"{url} was refused (status {int(status)}){_server_message(response)}.")
 
 
-def _said(response: requests.Response | None) -> str:
-    """Returns the reason that the service gives, without the addresses that errors come with."""
+def _server_message(response: requests.Response | None) -> str:
+    """Returns the service's message in parentheses, without the addresses in the error."""
     try:
         reason = response.json()["error"]["message"].strip().splitlines()[0]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
@@ -223,8 +224,8 @@ def _said(response: requests.Response | None) -> str:
     return f" ({reason.rstrip('.')[:SHOWN]})"
 
 
-def _others(client: Client, bucket: str) -> str:
-    """Returns a hint at the buckets of the project that are named like this one."""
+def _similar_buckets(client: Client, bucket: str) -> str:
+    """Returns a hint at buckets of the project with similar names."""
     with suppress(*FAILURES, ValueError):  # ValueError: no project is known
         names = [other.name for other in client.list_buckets(max_results=1000, retry=None)]
         if near := difflib.get_close_matches(bucket, names, n=3):

@@ -1,6 +1,6 @@
-"""What a trial tells Vertex AI's hyperparameter tuning: a file of measurements, a JSON a line.
+"""Reports a trial's metric to Vertex AI's hyperparameter tuning, in a file of JSON lines.
 
-The service reads the file as the package cloudml-hypertune 0.1.0.dev6 writes it.
+The file has the format of the package cloudml-hypertune 0.1.0.dev6, which the service reads.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 METRIC = "validation_auc"
 DEFAULT_FILE = "/tmp/hypertune/output.metrics"
-NEWEST = 100  # measurements that are kept in the file
+KEPT = 100  # newest measurements in the file
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Trial:
     """The trial of a tuning that this process runs.
 
     Attributes:
-      number: as the service counts.
-      file: where it looks for measurements.
+      number: of the trial, counted by the service.
+      file: from which the service reads measurements.
     """
 
     number: str
@@ -39,13 +39,13 @@ class Trial:
             "checkpoint_path": "",
         }
         self._lines.append(json.dumps(measurement, sort_keys=True) + "\n")
-        del self._lines[:-NEWEST]
+        del self._lines[:-KEPT]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text("".join(self._lines))  # in place, as the service may have it open
 
 
 def from_environment() -> Trial | None:
-    """Returns the trial that the service's variables name, or None where nothing is tuned."""
+    """Returns the trial that the environment describes, or None if this is no tuning."""
     number, file = (os.environ.get(f"CLOUD_ML_{name}") for name in ("TRIAL_ID", "HP_METRIC_FILE"))
     if not number and not file:
         return None

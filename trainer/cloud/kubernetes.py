@@ -1,11 +1,11 @@
-"""Kubernetes: an order as a job of a cluster, through the user's own kubectl."""
+"""Kubernetes: an order becomes a job of a cluster, through the user's own kubectl."""
 
 import json
 import subprocess
 from collections.abc import Mapping
 
 from trainer.cloud import cloud_job, machines, templates
-from trainer.cloud.cloud_job import Job
+from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import LABEL, Order
 from trainer.distribute.local_workers import FINAL
 from trainer.system.errors import Unavailable, UsageError
@@ -50,53 +50,53 @@ def command(order: Order, file: str) -> list[str]:
 
 
 class Kubernetes:
-    """The jobs of the cluster and the namespace that kubectl is set to."""
+    """The jobs in the cluster and the namespace of kubectl's current context."""
 
-    def submit(self, order: Order) -> Job:
-        """Applies the job, which is one however often it is applied."""
-        _kubectl("apply", "--filename=-", given=file(order))
+    def submit(self, order: Order) -> CloudJob:
+        """Applies the job; a second call changes nothing."""
+        _kubectl("apply", "--filename=-", stdin=file(order))
         return self.show(order.identity)
 
-    def resume(self, order: Order, job: Job) -> Job:
-        """Returns the job as it is: the cluster starts its pods again."""
+    def resume(self, order: Order, job: CloudJob) -> CloudJob:
+        """Returns the job as it is: the cluster restarts its pods."""
         return self.show(job.name)
 
-    def jobs(self) -> list[Job]:
-        """Returns the jobs that this program has submitted, the newest first."""
+    def jobs(self) -> list[CloudJob]:
+        """Returns the jobs that this program submitted, the newest first."""
         listed = _kubectl("get", "jobs", f"--selector=app={LABEL}", "--output=json")
-        found = map(_as_job, json.loads(listed)["items"])
-        return sorted(found, key=lambda of: of.created, reverse=True)
+        jobs = map(_as_job, json.loads(listed)["items"])
+        return sorted(jobs, key=lambda job: job.created, reverse=True)
 
-    def show(self, name: str) -> Job:
+    def show(self, name: str) -> CloudJob:
         """Returns a job by its name, or by the run's.
 
         Raises:
           UsageError: if there is none.
         """
-        for found in self.jobs():
-            if found.is_called(name):
-                return found
+        for job in self.jobs():
+            if job.matches(name):
+                return job
         raise UsageError(
             f"the cluster has no job {name!r} of this program: python -m trainer jobs list "
-            "--platform=kubernetes shows which there are."
+            "--platform=kubernetes shows them."
         )
 
     def cancel(self, name: str) -> None:
-        """Deletes the job; its pods save, and end in some seconds."""
+        """Deletes the job; its pods save, and end within seconds."""
         _kubectl("delete", "job", self.show(name).name, "--wait=false")
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of what the job's pods printed after `after`, in order."""
         selector = f"--selector=batch.kubernetes.io/job-name={self.show(name).name}"
         since = [f"--since-time={after}"] if after else []
-        how = ["--tail=-1", "--timestamps", "--ignore-errors", "--max-log-requests=1000"]
-        text = _kubectl("logs", selector, *how, *since)
+        options = ["--tail=-1", "--timestamps", "--ignore-errors", "--max-log-requests=1000"]
+        text = _kubectl("logs", selector, *options, *since)
         lines = [line.partition(" ")[::2] for line in text.splitlines()]
-        # The server takes whole seconds, and gives lines of that time once more.
+        # The server takes whole seconds, and repeats lines of that time.
         return sorted((line for line in lines if line[0] > after), key=lambda line: line[0])
 
 
-def _as_job(answer: Mapping) -> Job:
+def _as_job(answer: Mapping) -> CloudJob:
     metadata, status = answer["metadata"], answer.get("status", {})
     conditions = {
         each["type"]: each for each in status.get("conditions", []) if each["status"] == "True"
@@ -111,7 +111,7 @@ def _as_job(answer: Mapping) -> Job:
         state = cloud_job.CANCELLED
     else:
         state = cloud_job.RUNNING if status.get("ready") else cloud_job.WAITING
-    return Job(
+    return CloudJob(
         name=metadata["name"],
         title=metadata["labels"].get("run", ""),
         state=state,
@@ -121,17 +121,17 @@ def _as_job(answer: Mapping) -> Job:
     )
 
 
-def _kubectl(*arguments: str, given: str | None = None) -> str:
+def _kubectl(*arguments: str, stdin: str | None = None) -> str:
     """Runs kubectl and returns what it prints.
 
     Raises:
-      UsageError: if it is not there, or refuses.
-      Unavailable: if it does not end.
+      UsageError: if it is not installed, or fails.
+      Unavailable: if it does not end in time.
     """
     try:
         done = subprocess.run(
             ["kubectl", *arguments],
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=KUBECTL_SECONDS,
@@ -147,9 +147,9 @@ def _kubectl(*arguments: str, given: str | None = None) -> str:
             "cluster-info whether the cluster can be reached."
         ) from None
     if done.returncode:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise UsageError(
-            f"kubectl {arguments[0]} says: {said.rstrip('.')[:600]}. kubectl config "
-            "current-context tells which cluster was asked."
+            f"kubectl {arguments[0]} failed: {message.rstrip('.')[:600]}. kubectl config "
+            "current-context shows the cluster."
         )
     return done.stdout

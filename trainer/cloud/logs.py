@@ -1,4 +1,4 @@
-"""What jobs print, as Cloud Logging has it."""
+"""The output of jobs in Cloud Logging."""
 
 from collections.abc import Mapping
 
@@ -15,23 +15,25 @@ class Logs:
     Args:
       credentials: of the user.
       project: its id.
-      first_wait: seconds before something that failed is asked again.
+      first_wait: seconds before the first retry.
     """
 
-    def __init__(self, credentials: Credentials, project: str, first_wait: float = 1):
+    def __init__(self, credentials: Credentials, project: str, *, first_wait: float = 1):
         self._project = project
-        self._api = Api("logging", "https://logging.googleapis.com", credentials, first_wait)
+        self._api = Api(
+            "logging", "https://logging.googleapis.com", credentials, first_wait=first_wait
+        )
 
-    def lines(self, wanted: str, after: str) -> list[tuple[str, str]]:
+    def lines(self, query: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of the entries after the time `after`, in order, a page at most.
 
         Args:
-          wanted: which, in the language of Cloud Logging.
-          after: as a former answer has it; "" for all.
+          query: which entries, in the query language of Cloud Logging.
+          after: a time from an earlier result; "" for all.
         """
         request = {
             "resourceNames": [f"projects/{self._project}"],
-            "filter": wanted + (f' AND timestamp>"{after}"' if after else ""),
+            "filter": query + (f' AND timestamp>"{after}"' if after else ""),
             "orderBy": "timestamp asc",
             "pageSize": PAGE,
         }

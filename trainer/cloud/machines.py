@@ -1,4 +1,4 @@
-"""Which machines a cloud has for training, and the choice among them."""
+"""The machines that clouds have for training, and the choice among them."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -11,11 +11,10 @@ class Machine(NamedTuple):
     """One worker's machine.
 
     Attributes:
-      type: as in g2-standard-24; "" where the platform takes none: the nodes that a cluster has, a
-        TPU VM.
+      type: as in g2-standard-24; "" for a TPU VM and for any node of a cluster.
       accelerator: as in nvidia-l4 or tpu-v5e; "" for none.
       count: accelerators of the machine, 0 for none.
-      topology: how a TPU's chips lie, as in 2x4; "" for others.
+      topology: arrangement of a TPU's chips, as in 2x4; "" for others.
     """
 
     type: str
@@ -25,7 +24,7 @@ class Machine(NamedTuple):
 
     @property
     def replicas(self) -> int:
-        """Over which the machine's share of a batch is divided."""
+        """Replicas that share the machine's part of a batch."""
         return max(1, self.count)
 
     def __str__(self) -> str:
@@ -34,19 +33,19 @@ class Machine(NamedTuple):
 
 
 def _n1(fewest: Mapping[int, int], counts: Collection[int], defaults: Mapping[int, str]) -> dict:
-    """Returns which N1 machines take how many of a GPU.
+    """Returns the N1 machine types by the number of their GPUs.
 
     Args:
-      fewest: GPUs that a machine needs, by the most CPUs that it may have.
-      counts: of GPUs that are to be had.
+      fewest: GPUs that a machine needs at least, by the most CPUs that it may have.
+      counts: of GPUs that are available.
       defaults: machine type of each count.
     """
     sizes = {"standard": (4, 8, 16, 32, 64, 96), "highmem": (2, 4, 8, 16, 32, 64, 96)}
     sizes["highcpu"] = (16, 32, 64, 96)
     table = {}
     for count in counts:
-        most = max(cpus for cpus, needed in fewest.items() if needed <= count)
-        types = [f"n1-{kind}-{n}" for kind, its in sizes.items() for n in its if n <= most]
+        most = max(limit for limit, needed in fewest.items() if needed <= count)
+        types = [f"n1-{kind}-{n}" for kind, cpus in sizes.items() for n in cpus if n <= most]
         table[count] = _first(defaults[count], types)
     return table
 
@@ -55,9 +54,9 @@ def _first(default: str, types: Iterable[str]) -> tuple[str, ...]:
     return (default, *(each for each in types if each != default))
 
 
-# Accelerator -> how many a machine has -> the machine types that have them, the default first.
+# Accelerator -> count in a machine -> the machine types with so many, the default first.
 #
-# As Vertex AI's training takes them, by the tables "Machine types", "Valid numbers of GPUs for
+# Those of Vertex AI's training, by the tables "Machine types", "Valid numbers of GPUs for
 # each machine type" and "TPU v5e" of
 # https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/training/configure-compute
 # (copy of 2026, read in November 2026). Left out are P100 (its support ended on 2026-09-15), P4
@@ -137,7 +136,7 @@ CPUS = _first(
 )
 ACCELERATORS = {**GPUS, **TPUS, CPU: {0: CPUS}}
 
-# What the TPU API calls them: https://docs.cloud.google.com/tpu/docs/v5e-training and
+# Their names in the TPU API: https://docs.cloud.google.com/tpu/docs/v5e-training and
 # .../v6e-training, software by https://docs.cloud.google.com/tpu/docs/runtimes (read in
 # November 2026).
 _TPU_VM_TYPES = {"tpu-v5e": "v5litepod", "tpu-v6e": "v6e"}
@@ -145,10 +144,10 @@ _TPU_VM_RUNTIMES = {"tpu-v5e": "v2-alpha-tpuv5-lite", "tpu-v6e": "v2-alpha-tpuv6
 
 
 def choose(accelerator: str, machine_type: str, platform: str) -> Machine:
-    """Returns the machine that a user means.
+    """Returns the machine that the user describes.
 
     Args:
-      accelerator: NAME or NAME:COUNT, as in nvidia-l4:2; a name alone is one of it. "cpu" for none.
+      accelerator: NAME or NAME:COUNT, as in nvidia-l4:2; "cpu" for none.
       machine_type: as in g2-standard-24; "" for the default.
       platform: vertex, tpu_vm or kubernetes.
 
@@ -164,7 +163,7 @@ def choose(accelerator: str, machine_type: str, platform: str) -> Machine:
             f"{_either(map(str, ACCELERATORS[name]))}{several}."
         )
     if machine_type:
-        _check_type(machine_type, name, count, platform)
+        _check_type(machine_type, name, count, platform=platform)
     elif platform == "vertex":
         machine_type = ACCELERATORS[name][count][0]
     topology = TOPOLOGIES[count] if name in TPUS else ""
@@ -172,7 +171,7 @@ def choose(accelerator: str, machine_type: str, platform: str) -> Machine:
 
 
 def vertex_enum(machine: Machine) -> str:
-    """Returns Vertex AI's AcceleratorType; "" for a TPU, whose machine type and topology tell."""
+    """Returns Vertex AI's AcceleratorType; "" for a TPU, which the machine type implies."""
     return machine.accelerator.upper().replace("-", "_") if machine.accelerator in GPUS else ""
 
 
@@ -182,14 +181,14 @@ def tpu_vm_type(machine: Machine) -> str:
 
 
 def tpu_vm_runtime(machine: Machine) -> str:
-    """Returns the TPU API's runtime version: a bare system, on which the container runs."""
+    """Returns the TPU API's runtime version: a bare system for the container."""
     return _TPU_VM_RUNTIMES[machine.accelerator]
 
 
 def environment(machine: Machine) -> dict[str, str]:
-    """Returns the variables by which TensorFlow takes the machine's accelerators.
+    """Returns the environment variables with which TensorFlow finds the machine's accelerators.
 
-    A TPU from v5e on goes through PJRT, with the library where the image has it:
+    A TPU from v5e on is used through PJRT, by the library in the image:
     https://cloud.google.com/vertex-ai/docs/training/training-with-tpu-vm
     """
     if machine.accelerator not in TPUS:
@@ -205,10 +204,12 @@ def _parse(accelerator: str) -> tuple[str, int]:
     given, colon, number = accelerator.partition(":")
     name = given.strip().lower().replace("_", "-")
     if name not in ACCELERATORS:
-        # Of "l4" and the like all that hold it are meant.
+        # "l4" suggests all names that contain it.
         near = [each for each in ACCELERATORS if name and name in each]
-        near = near or _alike(name, ACCELERATORS) or list(ACCELERATORS)
-        raise UsageError(f"--accelerator={accelerator} is no accelerator: give {_either(near)}.")
+        near = near or _similar(name, ACCELERATORS) or list(ACCELERATORS)
+        raise UsageError(
+            f"--accelerator={accelerator} is not an accelerator: give {_either(near)}."
+        )
     if name == CPU and colon:
         raise UsageError(
             f"--accelerator={accelerator}: give cpu alone; how many CPUs a machine has is in "
@@ -228,20 +229,20 @@ def _check_platform(name: str, platform: str) -> None:
     """Raises a UsageError if the platform has no such accelerator."""
     if platform == "tpu_vm" and name not in TPUS:
         raise UsageError(
-            f"--platform=tpu_vm has TPUs alone, no {name}: give --accelerator={_either(TPUS)}, "
+            f"--platform=tpu_vm has only TPUs, no {name}: give --accelerator={_either(TPUS)}, "
             "or --platform=vertex."
         )
     # By https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/training/training-with-tpu-vm:
     # "Starting with TPU v6e, TensorFlow is no longer supported" (read in November 2026).
     if platform == "vertex" and name == "tpu-v6e":
         raise UsageError(
-            "--platform=vertex runs no TensorFlow on TPU v6e: give --accelerator=tpu-v5e, or "
-            "--platform=tpu_vm, where the TPU is yours and takes any container."
+            "--platform=vertex does not run TensorFlow on TPU v6e: give --accelerator=tpu-v5e, or "
+            "--platform=tpu_vm, which runs any container."
         )
 
 
-def _check_type(machine_type: str, name: str, count: int, platform: str) -> None:
-    """Raises a UsageError unless the machine type goes with that many of the accelerator."""
+def _check_type(machine_type: str, name: str, count: int, *, platform: str) -> None:
+    """Raises a UsageError unless the machine type has that many of the accelerator."""
     if platform == "tpu_vm":
         raise UsageError(
             f"--machine_type={machine_type}: a TPU VM's machine follows from --accelerator; "
@@ -251,21 +252,20 @@ def _check_type(machine_type: str, name: str, count: int, platform: str) -> None
     if machine_type in types:
         return
     wanted = f"{name}:{count}" if count else name
-    others = _taken_by(machine_type)
-    if others:
+    if others := _accelerators(machine_type):
         raise UsageError(
-            f"--machine_type={machine_type} goes with {_either(others)}, not with {wanted}: "
+            f"--machine_type={machine_type} has {_either(others)}, not {wanted}: "
             f"give {_some(types)}, or another --accelerator."
         )
-    near = _alike(machine_type, types)
+    near = _similar(machine_type, types)
     raise UsageError(
-        f"--machine_type={machine_type} is no machine type: for {wanted}, give "
+        f"--machine_type={machine_type} is not a machine type: for {wanted}, give "
         f"{_some(near or types)}."
     )
 
 
-def _taken_by(machine_type: str) -> list[str]:
-    """Returns the accelerators that go with a machine type, as --accelerator has them."""
+def _accelerators(machine_type: str) -> list[str]:
+    """Returns the accelerators of a machine type, as --accelerator has them."""
     return [
         f"{name}:{count}" if count else name
         for name, counts in ACCELERATORS.items()
@@ -274,12 +274,12 @@ def _taken_by(machine_type: str) -> list[str]:
     ]
 
 
-def _alike(name: str, known: Collection[str]) -> list[str]:
+def _similar(name: str, known: Collection[str]) -> list[str]:
     return difflib.get_close_matches(name, known, n=2, cutoff=0.75)
 
 
 def _some(types: Collection[str], most: int = 6) -> str:
-    """Returns the types, or the first of many, as one reads them."""
+    """Returns the types, or the first of many, as a phrase."""
     listed = list(types)
     if len(listed) > most:
         listed = [*listed[:most], f"{len(listed) - most} others"]

@@ -1,4 +1,4 @@
-"""What a user orders of a cloud: which run, on which machines, under which terms."""
+"""What a user orders of a cloud: a run, its machines, and their terms."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from trainer.system.errors import UsageError
 PLATFORMS = ("vertex", "tpu_vm", "kubernetes")
 CAPACITIES = ("on_demand", "spot", "flex_start")
 CONFIG = "submitted.json"  # beside the run's own config.json, which marks it as begun
-LABEL = "radiograph-trainer"  # of every job here, so that they can be listed
+LABEL = "radiograph-trainer"  # of every job, so that they can be listed
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class Order:
       image: name of the container image with its tag or digest.
       machine: of each worker.
       platform: one of PLATFORMS.
-      project: that pays.
+      project: that is billed.
       region: where it runs, as in us-central1.
       zone: where it runs on a TPU VM, as in us-central1-a.
       workers: machines that train together.
       capacity: one of CAPACITIES.
-      service_account: who the job is; "" for the platform's default.
+      service_account: account of the job; "" for the platform's default.
       tensorboard: resource name of a managed TensorBoard that shows the run; "" for none.
-      labels: the user's own, which bills can be told apart by.
+      labels: the user's own, such as for billing.
       boot_disk_gb: size of each machine's disk.
       timeout_hours: after which the job is ended.
       max_wait_hours: for which flex_start may wait for machines.
       study: what is tuned, as `vertex_tuning.study` returns it; none for a single run.
       trials: of a tuning.
       parallel_trials: at most, at the same time.
-      submission: told apart from others of the same name by it.
+      submission: random, unlike that of other submissions of the run.
     """
 
     config: ConfigDict
@@ -66,12 +66,12 @@ class Order:
 
     @property
     def name(self) -> str:
-        """The run's name as every platform takes it: at most 40 of a-z, 0-9 and hyphens."""
+        """The run's name as every platform accepts it: at most 40 of a-z, 0-9 and hyphens."""
         return resource_name(self.workdir.rsplit("/", 1)[-1])
 
     @property
     def identity(self) -> str:
-        """Tells this submission from another of the same run."""
+        """The name of this submission, unlike that of others of the same run."""
         return f"{self.name}-{self.submission}"
 
     @property
@@ -86,22 +86,22 @@ class Order:
 
     @property
     def replicas(self) -> int:
-        """Over which the global batch is divided."""
+        """Replicas that share the global batch."""
         return self.workers * self.machine.replicas
 
     @property
     def all_labels(self) -> dict[str, str]:
-        """The user's labels and those that tell which run this is."""
+        """The user's labels, and those that identify the program, the run and the submission."""
         own = {"app": LABEL, "run": self.name, "submission": self.submission}
         return {**self.labels, **own}
 
     def seconds(self, hours: float) -> str:
-        """Returns a duration as Google's APIs take it."""
+        """Returns a duration in the format of Google's APIs."""
         return f"{round(hours * 3600)}s"
 
 
 def resource_name(text: str) -> str:
-    """Returns `text` as a name that clouds take: a-z first, then a-z, 0-9 and hyphens."""
+    """Returns `text` as a valid name of a cloud resource: a-z first, then a-z, 0-9 and hyphens."""
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return (name if name[:1].isalpha() else f"run-{name}")[:40].strip("-")
 
@@ -110,19 +110,19 @@ def read_labels(given: list[str]) -> dict[str, str]:
     """Returns labels given as KEY=VALUE.
 
     Raises:
-      UsageError: if Google takes no such label.
+      UsageError: if it is not a valid label of Google Cloud.
     """
     labels = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key):
             raise UsageError(
-                f"--label={text} is no label: give KEY=VALUE, the key of a-z, 0-9, _ and -, "
+                f"--label={text} is not a label: give KEY=VALUE, the key of a-z, 0-9, _ and -, "
                 "beginning with a letter."
             )
         if not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
             raise UsageError(
-                f"--label={text}: the value may have at most 63 of a-z, 0-9, _ and -, no more."
+                f"--label={text}: the value may have at most 63 characters of a-z, 0-9, _ and -."
             )
         labels[key] = value
     return labels

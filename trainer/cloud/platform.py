@@ -1,4 +1,4 @@
-"""The platforms that run an order: what each of them can do, and which one is meant."""
+"""The platforms that run an order, and what each of them can do."""
 
 from types import ModuleType
 from typing import NamedTuple, Protocol
@@ -7,15 +7,15 @@ from google.auth.credentials import Credentials
 from google.cloud.storage import Client
 
 from trainer.cloud import kubernetes, tpu_vm, vertex
-from trainer.cloud.cloud_job import Job
+from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
 
-# Each has SUFFIX, file(order) and command(order, file): what its own command line takes.
+# Each has SUFFIX, file(order) and command(order, file), for the platform's own command line.
 MODULES: dict[str, ModuleType] = {"vertex": vertex, "tpu_vm": tpu_vm, "kubernetes": kubernetes}
 
 
 class Access(NamedTuple):
-    """As whom the cloud is asked."""
+    """The user's credentials, and a client of their buckets."""
 
     credentials: Credentials
     storage: Client
@@ -24,32 +24,37 @@ class Access(NamedTuple):
 class Platform(Protocol):
     """Where jobs run: Vertex AI, TPU VMs, a Kubernetes cluster.
 
-    A job is named by its full name, the last part of that, or the run's name.
+    A job's `name` is its full name, the last part of it, or the run's name.
     """
 
-    def submit(self, order: Order) -> Job:
-        """Begins the job, once even where an answer is lost."""
+    def submit(self, order: Order) -> CloudJob:
+        """Creates the job, only once even where an answer is lost."""
 
-    def resume(self, order: Order, job: Job) -> Job:
-        """Begins a job again whose machine was taken back, where the platform does not itself."""
+    def resume(self, order: Order, job: CloudJob) -> CloudJob:
+        """Restarts a job whose machine was preempted, unless the platform does so itself."""
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[CloudJob]:
         """Returns the jobs that this program has submitted, the newest first."""
 
-    def show(self, name: str) -> Job:
+    def show(self, name: str) -> CloudJob:
         """Returns a job."""
 
     def cancel(self, name: str) -> None:
-        """Ends a job, which saves first."""
+        """Stops a job, which saves first."""
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of what the job printed after the time `after`, in order."""
 
 
-def reached(name: str, access: Access, project: str, region: str, zone: str) -> Platform:
-    """Returns the platform of that name, at a place of the cloud where it has places."""
+def open_platform(
+    name: str, access: Access | None, *, project: str = "", region: str = "", zone: str = ""
+) -> Platform:
+    """Returns the platform of that name; Vertex AI in a region, TPU VMs in a zone of the project.
+
+    Only Kubernetes, which kubectl reaches, needs no access.
+    """
     if name == "kubernetes":
         return kubernetes.Kubernetes()
     if name == "tpu_vm":
-        return tpu_vm.TpuVm(access.credentials, project, zone, access.storage)
+        return tpu_vm.TpuVm(access.credentials, project, zone, client=access.storage)
     return vertex.Vertex(access.credentials, project, region)

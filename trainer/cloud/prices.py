@@ -1,4 +1,4 @@
-"""What a cloud's machines cost by their list prices, where those are known."""
+"""List prices of cloud machines, where they are known."""
 
 import functools
 import json
@@ -13,18 +13,18 @@ VERTEX_FEE = "Vertex AI's fee (15% on n1-standard-4)"
 
 
 class Cost(NamedTuple):
-    """What machines cost for an hour.
+    """The cost of machines for an hour.
 
     Attributes:
-      dollars: for all of them, by the list prices for machines on demand.
+      dollars: for all machines, by the list prices on demand.
       machines: how many.
-      on_top: what is not in it, in words.
-      spot: whether Spot capacity was asked for, which costs less.
+      extra: costs that are not included, in words.
+      spot: whether they are Spot machines, which cost less.
     """
 
     dollars: float
     machines: int
-    on_top: str
+    extra: str
     spot: bool
 
     def __str__(self) -> str:
@@ -33,18 +33,18 @@ class Cost(NamedTuple):
         spot = "; Spot costs less, and its price changes monthly" if self.spot else ""
         return (
             f"${self.dollars:.2f} an hour{several}, by Google's list prices for {table['region']} "
-            f"as read on {table['read']}; {self.on_top} come on top{spot}"
+            f"as read on {table['read']}; {self.extra} come on top{spot}"
         )
 
 
-def per_hour(machine: Machine, workers: int, platform: str, spot: bool) -> Cost | None:
-    """Returns what all workers together cost, or none where that is not known.
+def per_hour(machine: Machine, workers: int, *, platform: str, spot: bool) -> Cost | None:
+    """Returns the cost of all workers, or None where it is not known.
 
     Args:
       machine: of each worker.
       workers: how many.
-      platform: vertex, tpu_vm or kubernetes; what a cluster's nodes cost only their owner knows.
-      spot: whether Spot capacity is asked for.
+      platform: vertex, tpu_vm or kubernetes, the cost of whose nodes is not known.
+      spot: whether they are Spot machines.
     """
     each = None if platform == "kubernetes" else _dollars(machine, _table())
     if each is None:
@@ -54,7 +54,7 @@ def per_hour(machine: Machine, workers: int, platform: str, spot: bool) -> Cost 
 
 
 def _dollars(machine: Machine, table: dict[str, Any]) -> float | None:
-    """Returns what one machine costs for an hour."""
+    """Returns the cost of one machine for an hour."""
     accelerators = machine.count * table["accelerators"].get(machine.accelerator, 0)
     if machine.topology:  # of a TPU, whose price has its host in it
         return accelerators
@@ -70,7 +70,7 @@ def _dollars(machine: Machine, table: dict[str, Any]) -> float | None:
 def _table() -> dict[str, Any]:
     """Returns the prices: dollars for an hour.
 
-    `machines` has whole machines, `per_cpu` those of a series by the number of their CPUs, and
-    `accelerators` what is added for each of those.
+    `machines` has whole machines, `per_cpu` the price of a CPU by series, and `accelerators` that
+    of one accelerator.
     """
     return json.loads(Path(__file__).with_name("prices.json").read_text())

@@ -7,7 +7,7 @@ import google_crc32c
 from google.cloud.storage import Blob, Client, transfer_manager
 
 from trainer.cloud import google_storage
-from trainer.cloud.transfer import WORKERS, Progress, Transferred, groups
+from trainer.cloud.transfer import WORKERS, ByteCounter, Transferred, groups
 from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
@@ -15,7 +15,7 @@ MARKERS = ("manifest.json", "test.json")  # mark other files as complete, and co
 BLOCK = 2**20  # bytes
 
 
-def download(client: Client, url: str, folder: Path, line: LiveLine) -> Transferred:
+def download(client: Client, url: str, folder: Path, *, line: LiveLine) -> Transferred:
     """Brings everything below `url` to `folder`; the same call continues an interrupted one.
 
     A file gets its name once all of it is here.
@@ -43,12 +43,12 @@ def download(client: Client, url: str, folder: Path, line: LiveLine) -> Transfer
         with line, google_storage.translate_errors(url):
             missing = {n: blob for n, blob in blobs.items() if not _is_same(folder / n, blob)}
             size = sum(blob.size for blob in missing.values())
-            progress = Progress(line, "brought", size)
+            counter = ByteCounter(line, "brought", size)
             for are_markers in (False, True):
                 names = [name for name in missing if name.endswith(MARKERS) == are_markers]
                 for group in groups(names):
                     _bring([(missing[name], folder / name) for name in group])
-                    progress.add(sum(missing[name].size for name in group))
+                    counter.add(sum(missing[name].size for name in group))
     except OSError as error:
         raise CannotWrite(f"{error.filename or folder}: {error.strerror}.") from error
     return Transferred(len(missing), size, len(blobs) - len(missing))
@@ -82,4 +82,4 @@ def _is_same(file: Path, blob: Blob) -> bool:
     with open(file, "rb") as opened:
         while block := opened.read(BLOCK):
             checksum.update(block)
-    return google_storage.encoded(checksum) == blob.crc32c
+    return google_storage.encode_checksum(checksum) == blob.crc32c

@@ -1,7 +1,7 @@
-"""TPU VMs: an order as a queued resource of the TPU API, and what becomes of it.
+"""TPU VMs: an order becomes a queued resource of the TPU API.
 
-The VM's start-up script runs the container, writes OUTCOME beside the run as the job has ended, and
-deletes the queued resource: an ended job is known by its work directory alone.
+The VM's start-up script runs the container, writes OUTCOME to the work directory when the job has
+ended, and deletes the queued resource: after that only the work directory shows how it ended.
 https://cloud.google.com/tpu/docs/reference/rest/v2/projects.locations.queuedResources
 """
 
@@ -15,8 +15,8 @@ from google.auth.credentials import Credentials
 from google.cloud.storage import Client
 
 from trainer.cloud import cloud_job, container_image, google_storage, machines, templates
-from trainer.cloud.api import Api, NotThere, Unanswered
-from trainer.cloud.cloud_job import Job
+from trainer.cloud.api import AnswerLost, Api, ResourceNotFound
+from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order, resource_name
 from trainer.distribute.local_workers import FINAL
@@ -33,19 +33,19 @@ STATES = {
     "FAILED": cloud_job.FAILED,
     "DELETING": cloud_job.CANCELLED,
 }
-DELETION_LOOKS = 60  # with DELETION_WAITS first waits between them
-DELETION_WAITS = 5
+DELETION_CHECKS = 60
+DELETION_WAIT = 5  # between two of them, in first waits
 
 
 def file(order: Order) -> str:
     """Returns the VM's start-up script, which gcloud's --metadata-from-file takes."""
     bucket, folder = google_storage.split(order.workdir)
-    container = container_image.parse(order.image)
+    image = container_image.parse(order.image)
     return templates.render(
         "tpu_vm.sh.j2",
         order=order,
         submission=json.dumps(order.submission),
-        registry=container.registry if container.is_googles else "",
+        registry=image.registry if image.is_google else "",
         limit_seconds=round(order.timeout_hours * 3600),
         grace_seconds=GRACE_SECONDS,
         outcome_path=f"upload/storage/v1/b/{bucket}/o?uploadType=media"
@@ -104,8 +104,8 @@ class TpuVm:
       credentials: of the user.
       project: its id.
       zone: such as us-central1-a.
-      client: of the buckets that the runs are in.
-      first_wait: seconds before something that failed is asked again.
+      client: of the buckets of the runs.
+      first_wait: seconds before the first retry.
     """
 
     def __init__(
@@ -113,150 +113,154 @@ class TpuVm:
         credentials: Credentials,
         project: str,
         zone: str,
+        *,
         client: Client,
         first_wait: float = 1,
     ):
         self.project, self.zone = project, zone
         self._client, self._first_wait = client, first_wait
-        self._api = Api("tpu", "https://tpu.googleapis.com", credentials, first_wait)
-        self._logs = Logs(credentials, project, first_wait)
+        self._api = Api("tpu", "https://tpu.googleapis.com", credentials, first_wait=first_wait)
+        self._logs = Logs(credentials, project, first_wait=first_wait)
         self._parent = _parent(project, zone)
-        self._workdirs: dict[str, str] = {}  # by the names of the jobs that were seen
+        self._workdirs: dict[str, str] = {}  # of known jobs, by their names
 
-    def submit(self, order: Order) -> Job:
-        """Queues the VM, once even where the first answer is lost."""
+    def submit(self, order: Order) -> CloudJob:
+        """Queues the VM, only once even where the first answer is lost."""
         name = f"{self._parent}/{order.identity}"
         self._workdirs[name] = order.workdir
         try:
             self._create(order)
-        except Unanswered:
-            if self._look(name) is None:
+        except AnswerLost:
+            if self._get(name) is None:
                 self._create(order)
-        return self._as_job(name, order.name, cloud_job.WAITING)
+        return self._as_job(name, state=cloud_job.WAITING, title=order.name)
 
     def _create(self, order: Order) -> None:
         identity = {"queuedResourceId": order.identity}
         self._api.post(f"v2/{self._parent}", body(order), repeatable=False, **identity)
 
-    def resume(self, order: Order, job: Job) -> Job:
-        """Queues another VM after the job's was taken back; the run goes on from its checkpoints.
+    def resume(self, order: Order, job: CloudJob) -> CloudJob:
+        """Queues another VM after preemption; the run continues from its checkpoints.
 
         Raises:
-          Unavailable: if the one before it does not go.
+          Unavailable: if the former one is not deleted in time.
         """
         self._api.delete(f"v2/{job.name}", force="true")
-        for _ in range(DELETION_LOOKS):
-            if self._look(job.name) is None:
+        for _ in range(DELETION_CHECKS):
+            if self._get(job.name) is None:
                 return self.submit(order)
-            time.sleep(DELETION_WAITS * self._first_wait)
+            time.sleep(DELETION_WAIT * self._first_wait)
         raise Unavailable(
-            f"{job.name} was taken back and is still being deleted: submit the run again later."
+            f"{job.name} was preempted and is still being deleted: submit the run again later."
         )
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[CloudJob]:
         """Returns the jobs of this program that have a queued resource, the newest first."""
-        found = map(self._job, self._listed())
-        return sorted(found, key=lambda of: of.created, reverse=True)
+        jobs = map(self._job, self._resources())
+        return sorted(jobs, key=lambda job: job.created, reverse=True)
 
-    def show(self, name: str) -> Job:
-        """Returns a job by its name, or by its work directory, where an ended one is known.
+    def show(self, name: str) -> CloudJob:
+        """Returns a job by its name, or by its work directory, also after its end.
 
         Raises:
           UsageError: if there is none.
         """
         if name.startswith("gs://"):
-            return self._of_run(name.rstrip("/"))
-        name = self._resource(name)
-        there = self._look(name)
-        shown = self._job(there) if there else None
-        if shown and shown.state in (cloud_job.WAITING, cloud_job.FAILED):
-            return shown
+            return self._find_by_workdir(name.rstrip("/"))
+        name = self._full_name(name)
+        resource = self._get(name)
+        queued = self._job(resource) if resource else None
+        if queued and queued.state in (cloud_job.WAITING, cloud_job.FAILED):
+            return queued
         workdir = self._workdirs.get(name, "")
         ended = self._ended(workdir, name) if workdir else None
-        if ended or shown:
-            return ended or shown
+        if ended or queued:
+            return ended or queued
         if workdir:
-            return self._as_job(name, "", cloud_job.CANCELLED)
+            return self._as_job(name, state=cloud_job.CANCELLED)
         raise UsageError(
-            f"there is no {name}: a TPU VM is deleted as its job ends; give the run's work "
-            "directory, gs://..., which tells how it has ended."
+            f"there is no {name}: a TPU VM is deleted when its job ends; give the run's work "
+            "directory, gs://..., which shows how it ended."
         )
 
     def cancel(self, name: str) -> None:
-        """Deletes the VM, which has some seconds in which the job saves."""
-        self._api.delete(f"v2/{self._resource(name)}", force="true")
+        """Deletes the VM; the job has some seconds to save."""
+        self._api.delete(f"v2/{self._full_name(name)}", force="true")
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of what the job printed after `after`, in order."""
-        wanted = (
+        query = (
             f'logName="projects/{self.project}/logs/gcplogs-docker-driver" AND '
             f'jsonPayload.container.name="/{name.rsplit("/", 1)[-1]}"'
         )
-        return self._logs.lines(wanted, after)
+        return self._logs.lines(query, after)
 
-    def _resource(self, name: str) -> str:
+    def _full_name(self, name: str) -> str:
         """Returns the full name of a job given by that, by its last part, or by the run's name."""
         if "/" in name:
             return name
-        for found in self.jobs():
-            if found.is_called(name):
-                return found.name
+        for job in self.jobs():
+            if job.matches(name):
+                return job.name
         return f"{self._parent}/{name}"
 
-    def _listed(self) -> Iterator[Mapping]:
-        for found in self._api.pages(f"v2/{self._parent}", "queuedResources"):
-            if _node(found).get("labels", {}).get("app") == LABEL:
-                yield found
+    def _resources(self) -> Iterator[Mapping]:
+        for resource in self._api.list_all(f"v2/{self._parent}", "queuedResources"):
+            if _node(resource).get("labels", {}).get("app") == LABEL:
+                yield resource
 
-    def _look(self, name: str) -> Mapping | None:
+    def _get(self, name: str) -> Mapping | None:
         try:
             return self._api.get(f"v2/{name}")
-        except NotThere:
+        except ResourceNotFound:
             return None
 
-    def _job(self, resource: Mapping) -> Job:
+    def _job(self, resource: Mapping) -> CloudJob:
         name, node, state = resource["name"], _node(resource), resource.get("state", {})
         if node.get("description", "").startswith("gs://"):
             self._workdirs[name] = node["description"]
-        found = STATES.get(state.get("state", ""), cloud_job.WAITING)
-        if found == cloud_job.PREEMPTED and state.get("stateInitiator") == "USER":
-            found = cloud_job.CANCELLED
+        job_state = STATES.get(state.get("state", ""), cloud_job.WAITING)
+        if job_state == cloud_job.PREEMPTED and state.get("stateInitiator") == "USER":
+            job_state = cloud_job.CANCELLED
         error = state.get("failedData", {}).get("error", {}).get("message", "")
         return self._as_job(
             name,
-            node.get("labels", {}).get("run", ""),
-            found,
-            resource.get("createTime", ""),
-            " ".join(error.split()),
+            state=job_state,
+            title=node.get("labels", {}).get("run", ""),
+            created=resource.get("createTime", ""),
+            error=" ".join(error.split()),
         )
 
-    def _of_run(self, workdir: str) -> Job:
-        for found in self.jobs():
-            if found.workdir == workdir:
-                return self.show(found.name)
+    def _find_by_workdir(self, workdir: str) -> CloudJob:
+        for job in self.jobs():
+            if job.workdir == workdir:
+                return self.show(job.name)
         if ended := self._ended(workdir):
             return ended
         raise UsageError(
             f"no TPU VM in {self.zone} has a job of {workdir}, and none has ended there."
         )
 
-    def _ended(self, workdir: str, name: str = "") -> Job | None:
-        """Returns the job of that name, or of any, as it has ended in a work directory."""
+    def _ended(self, workdir: str, name: str = "") -> CloudJob | None:
+        """Returns the job that ended in a work directory, if it has that name or none is given."""
         outcome = google_storage.read_json(self._client, f"{workdir}/{OUTCOME}")
         if outcome is None:
             return None
         run = resource_name(workdir.rsplit("/", 1)[-1])
-        own = f"{self._parent}/{run}-{outcome['submission']}"
-        if name not in ("", own):
+        ended = f"{self._parent}/{run}-{outcome['submission']}"
+        if name not in ("", ended):
             return None  # of an earlier submission
-        self._workdirs[own] = workdir
+        self._workdirs[ended] = workdir
         code, error = outcome["exit_code"], outcome["error"]
         if code:
             error = f"exit code {code}" + (f": {error}" if error else "")
-        return self._as_job(own, "", cloud_job.FAILED if code else cloud_job.SUCCEEDED, error=error)
+        state = cloud_job.FAILED if code else cloud_job.SUCCEEDED
+        return self._as_job(ended, state=state, error=error)
 
-    def _as_job(self, name: str, title: str, state: str, created: str = "", error: str = "") -> Job:
-        return Job(
+    def _as_job(
+        self, name: str, *, state: str, title: str = "", created: str = "", error: str = ""
+    ) -> CloudJob:
+        return CloudJob(
             name=name,
             title=title or name.rsplit("/", 1)[-1].rsplit("-", 1)[0],
             state=state,

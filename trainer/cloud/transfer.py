@@ -22,7 +22,7 @@ class Transferred(NamedTuple):
     unchanged: int
 
 
-class Progress:
+class ByteCounter:
     """Bytes transferred so far, counted by many threads and shown in one line.
 
     Args:
@@ -54,9 +54,9 @@ class Progress:
 class CountedFile(FileIO):
     """A local file whose bytes count as sent when the next ones are read, or as it is closed."""
 
-    def __init__(self, path: Path, progress: Progress):
+    def __init__(self, path: Path, counter: ByteCounter):
         super().__init__(path)
-        self._progress, self._counted = progress, 0
+        self._counter, self._counted = counter, 0
 
     def read(self, size: int = -1) -> bytes:
         self._count()
@@ -69,7 +69,7 @@ class CountedFile(FileIO):
 
     def _count(self) -> None:
         position = self.tell()
-        self._progress.add(position - self._counted)
+        self._counter.add(position - self._counted)
         self._counted = position
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from google.cloud.storage import Blob, Client, transfer_manager
 from google.cloud.storage.exceptions import DataCorruption
 
 from trainer.cloud import google_storage
-from trainer.cloud.transfer import WORKERS, CountedFile, Progress, Transferred, groups
+from trainer.cloud.transfer import WORKERS, ByteCounter, CountedFile, Transferred, groups
+from trainer.system import threads
 from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
@@ -46,7 +46,7 @@ class File:
     sha256: str | None = None
 
 
-def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None) -> Transferred:
+def upload(client: Client, folder: Path, url: str, *, line: LiveLine | None = None) -> Transferred:
     """Sends the prepared data set in `folder` to `url`, where a job can read it.
 
     Files that the bucket holds already, by size and CRC32C, are not sent again, so that the same
@@ -67,12 +67,12 @@ def upload(client: Client, folder: Path, url: str, line: LiveLine | None = None)
     line = line or LiveLine(quiet=True)
     try:
         with line, google_storage.translate_errors(url):
-            return _upload(client, folder, url.rstrip("/"), line)
+            return _upload(client, folder, url.rstrip("/"), line=line)
     except OSError as error:
         raise UsageError(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
 
 
-def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Transferred:
+def _upload(client: Client, folder: Path, url: str, *, line: LiveLine) -> Transferred:
     *data, summary = files = prepared(folder)
     stored = google_storage.objects(client, url)
     if SUMMARY in stored:
@@ -82,11 +82,11 @@ def _upload(client: Client, folder: Path, url: str, line: LiveLine) -> Transferr
     if any(file.sha256 for file in changed) and summary not in changed:
         changed.append(summary)
     _delete(client, url, [stored[file.name] for file in reversed(changed) if file.name in stored])
-    progress = Progress(line, "sent", sum(file.size for file in changed))
+    counter = ByteCounter(line, "sent", sum(file.size for file in changed))
     for expected in (data, [summary]):
         missing = [file for file in expected if file in changed]
         for _ in range(ATTEMPTS):
-            _send(client, url, missing, progress)
+            _send(client, url, missing, counter=counter)
             stored = google_storage.objects(client, url)
             missing = [file for file in expected if not _is_stored(file, checksums, stored)]
             if not missing:
@@ -164,7 +164,7 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
     Raises:
       UsageError: if a shard is not what was prepared.
     """
-    progress = Progress(line, "checked", sum(file.size for file in files))
+    counter = ByteCounter(line, "checked", sum(file.size for file in files))
 
     def checksum(file: File) -> str:
         crc32c, sha256 = google_crc32c.Checksum(), hashlib.sha256()
@@ -172,14 +172,13 @@ def _checksums(files: list[File], line: LiveLine) -> dict[str, str]:
             while block := opened.read(BLOCK):
                 crc32c.update(block)
                 sha256.update(block)
-                progress.add(len(block))
+                counter.add(len(block))
         if file.sha256 not in (None, sha256.hexdigest()):
             raise _damaged(file)
-        return google_storage.encoded(crc32c)
+        return google_storage.encode_checksum(crc32c)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        names = [file.name for file in files]
-        return dict(zip(names, pool.map(checksum, files), strict=True))
+    checksums = threads.map_in_order(checksum, files, threads=WORKERS)
+    return dict(zip([file.name for file in files], checksums, strict=True))
 
 
 def _is_stored(file: File, checksums: Mapping[str, str], stored: Mapping[str, Blob]) -> bool:
@@ -198,7 +197,7 @@ def _delete(client: Client, url: str, blobs: list[Blob]) -> None:
     )
 
 
-def _send(client: Client, url: str, files: list[File], progress: Progress) -> None:
+def _send(client: Client, url: str, files: list[File], *, counter: ByteCounter) -> None:
     """Sends files to names that no object has.
 
     Where the service refuses a file as repeated, the caller finds out whether it is stored.
@@ -209,10 +208,10 @@ def _send(client: Client, url: str, files: list[File], progress: Progress) -> No
         with ExitStack() as opened:
             pairs = []
             for file in group:
-                blob = bucket.blob(google_storage.below(path) + file.name, chunk_size=PIECE)
+                blob = bucket.blob(google_storage.prefix(path) + file.name, chunk_size=PIECE)
                 source = str(file.path)  # sent in one request, if it is small
                 if file.size > PIECE:
-                    source = opened.enter_context(CountedFile(file.path, progress))
+                    source = opened.enter_context(CountedFile(file.path, counter))
                 pairs.append((source, blob))
             results = transfer_manager.upload_many(
                 pairs,
@@ -229,7 +228,7 @@ def _send(client: Client, url: str, files: list[File], progress: Progress) -> No
             repeated = isinstance(error, DataCorruption) or getattr(error, "code", 0) in REPEATED
             if isinstance(error, Exception) and not repeated:
                 raise error
-        progress.add(sum(file.size for file in group if file.size <= PIECE))
+        counter.add(sum(file.size for file in group if file.size <= PIECE))
 
 
 def _damaged(file: File) -> UsageError:

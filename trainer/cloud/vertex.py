@@ -1,4 +1,4 @@
-"""Vertex AI: an order as a custom job or a tuning job, and what becomes of it.
+"""Vertex AI: an order becomes a custom job or a tuning job.
 
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/CustomJobSpec
 """
@@ -10,8 +10,8 @@ import yaml
 from google.auth.credentials import Credentials
 
 from trainer.cloud import cloud_job, machines
-from trainer.cloud.api import Api, Unanswered
-from trainer.cloud.cloud_job import Job
+from trainer.cloud.api import AnswerLost, Api
+from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.hypertune import METRIC
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order
@@ -34,7 +34,7 @@ CONSOLE = "https://console.cloud.google.com/agent-platform/locations"
 
 
 def job_spec(order: Order) -> dict[str, Any]:
-    """Returns the order as a CustomJobSpec, which `gcloud ai custom-jobs create --config` takes.
+    """Returns the order as a CustomJobSpec, as for `gcloud ai custom-jobs create --config`.
 
     The task gets no --workdir: Vertex AI derives its variables AIP_... from baseOutputDirectory,
     each trial of a tuning its own.
@@ -58,8 +58,8 @@ def job_spec(order: Order) -> dict[str, Any]:
     return spec
 
 
-def _pool(order: Order, machines_of_it: int) -> dict[str, Any]:
-    """The first pool is the chief alone, the second all others."""
+def _pool(order: Order, replicas: int) -> dict[str, Any]:
+    """Returns a worker pool: the first is the chief alone, the second all others."""
     container: dict[str, Any] = {
         "imageUri": order.image,
         "args": [f"--config={order.config_file}"],
@@ -68,7 +68,7 @@ def _pool(order: Order, machines_of_it: int) -> dict[str, Any]:
         container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
     return {
         "machineSpec": _machine(order.machine),
-        "replicaCount": str(machines_of_it),
+        "replicaCount": str(replicas),
         "diskSpec": {"bootDiskSizeGb": order.boot_disk_gb},
         "containerSpec": container,
     }
@@ -125,71 +125,73 @@ class Vertex:
       credentials: of the user.
       project: its id.
       region: such as us-central1.
-      first_wait: seconds before something that failed is asked again.
+      first_wait: seconds before the first retry.
     """
 
-    def __init__(self, credentials: Credentials, project: str, region: str, first_wait: float = 1):
+    def __init__(
+        self, credentials: Credentials, project: str, region: str, *, first_wait: float = 1
+    ):
         self.project, self.region = project, region
         address = f"https://{region}-aiplatform.googleapis.com"
-        self._api = Api("aiplatform", address, credentials, first_wait)
-        self._logs = Logs(credentials, project, first_wait)
+        self._api = Api("aiplatform", address, credentials, first_wait=first_wait)
+        self._logs = Logs(credentials, project, first_wait=first_wait)
         self._parent = f"v1/projects/{project}/locations/{region}"
 
-    def submit(self, order: Order) -> Job:
-        """Creates the job, once even where the first answer is lost."""
+    def submit(self, order: Order) -> CloudJob:
+        """Creates the job, only once even where the first answer is lost."""
         kind = KINDS[order.study is not None]
         path, content = f"{self._parent}/{kind}", body(order)
         try:
             return self._job(self._api.post(path, content, repeatable=False))
-        except Unanswered:
-            for taken in self._listed(kind, f"labels.submission={order.submission}"):
-                return self._job(taken)
+        except AnswerLost:
+            for created in self._listed(kind, f"labels.submission={order.submission}"):
+                return self._job(created)
         return self._job(self._api.post(path, content, repeatable=False))
 
-    def resume(self, order: Order, job: Job) -> Job:
-        """Returns the job as it is: Vertex AI starts a worker again that was taken back."""
+    def resume(self, order: Order, job: CloudJob) -> CloudJob:
+        """Returns the job as it is: Vertex AI restarts preempted workers."""
         return self.show(job.name)
 
-    def jobs(self) -> list[Job]:
-        """Returns the jobs that this program has submitted, the newest first."""
-        found = [one for kind in KINDS for one in self._listed(kind, f"labels.app={LABEL}")]
-        return sorted(map(self._job, found), key=lambda of: of.created, reverse=True)
+    def jobs(self) -> list[CloudJob]:
+        """Returns the jobs that this program submitted, the newest first."""
+        found = [each for kind in KINDS for each in self._listed(kind, f"labels.app={LABEL}")]
+        return sorted(map(self._job, found), key=lambda job: job.created, reverse=True)
 
-    def show(self, name: str) -> Job:
+    def show(self, name: str) -> CloudJob:
         """Returns a job by its resource name, or by its number."""
         return self._job(self._api.get(f"v1/{self._resource(name)}"))
 
     def cancel(self, name: str) -> None:
-        """Asks for the job's end; it saves, and ends in some seconds."""
+        """Stops the job, which saves and ends within seconds."""
         self._api.post(f"v1/{self._resource(name)}:cancel", {})
 
     def _resource(self, name: str) -> str:
         """Returns the resource name of a job given by that, by its number, or by the run's name."""
         if "/" in name:
             return name
-        for found in self.jobs():
-            if found.is_called(name):
-                return found.name
+        for job in self.jobs():
+            if job.matches(name):
+                return job.name
         raise UsageError(
             f"{self.project} has no job {name!r} of this program in {self.region}: python -m "
-            "trainer jobs list shows which there are."
+            "trainer jobs list shows them."
         )
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         """Returns (time, line) of what the job's workers printed after `after`, in order."""
         job_id = name.rsplit("/", 1)[-1]
-        wanted = f'resource.type="ml_job" AND resource.labels.job_id="{job_id}"'
-        return self._logs.lines(wanted, after)
+        query = f'resource.type="ml_job" AND resource.labels.job_id="{job_id}"'
+        return self._logs.lines(query, after)
 
-    def _listed(self, kind: str, wanted: str) -> Iterator[Mapping]:
-        return self._api.pages(f"{self._parent}/{kind}", kind, filter=wanted)
+    def _listed(self, kind: str, query: str) -> Iterator[Mapping]:
+        return self._api.list_all(f"{self._parent}/{kind}", kind, filter=query)
 
-    def _job(self, answer: Mapping) -> Job:
+    def _job(self, answer: Mapping) -> CloudJob:
         name = answer["name"]
         number = name.rsplit("/", 1)[-1]
         spec = answer.get("jobSpec") or answer.get("trialJobSpec") or {}
         board = spec.get("tensorboard", "")
-        return Job(
+        return CloudJob(
             name=name,
             title=answer.get("displayName", ""),
             state=STATES.get(answer.get("state", ""), cloud_job.RUNNING),
@@ -203,7 +205,7 @@ class Vertex:
 
 
 def _board_page(board: str, number: str) -> str:
-    """Returns where a managed TensorBoard shows a job, as Google's own client has it."""
+    """Returns the URL of a job in a managed TensorBoard, as Google's own client forms it."""
     region = board.split("/")[3]
     experiment = f"{board}/experiments/{number}".replace("/", "+")
     return f"https://{region}.tensorboard.googleusercontent.com/experiment/{experiment}"
@@ -219,6 +221,6 @@ def _best(trials: Sequence[Mapping]) -> str:
     ]
     if not measured:
         return ""
-    value, trial = max(measured, key=lambda of: of[0])
-    values = (f"--{of['parameterId']}={of['value']}" for of in trial.get("parameters", []))
+    value, trial = max(measured, key=lambda pair: pair[0])
+    values = (f"--{each['parameterId']}={each['value']}" for each in trial.get("parameters", []))
     return f"trial {trial['id']}, {METRIC} {value:.4f}: {' '.join(values)}"

@@ -1,4 +1,4 @@
-"""A sweep as Vertex AI's hyperparameter tuning takes it.
+"""A sweep as a study of Vertex AI's hyperparameter tuning.
 
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/StudySpec
 """
@@ -10,10 +10,10 @@ from trainer.tuning.search_space import Range, Sweep
 
 
 def study(sweep: Sweep) -> dict[str, Any]:
-    """Returns a StudySpec: validation AUC is maximised, and a trial counts by its best epoch.
+    """Returns a StudySpec that maximises validation AUC, of each trial's best epoch.
 
-    The service starts each trial with `--PARAMETER=VALUE` added to its flags, so that a parameter
-    is called as the flag that overrides the field.
+    The service starts each trial with `--PARAMETER=VALUE` added to its flags, so a parameter has
+    the name of the flag that overrides the field.
     """
     return {
         "metrics": [{"metricId": METRIC, "goal": "MAXIMIZE"}],
@@ -24,15 +24,15 @@ def study(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _values(of: Range) -> dict[str, Any]:
-    if of.kind == "choice":
+def _values(field_range: Range) -> dict[str, Any]:
+    if field_range.kind == "choice":
         # Not as discreteValueSpec: the service would write whole numbers as 16.0.
-        return {"categoricalValueSpec": {"values": [_text(value) for value in of.values]}}
-    low, high = of.values
-    if of.kind == "integer":
+        return {"categoricalValueSpec": {"values": [_text(value) for value in field_range.values]}}
+    low, high = field_range.values
+    if field_range.kind == "integer":
         values = {"minValue": str(low), "maxValue": str(high)}  # an int64 in JSON is a string
         return {"integerValueSpec": values, "scaleType": "UNIT_LINEAR_SCALE"}
-    scale = "UNIT_LOG_SCALE" if of.kind == "log_uniform" else "UNIT_LINEAR_SCALE"
+    scale = "UNIT_LOG_SCALE" if field_range.kind == "log_uniform" else "UNIT_LINEAR_SCALE"
     return {"doubleValueSpec": {"minValue": low, "maxValue": high}, "scaleType": scale}
 
 

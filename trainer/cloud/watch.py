@@ -1,4 +1,4 @@
-"""A job in the terminal: what it is, and what becomes of it."""
+"""Jobs in the terminal: a description, a table, and a job followed to its end."""
 
 import signal
 import time
@@ -6,39 +6,39 @@ import time
 from google.cloud.storage import Client
 
 from trainer.cloud import cloud_job, google_storage
-from trainer.cloud.cloud_job import Job
+from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Platform
 from trainer.system.errors import ExitError, Stopped
 
 POLL_SECONDS = 10.0
-LAST_LINES_SECONDS = 5.0  # that a log may lag behind its job
+LOG_DELAY_SECONDS = 5.0  # of a log behind its job
 
 
 class JobFailed(ExitError):
-    """The job has ended otherwise than well."""
+    """The job has failed or was cancelled."""
 
 
-def described(of: Job) -> str:
-    """Returns a job in some lines."""
+def describe(job: CloudJob) -> str:
+    """Returns a description of a job in several lines."""
     rows = {
-        "job": of.name,
-        "run": of.title,
-        "state": of.state + (f": {of.error}" if of.error else ""),
-        "created": of.created,
-        "workdir": of.workdir,
-        "console": of.page,
-        "TensorBoard": of.workdir and f"scripts/tensorboard.sh {of.workdir}",
-        "on the web": of.tensorboard,
-        "best trial": of.best,
+        "job": job.name,
+        "run": job.title,
+        "state": job.state + (f": {job.error}" if job.error else ""),
+        "created": job.created,
+        "workdir": job.workdir,
+        "console": job.page,
+        "TensorBoard": job.workdir and f"scripts/tensorboard.sh {job.workdir}",
+        "on the web": job.tensorboard,
+        "best trial": job.best,
     }
     return "\n".join(f"{name:<12}  {value}" for name, value in rows.items() if value)
 
 
-def table(jobs: list[Job]) -> str:
-    """Returns jobs, a line each."""
+def table(jobs: list[CloudJob]) -> str:
+    """Returns a table with a line for each job."""
     rows = [("state", "created", "run", "job")]
-    rows += [(of.state, of.created[:19].replace("T", " "), of.title, of.name) for of in jobs]
+    rows += [(job.state, job.created[:19].replace("T", " "), job.title, job.name) for job in jobs]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -46,77 +46,83 @@ def table(jobs: list[Job]) -> str:
     )
 
 
-def command(verb: str, platform: str, of: Job) -> str:
-    """Returns the command line that does something with a job."""
-    where = " --platform=kubernetes" if platform == "kubernetes" else ""
-    return f"python -m trainer jobs {verb} {of.name}{where}"
+def command(verb: str, platform: str, job: CloudJob) -> str:
+    """Returns the command line of `trainer jobs` for a job."""
+    option = " --platform=kubernetes" if platform == "kubernetes" else ""
+    return f"python -m trainer jobs {verb} {job.name}{option}"
 
 
 def follow(
-    platform: Platform, of: Job, order: Order, client: Client, every: float = POLL_SECONDS
+    platform: Platform,
+    job: CloudJob,
+    order: Order,
+    *,
+    client: Client,
+    poll_seconds: float = POLL_SECONDS,
 ) -> None:
-    """Shows the job's states and what it prints until it ends, and then the run's result.
+    """Shows the job's states and output until it ends, and then the run's result.
 
     Args:
       platform: where it runs.
-      of: the job.
-      order: that it was submitted with, for a machine that is taken back.
-      client: of the bucket that the run is in.
-      every: seconds between two looks.
+      job: as it was submitted.
+      order: of the job, to restart it after preemption.
+      client: of the run's bucket.
+      poll_seconds: between two requests for the state.
 
     Raises:
-      JobFailed: if it has not ended well.
+      JobFailed: if the job has failed or was cancelled.
       Stopped: on Ctrl-C, which leaves the job running.
     """
-    shown, after = of.state, ""
+    shown, after = job.state, ""
     try:
-        while not of.ended:
-            time.sleep(every)
-            of = platform.show(of.name)
-            if of.state != shown:
-                shown = of.state
+        while not job.ended:
+            time.sleep(poll_seconds)
+            job = platform.show(job.name)
+            if job.state != shown:
+                shown = job.state
                 print(f"the job is {shown}", flush=True)
-            after = _show_log(platform, of, after)
-            if of.state == cloud_job.PREEMPTED:
-                of = platform.resume(order, of)
-        time.sleep(min(every, LAST_LINES_SECONDS))
-        _show_log(platform, of, after)
+            after = _show_log(platform, job, after)
+            if job.state == cloud_job.PREEMPTED:
+                job = platform.resume(order, job)
+        time.sleep(min(poll_seconds, LOG_DELAY_SECONDS))
+        _show_log(platform, job, after)
     except KeyboardInterrupt:
         raise Stopped(
             signal.SIGINT,
-            f"watching; the job goes on. Stop it with {command('cancel', order.platform, of)}",
+            f"watching; the job goes on. Stop it with {command('cancel', order.platform, job)}",
         ) from None
-    if of.state != cloud_job.SUCCEEDED:
+    if job.state != cloud_job.SUCCEEDED:
+        ending = "failed" if job.state == cloud_job.FAILED else f"been {job.state}"
         raise JobFailed(
-            f"the job has {of.state}{f' ({of.error})' if of.error else ''}: its log is at "
-            f"{of.page or order.workdir}, and the same submission goes on where the run stopped."
+            f"the job has {ending}{f' ({job.error})' if job.error else ''}: its log is at "
+            f"{job.page or order.workdir}, and the same submission continues the run."
         )
-    if of.best:
-        print(f"best: {of.best}\nall trials are in {order.workdir}")
+    if job.best:
+        print(f"best: {job.best}\nall trials are in {order.workdir}")
     else:
         print(result(client, order.workdir))
 
 
 def result(client: Client, workdir: str) -> str:
-    """Returns what a finished run has come to, in a line or two."""
-    measured = google_storage.read_json(client, f"{workdir}/evaluation/test.json")
-    if measured is None:
+    """Returns the result of a finished run, in a line or two."""
+    evaluation = google_storage.read_json(client, f"{workdir}/evaluation/test.json")
+    if evaluation is None:
         return f"the run is in {workdir}"
     areas = ", ".join(
-        f"{'' if len(measured['labels']) == 1 else f'{label} '}{of['auc']['value']:.3f}"
-        for label, of in measured["labels"].items()
+        f"{'' if len(evaluation['labels']) == 1 else f'{label} '}{metrics['auc']['value']:.3f}"
+        for label, metrics in evaluation["labels"].items()
     )
     return (
-        f"test AUC {areas} on {measured['images']} images, best epoch {measured['epoch']}\n"
+        f"test AUC {areas} on {evaluation['images']} images, best epoch {evaluation['epoch']}\n"
         f"bring it here: python -m trainer jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
     )
 
 
-def _show_log(platform: Platform, of: Job, after: str) -> str:
-    """Prints the new lines of a job's log and returns the time of the last."""
+def _show_log(platform: Platform, job: CloudJob, after: str) -> str:
+    """Prints the new lines of a job's log, and returns the time of the last line."""
     try:
-        lines = platform.log(of.name, after)
-    except ExitError:  # the log alone cannot be had, now or with these roles
+        lines = platform.log(job.name, after)
+    except ExitError:  # only the log cannot be read, for now or with these roles
         return after
     for _, line in lines:
         print(line, flush=True)

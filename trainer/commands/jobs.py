@@ -4,8 +4,9 @@
     python -m trainer jobs show projects/PROJECT/locations/us-central1/customJobs/123
     python -m trainer jobs fetch gs://BUCKET/runs/NAME runs/NAME
 
-JOB is what submit printed, the last part of it, or the run's name; of a TPU VM, which goes as its
-job ends, also the run's gs://WORKDIR; fetch, which brings a run here, takes that of any run.
+JOB is the name that submit printed, the last part of it, or the run's name; for a TPU VM, which is
+deleted when its job ends, also the run's gs://WORKDIR. fetch, which brings a run here, takes the
+gs://WORKDIR of any run.
 """
 
 import re
@@ -17,9 +18,8 @@ from absl import flags
 from google.cloud.storage import Client
 
 from trainer.cloud import credentials, google_storage, run_download, watch
-from trainer.cloud.kubernetes import Kubernetes
 from trainer.cloud.order import PLATFORMS
-from trainer.cloud.platform import Access, Platform, reached
+from trainer.cloud.platform import Access, Platform, open_platform
 from trainer.commands import program
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
@@ -39,12 +39,12 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     rest = flags.FLAGS(list(argv))
     verb, given = (rest[1], rest[2:]) if len(rest) > 1 else ("", [])
     if len(given) != GIVEN.get(verb, -1):
-        raise UsageError(f"give one of: {USAGE} (--help tells of the flags).")
+        raise UsageError(f"give one of: {USAGE} (--help lists the flags).")
     return rest
 
 
 def main(argv: Sequence[str]) -> None:
-    """Lists jobs, shows one, ends one, or brings its run here."""
+    """Lists jobs, shows one, stops one, or brings its run here."""
     verb, name = argv[1], argv[2] if len(argv) > 2 else ""
     if verb == "fetch" and name.startswith("gs://"):
         _fetch(google_storage.client(_PROJECT.value or None), name.rstrip("/"), Path(argv[3]))
@@ -53,46 +53,48 @@ def main(argv: Sequence[str]) -> None:
     if full := FULL_NAME.fullmatch(name):
         project, place, kind = full.groups()
         platform = "tpu_vm" if kind == "queuedResources" else "vertex"
-    there = _reached(platform, project, place)
+    cloud = _open_platform(platform, project, place)
     if verb == "list":
-        print(watch.table(there.jobs()))
+        print(watch.table(cloud.jobs()))
     elif verb == "show":
-        print(watch.described(there.show(name)))
+        print(watch.describe(cloud.show(name)))
     elif verb == "fetch":
-        _fetch(google_storage.client(project or None), there.show(name).workdir, Path(argv[3]))
+        _fetch(google_storage.client(project or None), cloud.show(name).workdir, Path(argv[3]))
     else:
-        there.cancel(name)
-        print(
-            f"{name} is being stopped; it saves first, and the same submission goes on from there"
-        )
+        cloud.cancel(name)
+        print(f"{name} is being stopped; it saves first, and the same submission continues the run")
 
 
 def _fetch(client: Client, workdir: str, folder: Path) -> None:
     with program.exiting_at_signals("what was brought is here, and the same command goes on"):
         line = LiveLine(quiet=program.verbosity() < 0)
-        brought = run_download.download(client, workdir, folder, line)
+        brought = run_download.download(client, workdir, folder, line=line)
     print(
         f"brought {brought.files} files ({brought.bytes / 2**20:,.1f} MiB) to {folder}, "
-        f"{brought.unchanged} were there; scripts/tensorboard.sh {shlex.quote(str(folder))}"
+        f"{brought.unchanged} were there already; scripts/tensorboard.sh {shlex.quote(str(folder))}"
     )
 
 
-def _reached(platform: str, project: str, place: str) -> Platform:
-    """Returns the platform at that place.
+def _open_platform(platform: str, project: str, place: str) -> Platform:
+    """Returns the platform in a region or zone.
 
     Raises:
-      UsageError: if it has places, and none is said.
+      UsageError: if it needs one, or a project, and none is given.
     """
     if platform == "kubernetes":
-        return Kubernetes()
+        return open_platform(platform, None)
     if not place:
         flag = "--zone=us-central1-a" if platform == "tpu_vm" else "--region=us-central1"
-        raise UsageError(f"say where the jobs run, as in {flag}, or give JOB's whole name.")
-    found, its_project = credentials.find()
-    if not (project or its_project):
+        raise UsageError(
+            f"{flag.split('=')[0]} is missing: give it, as in {flag}, or the full name of JOB."
+        )
+    found, default_project = credentials.find()
+    if not (project or default_project):
         raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
-    access = Access(found, google_storage.client(project or its_project, found))
-    return reached(platform, access, project or its_project, region=place, zone=place)
+    access = Access(found, google_storage.client(project or default_project, found))
+    return open_platform(
+        platform, access, project=project or default_project, region=place, zone=place
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m trainer submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \\
       --workdir=gs://BUCKET/runs/NAME --accelerator=nvidia-l4:2 --spot --wait
 
-Checks all that can be known before it costs money, uploads what is asked for, submits, and tells
-where the run can be watched. docs/cloud.md leads from nothing to a running job.
+Checks the order before it costs money, uploads the data, submits the job, and prints where the run
+can be watched. docs/cloud.md leads from nothing to a running job.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from trainer.cloud import (
     watch,
 )
 from trainer.cloud.order import PLATFORMS, Order, read_labels
-from trainer.cloud.platform import MODULES, Access, reached
+from trainer.cloud.platform import MODULES, Access, open_platform
 from trainer.commands import config_flags, program
 from trainer.system import atomic
 from trainer.system.errors import UsageError
@@ -39,23 +39,25 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written, gs://
 _ACCELERATOR = flags.DEFINE_string(
     "accelerator", None, "of each machine, as in nvidia-l4:2, tpu-v5e:8 or cpu", required=True
 )
-_MACHINE_TYPE = flags.DEFINE_string("machine_type", "", "default: the smallest that takes it")
+_MACHINE_TYPE = flags.DEFINE_string(
+    "machine_type", "", "default: the usual one for the accelerator"
+)
 _WORKERS = flags.DEFINE_integer("workers", 1, "machines that train together", 1, 64)
 _PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "what runs it")
-_IMAGE = flags.DEFINE_string("image", "", "container; default: where docs/cloud.md has it built")
-_PROJECT = flags.DEFINE_string("project", "", "that pays; default: gcloud's")
+_IMAGE = flags.DEFINE_string("image", "", "container; default: the one that docs/cloud.md builds")
+_PROJECT = flags.DEFINE_string("project", "", "that is billed; default: gcloud's")
 _REGION = flags.DEFINE_string("region", "", "default: where the bucket is")
 _ZONE = flags.DEFINE_string("zone", "", "of a TPU VM, as in us-central1-a")
-_SPOT = flags.DEFINE_bool("spot", False, "on machines that may be taken back, for less")
+_SPOT = flags.DEFINE_bool("spot", False, "on machines that may be preempted, for less")
 _FLEX_HOURS = flags.DEFINE_float(
-    "flex_start_hours", 0.0, "wait up to so long for machines, for less; 0: no", 0, 168
+    "flex_start_hours", 0.0, "hours to wait for machines, for less; 0: not", 0, 168
 )
 _DATA = flags.DEFINE_string("data", "", "local prepared data set to upload to data.path")
-_SERVICE_ACCOUNT = flags.DEFINE_string("service_account", "", "who the job is; default: platform's")
+_SERVICE_ACCOUNT = flags.DEFINE_string("service_account", "", "of the job; default: the platform's")
 _TENSORBOARD = flags.DEFINE_string(
     "tensorboard", "", "number of a Vertex AI TensorBoard that shows the run too"
 )
-_LABELS = flags.DEFINE_multi_string("label", [], "KEY=VALUE, for the bill; may be repeated")
+_LABELS = flags.DEFINE_multi_string("label", [], "KEY=VALUE, for billing; may be repeated")
 _DISK = flags.DEFINE_integer("boot_disk_gb", 100, "of each machine", 100, 64_000)
 _TIMEOUT = flags.DEFINE_float("timeout_hours", 24.0, "after which the job is ended", 0.1, 672)
 _TRIALS = flags.DEFINE_integer("trials", 0, "runs of the config's sweep(); 0: one run", 0, 1000)
@@ -79,19 +81,21 @@ def main(argv: Sequence[str]) -> None:
     if data:
         with program.exiting_at_signals("what was sent is there, and the same command goes on"):
             line = LiveLine(quiet=program.verbosity() < 0)
-            sent = upload.upload(access.storage, data, order.config.data.path, line)
+            sent = upload.upload(access.storage, data, order.config.data.path, line=line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
     google_storage.write_text(access.storage, order.config_file, order.config_text)
-    platform = reached(order.platform, access, order.project, order.region, order.zone)
+    platform = open_platform(
+        order.platform, access, project=order.project, region=order.region, zone=order.zone
+    )
     job = platform.submit(order)
-    print(f"\n{watch.described(job)}")
+    print(f"\n{watch.describe(job)}")
     print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
     if _WAIT.value:
-        watch.follow(platform, job, order, access.storage)
+        watch.follow(platform, job, order, client=access.storage)
 
 
 def _access() -> Access | None:
-    """Returns the user's access to the cloud; None without credentials, in a dry run alone."""
+    """Returns the user's access to the cloud; None in a dry run without credentials."""
     try:
         found, project = credentials.find()
         return Access(found, google_storage.client(_PROJECT.value or project, found))
@@ -105,7 +109,7 @@ def _order(access: Access | None) -> Order:
     """Returns what the flags describe.
 
     Raises:
-      UsageError: if it is not a thing that the platform has.
+      UsageError: if the flags contradict each other, or the platform has no such machine.
     """
     config, platform = config_flags.read(), _PLATFORM.value
     bucket, folder = google_storage.split(_WORKDIR.value)
@@ -166,11 +170,11 @@ def _region(access: Access | None, bucket: str) -> str:
 
 
 def _check_together(platform: str, project: str, region: str) -> None:
-    """Raises a UsageError for flags that go not with each other."""
+    """Raises a UsageError for flags that contradict each other."""
     if platform != "kubernetes" and not project:
         raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
     if platform == "vertex" and not region:
-        raise UsageError("--region=REGION is missing, and the bucket is not in just one: name it.")
+        raise UsageError("--region=REGION is missing, and the bucket is in several: name one.")
     if platform == "tpu_vm" and not _ZONE.value:
         raise UsageError("--zone=ZONE is missing, which a TPU VM needs: such as us-central1-a.")
     if platform == "kubernetes" and not _IMAGE.value:
@@ -193,27 +197,29 @@ def _check_together(platform: str, project: str, region: str) -> None:
     for flag, given in only_vertex.items():
         if given and platform != "vertex":
             raise UsageError(
-                f"{flag} is Vertex AI's, not that of --platform={platform}: leave it out."
+                f"{flag} is only for Vertex AI, not for --platform={platform}: leave it out."
             )
     if _ACCELERATOR.value.lower().startswith("tpu") and _WORKERS.value > 1:
         raise UsageError(
-            "--workers is 1 with a TPU: slices of several hosts have not been tried yet."
+            "--workers must be 1 with a TPU: slices of several hosts have not been tried yet."
         )
 
 
 def _check(order: Order, data: Path | None, access: Access | None) -> None:
     wrong = 0
-    for finding in checks.findings(order, data, access):
-        print(f"{MARKS[finding.state]:>5}  {finding.of:<8}  {finding.said}", flush=True)
-        wrong += finding.state == checks.WRONG
+    for result in checks.run_checks(order, data, access):
+        print(f"{MARKS[result.state]:>5}  {result.subject:<8}  {result.message}", flush=True)
+        wrong += result.state == checks.WRONG
     if wrong:
         raise UsageError(f"nothing was submitted: {wrong} of the checks above failed.")
 
 
 def _write(order: Order) -> str:
-    """Writes the files that the platform's own command line takes; returns how it takes them."""
+    """Writes the files for the platform's own command line, and returns the commands."""
     module = MODULES[order.platform]
-    config, job = (epath.Path(f"{order.name}.{of}") for of in ("config.json", module.SUFFIX))
+    config, job = (
+        epath.Path(f"{order.name}.{suffix}") for suffix in ("config.json", module.SUFFIX)
+    )
     atomic.write_text(config, order.config_text)
     atomic.write_text(job, module.file(order))
     copied = ["gcloud", "storage", "cp", str(config), order.config_file]
