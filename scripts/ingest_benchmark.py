@@ -16,7 +16,6 @@ import io
 import itertools
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -30,6 +29,7 @@ from PIL import Image
 from trainer.commands import program
 from trainer.data import sources
 from trainer.data.prepare import ingest, preparation
+from trainer.system import memory
 
 PEER = "shrink"
 WHAT = {
@@ -124,8 +124,8 @@ def main(argv: Sequence[str]) -> None:
     )
     for name, what in WHAT.items():
         print(f"{what:<44}{rates[name]:>9,.1f} images/s{rates[name] / rates[PEER]:>8.2f}")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"largest resident memory of the process that writes: {memory:.2f} GiB")
+    peak = memory.peak_bytes() / memory.GIB
+    print(f"largest resident memory of the process that writes: {peak:.2f} GiB")
 
 
 if __name__ == "__main__":

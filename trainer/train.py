@@ -63,7 +63,7 @@ def train_and_evaluate(
     data = open_data(config.data.path)
     replicas = connect(config)
     with ExitStack() as stack:
-        stack.enter_context(translate_errors(workdir, replicas))
+        stack.enter_context(translate_errors(workdir, data, replicas))
         signals = stack.enter_context(StopSignals())
         log, saver = Loggers(), checkpoint.NoSaver()
         if replicas.is_chief:

@@ -10,7 +10,7 @@ from absl import app, flags
 
 from trainer.commands import set_up
 from trainer.system import gcs
-from trainer.system.errors import ExitError, Stopped, UsageError, WorkerLost, of_bucket
+from trainer.system.errors import ExitError, Stopped, UsageError, WorkerLost, bucket_error
 
 
 def run(
@@ -128,8 +128,8 @@ def _ending() -> Iterator[None]:
     except KeyboardInterrupt:
         _end(Stopped(signal.SIGINT))
     except Exception as error:
-        if said := gcs.reason(error):
-            _end(of_bucket(error, UsageError)(f"a bucket cannot be used ({said})."))
+        if reason := gcs.reason(error):
+            _end(bucket_error(error, f"a bucket cannot be used ({reason}).", UsageError))
         raise
 
 

@@ -13,7 +13,7 @@ A batch is a dict, b rows of the global batch of B:
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,6 @@ from trainer.data.decode import fit
 from trainer.system.errors import DataLost, UsageError
 
 READ_BATCH = 64
-UNREADABLE = "the prepared data set cannot be read any more: "
 ONE_HOST = tf.distribute.InputContext(1, 0, 1)
 
 
@@ -43,6 +42,7 @@ class Split:
       classes: the two class names where K is 1, the healthy one first; else none.
       counts: number of records where a label is positive, and negative, for each label.
       read: [n] int64 record numbers -> [n] object, serialised examples.
+      failures: errors of reading, which TensorFlow passes on as text alone.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Split:
     classes: list[str]
     counts: list[tuple[int, int]]
     read: Callable[[np.ndarray], np.ndarray]
+    failures: list[DataLost] = field(default_factory=list)
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
@@ -72,7 +73,9 @@ def open_split(path: epath.PathLike, name: str) -> Split:
         source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
         size = len(source)
     except Exception as error:  # neither library documents those that it raises
-        raise DataLost(f"{UNREADABLE}{path}, split {name} ({error})") from error
+        raise _lost(f"{path}, split {name}", error) from error
+
+    failures: list[DataLost] = []
 
     def read(numbers: np.ndarray) -> np.ndarray:
         try:
@@ -81,11 +84,17 @@ def open_split(path: epath.PathLike, name: str) -> Split:
                 raise ValueError("a record is empty")
             return np.array(examples, object)
         except Exception as error:  # array_record documents none of those that it raises
-            raise OSError(f"{UNREADABLE}{path}, split {name} ({error})") from error
+            failures.append(_lost(f"{path}, split {name}", error))
+            raise failures[-1] from error
 
     labels, per_label = summary["labels"], summary["splits"][name]["per_label"]
     counts = [(per_label[label]["positive"], per_label[label]["negative"]) for label in labels]
-    return Split(name, size, labels, summary["classes"], counts, read)
+    return Split(name, size, labels, summary["classes"], counts, read, failures)
+
+
+def _lost(what: str, error: Exception) -> DataLost:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataLost(f"the prepared data set cannot be read any more: {what} ({reason})")
 
 
 @dataclass(frozen=True)
@@ -235,7 +244,8 @@ def _decoder(
             images = [Image.open(io.BytesIO(file)) for file in files]
             return np.stack([fit.fit(image, image_size, how) for image in images])
         except (OSError, ValueError) as error:
-            raise OSError(f"{UNREADABLE}an image of split {split.name} ({error})") from error
+            split.failures.append(_lost(f"an image of split {split.name}", error))
+            raise split.failures[-1] from error
 
     def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_example(examples, dataset.stored(len(split.labels)))

@@ -19,7 +19,7 @@ from typing import Any
 from etils import epath, epy
 
 from trainer.system import cache, file_lock, gcs, threads
-from trainer.system.errors import CannotWrite, DataLost, UsageError, of_bucket
+from trainer.system.errors import CannotWrite, DataLost, UsageError, bucket_error
 
 with epy.lazy_imports():  # TensorFlow
     import tensorflow as tf
@@ -98,9 +98,8 @@ def writable(out: epath.Path) -> Iterator[None]:
             raise
         raise CannotWrite(f"{out} cannot be written: {error.strerror}.") from error
     except tf.errors.OpError as error:
-        raise of_bucket(error, CannotWrite)(
-            f"{out} cannot be written: {_reason(error)}."
-        ) from error
+        sentence = f"{out} cannot be written: {_reason(error)}."
+        raise bucket_error(error, sentence, CannotWrite) from error
 
 
 def publish(folder: epath.Path, target: epath.Path) -> None:
@@ -153,7 +152,8 @@ def _readable(path: epath.Path) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, FileNotFoundError) as error:
-        raise of_bucket(error, DataLost)(f"{path} cannot be read: {_reason(error)}.") from error
+        sentence = f"{path} cannot be read: {_reason(error)}."
+        raise bucket_error(error, sentence, DataLost) from error
 
 
 def _reason(error: Exception) -> str:

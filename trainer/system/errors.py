@@ -69,6 +69,17 @@ class Stopped(ExitError):
         self.exit_code = 128 + number
 
 
+def bucket_error(error: Exception, sentence: str, otherwise: type[ExitError]) -> ExitError:
+    """Returns the error that ends a program after one of a bucket.
+
+    Args:
+      error: what the bucket's client raised.
+      sentence: what could not be done and why.
+      otherwise: the class where the error is not temporary; else it is Unavailable.
+    """
+    return (Unavailable if gcs.is_transient(error) else otherwise)(sentence)
+
+
 def of_bucket(error: Exception, otherwise: type[ExitError]) -> type[ExitError]:
     """Returns Unavailable where a bucket's error may pass by itself, and `otherwise` elsewhere."""
     return Unavailable if gcs.is_transient(error) else otherwise

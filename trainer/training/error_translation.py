@@ -1,4 +1,4 @@
-"""What TensorFlow and the operating system raise when a disk, a data set or a worker fails."""
+"""Errors of TensorFlow and the operating system while a run goes on, as errors of one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,18 +6,19 @@ from contextlib import contextmanager
 import tensorflow as tf
 from etils import epath
 
-from trainer.data.pipeline import UNREADABLE
+from trainer.data.prepared_data import PreparedData
 from trainer.distribute.replicas import Replicas
 from trainer.system import gcs
-from trainer.system.errors import CannotWrite, DataLost, WorkerLost, cannot_write, of_bucket
+from trainer.system.errors import CannotWrite, WorkerLost, bucket_error, cannot_write
 
 
 @contextmanager
-def translate_errors(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
-    """Turns what a run may meet with into an ExitError of one sentence.
+def translate_errors(workdir: epath.Path, data: PreparedData, replicas: Replicas) -> Iterator[None]:
+    """Turns errors of the disk, a bucket, the data set or other workers into an ExitError.
 
     Args:
-      workdir: of the run.
+      workdir: that the run writes to.
+      data: that it reads.
       replicas: whose workers may be lost.
 
     Raises:
@@ -28,20 +29,19 @@ def translate_errors(workdir: epath.Path, replicas: Replicas) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         if reason := cannot_write(error):
             raise CannotWrite(
-                f"{workdir} cannot be written to ({reason}): make room there or let it be "
-                "written, then give the same command again."
+                f"{workdir} cannot be written to ({reason}): make room there or permit writing, "
+                "then run the same command again."
             ) from error
-        if UNREADABLE in str(error):
-            sentence = str(error).split(UNREADABLE)[1].splitlines()[0]
-            raise DataLost(f"{UNREADABLE}{sentence}") from error
+        for split in data.splits.values():
+            if split.failures:
+                raise split.failures[0] from error
         if reason := gcs.reason(error):
-            raise of_bucket(error, CannotWrite)(
-                f"{workdir} cannot be used ({reason}): mend that, then give the same command again."
-            ) from error
+            sentence = f"{workdir} cannot be used ({reason}): mend that and run the command again."
+            raise bucket_error(error, sentence, CannotWrite) from error
         if isinstance(error, tf.errors.OpError) and replicas.workers > 1:
             raise WorkerLost(
                 f"worker {replicas.worker} of {replicas.workers} has lost another one "
-                f"({type(error).__name__}): start all of them again, and the run goes on from its "
+                f"({type(error).__name__}): start all of them again, and the run resumes from its "
                 "newest checkpoint."
             ) from error
         raise
