@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from trainer.distribute.local_workers import launch
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
 from trainer.system import errors
+from trainer.train import check
 from trainer.training import step
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import create_state
@@ -106,7 +108,7 @@ def recipe(data: str, topology: Topology, batch_size: int, image_size: int) -> C
 
 def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> None:
     """Trains as one worker and writes what it arrived at to `results`."""
-    replicas = connect(config)
+    replicas = connect(config.distribute, partial(check, config))
     strategy = replicas.strategy
     splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
     pixels = pipeline.pixels(splits["train"], config.data.image_size, "host")
@@ -134,7 +136,7 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     (results / f"worker{replicas.worker}.json").write_text(
         json.dumps({"rows": rows, "scores": scores.tolist(), "seconds": seconds / timed_steps})
     )
-    replicas.sum([0.0])  # nobody leaves before the others are done
+    replicas.barrier()  # nobody leaves before the others are done
 
 
 def run(topology: Topology, command: Sequence[str], results: Path) -> Measured:

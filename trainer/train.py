@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,7 @@ from trainer.checkpoint import checkpoint
 from trainer.config import schema
 from trainer.data import examples, pipeline
 from trainer.data.prepared_data import open_data
+from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
 from trainer.metrics import evaluation_files, operating_points
@@ -21,7 +23,7 @@ from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
 from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
-from trainer.system.errors import NotFinite, Stopped
+from trainer.system.errors import NotFinite, Stopped, UsageError
 from trainer.system.terminal import LiveLine
 from trainer.training import run_paths, step
 from trainer.training.error_translation import translate_errors
@@ -61,7 +63,7 @@ def train_and_evaluate(
     workdir = epath.Path(workdir)
     events = epath.Path(events or workdir / run_paths.EVENTS)
     data = open_data(config.data.path)
-    replicas = connect(config)
+    replicas = connect(config.distribute, partial(check, config))
     with ExitStack() as stack:
         stack.enter_context(translate_errors(workdir, data, replicas))
         signals = stack.enter_context(StopSignals())
@@ -76,6 +78,17 @@ def train_and_evaluate(
         if progress.epoch < config.train.epochs:
             train(run, progress, log, saver)
         return evaluate_best(run, progress, log, saver)
+
+
+def check(config: ConfigDict, strategy: str, replicas: int) -> None:
+    """Raises a UsageError if the replicas of a strategy cannot train this config."""
+    if strategy != "tpu" and tpu.installed() and config.augment.jit_compile:
+        raise UsageError(
+            "this TensorFlow is the build for TPUs, which compiles nothing for the devices that "
+            f"distribute.strategy={strategy} takes: install another with ACCELERATOR=cpu "
+            "scripts/setup.sh, or give --config.augment.jit_compile=false."
+        )
+    schema.check_global_batch(config, replicas)
 
 
 def restore_newest(run: Run, log: Logger, saver: checkpoint.Saver | checkpoint.NoSaver) -> Progress:

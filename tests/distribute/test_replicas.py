@@ -1,6 +1,7 @@
 """The strategy follows the config and the machine, and the log says which it is and why."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,11 +9,16 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer.config.schema import default
-from trainer.distribute import tpu
-from trainer.distribute.replicas import connect
+from trainer.distribute import replicas, tpu
+from trainer.distribute.replicas import Replicas
 from trainer.system.errors import UsageError
+from trainer.train import check
 
 CLUSTER = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+
+
+def connect(config: ConfigDict) -> Replicas:
+    return replicas.connect(config.distribute, partial(check, config))
 
 
 @pytest.fixture
@@ -22,40 +28,36 @@ def config(monkeypatch: pytest.MonkeyPatch) -> ConfigDict:
 
 
 def test_auto_mirrors_over_all_devices(config: ConfigDict):
-    replicas = connect(config)
-    assert replicas.strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU"))
-    assert str(replicas) == "Mirrored on CPU:0, CPU:1, CPU:2, CPU:3 (auto: 4 CPU devices)"
-    assert replicas.is_chief
+    mirrored = connect(config)
+    assert mirrored.strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU"))
+    assert str(mirrored) == "Mirrored on CPU:0, CPU:1, CPU:2, CPU:3 (auto: 4 CPU devices)"
+    assert mirrored.is_chief
 
 
-def test_one_device_takes_the_first(config: ConfigDict):
+def test_one_device_takes_the_first_and_sums_alone(config: ConfigDict):
     config.distribute.strategy, config.train.batch_size = "one_device", 7
-    replicas = connect(config)
-    assert str(replicas) == "OneDevice on CPU:0 (distribute.strategy=one_device)"
-
-
-def test_one_worker_sums_with_nobody(config: ConfigDict):
-    config.distribute.strategy = "one_device"
-    np.testing.assert_array_equal(connect(config).sum([1.0, 2.5]), [1.0, 2.5])
+    alone = connect(config)
+    assert str(alone) == "OneDevice on CPU:0 (distribute.strategy=one_device)"
+    np.testing.assert_array_equal(alone.sum([1.0, 2.5]), [1.0, 2.5])
 
 
 @pytest.mark.parametrize(
-    ("batch", "accumulate", "said"),
+    ("batch", "accumulate", "sizes"),
     [
         (30, 1, "batch_size=30 does not divide by the 4 replicas: give 28 or 32"),
         (3, 1, "batch_size=3 does not divide by the 4 replicas: give 4"),
         (32, 3, r"4 replicas times 3 parts \(train.accumulate\): give 24 or 36"),
     ],
 )
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes(
-    config: ConfigDict, batch: int, accumulate: int, said: str
+def test_batch_that_does_not_divide_is_refused_with_the_nearest_sizes(
+    config: ConfigDict, batch: int, accumulate: int, sizes: str
 ):
     config.train.batch_size, config.train.accumulate = batch, accumulate
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=sizes):
         connect(config)
 
 
-def test_a_batch_is_refused_before_the_wait_for_other_workers(
+def test_batch_is_refused_before_other_workers_are_awaited(
     config: ConfigDict, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
@@ -73,7 +75,7 @@ def test_workers_that_would_train_alone_are_refused(
         connect(config)
 
 
-def test_the_build_for_tpus_is_refused_elsewhere(
+def test_tensorflow_for_tpus_is_refused_on_other_devices(
     config: ConfigDict, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(tpu, "installed", lambda: True)
@@ -83,13 +85,16 @@ def test_the_build_for_tpus_is_refused_elsewhere(
     assert connect(config).is_chief
 
 
-def test_several_workers_need_a_cluster(config: ConfigDict):
-    config.distribute.strategy = "multi_worker"
-    with pytest.raises(UsageError, match=r"names no workers.*trainer launch"):
-        connect(config)
-
-
-def test_devices_cannot_be_made_after_the_start(config: ConfigDict):
-    config.distribute.cpu_devices = 3
-    with pytest.raises(UsageError, match="began with 4"):
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("strategy", "multi_worker", r"names no workers.*trainer launch"),
+        ("cpu_devices", 3, "has started with 4"),
+    ],
+)
+def test_workers_and_devices_that_do_not_exist_are_refused(
+    config: ConfigDict, field: str, value: object, reason: str
+):
+    config.distribute[field] = value
+    with pytest.raises(UsageError, match=reason):
         connect(config)
