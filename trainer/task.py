@@ -5,6 +5,7 @@ resumes an unfinished run; a finished one is only evaluated again. Without --wor
 written where Vertex AI's environment says, see trainer.training.run_paths.
 """
 
+import os
 from collections.abc import Sequence
 
 from absl import flags
@@ -13,7 +14,7 @@ from etils import epy
 from trainer.cloud import hypertune
 from trainer.commands import config_flags, program
 from trainer.system import terminal
-from trainer.training import run_paths
+from trainer.training.run_paths import run_paths
 
 with epy.lazy_imports():  # TensorFlow
     from trainer import train
@@ -28,8 +29,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config = config_flags.read()
     line = terminal.LiveLine(quiet=program.verbosity() < 0)
-    paths = run_paths.from_environment(_WORKDIR.value)
-    trial = hypertune.from_environment()
+    paths = run_paths(_WORKDIR.value, os.environ)
+    trial = hypertune.from_environment(os.environ)
     loggers = [TrialLog(trial.report)] if trial else []
     train.train_and_evaluate(config, paths.workdir, events=paths.events, line=line, loggers=loggers)
 

@@ -10,10 +10,10 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.checkpoint import checkpoint
+from trainer.checkpoint.saver import NoSaver, Saver
 from trainer.config import schema
 from trainer.data import examples, pipeline
 from trainer.data.prepared_data import open_data
-from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
 from trainer.metrics import evaluation_files, operating_points
@@ -23,14 +23,14 @@ from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
 from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
-from trainer.system.errors import NotFinite, Stopped, UsageError
+from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
 from trainer.training import run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
 from trainer.training.progress import Progress
-from trainer.training.run import Run, create_run
+from trainer.training.run import Run, check_replicas, create_run
 from trainer.training.run_folder import run_folder
 
 
@@ -63,16 +63,16 @@ def train_and_evaluate(
     workdir = epath.Path(workdir)
     events = epath.Path(events or workdir / run_paths.EVENTS)
     data = open_data(config.data.path)
-    replicas = connect(config.distribute, partial(check, config))
+    replicas = connect(config.distribute, partial(check_replicas, config))
     with ExitStack() as stack:
         stack.enter_context(translate_errors(workdir, data, replicas))
         signals = stack.enter_context(StopSignals())
-        log, saver = Loggers(), checkpoint.NoSaver()
+        log, saver = Loggers(), NoSaver()
         if replicas.is_chief:
             line = stack.enter_context(line or LiveLine())
             stack.enter_context(run_folder(workdir, config, data, replicas))
             log = Loggers([HistoryFile(), TerminalLog(line), TensorBoard(), *loggers])
-            saver = checkpoint.Saver(workdir / "checkpoints", config.checkpoint.keep)
+            saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         run = create_run(config, workdir, events, data=data, replicas=replicas, signals=signals)
         progress = restore_newest(run, log, saver)
         if progress.epoch < config.train.epochs:
@@ -80,18 +80,7 @@ def train_and_evaluate(
         return evaluate_best(run, progress, log, saver)
 
 
-def check(config: ConfigDict, strategy: str, replicas: int) -> None:
-    """Raises a UsageError if the replicas of a strategy cannot train this config."""
-    if strategy != "tpu" and tpu.installed() and config.augment.jit_compile:
-        raise UsageError(
-            "this TensorFlow is the build for TPUs, which compiles nothing for the devices that "
-            f"distribute.strategy={strategy} takes: install another with ACCELERATOR=cpu "
-            "scripts/setup.sh, or give --config.augment.jit_compile=false."
-        )
-    schema.check_global_batch(config, replicas)
-
-
-def restore_newest(run: Run, log: Logger, saver: checkpoint.Saver | checkpoint.NoSaver) -> Progress:
+def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
     """Restores the newest checkpoint, which the chief chooses; step 0 where there is none."""
     found, at_step, epoch = map(int, run.replicas.broadcast_from_chief(saver.newest()))
     progress, saved = Progress(), {}
@@ -103,9 +92,7 @@ def restore_newest(run: Run, log: Logger, saver: checkpoint.Saver | checkpoint.N
     return progress
 
 
-def train(
-    run: Run, progress: Progress, log: Logger, saver: checkpoint.Saver | checkpoint.NoSaver
-) -> None:
+def train(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> None:
     """Takes the steps that are left; evaluates and saves at the end of each epoch."""
     config, split = run.config, run.data.splits["train"]
     batches = run.train_batches(progress.step)
@@ -154,9 +141,7 @@ def train(
     log.checkpoint_state()
 
 
-def evaluate_best(
-    run: Run, progress: Progress, log: Logger, saver: checkpoint.Saver | checkpoint.NoSaver
-) -> dict | None:
+def evaluate_best(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> dict | None:
     """Evaluates the best epoch on validation and test; the chief writes the results."""
     best, result = progress.best, None
     folder = checkpoint.path(run.checkpoints, best["step"], best["epoch"])
@@ -193,9 +178,7 @@ def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
     return counts.sum(0) / (2 * np.maximum(counts, 1))
 
 
-def check_finite(
-    run: Run, progress: Progress, losses: np.ndarray, saver: checkpoint.Saver | checkpoint.NoSaver
-) -> None:
+def check_finite(run: Run, progress: Progress, losses: np.ndarray, saver: Saver | NoSaver) -> None:
     """Raises NotFinite, unless half precision may recover from it with a smaller loss scale."""
     bad = np.flatnonzero(~np.isfinite(losses))
     may_recover = run.config.precision == "mixed_float16" and run.state.loss_scale >= 1.0

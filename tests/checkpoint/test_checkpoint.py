@@ -11,6 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.checkpoint import checkpoint
+from trainer.checkpoint.saver import Saver
 from trainer.system.errors import CannotWrite, CheckpointsDamaged, UsageError
 
 DATA = "variables.data-00000-of-00001"
@@ -29,7 +30,7 @@ def variables(value: float = 1.0, shape: tuple = (2, 3)) -> dict[str, tf.Variabl
 
 
 def save(root: epath.Path, *steps: int, keep: int = 3, best: dict | None = None) -> None:
-    saver = checkpoint.Saver(root, keep)
+    saver = Saver(root, keep)
     for step in steps:
         scores = np.full((3, 2), step, np.float32)
         progress = {"step": step, "epoch": 1, "best": best}
@@ -56,7 +57,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(
 ):
     write = checkpoint.write
     monkeypatch.setattr(checkpoint, "write", lambda *a: (time.sleep(0.5), write(*a)))
-    saved, saver = variables(1.0), checkpoint.Saver(root, 3)
+    saved, saver = variables(1.0), Saver(root, 3)
     progress = {"step": 1, "epoch": 0, "history": []}
     began = time.monotonic()
     saver.save(saved, {}, progress)
@@ -149,7 +150,7 @@ def test_the_loss_scale_of_another_precision_is_neither_needed_nor_in_the_way(ro
     save(root, 1)
     checkpoint.restore(checkpoint.newest(root), variables() | scale, ("scores",))
     assert float(scale["loss_scale/dynamic_scale"]) == 8.0
-    saver = checkpoint.Saver(root, 3)
+    saver = Saver(root, 3)
     saver.save(variables() | scale, {}, {"step": 2, "epoch": 1})
     saver.wait()
     checkpoint.restore(checkpoint.newest(root), variables())
@@ -164,7 +165,7 @@ def test_a_disk_that_takes_no_more_is_one_sentence(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "write", full)
-    saver = checkpoint.Saver(root, 3)
+    saver = Saver(root, 3)
     saver.save(variables(), {}, {"step": 2, "epoch": 0})
     with pytest.raises(CannotWrite, match="No space left.*newest there is step-000000001"):
         saver.wait()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -53,14 +54,14 @@ def package(tmp_path: Path) -> ModuleType:
 
 
 def test_a_measurement_is_a_line_as_the_package_writes_it(file: Path):
-    hypertune.from_environment().report(0.875, 3)
+    hypertune.from_environment(os.environ).report(0.875, 3)
     assert file.read_text() == LINE.replace("TIME", "1525851440.123456")
 
 
 @pytest.mark.slow
 def test_the_file_is_the_packages_own(file: Path, package: ModuleType):
     values = [(0.5, 1), (1, 2), (0.123456789, 103)] + [(1 / (3 + n), n) for n in range(4, 110)]
-    theirs, ours = package.HyperTune(), hypertune.from_environment()
+    theirs, ours = package.HyperTune(), hypertune.from_environment(os.environ)
     for auc, epoch in values:
         theirs.report_hyperparameter_tuning_metric("validation_auc", auc, epoch)
         expected = file.read_text()
@@ -70,13 +71,13 @@ def test_the_file_is_the_packages_own(file: Path, package: ModuleType):
 
 
 def test_an_auc_that_is_not_defined_is_left_out(file: Path):
-    trial = hypertune.from_environment()
+    trial = hypertune.from_environment(os.environ)
     trial.report(None, 1)
     assert not file.exists()
 
 
 def test_the_file_stays_the_one_that_the_service_may_have_open(file: Path):
-    trial = hypertune.from_environment()
+    trial = hypertune.from_environment(os.environ)
     trial.report(0.5, 1)
     with file.open() as opened:
         trial.report(0.75, 2)
@@ -86,16 +87,16 @@ def test_the_file_stays_the_one_that_the_service_may_have_open(file: Path):
 def test_without_the_services_variables_nothing_is_reported(monkeypatch: pytest.MonkeyPatch):
     for name in ("CLOUD_ML_TRIAL_ID", "CLOUD_ML_HP_METRIC_FILE"):
         monkeypatch.delenv(name, raising=False)
-    assert hypertune.from_environment() is None
+    assert hypertune.from_environment(os.environ) is None
     monkeypatch.setenv("CLOUD_ML_TRIAL_ID", "2")
-    trial = hypertune.from_environment()
+    trial = hypertune.from_environment(os.environ)
     assert (trial.number, str(trial.file)) == ("2", "/tmp/hypertune/output.metrics")
 
 
 @pytest.mark.slow
 def test_the_job_reports_each_epoch(tiny: ConfigDict, tmp_path: Path, file: Path):
     tiny.summaries.times = 0
-    loggers = [TrialLog(hypertune.from_environment().report)]
+    loggers = [TrialLog(hypertune.from_environment(os.environ).report)]
     train.train_and_evaluate(tiny, tmp_path / "run", loggers=loggers)
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     reported = [json.loads(line) for line in file.read_text().splitlines()]

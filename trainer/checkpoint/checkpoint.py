@@ -1,18 +1,14 @@
-"""Checkpoints: written in the background, whole or none, restored only whole.
+"""A checkpoint on disk: written, verified, restored, found and removed.
 
-A checkpoint is a folder with the variables as TensorFlow writes them (`tf.train.load_checkpoint`
-reads them by name), what the host knows of the run, and a manifest with the size and the checksum
-of each file. The manifest is written last: a folder without one was interrupted, and is no
-checkpoint.
+It is a folder with the variables as TensorFlow writes them (`tf.train.load_checkpoint` reads them
+by name), the progress of the run, and a manifest with the size and the checksum of each file. The
+manifest is written last: a folder without one was interrupted, and is not a checkpoint.
 """
 
-import copy
 import hashlib
 import json
 import re
 import sys
-import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -20,140 +16,28 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.system import atomic, errors, gcs
-from trainer.system.errors import CannotWrite, CheckpointsDamaged, UsageError, of_bucket
+from trainer.system.errors import CheckpointsDamaged, UsageError
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 VARIABLES = "variables"
 DAMAGED = "damaged-"
 
-# Whatever has another name is not the run's, and is left alone.
+# Files and folders with other names are the user's, and are left alone.
 NAME = re.compile(r"step-\d{9,}-epoch-\d{6,}")
 FILES = re.compile(r"variables\..*|(progress|manifest)\.json")
 
-# Missing in a checkpoint of another precision, and left out of one of this: they start anew.
+# Checkpoints of another precision may have or lack them: they start anew then.
 OPTIONAL = "loss_scale/"
 
 
-class Saver:
-    """Saves a run's checkpoints, one at a time, while the run goes on.
-
-    Args:
-      folder: where they are kept.
-      keep: how many of the newest; the best is kept beside them.
-    """
-
-    def __init__(self, folder: epath.Path, keep: int):
-        self._folder, self._keep = folder, keep
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
-        self._durations: list[tuple[int, float]] = []
-
-    def save(
-        self, variables: dict[str, tf.Variable], arrays: dict[str, np.ndarray], progress: dict
-    ) -> None:
-        """Copies everything to memory, and begins to write it.
-
-        Args:
-          variables: by name.
-          arrays: saved like them; `restore` returns them.
-          progress: of the run; `step`, `epoch` and `best` give the folder its name and keep the
-            best from being removed.
-
-        Raises:
-          CannotWrite: if the one before could not be written.
-        """
-        self.wait()
-        copies = {name: np.array(variable.numpy()) for name, variable in variables.items()}
-        progress = copy.deepcopy(progress)  # the run goes on adding to its history
-        self._thread = threading.Thread(target=self._write, args=(copies | arrays, progress))
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Returns once nothing is being written.
-
-        Raises:
-          CannotWrite: if the last could not be written.
-          Unavailable: if that was as the bucket did not answer.
-        """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        if self._error is not None:
-            error, self._error = self._error, None
-            left = complete(self._folder)
-            raise of_bucket(error, CannotWrite)(
-                f"a checkpoint could not be written to {self._folder} ({_reason(error)}); the "
-                f"newest there is {left[-1].name if left else 'none yet'}. Mend that, then give "
-                "the same command again."
-            ) from error
-
-    def take_durations(self) -> list[tuple[int, float]]:
-        """Returns step and seconds of each checkpoint that has been written since the last call."""
-        taken, self._durations = self._durations, []
-        return taken
-
-    def newest(self) -> list[float]:
-        """Returns 1, step and epoch of the newest checkpoint that verifies; zeros without one.
-
-        Raises:
-          CheckpointsDamaged: if there are some, but none verifies.
-        """
-        folder = newest(self._folder)
-        return [1.0, *map(float, step_and_epoch(folder))] if folder else [0.0, 0.0, 0.0]
-
-    def check(self, folder: epath.Path) -> None:
-        """Raises CheckpointsDamaged unless the checkpoint in `folder` verifies."""
-        check(folder)
-
-    def _write(self, arrays: dict[str, np.ndarray], progress: dict) -> None:
-        folder, began = path(self._folder, progress["step"], progress["epoch"]), time.perf_counter()
-        try:
-            if not (folder / MANIFEST).exists():
-                write(folder, arrays, progress)
-                self._durations.append((progress["step"], time.perf_counter() - began))
-            self._remove_old(progress.get("best"))
-        except (OSError, tf.errors.OpError) as error:
-            self._error = error
-
-    def _remove_old(self, best: dict | None) -> None:
-        whole_ones = complete(self._folder)
-        kept = set(whole_ones[-self._keep :])
-        if best:
-            kept.add(path(self._folder, best["step"], best["epoch"]))
-        for folder in _folders(self._folder):
-            if folder not in kept:
-                _remove(folder)
-
-
-class NoSaver:
-    """Stands for `Saver` on workers that write nothing."""
-
-    def save(self, *checkpoint: object) -> None:
-        """Does nothing."""
-
-    def wait(self) -> None:
-        """Does nothing."""
-
-    def take_durations(self) -> list[tuple[int, float]]:
-        """Returns no checkpoints."""
-        return []
-
-    def newest(self) -> list[float]:
-        """Returns zeros: the chief chooses."""
-        return [0.0, 0.0, 0.0]
-
-    def check(self, folder: epath.Path) -> None:
-        """Does nothing: the chief verifies."""
-
-
 def path(root: epath.Path, step: int, epoch: int) -> epath.Path:
-    """Returns where the checkpoint after `step` steps and `epoch` evaluated epochs is."""
+    """Returns the folder of the checkpoint after `step` steps and `epoch` finished epochs."""
     return root / f"step-{step:09d}-epoch-{epoch:06d}"
 
 
 def step_and_epoch(folder: epath.Path) -> tuple[int, int]:
-    """Returns what `path` made the folder's name of."""
+    """Returns the step and the epoch in the name of a checkpoint's folder."""
     _, step, _, epoch = folder.name.split("-")
     return int(step), int(epoch)
 
@@ -161,7 +45,7 @@ def step_and_epoch(folder: epath.Path) -> tuple[int, int]:
 def write(folder: epath.Path, arrays: dict[str, np.ndarray], progress: dict) -> None:
     """Writes one checkpoint, the manifest last."""
     if folder.exists():
-        _remove(folder)
+        remove(folder)
     gcs.make_folder(folder)
     names = sorted(arrays)
     with tf.device("CPU:0"):
@@ -186,14 +70,14 @@ def restore(
       UsageError: if the checkpoint holds other variables, or of another shape.
     """
     saved = read(folder)
-    there = {name: array.shape for name, array in saved.items()}
-    here = {name: tuple(variable.shape) for name, variable in variables.items()}
+    saved_shapes = {name: array.shape for name, array in saved.items()}
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     differing = [
-        f"{name} is {_shape(there, name)} there and {_shape(here, name)} here"
-        for name in sorted(there.keys() | here.keys())
+        f"{name} is {_shape(saved_shapes, name)} there and {_shape(shapes, name)} here"
+        for name in sorted(saved_shapes.keys() | shapes.keys())
         if name not in arrays
         and not name.startswith(OPTIONAL)
-        and there.get(name) != here.get(name)
+        and saved_shapes.get(name) != shapes.get(name)
     ]
     if differing:
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
@@ -215,17 +99,17 @@ def read(folder: epath.Path) -> dict[str, np.ndarray]:
 
 
 def newest(root: epath.Path) -> epath.Path | None:
-    """Returns the newest checkpoint that verifies, or None where there is none at all.
+    """Returns the newest checkpoint that verifies, or None where there are no checkpoints.
 
-    Damaged ones are reported, and renamed to be kept aside; interrupted ones are removed.
+    Damaged ones are reported and renamed; interrupted ones are removed.
 
     Raises:
       CheckpointsDamaged: if there are some, but none verifies.
     """
-    whole_ones = complete(root)
-    for folder in [p for p in _folders(root) if p not in whole_ones]:
-        _remove(folder)
-    for folder in reversed(whole_ones):
+    written = complete(root)
+    for folder in [p for p in folders(root) if p not in written]:
+        remove(folder)
+    for folder in reversed(written):
         damage = damage_of(folder)
         if damage is None:
             return folder
@@ -249,8 +133,8 @@ def check(folder: epath.Path) -> None:
 
 
 def complete(root: epath.Path) -> list[epath.Path]:
-    """Returns the checkpoints under `root` that were written to the end, the oldest first."""
-    return sorted(p for p in _folders(root) if (p / MANIFEST).exists())
+    """Returns the completely written checkpoints under `root`, the oldest first."""
+    return sorted(p for p in folders(root) if (p / MANIFEST).exists())
 
 
 def damage_of(folder: epath.Path) -> str | None:
@@ -261,12 +145,12 @@ def damage_of(folder: epath.Path) -> str | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} cannot be read"
     except OSError as error:
-        return f"{MANIFEST}: {_reason(error)}"
+        return f"{MANIFEST}: {reason(error)}"
     for name, (size, checksum) in expected.items():
         try:
             found = _fingerprint(folder / name)
         except OSError as error:
-            return f"{name}: {_reason(error)}"
+            return f"{name}: {reason(error)}"
         if found["bytes"] != size:
             return f"{name} has {found['bytes']} bytes, not {size}"
         if found["sha256"] != checksum:
@@ -274,7 +158,8 @@ def damage_of(folder: epath.Path) -> str | None:
     return None
 
 
-def _folders(root: epath.Path) -> list[epath.Path]:
+def folders(root: epath.Path) -> list[epath.Path]:
+    """Returns the folders of all checkpoints under `root`, interrupted ones too."""
     return _named(root, NAME)
 
 
@@ -282,12 +167,12 @@ def _named(root: epath.Path, name: re.Pattern[str]) -> list[epath.Path]:
     return [p for p in root.iterdir() if name.fullmatch(p.name)] if root.exists() else []
 
 
-def _remove(folder: epath.Path) -> None:
+def remove(folder: epath.Path) -> None:
     """Removes a checkpoint's files, and its folder unless the user has put another file there."""
-    (folder / MANIFEST).unlink(missing_ok=True)  # first: half of one is never whole
-    for path in folder.iterdir():
-        if FILES.fullmatch(path.name):
-            path.rmtree() if path.is_dir() else path.unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)  # first: what is left is not a checkpoint
+    for file in folder.iterdir():
+        if FILES.fullmatch(file.name):
+            file.unlink(missing_ok=True)
     gcs.remove_if_empty(folder)
 
 
@@ -300,6 +185,7 @@ def _shape(shapes: dict[str, tuple], name: str) -> str:
     return f"of shape {list(shapes[name])}" if name in shapes else "missing"
 
 
-def _reason(error: OSError | tf.errors.OpError) -> str:
+def reason(error: OSError | tf.errors.OpError) -> str:
+    """Returns in a line why a file could not be read or written."""
     known = errors.cannot_write(error) or getattr(error, "strerror", None)
     return known or gcs.reason(error) or str(error).splitlines()[0]

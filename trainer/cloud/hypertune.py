@@ -4,8 +4,8 @@ The file has the format of the package cloudml-hypertune 0.1.0.dev6, which the s
 """
 
 import json
-import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,9 +44,9 @@ class Trial:
         self.file.write_text("".join(self._lines))  # in place, as the service may have it open
 
 
-def from_environment() -> Trial | None:
+def from_environment(environment: Mapping[str, str]) -> Trial | None:
     """Returns the trial that the environment describes, or None if this is no tuning."""
-    number, file = (os.environ.get(f"CLOUD_ML_{name}") for name in ("TRIAL_ID", "HP_METRIC_FILE"))
+    number, file = (environment.get(f"CLOUD_ML_{name}") for name in ("TRIAL_ID", "HP_METRIC_FILE"))
     if not number and not file:
         return None
     return Trial(number or "0", Path(file or DEFAULT_FILE))

@@ -13,14 +13,14 @@ KINDS = {
 
 
 def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> keras.optimizers.Optimizer:
-    """Returns the optimizer, which expects gradients that are summed over replicas already.
+    """Returns the optimizer, which expects gradients that are already summed over replicas.
 
     Keras would sum them in `apply`, after its clipping and its test for overflow, which then see
     one replica's share; the step sums them first.
     """
     name, decay = config.optimizer.name, config.optimizer.weight_decay
-    kind = type(KINDS[name].__name__, (_AlreadySummed, KINDS[name]), {})
-    optimizer = kind(
+    optimizer_class = type(KINDS[name].__name__, (_AlreadySummed, KINDS[name]), {})
+    optimizer = optimizer_class(
         learning_rate=learning_rate(config, total_steps, epoch_steps),
         weight_decay=decay if decay or name == "adamw" else None,
         name=name,  # else Keras counts the optimizers of the process into the checkpoint's names
@@ -49,7 +49,7 @@ def learning_rate(
 
 
 def variables(optimizer: keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
-    """Returns its variables by name; those of the loss scale come apart from the others."""
+    """Returns the optimizer's variables by name, those of the loss scale as `loss_scale/...`."""
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is None:
         return {f"optimizer/{v.path}": v.value for v in optimizer.variables}
@@ -68,8 +68,8 @@ def sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync == 1:
         return gradients
-    mine = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], 0)
-    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+    flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], 0)
+    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat)
     parts = tf.split(total, [gradient.shape.num_elements() for gradient in gradients])
     return [tf.reshape(p, g.shape) for p, g in zip(parts, gradients, strict=True)]
 
@@ -77,20 +77,20 @@ def sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
 def clip(
     gradients: list[tf.Tensor], norm: float, optimizer: keras.optimizers.Optimizer
 ) -> list[tf.Tensor]:
-    """Shrinks the gradients of the scaled loss so that together they are no longer than `norm`."""
+    """Scales the gradients of the scaled loss so that their global norm is at most `norm`."""
     if not norm:
         return gradients
     clipped, _ = tf.clip_by_global_norm(gradients, norm * loss_scale(optimizer))
     return clipped
 
 
-def length(gradients: list[tf.Tensor], optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-    """Returns how long the gradients of the loss itself are together."""
+def global_norm(gradients: list[tf.Tensor], optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """Returns the global norm of the gradients of the loss, without the loss scale."""
     return tf.linalg.global_norm(gradients) / loss_scale(optimizer)
 
 
 class _AlreadySummed:
-    """Leaves out the sum over replicas that Keras makes when gradients are applied."""
+    """Skips the sum over replicas with which Keras applies gradients."""
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
         return grads_and_vars

@@ -7,10 +7,13 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
+from trainer.config import schema
 from trainer.data import pipeline
 from trainer.data.prepared_data import PreparedData
+from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
+from trainer.system.errors import UsageError
 from trainer.training import profiling, step
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import State, create_state
@@ -87,6 +90,23 @@ class Run:
         """Returns what scores a split with the averaged network."""
         averaged, scored = self.state.averaged, self.data.splits[split]
         return Evaluator(self.replicas, averaged, scored, self.config, self.signals)
+
+
+def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
+    """Raises a UsageError if a strategy's replicas cannot train this config.
+
+    Args:
+      config: of the run.
+      strategy: as in `distribute.strategy`, but not "auto".
+      replicas: how many there are, on all workers together.
+    """
+    if strategy != "tpu" and tpu.installed() and config.augment.jit_compile:
+        raise UsageError(
+            "this TensorFlow is the build for TPUs, which compiles nothing for the devices that "
+            f"distribute.strategy={strategy} takes: install another with ACCELERATOR=cpu "
+            "scripts/setup.sh, or give --config.augment.jit_compile=false."
+        )
+    schema.check_global_batch(config, replicas)
 
 
 def create_run(

@@ -1,10 +1,10 @@
-"""Where a run lies: as --workdir names it, or as Vertex AI's environment does without one.
+"""Where a run is written: in --workdir, or without it where Vertex AI's environment says.
 
 Vertex AI names three folders of a job, which lie side by side in its base output directory, or in
-one folder a trial there: AIP_MODEL_DIR, AIP_CHECKPOINT_DIR and AIP_TENSORBOARD_LOG_DIR.
+one folder a trial: AIP_MODEL_DIR, AIP_CHECKPOINT_DIR and AIP_TENSORBOARD_LOG_DIR.
 """
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from etils import epath
@@ -16,34 +16,38 @@ EVENTS = "tensorboard"  # in the work directory
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where a run is written.
+    """The folders of a run.
 
     Attributes:
-      workdir: all of it but the events.
-      events: what TensorBoard reads.
+      workdir: of everything but the events.
+      events: of TensorBoard's events.
     """
 
     workdir: epath.Path
     events: epath.Path
 
 
-def from_environment(workdir: str | None) -> RunPaths:
-    """Returns the places of the run in `workdir`, or without one of the run that Vertex AI started.
+def run_paths(workdir: str | None, environment: Mapping[str, str]) -> RunPaths:
+    """Returns the folders of the run in `workdir`, or without one those that Vertex AI names.
 
     There the work directory is the folder in which AIP_CHECKPOINT_DIR lies. The events go to
-    AIP_TENSORBOARD_LOG_DIR, the only place that Vertex AI's own TensorBoard reads.
+    AIP_TENSORBOARD_LOG_DIR, the only folder that Vertex AI's own TensorBoard reads.
+
+    Args:
+      workdir: as the user names it.
+      environment: the process's environment variables.
 
     Raises:
-      UsageError: if nothing tells.
+      UsageError: if neither names a folder.
     """
     if workdir:
         return RunPaths(epath.Path(workdir), epath.Path(workdir) / EVENTS)
-    inside = os.environ.get("AIP_CHECKPOINT_DIR") or os.environ.get("AIP_MODEL_DIR")
+    inside = environment.get("AIP_CHECKPOINT_DIR") or environment.get("AIP_MODEL_DIR")
     if not inside:
         raise UsageError(
             "--workdir is missing: say where the run is written, as in --workdir=runs/first or "
             "--workdir=gs://BUCKET/runs/first."
         )
     root = epath.Path(inside).parent
-    events = os.environ.get("AIP_TENSORBOARD_LOG_DIR")
+    events = environment.get("AIP_TENSORBOARD_LOG_DIR")
     return RunPaths(root, epath.Path(events) if events else root / EVENTS)

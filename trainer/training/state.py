@@ -40,7 +40,7 @@ class State:
 
     @property
     def finite(self) -> bool:
-        """Whether every variable of the network is a number."""
+        """Whether every variable of the network is finite."""
         return all(bool(tf.reduce_all(tf.math.is_finite(v.value))) for v in self.model.variables)
 
     @property
@@ -50,7 +50,7 @@ class State:
 
     @property
     def skipped_steps(self) -> int:
-        """Steps that changed no weight, since a half precision gradient was not finite."""
+        """Steps that changed no weight, as a half precision gradient was not finite."""
         return int(self.step.numpy()) - int(self.optimizer.iterations.numpy())
 
 
@@ -60,7 +60,7 @@ def create_state(config: ConfigDict, total_steps: int, epoch_steps: int, outputs
     Args:
       config: of the run.
       total_steps: of the run.
-      epoch_steps: steps that an epoch takes.
+      epoch_steps: steps of one epoch.
       outputs: number of labels K.
     """
     keras.mixed_precision.set_dtype_policy(config.precision)
@@ -69,8 +69,8 @@ def create_state(config: ConfigDict, total_steps: int, epoch_steps: int, outputs
         0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
     )
     model = models.build(config.model, config.data.image_size, outputs)
-    built = optimizer.build(config, total_steps, epoch_steps)
-    built.build(model.trainable_variables)
+    built_optimizer = optimizer.build(config, total_steps, epoch_steps)
+    built_optimizer.build(model.trainable_variables)
     averaged = model
     if config.train.ema:
         averaged = keras.models.clone_model(model)
@@ -78,11 +78,11 @@ def create_state(config: ConfigDict, total_steps: int, epoch_steps: int, outputs
     accumulated = []
     if config.train.accumulate > 1:
         accumulated = [_replica_variable(v) for v in model.trainable_variables]
-    return State(step, model, built, averaged, accumulated)
+    return State(step, model, built_optimizer, averaged, accumulated)
 
 
 def _replica_variable(like: keras.Variable) -> tf.Variable:
-    """Returns a zero of which each replica has its own."""
+    """Returns a variable of zeros of which each replica has a copy of its own."""
     return tf.Variable(
         tf.zeros(like.shape),
         trainable=False,

@@ -21,7 +21,7 @@ from trainer.training import optimizer
 from trainer.training.state import State
 
 Batch = dict[str, tf.Tensor]
-EQUAL = np.ones((2, 1), np.float32)  # the weights of negative and positive examples
+EQUAL_WEIGHTS = np.ones((2, 1), np.float32)  # of negative and of positive examples
 
 
 class LoopResult(NamedTuple):
@@ -52,16 +52,16 @@ class ReplicaStep:
     the replica's rows, and `update()` the last; only one part's activations are in memory.
 
     The first two return [B, 2 K + 1] float32: logits, labels and weight at the replica's rows of
-    the global batch of B, 0 elsewhere, so that the sum over replicas has all of them. What updates
-    returns the length of the gradient too, alike on all replicas, or 0 where it is not asked for:
-    in a large network it would take a hundredth of the step.
+    the global batch of B, 0 elsewhere, so that their sum over replicas is that of the whole batch.
+    Where `measured` is true, the update also returns the norm of the gradient, equal on all
+    replicas; else 0, since in a large network the norm takes a hundredth of the step.
     """
 
     def __init__(
         self,
         state: State,
         config: ConfigDict,
-        class_weights: np.ndarray = EQUAL,
+        class_weights: np.ndarray = EQUAL_WEIGHTS,
         on_tpu: bool = False,
     ):
         self._state, self._config, self._class_weights = state, config, class_weights
@@ -95,7 +95,7 @@ class ReplicaStep:
         return norm
 
     def loss(self, scores: tf.Tensor) -> tf.Tensor:
-        """Returns the share of the step's loss that examples of these scores have: a scalar."""
+        """Returns what examples with these scores contribute to the step's loss: a scalar."""
         outputs = self._state.model.output_shape[-1]
         logits, labels, weights = tf.split(scores, [outputs, outputs, 1], axis=1)
         smoothing, class_weights = self._config.loss.label_smoothing, self._class_weights
@@ -115,13 +115,13 @@ class ReplicaStep:
             scores = _scores(logits, batch)
             scaled_loss = self.loss(scores) * optimizer.loss_scale(state.optimizer)
         gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
-        return gradients, _among_all(scores, batch["row"], global_batch)
+        return gradients, _in_global_batch(scores, batch["row"], global_batch)
 
     def _apply(self, gradients: list[tf.Tensor], measured: tf.Tensor | bool = False) -> tf.Tensor:
         built = self._state.optimizer
         gradients = optimizer.sum_over_replicas(gradients)
         measured = tf.convert_to_tensor(measured)
-        norm = tf.cond(measured, lambda: optimizer.length(gradients, built), lambda: 0.0)
+        norm = tf.cond(measured, lambda: optimizer.global_norm(gradients, built), lambda: 0.0)
         clipped = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
         built.apply(clipped, self._state.model.trainable_variables)
         return norm
@@ -131,9 +131,9 @@ def train_loop(
     strategy: tf.distribute.Strategy,
     state: State,
     config: ConfigDict,
-    class_weights: np.ndarray = EQUAL,
+    class_weights: np.ndarray = EQUAL_WEIGHTS,
 ) -> Callable[[Iterator[Batch], int], LoopResult]:
-    """Returns the function that takes n training steps on the batches of an iterator."""
+    """Returns a function that takes n training steps on the batches of an iterator."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = ReplicaStep(state, config, class_weights, on_tpu)
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
@@ -141,15 +141,15 @@ def train_loop(
     def take_step(batch: Batch, measure: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if config.train.accumulate == 1:
             scores, norm = strategy.run(replica_step, args=(batch, measure))
-            return strategy.reduce("SUM", scores, axis=None), one_of(norm)
+            return strategy.reduce("SUM", scores, axis=None), on_one_replica(norm)
         scores = tf.zeros(shape)
         for part in tf.range(config.train.accumulate):
-            of_part = strategy.run(replica_step.add_part, args=(batch, part))
-            scores += strategy.reduce("SUM", of_part, axis=None)
-        return scores, one_of(strategy.run(replica_step.update, args=(measure,)))
+            part_scores = strategy.run(replica_step.add_part, args=(batch, part))
+            scores += strategy.reduce("SUM", part_scores, axis=None)
+        return scores, on_one_replica(strategy.run(replica_step.update, args=(measure,)))
 
-    def one_of(replicas: tf.Tensor) -> tf.Tensor:
-        return strategy.experimental_local_results(replicas)[0]
+    def on_one_replica(value: tf.Tensor) -> tf.Tensor:
+        return strategy.experimental_local_results(value)[0]
 
     @tf.function
     def loop(
@@ -160,15 +160,16 @@ def train_loop(
         wait = tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            asked = tf.timestamp()
-            with tf.control_dependencies([asked]):
+            wait_began = tf.timestamp()
+            with tf.control_dependencies([wait_began]):
                 batch = next(iterator)
             with tf.control_dependencies(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
-                wait += tf.timestamp() - asked
-            seen, norm = take_step(batch, measure)
-            losses, scores = losses.write(i, replica_step.loss(seen)), scores.write(i, seen)
+                wait += tf.timestamp() - wait_began
+            step_scores, norm = take_step(batch, measure)
+            losses = losses.write(i, replica_step.loss(step_scores))
+            scores = scores.write(i, step_scores)
             state.step.assign_add(1)
             if config.train.ema:
                 _update_average(state, config.train.ema)
@@ -186,7 +187,7 @@ def train_loop(
         scores = np.concatenate([part[1].numpy() for part in parts])
         wait = sum(float(part[2]) for part in parts)
         seconds = time.perf_counter() - began
-        # The graph knows the time of day alone, which may be set while the loop runs.
+        # The graph only knows the time of day, which may be set while the loop runs.
         wait = min(max(wait, 0.0), seconds)
         return LoopResult(losses, norm, ratio, _by_example(scores), seconds, wait)
 
@@ -196,20 +197,20 @@ def train_loop(
 def evaluation_loop(
     strategy: tf.distribute.Strategy, model: keras.Model, global_batch: int
 ) -> Callable[[Iterator[Batch], int], Scores]:
-    """Returns the function that scores the examples of n batches of an iterator."""
+    """Returns a function that scores the examples of n batches of an iterator."""
     channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
 
     def evaluation_step(batch: Batch) -> tf.Tensor:
         images = repeat_channels(images_to_float(batch["image"]), channels)
         scores = _scores(model(images, training=False), batch)
-        return _among_all(scores, batch["row"], global_batch)
+        return _in_global_batch(scores, batch["row"], global_batch)
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
         scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
         for i in tf.range(steps):
-            seen = strategy.run(evaluation_step, args=(next(iterator),))
-            scores = scores.write(i, strategy.reduce("SUM", seen, axis=None))
+            step_scores = strategy.run(evaluation_step, args=(next(iterator),))
+            scores = scores.write(i, strategy.reduce("SUM", step_scores, axis=None))
         return scores.stack()
 
     def run(iterator: Iterator[Batch], steps: int) -> Scores:
@@ -223,11 +224,11 @@ def loss_of(
     labels: tf.Tensor,
     weights: tf.Tensor,
     label_smoothing: float = 0.0,
-    class_weights: np.ndarray = EQUAL,
+    class_weights: np.ndarray = EQUAL_WEIGHTS,
 ) -> tf.Tensor:
     """Returns the sum over examples of the weighted binary cross-entropy, a float32 scalar.
 
-    It is the mean over the labels; one that is not known adds nothing.
+    It is averaged over the labels; a label that is not known contributes nothing.
 
     Args:
       logits: [b, K] float32.
@@ -245,13 +246,13 @@ def loss_of(
 
 
 def _update_ratio(before: list[tf.Tensor], variables: list[keras.Variable]) -> tf.Tensor:
-    """Returns the length of the change of all variables, as a share of their length before."""
-    change = [after.value - was for after, was in zip(variables, before, strict=True)]
+    """Returns the norm of the change of all variables, divided by their norm before."""
+    change = [after.value - old for after, old in zip(variables, before, strict=True)]
     return tf.linalg.global_norm(change) / tf.linalg.global_norm(before)
 
 
 def _update_average(state: State, momentum: float) -> None:
-    """Moves the average; early on it follows faster: the first weights soon count little."""
+    """Updates the moving average, faster in the first steps so that the initial weights fade."""
     step = tf.cast(state.step, tf.float32)
     keep = tf.minimum(momentum, (1 + step) / (10 + step))
     for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
@@ -264,7 +265,7 @@ def _scores(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
     return tf.concat([tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]], 1)
 
 
-def _among_all(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tensor:
+def _in_global_batch(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tensor:
     """Returns the scores at their rows of the global batch, 0 elsewhere: [B, 2 K + 1]."""
     return tf.scatter_nd(rows[:, None], scores, (global_batch, scores.shape[1]))
 

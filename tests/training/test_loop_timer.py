@@ -1,0 +1,48 @@
+"""Loops last some seconds, and a stop signal on one worker ends the run on all."""
+
+import signal
+
+import numpy as np
+import pytest
+
+from trainer.distribute.preemption import StopSignals
+from trainer.system.errors import Stopped
+from trainer.training.loop_timer import LOOP_SECONDS, LoopTimer
+
+
+class TwoWorkers:
+    """Replicas of a worker whose peer contributes given values to every sum."""
+
+    def __init__(self, is_chief: bool, peer: list[float]):
+        self.is_chief, self._peer = is_chief, peer
+
+    def sum(self, values: list[float]) -> np.ndarray:
+        return np.array(values) + self._peer
+
+
+def test_stop_signal_of_another_worker_ends_the_run():
+    timer = LoopTimer(TwoWorkers(is_chief=True, peer=[1, 0, 0, 0]), StopSignals())
+    with pytest.raises(Stopped) as stopped:
+        timer.end_loop(10, 1.0)
+    assert stopped.value.number == signal.SIGTERM
+
+
+def test_own_stop_signal_ends_the_run_once_all_have_agreed():
+    signals = StopSignals()
+    signals.received = signal.SIGUSR1
+    timer = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1]), signals)
+    with pytest.raises(Stopped) as stopped:
+        timer.end_loop(10, 1.0)
+    assert stopped.value.number == signal.SIGUSR1
+
+
+def test_workers_take_loops_of_the_length_that_suits_the_chief():
+    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0, 0, 0, 0]), StopSignals())
+    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1]), StopSignals())
+    assert chief.steps(most=1000) == other.steps(most=1000) == 1  # the speed is not known yet
+    for _ in range(2):
+        chief.end_loop(10, 1.0)
+        other.end_loop(10, 9.0)
+    assert chief.known and other.known
+    assert chief.steps(most=1000) == other.steps(most=1000) == LOOP_SECONDS / 0.1
+    assert chief.steps(most=3) == 3
