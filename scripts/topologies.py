@@ -29,9 +29,9 @@ from trainer.distribute.local_workers import launch
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
 from trainer.system import errors
-from trainer.train import check
 from trainer.training import step
 from trainer.training.evaluator import Evaluator
+from trainer.training.run import check_replicas
 from trainer.training.state import create_state
 
 _DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
@@ -108,7 +108,7 @@ def recipe(data: str, topology: Topology, batch_size: int, image_size: int) -> C
 
 def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> None:
     """Trains as one worker and writes what it arrived at to `results`."""
-    replicas = connect(config.distribute, partial(check, config))
+    replicas = connect(config.distribute, partial(check_replicas, config))
     strategy = replicas.strategy
     splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
     pixels = pipeline.pixels(splits["train"], config.data.image_size, "host")

@@ -12,13 +12,13 @@ from trainer.config.schema import default
 from trainer.distribute import replicas, tpu
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import UsageError
-from trainer.train import check
+from trainer.training.run import check_replicas
 
 CLUSTER = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
 
 
 def connect(config: ConfigDict) -> Replicas:
-    return replicas.connect(config.distribute, partial(check, config))
+    return replicas.connect(config.distribute, partial(check_replicas, config))
 
 
 @pytest.fixture
