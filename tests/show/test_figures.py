@@ -106,8 +106,8 @@ def test_the_most_confident_errors_come_first(
     scores = said(validation, right=False)
     kinds = shown._most_confident_errors(scores, [0.5])
     (negatives, of_negatives), (positives, of_positives) = kinds
-    assert negatives == "false positives: NORMAL called PNEUMONIA"
-    assert positives == "false negatives: PNEUMONIA called NORMAL"
+    assert negatives == "false positives: NORMAL predicted as PNEUMONIA"
+    assert positives == "false negatives: PNEUMONIA predicted as NORMAL"
     names = [Path(of.name).stem for of in examples.described(validation)]
     for label, found in ((0, of_negatives), (1, of_positives)):
         wrong = np.flatnonzero(scores.labels[:, 0] == label)[::-1][:2]  # the last are the surest

@@ -1,6 +1,6 @@
-"""What is shown of a network at work on a split: a picture or a histogram at a time.
+"""Figures of a network and a split: pictures and histograms.
 
-Each is a function that draws it, so that whoever asks can stop when time is up.
+Each figure has a function that draws it: what is not written is not drawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ from trainer.show.pictures.heat import heat_sheet
 
 CHARTS = ("roc", "precision_recall", "calibration", "scores", "confusion")
 CHARTS_OF_ONE_CLASS = CHARTS[-2:]
-EXPLAINED = 4  # examples in one sheet of explanations
-GROUPS = 2  # of fixed examples: the classes, or no label and the commonest one
+EXPLAINED_ERRORS = 4  # in one sheet
+GROUPS = 2  # of fixed examples: the classes, or no label and the most frequent one
 
 
 class Figure(NamedTuple):
@@ -106,7 +106,7 @@ class Figures:
         return found
 
     def explanations(self) -> list[Figure]:
-        """Returns where the network sees the labels of the fixed examples."""
+        """Returns where the network sees evidence for the labels of the fixed examples."""
         draw = partial(self._explained, lambda: self._fixed, "fixed examples")
         return [Figure("explanations/examples", "picture", draw)]
 
@@ -117,7 +117,7 @@ class Figures:
 
         Args:
           read: returns the result of each label.
-          scores: of the split, which tell what charts there are.
+          scores: of the split; a label of one class has fewer charts.
         """
         results, found = _Once(read), []
         for number, label in enumerate(self._split.labels):
@@ -129,7 +129,7 @@ class Figures:
         return found
 
     def label_results(self, scores: Scores, points: OperatingPoints) -> list[LabelResult]:
-        """Returns the result of each label by these scores of the split."""
+        """Returns the result of each label for these scores of the split."""
         images, patients = self._identities
         split = self._split
         return Predictions(
@@ -139,15 +139,15 @@ class Figures:
     def graph(self) -> tf.Graph:
         """Returns the network's graph, as in inference."""
         shape = (1, *self._model.input_shape[1:])
-        called = tf.function(lambda images: self._model(images, training=False))
-        return called.get_concrete_function(tf.TensorSpec(shape)).graph
+        inference = tf.function(lambda images: self._model(images, training=False))
+        return inference.get_concrete_function(tf.TensorSpec(shape)).graph
 
     def errors(self, scores: Scores, thresholds: Sequence[float]) -> list[Figure]:
-        """Returns the images that the network is most sure of and wrong.
+        """Returns the most confident errors, and what explains them.
 
         Args:
           scores: of the split, in the order of its records.
-          thresholds: above which a label is called, [K].
+          thresholds: at and above which a label is predicted, [K].
         """
         wrong = _Once(partial(self._most_confident_errors, scores, thresholds))
         return [
@@ -158,12 +158,14 @@ class Figures:
     @cached_property
     def _fixed(self) -> Examples:
         groups = examples.groups(self._split)[:GROUPS]
-        images, names, of = examples.first_of_each_group(
+        images, names, shown_groups = examples.first_of_each_group(
             self._split, self._config.data, self._config.summaries.examples, groups
         )
         labels = self._split.labels
-        outputs = [labels.index(group) if group in labels else 0 for group in of]
-        captions = [f"{group}: {_stem(name)}" for group, name in zip(of, names, strict=True)]
+        outputs = [labels.index(group) if group in labels else 0 for group in shown_groups]
+        captions = [
+            f"{group}: {_stem(name)}" for group, name in zip(shown_groups, names, strict=True)
+        ]
         return Examples(images, captions, outputs)
 
     @cached_property
@@ -193,8 +195,8 @@ class Figures:
         gradients = attribution.integrated_gradients(self._model, floats, outputs)
         labels = self._split.labels
         captions = [
-            f"{caption}\n{labels[k]} {of[k]:.3f}"
-            for caption, of, k in zip(found.captions, probability, outputs, strict=True)
+            f"{caption}\n{labels[k]} {row[k]:.3f}"
+            for caption, row, k in zip(found.captions, probability, outputs, strict=True)
         ]
         maps = {f"Grad-CAM {layer}": cam, "integrated gradients": np.maximum(gradients, 0)}
         title = f"Evidence for {labels[0]}" if len(labels) == 1 else "Evidence for the label"
@@ -206,23 +208,23 @@ class Figures:
     ) -> list[tuple[str, Examples]]:
         """Returns what kind they are, and the false positives and the false negatives."""
         probability = classification.probabilities(scores.logits)
-        called = probability >= np.asarray(thresholds)
+        predicted = probability >= np.asarray(thresholds)
         found = []
-        for label, verb, of_kind in (
-            (0, "false positives", called & (scores.labels == 0)),
-            (1, "false negatives", ~called & (scores.labels == 1)),
+        for label, kind, errors in (
+            (0, "false positives", predicted & (scores.labels == 0)),
+            (1, "false negatives", ~predicted & (scores.labels == 1)),
         ):
-            rows, outputs = np.nonzero(of_kind)
-            sure = probability[rows, outputs] * (1 - 2 * label)
-            first = np.argsort(-sure, kind="stable")[: self._config.summaries.errors]
+            rows, outputs = np.nonzero(errors)
+            confidence = probability[rows, outputs] * (1 - 2 * label)
+            first = np.argsort(-confidence, kind="stable")[: self._config.summaries.errors]
             rows, outputs = rows[first], outputs[first]
-            found.append((self._kind(verb, label), self._errors(rows, outputs, probability)))
+            found.append((self._title(kind, label), self._errors(rows, outputs, probability)))
         return found
 
-    def _kind(self, verb: str, label: int) -> str:
+    def _title(self, kind: str, label: int) -> str:
         if not self._split.classes:
-            return verb
-        return f"{verb}: {self._split.classes[label]} called {self._split.classes[1 - label]}"
+            return kind
+        return f"{kind}: {self._split.classes[label]} predicted as {self._split.classes[1 - label]}"
 
     def _errors(self, rows: np.ndarray, outputs: np.ndarray, probability: np.ndarray) -> Examples:
         side, several = self._config.data.image_size, len(self._split.labels) > 1
@@ -243,8 +245,8 @@ class Figures:
         return error_gallery(rows, f"Most confident errors, {self._split.name}")
 
     def _explained_errors(self, wrong: "_Once") -> np.ndarray:
-        """Returns the surest of both kinds, explained; a network without errors has none."""
-        half = EXPLAINED // 2
+        """Returns the most confident errors of both kinds, explained."""
+        half = EXPLAINED_ERRORS // 2
         images = np.concatenate([found.images[:half] for _, found in wrong()])
         captions, outputs = [], []
         for kind, found in wrong():

@@ -8,8 +8,8 @@ import pytest
 from trainer.show.pictures import canvas
 from trainer.show.pictures.gallery import error_gallery
 
-FALSE_POSITIVES = "false positives: NORMAL called PNEUMONIA"
-FALSE_NEGATIVES = "false negatives: PNEUMONIA called NORMAL"
+FALSE_POSITIVES = "false positives: NORMAL predicted as PNEUMONIA"
+FALSE_NEGATIVES = "false negatives: PNEUMONIA predicted as NORMAL"
 
 
 def shades(*levels, height=24, width=24):
