@@ -142,7 +142,10 @@ def _job_batches(work: Path, cache: str) -> dict:
     began = time.time()
     pixels = pipeline.pixels(split, SIDE, cache)
     filled = time.time() - began
-    return {**_epochs_of(lambda: pipeline.train_batches(pixels, 0, BATCH, 1)), "filled": filled}
+    return {
+        **_epochs_of(lambda: pipeline.train_batches(pixels, BATCH, seed=0, epochs=1)),
+        "filled": filled,
+    }
 
 
 def _epochs_of(batches: Callable[[], Iterable]) -> dict:

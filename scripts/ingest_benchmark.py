@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> None:
     files = {record: source.read(record) for record in records}
     files = [files[record] for record in records_at_length]
     shrunk = functools.partial(shrink, side=given.max_side)
-    recipe = ingest.DecodeOptions(given.max_side, uniform=given.uniform)
+    options = ingest.DecodeOptions(given.max_side, uniform=given.uniform)
     times: dict[str, list[float]] = {what: [] for what in WHAT}
     with multiprocessing.get_context("forkserver").Pool(workers) as pool:
         pool.map(decode, files[: 8 * workers])
@@ -99,7 +99,9 @@ def main(argv: Sequence[str]) -> None:
             times["shrink"].append(seconds(lambda: pool.map(shrunk, files, chunksize=8)))
             times["examine"].append(
                 seconds(
-                    lambda: list(ingest.examine_all(source, records_at_length, recipe, workers))
+                    lambda: list(
+                        ingest.examine_all(source, records_at_length, options, workers=workers)
+                    )
                 )
             )
             with tempfile.TemporaryDirectory() as folder:

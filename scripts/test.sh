@@ -38,7 +38,7 @@ scripts/setup.sh --test --profile
 .venv/bin/python -m pytest -m "$selection" "${arguments[@]}"
 if [[ $beam ]]; then
   if scripts/setup.sh --beam; then
-    .venv-beam/bin/python -m pytest "${arguments[@]}" tests/data/prepare/test_beam.py
+    .venv-beam/bin/python -m pytest "${arguments[@]}" tests/data/prepare/test_beam_backend.py
   else
     echo 'Apache Beam could not be installed (see above): its tests were left out.' >&2
   fi

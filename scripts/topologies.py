@@ -117,7 +117,12 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
         train = config.train
         epochs = pipeline.steps((steps + 2 * timed_steps) * train.batch_size, pixels.size)
         return pipeline.train_batches(
-            pixels, config.seed, train.batch_size, epochs, 0, context, train.accumulate
+            pixels,
+            train.batch_size,
+            seed=config.seed,
+            epochs=epochs,
+            context=context,
+            parts=train.accumulate,
         ).repeat()
 
     distributed = strategy.distribute_datasets_from_function(batches)

@@ -290,7 +290,7 @@ def test_tensorboard_says_what_it_cannot_show(tensorboard, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
-BEAM_TESTS = "tests/data/prepare/test_beam.py"
+BEAM_TESTS = "tests/data/prepare/test_beam_backend.py"
 
 
 @pytest.mark.parametrize(

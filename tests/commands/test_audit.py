@@ -20,7 +20,7 @@ from trainer.config import schema
 from trainer.data import sources
 from trainer.data.audit import audit as library
 from trainer.data.audit import explanations
-from trainer.data.audit.prepared import Prepared
+from trainer.data.audit.prepared import PreparedSource
 from trainer.data.prepare import preparation
 from trainer.data.sources.image_record import ImageRecord
 from trainer.report import audit_page
@@ -108,15 +108,15 @@ def test_clean_data_are_said_to_be_clean():
     facts = audited(source)
     assert facts["verdict"] == {
         "severity": "ok",
-        "sentence": "Nothing speaks against trusting these data.",
+        "sentence": "Nothing was found that speaks against these data.",
     }
 
 
 def test_an_encoding_that_tells_the_class_is_a_danger():
     facts = audited(encoded_by_class())
     assert facts["verdict"]["severity"] == "danger"
-    assert "how the file is encoded tells SICK with an AUC of 1.00" in titles(facts, "danger")
-    assert "how the pixels were encoded tells SICK" in titles(facts, "danger")
+    assert "how the file is encoded predicts SICK with an AUC of 1.00" in titles(facts, "danger")
+    assert "how the pixels were encoded predicts SICK" in titles(facts, "danger")
 
 
 def test_copies_across_splits_and_labels_that_disagree_are_dangers():
@@ -161,7 +161,7 @@ def test_the_same_number_in_another_series_is_another_patient():
 
 def test_nothing_that_tells_the_patient_is_worth_a_look():
     source = Files().add("a.png", picture(1), (0,)).add("b.png", picture(2), (1,))
-    assert "nothing tells which images are of one patient" in titles(audited(source), "look")
+    assert "the patients are not known" in titles(audited(source), "look")
 
 
 def test_damaged_files_are_listed_with_their_reason():
@@ -181,7 +181,7 @@ def test_damaged_files_are_listed_with_their_reason():
 def test_a_source_of_nothing_but_damage_has_a_page(tmp_path: Path):
     facts = audit.write(Files().add("a.png", b"", (0,)), epath.Path(tmp_path / "audit.html"))
     assert facts["sizes"] is None
-    assert "Too few images to say" in (tmp_path / "audit.html").read_text()
+    assert "Too few images to measure" in (tmp_path / "audit.html").read_text()
 
 
 def test_an_empty_source_is_refused():
@@ -227,7 +227,7 @@ def test_an_identifying_source_is_shown_by_hashes_and_without_pictures(tmp_path:
 
 
 def test_a_prepared_data_set_can_be_audited(phantoms: epath.Path):
-    source = Prepared(phantoms)
+    source = PreparedSource(phantoms)
     facts = library.audit(source)[0]
     summary = json.loads((phantoms / "data_summary.json").read_text())
     assert facts["prepared"] and facts["synthetic"]
@@ -239,7 +239,7 @@ def test_a_prepared_data_set_can_be_audited(phantoms: epath.Path):
 
 def test_a_folder_without_a_prepared_data_set_is_none(tmp_path: Path):
     with pytest.raises(UsageError, match="holds no prepared data set"):
-        Prepared(epath.Path(tmp_path))
+        PreparedSource(epath.Path(tmp_path))
 
 
 @pytest.mark.slow
@@ -255,7 +255,7 @@ def test_preparing_uniformly_removes_what_tells_the_class_by_encoding(tmp_path: 
     for uniform in (False, True):
         out = epath.Path(tmp_path / f"{uniform}")
         preparation.prepare(sources.open_source(str(folder)), out, max_side=128, uniform=uniform)
-        facts = library.audit(Prepared(out))[0]
+        facts = library.audit(PreparedSource(out))[0]
         auc[uniform] = {
             r["traces"]: r["train"]["value"] for r in facts["shortcuts"]["relations"] if r["train"]
         }
@@ -267,7 +267,9 @@ def test_preparing_uniformly_removes_what_tells_the_class_by_encoding(tmp_path: 
 def test_every_option_that_is_advised_exists():
     known = flags.FlagValues()
     prepare.define_flags(known)
-    advice = " ".join(step for kind in explanations.KINDS for step in (*kind.advice, kind.meaning))
+    advice = " ".join(
+        step for kind in explanations.EXPLANATIONS for step in (*kind.advice, kind.meaning)
+    )
     named = re.findall(r"--([a-z_.]+)", advice)
     assert "uniform" in named and "config.augment.compression_range" in named
     for option in named:

@@ -1,6 +1,7 @@
-"""What is written can be counted and verified, and what an earlier version wrote is refused."""
+"""What is written can be counted, verified and opened again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 from etils import epath
 
-from trainer.data import dataset, sources
+from trainer.data import dataset, pipeline, sources
 from trainer.data.decode import radiograph
 from trainer.data.sources import ImageRecord
 from trainer.system.errors import UsageError
@@ -84,10 +85,16 @@ def test_a_damaged_file_has_another_checksum(tmp_path: Path):
     assert dataset.shards(epath.Path(tmp_path)) != [described]
 
 
-def test_what_an_earlier_version_prepared_is_refused(tmp_path: Path):
-    (tmp_path / dataset.SUMMARY).write_text(json.dumps({"source": "old.zip", "classes": ["a"]}))
-    with pytest.raises(UsageError, match="by an earlier version.*prepare it again"):
-        dataset.read_summary(tmp_path)
+def test_data_set_opens_whatever_module_prepared_it(phantoms: epath.Path, tmp_path: Path):
+    """tfds records the builder's module, and modules move between versions."""
+    copy = epath.Path(tmp_path / "copy")
+    shutil.copytree(phantoms, copy)
+    info = dataset.directory(copy) / "dataset_info.json"
+    recorded = json.loads(info.read_text())
+    assert recorded["moduleName"] == "trainer.data.dataset"
+    info.write_text(json.dumps(recorded | {"moduleName": "trainer.module_that_is_gone"}))
+    assert pipeline.open_split(copy, "test").size == pipeline.open_split(phantoms, "test").size
+    assert len(tfds.data_source("radiographs", data_dir=copy, split="test")) > 0
 
 
 def test_without_a_summary_there_is_no_data_set(tmp_path: Path):

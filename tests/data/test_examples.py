@@ -34,5 +34,5 @@ def test_of_several_labels_the_commonest_come_first_and_an_image_stands_for_its_
         split, labels=["rare", "common", "some"], classes=[], counts=[(3, 97), (60, 40), (9, 0)]
     )
     assert examples.groups(several) == [examples.NO_LABEL, "common", "some", "rare"]
-    assert examples._groups_of(several, np.array([1, 1, -1])) == ["rare", "common"]
-    assert examples._groups_of(several, np.array([0, -1, 0])) == [examples.NO_LABEL]
+    assert examples._groups_with(several, np.array([1, 1, -1])) == ["rare", "common"]
+    assert examples._groups_with(several, np.array([0, -1, 0])) == [examples.NO_LABEL]

@@ -39,7 +39,7 @@ def visits(batches: tf.data.Dataset) -> np.ndarray:
 
 
 def test_a_batch_has_the_shapes_that_it_says(cached: pipeline.Pixels):
-    batch = next(iter(pipeline.train_batches(cached, 0, 8, 1)))
+    batch = next(iter(pipeline.train_batches(cached, 8, seed=0, epochs=1)))
     assert batch["image"].shape == (8, SIZE, SIZE, 1) and batch["image"].dtype == tf.uint8
     assert batch["label"].shape == (8, 1) and batch["label"].dtype == tf.float32
     np.testing.assert_array_equal(batch["row"], np.arange(8))
@@ -47,8 +47,8 @@ def test_a_batch_has_the_shapes_that_it_says(cached: pipeline.Pixels):
 
 
 def test_both_caches_give_the_same_batches(split: pipeline.Split, cached: pipeline.Pixels):
-    read = pipeline.train_batches(pipeline.pixels(split, SIZE, "none"), 3, 8, 2)
-    kept = pipeline.train_batches(cached, 3, 8, 2)
+    read = pipeline.train_batches(pipeline.pixels(split, SIZE, "none"), 8, seed=3, epochs=2)
+    kept = pipeline.train_batches(cached, 8, seed=3, epochs=2)
     count = 0
     for one, other in zip(read, kept, strict=True):
         assert_same(one, other)
@@ -58,8 +58,8 @@ def test_both_caches_give_the_same_batches(split: pipeline.Split, cached: pipeli
 
 @pytest.mark.parametrize("start", [1, 7, 11, 13])
 def test_starting_at_step_k_gives_batch_k(cached: pipeline.Pixels, start: int):
-    whole = list(pipeline.train_batches(cached, 0, 12, 2))
-    later = list(pipeline.train_batches(cached, 0, 12, 2, start_step=start))
+    whole = list(pipeline.train_batches(cached, 12, seed=0, epochs=2))
+    later = list(pipeline.train_batches(cached, 12, seed=0, epochs=2, start_step=start))
     assert len(later) == len(whole) - start
     for one, other in zip(later, whole[start:], strict=True):
         assert_same(one, other)
@@ -67,15 +67,15 @@ def test_starting_at_step_k_gives_batch_k(cached: pipeline.Pixels, start: int):
 
 @pytest.mark.parametrize(("size", "batch"), [(20, 8), (24, 8), (5, 16), (7, 7)])
 def test_three_epochs_see_each_example_three_times(size: int, batch: int):
-    seen = visits(pipeline.train_batches(numbered(size), 0, batch, 3))
+    seen = visits(pipeline.train_batches(numbered(size), batch, seed=0, epochs=3))
     np.testing.assert_array_equal(np.bincount(seen, minlength=size), 3)
 
 
 def test_images_fit_the_square_as_they_are_told(split: pipeline.Split):
     first = tf.data.Dataset.from_tensors(tf.constant([0, 1, 2], tf.int64))
     images = [
-        next(iter(pipeline.pixels(split, SIZE, "none", how).look_up(first)))[0].numpy()
-        for how in ("squash", "pad", "crop")
+        next(iter(pipeline.pixels(split, SIZE, "none", fit_mode=mode).look_up(first)))[0].numpy()
+        for mode in ("squash", "pad", "crop")
     ]
     wide = images[1][:, 0].max(axis=(1, 2)) == 0  # black above: wider than high
     assert wide.any() and images[0][wide, 0].any() and images[2][wide, 0].any()
@@ -86,7 +86,9 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own():
     orders = [
         tuple(
             visits(
-                pipeline.train_batches(numbered(50), seed, 50, 3, start, pipeline.ONE_HOST).take(1)
+                pipeline.train_batches(
+                    numbered(50), 50, seed=seed, epochs=3, start_step=start
+                ).take(1)
             )
         )
         for seed, start in [(0, 0), (0, 1), (0, 2), (1, 0)]
@@ -96,15 +98,15 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own():
 
 
 def test_the_last_batch_weighs_as_much_as_the_others():
-    *_, last = pipeline.train_batches(numbered(20), 0, 8, 1)
+    *_, last = pipeline.train_batches(numbered(20), 8, seed=0, epochs=1)
     np.testing.assert_allclose(last["weight"], [2, 2, 2, 2, 0, 0, 0, 0])
 
 
 def test_hosts_take_their_rows_of_the_same_global_batch(cached: pipeline.Pixels):
-    whole = list(pipeline.train_batches(cached, 5, 8, 1))
+    whole = list(pipeline.train_batches(cached, 8, seed=5, epochs=1))
     for host in range(2):
         context = tf.distribute.InputContext(2, host, 4)
-        parts = list(pipeline.train_batches(cached, 5, 8, 1, 0, context))
+        parts = list(pipeline.train_batches(cached, 8, seed=5, epochs=1, context=context))
         assert len(parts) == 2 * len(whole)  # two replicas a host, one after the other
         for k, part in enumerate(parts):
             rows = slice(4 * host + 2 * (k % 2), 4 * host + 2 * (k % 2) + 2)
@@ -112,21 +114,21 @@ def test_hosts_take_their_rows_of_the_same_global_batch(cached: pipeline.Pixels)
 
 
 def test_a_part_of_a_step_holds_the_same_rows_on_any_number_of_replicas(cached: pipeline.Pixels):
-    whole = next(iter(pipeline.train_batches(cached, 5, 16, 1)))
+    whole = next(iter(pipeline.train_batches(cached, 16, seed=5, epochs=1)))
     for replicas, hosts in ((1, 1), (2, 1), (4, 2)):
         contexts = [tf.distribute.InputContext(hosts, host, replicas) for host in range(hosts)]
         batches = [
             batch
             for context in contexts
-            for batch in pipeline.train_batches(cached, 5, 16, 1, 0, context, parts=2).take(
-                replicas // hosts
-            )
+            for batch in pipeline.train_batches(
+                cached, 16, seed=5, epochs=1, context=context, parts=2
+            ).take(replicas // hosts)
         ]
         assert len(batches) == replicas
         for part in range(2):
             size = 8 // replicas
-            mine = [{n: v[part * size : (part + 1) * size] for n, v in b.items()} for b in batches]
-            found = {name: tf.concat([m[name] for m in mine], 0) for name in whole}
+            parts = [{n: v[part * size : (part + 1) * size] for n, v in b.items()} for b in batches]
+            found = {name: tf.concat([p[name] for p in parts], 0) for name in whole}
             assert_same(found, {n: v[8 * part : 8 * (part + 1)] for n, v in whole.items()})
 
 

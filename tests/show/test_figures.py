@@ -26,7 +26,7 @@ def shown(tiny: ConfigDict, validation: pipeline.Split) -> Figures:
 
 def said(split: pipeline.Split, right: bool = True) -> Scores:
     """Scores of every image: all right, or the surer the wronger."""
-    labels = np.array([of.labels for of in examples.described(split)], np.float32)
+    labels = np.array([example.labels for example in examples.read_metadata(split)], np.float32)
     logits = (2 * labels - 1) * np.linspace(0.5, 3, len(labels))[:, None]
     return Scores(logits if right else -logits, labels, np.ones(len(labels), np.float32))
 
@@ -108,7 +108,7 @@ def test_the_most_confident_errors_come_first(
     (negatives, of_negatives), (positives, of_positives) = kinds
     assert negatives == "false positives: NORMAL predicted as PNEUMONIA"
     assert positives == "false negatives: PNEUMONIA predicted as NORMAL"
-    names = [Path(of.name).stem for of in examples.described(validation)]
+    names = [Path(example.name).stem for example in examples.read_metadata(validation)]
     for label, found in ((0, of_negatives), (1, of_positives)):
         wrong = np.flatnonzero(scores.labels[:, 0] == label)[::-1][:2]  # the last are the surest
         assert [caption.split("\n")[0] for caption in found.captions] == [names[n] for n in wrong]

@@ -37,7 +37,9 @@ def prepared(
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         batch_size = config.train.batch_size
-        return pipeline.train_batches(pixels, config.seed, batch_size, 4, start_step, context)
+        return pipeline.train_batches(
+            pixels, batch_size, seed=config.seed, epochs=4, start_step=start_step, context=context
+        )
 
     iterator = iter(strategy.distribute_datasets_from_function(batches))
     return step.train_loop(strategy, state, config, (1.3, 0.8)), iterator
@@ -257,7 +259,9 @@ def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribu
         return batch
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        fast = pipeline.train_batches(pixels, 0, tiny.train.batch_size, 4, 0, context)
+        fast = pipeline.train_batches(
+            pixels, tiny.train.batch_size, seed=0, epochs=4, context=context
+        )
         return fast.map(late)
 
     iterator = iter(one_device.distribute_datasets_from_function(batches))

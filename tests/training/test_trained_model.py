@@ -66,7 +66,7 @@ def copy(run, tmp_path):
 
 def stored_images(data, split):
     """The images of a split as the network of the run saw them."""
-    pixels = pipeline.pixels(pipeline.open_split(data, split), SIDE, "none", "pad")
+    pixels = pipeline.pixels(pipeline.open_split(data, split), SIDE, "none", fit_mode="pad")
     numbers = tf.range(pixels.size, dtype=tf.int64)
     images, _ = next(iter(pixels.look_up(tf.data.Dataset.from_tensors(numbers))))
     return images.numpy()
@@ -109,7 +109,7 @@ def test_a_source_file_becomes_the_prepared_image(trained, data, tmp_path, unifo
         data = epath.Path(tmp_path / "uniform")
         preparation.prepare(source, data, max_side=MAX_SIDE, uniform=True)
     trained = replace(trained, decoding=ingest.DecodeOptions(MAX_SIDE, uniform=uniform))
-    opened = prepared.Prepared(data)
+    opened = prepared.PreparedSource(data)
     names = [record.name for record in opened.records() if record.place.startswith("test:")]
     records = {record.name: record for record in source.records()}
     expected = stored_images(data, "test")

@@ -25,11 +25,11 @@ BLOCK = 2**20  # bytes
 THREADS = 8  # that read files for their checksums
 
 
-def stored(labels: int) -> dict[str, tf.io.FixedLenFeature]:
-    """Returns an example as it is stored, for those who read it without TFDS' decoding.
+def stored_features(labels: int) -> dict[str, tf.io.FixedLenFeature]:
+    """Returns the features of a stored example, to parse it without TFDS' decoding.
 
     Args:
-      labels: how many there are.
+      labels: the number of labels.
     """
     return {
         "image": tf.io.FixedLenFeature([], tf.string),
@@ -48,24 +48,18 @@ def read_summary(path: epath.PathLike) -> dict | None:
     """Returns the summary of the finished data set under `path`, or None.
 
     Raises:
-      UsageError: if it is damaged, or an earlier version prepared it.
+      UsageError: if it cannot be read.
     """
     file = epath.Path(path) / SUMMARY
     if not file.exists():
         return None
     try:
-        summary = json.loads(file.read_text())
+        return json.loads(file.read_text())
     except ValueError as error:
         raise UsageError(
             f"{file} is damaged ({error}): prepare the data set again into another folder, or "
             "delete this one."
         ) from error
-    if "labels" not in summary:
-        raise UsageError(
-            f"{path} was prepared by an earlier version, whose data this one cannot read: prepare "
-            "it again with python -m trainer prepare into another folder, or delete this one."
-        )
-    return summary
 
 
 def write_summary(path: epath.PathLike, summary: dict) -> None:
@@ -90,13 +84,14 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         classes: Sequence[str],
         generate: Mapping[str, Callable[[], Any]],
     ):
-        """Args:
+        """Prepares to write a data set.
 
-        data_dir: where it is written.
-        labels: the names of the K labels.
-        classes: the two class names where K is 1, the healthy one first; else none.
-        generate: for each split, what returns its examples as (name, example), in an iterator or
-          a Beam transform.
+        Args:
+          data_dir: where it is written.
+          labels: the names of the K labels.
+          classes: the two class names where K is 1, the healthy one first; else none.
+          generate: a function for each split that returns its examples as (name, example), in an
+            iterator or a Beam transform.
         """
         self._labels, self._classes, self._generate = list(labels), list(classes), generate
         super().__init__(data_dir=data_dir, file_format="array_record")
@@ -126,7 +121,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def example(record: ImageRecord, image: bytes) -> tuple[str, dict]:
-    """Returns what the builder takes of one record: its name and its example."""
+    """Returns one record as the builder takes it: its name and its example."""
     return record.name, {
         "image": io.BytesIO(image),
         "labels": np.array(record.labels, np.int8),
@@ -136,7 +131,7 @@ def example(record: ImageRecord, image: bytes) -> tuple[str, dict]:
 
 
 def contents(folder: epath.Path, labels: Sequence[str]) -> dict[str, dict]:
-    """Counts what the shards in `folder`, a local `directory(path)`, really hold.
+    """Counts what the shards in `folder`, a local `directory(path)`, hold.
 
     Returns:
       For each split {images, patients, per_label: {label: {positive, negative, unknown}}}.
@@ -144,8 +139,8 @@ def contents(folder: epath.Path, labels: Sequence[str]) -> dict[str, dict]:
     Raises:
       AssertionError: if a patient is in two splits.
     """
-    found: dict[str, dict] = {}
-    home: dict[str, str] = {}
+    by_split: dict[str, dict] = {}
+    split_of_patient: dict[str, str] = {}
     for split in SPLITS:
         parts = [np.zeros((0, len(labels)), np.int64)]
         patients: set[str] = set()
@@ -153,23 +148,24 @@ def contents(folder: epath.Path, labels: Sequence[str]) -> dict[str, dict]:
             parts.append(examples["labels"].numpy())
             patients.update(patient.decode() for patient in examples["patient"].numpy())
         for patient in patients:
-            other = home.setdefault(patient, split)
+            other = split_of_patient.setdefault(patient, split)
             assert other == split, f"patient {patient} was written to both {other} and {split}"
         values = np.concatenate(parts)
-        found[split] = {
+        by_split[split] = {
             "images": len(values),
             "patients": len(patients),
             "per_label": {
-                label: {name: int((of_label == value).sum()) for name, value in KNOWN.items()}
-                for label, of_label in zip(labels, values.T, strict=True)
+                label: {name: int((column == value).sum()) for name, value in KNOWN.items()}
+                for label, column in zip(labels, values.T, strict=True)
             },
         }
-    return found
+    return by_split
 
 
 def _examples(folder: epath.Path, split: str, labels: int) -> Iterator[dict]:
     """Yields batches of what is stored in a split, without the images."""
-    wanted = {name: value for name, value in stored(labels).items() if name != "image"}
+    wanted = stored_features(labels)
+    del wanted["image"]
     files = tfds.builder_from_directory(folder).info.splits[split].filepaths
     with ArrayRecordDataSource([str(file) for file in files]) as source:
         for start in range(0, len(source), READ_BATCH):
@@ -180,11 +176,10 @@ def _examples(folder: epath.Path, split: str, labels: int) -> Iterator[dict]:
 def shards(folder: epath.Path) -> list[dict]:
     """Returns {file, bytes, sha256} of every file in `folder`, a local `directory(path)`."""
 
-    def described(file: epath.Path) -> dict:
-        digest = checksum(file)
-        return {"file": file.name, "bytes": file.stat().length, "sha256": digest}
+    def describe(file: epath.Path) -> dict:
+        return {"file": file.name, "bytes": file.stat().length, "sha256": checksum(file)}
 
-    return list(threads.map_in_order(described, sorted(folder.iterdir()), threads=THREADS))
+    return list(threads.map_in_order(describe, sorted(folder.iterdir()), threads=THREADS))
 
 
 def checksum(file: epath.Path) -> str:

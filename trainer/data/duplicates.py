@@ -65,7 +65,7 @@ def members(groups: Sequence[int]) -> list[list[int]]:
 
 @functools.cache
 def _lowest() -> np.ndarray:
-    """The places of the `BITS` lowest frequencies in a flat [SIDE, SIDE] transform."""
+    """Returns the places of the `BITS` lowest frequencies in a flat [SIDE, SIDE] transform."""
     down, across = np.indices((SIDE, SIDE))
     order = np.lexsort((across.ravel(), down.ravel(), (down**2 + across**2).ravel()))
     return order[1 : 1 + BITS]
@@ -74,8 +74,8 @@ def _lowest() -> np.ndarray:
 def _close_pairs(fingerprints: Sequence[bytes], bits: int) -> Iterator[np.ndarray]:
     """Yields [2, pairs] of images at most `bits` apart.
 
-    With bits as -1 and 1, distance is (BITS - dot product) / 2: a matrix product finds it, which
-    is the fastest thing that a processor does.
+    With bits as -1 and 1, the distance is (BITS - dot product) / 2, so that a matrix product
+    compares all pairs.
     """
     signs = [
         np.unpackbits(np.frombuffer(b"".join(fingerprints[at : at + BLOCK]), np.uint8))

@@ -72,7 +72,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
         builder = tfds.builder_from_directory(dataset.directory(path))
         source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
         size = len(source)
-    except Exception as error:  # neither library documents those that it raises
+    except Exception as error:  # neither library documents its exceptions
         raise _lost(f"{path}, split {name}", error) from error
 
     failures: list[DataLost] = []
@@ -80,10 +80,10 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     def read(numbers: np.ndarray) -> np.ndarray:
         try:
             examples = source.__getitems__(numbers.tolist())
-            if not all(examples):  # what it gives of a file that was cut short
+            if not all(examples):  # as it returns from a file that was cut short
                 raise ValueError("a record is empty")
             return np.array(examples, object)
-        except Exception as error:  # array_record documents none of those that it raises
+        except Exception as error:  # array_record documents none of its exceptions
             failures.append(_lost(f"{path}, split {name}", error))
             raise failures[-1] from error
 
@@ -111,7 +111,7 @@ class Pixels:
     look_up: Callable[[tf.data.Dataset], tf.data.Dataset]
 
 
-def pixels(split: Split, image_size: int, cache: str, how: str = "squash") -> Pixels:
+def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash") -> Pixels:
     """Returns the images of `split`, fitted to `image_size`.
 
     Args:
@@ -119,9 +119,9 @@ def pixels(split: Split, image_size: int, cache: str, how: str = "squash") -> Pi
       image_size: side of the square S, pixels.
       cache: "host" decodes everything once and keeps it in memory; "none" reads and decodes at
         every visit, for data of any size.
-      how: an image fits the square: see `trainer.data.decode.fit`.
+      fit_mode: how an image fits the square, see `trainer.data.decode.fit`.
     """
-    decoded = _decoder(split, image_size, how)
+    decoded = _decoder(split, image_size, fit_mode)
     if cache == "none":
         return Pixels(split.size, decoded)
     with tf.device("CPU:0"):
@@ -139,14 +139,15 @@ def pixels(split: Split, image_size: int, cache: str, how: str = "squash") -> Pi
 
 def train_batches(
     pixels: Pixels,
-    seed: int,
     global_batch: int,
+    *,
+    seed: int,
     epochs: int,
     start_step: int = 0,
     context: tf.distribute.InputContext = ONE_HOST,
     parts: int = 1,
 ) -> tf.data.Dataset:
-    """Batches of `epochs` passes from `start_step` on, one for each replica in turn.
+    """Returns the batches of `epochs` passes from `start_step` on, one for each replica in turn.
 
     Where a step is taken in `parts`, a replica gets its share of the rows of the first part, then
     of the second: a part holds the same rows of the global batch on any number of replicas. The
@@ -159,22 +160,22 @@ def train_batches(
     return _batches(
         pixels,
         numbers.skip(first % pixels.size),
-        epochs * pixels.size,
-        global_batch,
-        start_step,
-        context,
-        parts,
+        end=epochs * pixels.size,
+        global_batch=global_batch,
+        start_step=start_step,
+        context=context,
+        parts=parts,
     )
 
 
 def evaluation_batches(
     pixels: Pixels, global_batch: int, context: tf.distribute.InputContext = ONE_HOST
 ) -> tf.data.Dataset:
-    """Batches that visit every record once, in order, the last one filled up at weight 0."""
+    """Returns batches that visit every record once, in order, the last filled up at weight 0."""
     numbers = tf.data.Dataset.range(pixels.size).concatenate(
         tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(global_batch - 1)
     )
-    return _batches(pixels, numbers, pixels.size, global_batch, 0, context)
+    return _batches(pixels, numbers, end=pixels.size, global_batch=global_batch, context=context)
 
 
 def epoch_order(seed: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
@@ -194,13 +195,14 @@ def steps(images: int, global_batch: int) -> int:
 def _batches(
     pixels: Pixels,
     numbers: tf.data.Dataset,
+    *,
     end: int,
     global_batch: int,
-    start_step: int,
     context: tf.distribute.InputContext,
+    start_step: int = 0,
     parts: int = 1,
 ) -> tf.data.Dataset:
-    """Batches of the record `numbers` that begin at `start_step` and end at position `end`."""
+    """Returns the batches of the record `numbers` from `start_step` up to position `end`."""
     replicas, hosts = context.num_replicas_in_sync, context.num_input_pipelines
     by_replica = np.arange(global_batch, dtype=np.int32).reshape(parts, replicas, -1).swapaxes(0, 1)
     host_rows = by_replica.reshape(hosts, -1)[context.input_pipeline_id]
@@ -231,9 +233,9 @@ def _batches(
 
 
 def _decoder(
-    split: Split, image_size: int, how: str
+    split: Split, image_size: int, fit_mode: str
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Returns what turns batches of record numbers into batches of images and labels."""
+    """Returns a function from batches of record numbers to batches of images and labels."""
 
     def read(numbers: tf.Tensor) -> tf.Tensor:
         examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
@@ -242,13 +244,13 @@ def _decoder(
     def decode_files(files: np.ndarray) -> np.ndarray:
         try:
             images = [Image.open(io.BytesIO(file)) for file in files]
-            return np.stack([fit.fit(image, image_size, how) for image in images])
+            return np.stack([fit.fit(image, image_size, fit_mode) for image in images])
         except (OSError, ValueError) as error:
             split.failures.append(_lost(f"an image of split {split.name}", error))
             raise split.failures[-1] from error
 
     def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = tf.io.parse_example(examples, dataset.stored(len(split.labels)))
+        parsed = tf.io.parse_example(examples, dataset.stored_features(len(split.labels)))
         images = tf.numpy_function(decode_files, [parsed["image"]], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (*examples.shape, image_size, image_size, 1))
         return images, tf.cast(parsed["labels"], tf.float32)

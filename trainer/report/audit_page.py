@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from trainer.data.audit import shortcuts
-from trainer.data.audit.inspection import Inspected
+from trainer.data.audit.inspection import InspectedFile
 from trainer.data.decode import radiograph
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, Source
 from trainer.report import page
@@ -22,34 +22,33 @@ PICTURE_SIDE = 160  # pixels
 COLUMNS = (
     ("train", "in train (cross-validated)", BLUE, "o"),
     ("test", "in test (cross-validated)", ORANGE, "s"),
-    ("transfer", "learnt in train, judged in test", PURPLE, "D"),
+    ("transfer", "learnt in train, evaluated in test", PURPLE, "D"),
 )
 
 
-def render(facts: Mapping[str, Any], found: Sequence[Inspected], source: Source) -> str:
+def render(facts: Mapping[str, Any], files: Sequence[InspectedFile], source: Source) -> str:
     """Returns the page.
 
     Args:
       facts: see `trainer.data.audit.audit`.
-      found: what was read.
-      source: gives the images of copies once more, for their pictures; none are shown of an
-        identifying source.
+      files: as they were inspected.
+      source: read once more for the pictures of copies, which an identifying source does not show.
     """
     template = page.template("audit.html.j2", auc=_auc, typical=_typical)
     text = template.render(
         facts=facts,
-        size_charts=_size_charts(facts, found),
+        size_charts=_size_charts(facts, files),
         shortcut_charts=_shortcut_charts(facts),
         by_label=_by_label(facts),
-        copies=[] if facts["identifying"] else list(_pictured(facts, found, source)),
+        copies=[] if facts["identifying"] else list(_pictures(facts, files, source)),
         least_images=shortcuts.LEAST_IMAGES,
     )
-    # A file's name may be no Unicode.
+    # A file's name need not be valid Unicode.
     return text.encode(errors="backslashreplace").decode()
 
 
 def _by_label(facts: Mapping) -> dict[str, list[Mapping]]:
-    """The relations of each label, in the order of the facts."""
+    """Returns the relations of each label, in the order of the facts."""
     result: dict[str, list[Mapping]] = {}
     for relation in facts["shortcuts"]["relations"]:
         result.setdefault(relation["label"], []).append(relation)
@@ -59,13 +58,13 @@ def _by_label(facts: Mapping) -> dict[str, list[Mapping]]:
 def _shortcut_charts(facts: Mapping) -> dict[str, markupsafe.Markup]:
     by_label = list(_by_label(facts).items())[:LABELS_CHARTED]
     return {
-        label: markupsafe.Markup(_intervals(label, of, f"AUC chart {number}"))
-        for number, (label, of) in enumerate(by_label, 1)
+        label: markupsafe.Markup(_intervals(label, relations, f"AUC chart {number}"))
+        for number, (label, relations) in enumerate(by_label, 1)
     }
 
 
 def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
-    """A row for each group of traces, with the AUCs and their intervals."""
+    """Returns a chart with a row for each group of features: the AUCs and their intervals."""
     title = f"AUC for {plain(label)}"
     with chart(title, "AUC (0.5 is chance)", "", (4.8, 4.6)) as (figure, axes):
         figure.subplots_adjust(left=0.39, right=0.98, bottom=0.26, top=0.93)
@@ -75,8 +74,8 @@ def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
         axes.axvline(0.5, color=INK, alpha=0.5, ls=":", lw=1.4)
         for shift, (column, meaning, colour, marker) in zip(shifts, columns, strict=True):
             low, value, high = (
-                np.array([relation[column][of] for relation in relations])
-                for of in ("low", "value", "high")
+                np.array([relation[column][bound] for relation in relations])
+                for bound in ("low", "value", "high")
             )
             axes.hlines(places + shift, low, high, color=colour, lw=1.6)
             axes.plot(value, places + shift, marker, color=colour, label=meaning)
@@ -86,32 +85,31 @@ def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
         return Chart(figure, name).svg()
 
 
-def _size_charts(facts: Mapping, found: Sequence[Inspected]) -> list[markupsafe.Markup]:
-    """Histograms of width and height, of each class where there are two; none of one size."""
-    good = [f for f in found if not f.reason]
-    if not good or facts["sizes"]["different"] == 1:
+def _size_charts(facts: Mapping, files: Sequence[InspectedFile]) -> list[markupsafe.Markup]:
+    """Returns histograms of width and height by class; none where all have one size."""
+    usable = [file for file in files if not file.reason]
+    if not usable or facts["sizes"]["different"] == 1:
         return []
-    kinds = [("all images", good, BLUE)]
+    kinds = [("all images", usable, BLUE)]
     if facts["classes"]:
         values = (NEGATIVE, POSITIVE)
         kinds = [
-            (name, [f for f in good if f.record.labels[0] == value], colour)
+            (name, [file for file in usable if file.record.labels[0] == value], colour)
             for name, value, colour in zip(facts["classes"], values, (BLUE, ORANGE), strict=True)
         ]
     return [markupsafe.Markup(_histogram(side, kinds)) for side in ("width", "height")]
 
 
-def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[Inspected], str]]) -> str:
+def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[InspectedFile], str]]) -> str:
     with chart(side.capitalize(), "pixels", "share of images") as (figure, axes):
-        values = [np.array([getattr(f.trace, side) for f in part]) for _, part, _ in kinds]
+        values = [np.array([getattr(f.features, side) for f in files]) for _, files, _ in kinds]
         edges = np.histogram_bin_edges(np.concatenate(values), 30)
-        for (name, _, colour), of in zip(kinds, values, strict=True):
-            if len(of):
-                share = np.full(len(of), 1 / len(of))
+        for (name, _, colour), lengths in zip(kinds, values, strict=True):
+            if len(lengths):
                 axes.hist(
-                    of,
+                    lengths,
                     edges,
-                    weights=share,
+                    weights=np.full(len(lengths), 1 / len(lengths)),
                     histtype="stepfilled",
                     alpha=0.35,
                     color=colour,
@@ -122,15 +120,15 @@ def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[Inspected], str]])
         return Chart(figure, side).svg()
 
 
-def _pictured(
-    facts: Mapping, found: Sequence[Inspected], source: Source
+def _pictures(
+    facts: Mapping, files: Sequence[InspectedFile], source: Source
 ) -> Iterator[tuple[str, list[tuple[Mapping, str]]]]:
     """Yields (kind, [(member, picture as a data URI)]) of the first groups of either kind."""
-    record_of = {f.record.name: f.record for f in found}
+    records = {file.record.name: file.record for file in files}
     for kind in ("exact", "near"):
         for group in facts["duplicates"][kind]["members"][:GROUPS_SHOWN]:
             shown = group[:COPIES_SHOWN]
-            yield kind, [(of, _picture(source.read(record_of[of["name"]]))) for of in shown]
+            yield kind, [(image, _picture(source.read(records[image["name"]]))) for image in shown]
 
 
 def _picture(data: bytes) -> str:
@@ -145,7 +143,7 @@ def _auc(auc: Mapping | None) -> str:
 
 
 def _typical(values: Mapping[str, Any]) -> str:
-    """The traces of one group in words: "quality 74.8, table 071f0329"."""
+    """Returns the features of one group in words: "quality 74.8, table 071f0329"."""
     return ", ".join(
         f"{name.replace('_', ' ')} {_value(name, value)}"
         for name, value in values.items()

@@ -1,14 +1,14 @@
-"""Baselines without a network: chance, and a shortcut that the audit found."""
+"""Baselines without a network: the commoner class, and the strongest shortcut of an audit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trainer.config.references import Reference, without_interval
-from trainer.data.audit.explanations import KINDS
+from trainer.data.audit.explanations import EXPLANATIONS, Explanation
 
 
 def commoner_class(test: Mapping[str, Any]) -> Reference:
-    """Returns what always predicting the commoner class gives.
+    """Returns the figures of a classifier that always predicts the commoner class.
 
     Args:
       test: evaluation of one label.
@@ -16,11 +16,11 @@ def commoner_class(test: Mapping[str, Any]) -> Reference:
     (label,) = test["labels"].values()
     negative, positive = label["negative"], label["positive"]
     share = max(negative, positive) / max(1, negative + positive)
-    predicts_positive = float(positive > negative)
+    sensitivity = float(positive > negative)
     values = {
         "accuracy": without_interval(share),
-        "sensitivity": without_interval(predicts_positive),
-        "specificity": without_interval(1 - predicts_positive),
+        "sensitivity": without_interval(sensitivity),
+        "specificity": without_interval(1 - sensitivity),
         "auc": without_interval(0.5),
     }
     name = test["classes"][positive > negative]
@@ -28,35 +28,35 @@ def commoner_class(test: Mapping[str, Any]) -> Reference:
 
 
 def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | None:
-    """Returns how well a label is predicted from the strongest trace that is not of the patient.
+    """Returns how well the strongest file feature predicts a label; None where there is none.
 
-    Only traces that a network can see count. Their AUC is that on the test images after training
-    on the others, where it is known.
+    Only features that a network can see count, by their AUC on the test images after they were
+    learnt in training, if that is known.
 
     Args:
       audit: see `trainer.data.audit.audit`.
       labels: of the run.
     """
-    found = [
-        (relation, kind, relation["transfer"] or relation["train"] or relation["test"])
-        for relation, kind in _relations(audit)
-        if relation["label"] in labels and not (kind.of_file and audit["prepared"])
+    candidates = [
+        (relation, explanation, relation["transfer"] or relation["train"] or relation["test"])
+        for relation, explanation in _explained(audit["shortcuts"]["relations"])
+        if relation["label"] in labels and not (explanation.of_file and audit["prepared"])
     ]
-    if not found:
+    if not candidates:
         return None
-    relation, kind, auc = max(found, key=lambda candidate: candidate[2]["value"])
+    relation, explanation, auc = max(candidates, key=lambda candidate: candidate[2]["value"])
     about = relation["traces"]
     if len(labels) > 1:
         about += f", for {relation['label']}"
     if relation["transfer"]:
         about += "; trained on train, measured on test"
-    if kind.may_be_patient:
+    if explanation.may_be_patient:
         about += "; it may also be the disease"
     return Reference("Shortcut, no network", about, {"auc": auc})
 
 
-def _relations(audit: Mapping[str, Any]) -> Iterator[tuple[Mapping, Any]]:
-    kind_of = {group: kind for kind in KINDS for group in kind.groups}
-    for relation in audit["shortcuts"]["relations"]:
-        if relation["traces"] in kind_of:
-            yield relation, kind_of[relation["traces"]]
+def _explained(relations: Sequence[Mapping]) -> Iterator[tuple[Mapping, Explanation]]:
+    by_group = {group: found for found in EXPLANATIONS for group in found.groups}
+    for relation in relations:
+        if relation["traces"] in by_group:
+            yield relation, by_group[relation["traces"]]

@@ -73,7 +73,8 @@ class Figures:
     def __init__(self, config: ConfigDict, model: keras.Model, split: pipeline.Split):
         self._config, self._model, self._split = config, model, split
         self._inner = layer_outputs.activation_model(model)
-        self._pixels = pipeline.pixels(split, config.data.image_size, "none", config.data.fit)
+        data = config.data
+        self._pixels = pipeline.pixels(split, data.image_size, "none", fit_mode=data.fit)
 
     def weights(self) -> list[Figure]:
         """Returns what does not depend on images: the first filters, and how weights spread."""

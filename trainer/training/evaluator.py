@@ -35,7 +35,7 @@ class Evaluator:
     ):
         batch = config.train.batch_size
         data = config.data
-        pixels = pipeline.pixels(split, data.image_size, data.cache, data.fit)
+        pixels = pipeline.pixels(split, data.image_size, data.cache, fit_mode=data.fit)
 
         def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             return pipeline.evaluation_batches(pixels, batch, context).repeat()

@@ -74,13 +74,21 @@ class Run:
         """Returns the training batches of every replica, from `start_step` on."""
         config = self.config
         images = pipeline.pixels(
-            self.data.splits["train"], config.data.image_size, config.data.cache, config.data.fit
+            self.data.splits["train"],
+            config.data.image_size,
+            config.data.cache,
+            fit_mode=config.data.fit,
         )
 
         def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             finite = pipeline.train_batches(
-                *(images, config.seed, config.train.batch_size, config.train.epochs),
-                *(start_step, context, config.train.accumulate),
+                images,
+                config.train.batch_size,
+                seed=config.seed,
+                epochs=config.train.epochs,
+                start_step=start_step,
+                context=context,
+                parts=config.train.accumulate,
             )
             return finite.repeat()  # without an end, workers need not ask one another for it
 

@@ -14,12 +14,12 @@ from trainer import random_numbers
 from trainer.augment import augmentation as augment
 from trainer.config import schema
 from trainer.data.audit import file_features, shortcuts
-from trainer.data.audit.file_features import Trace
+from trainer.data.audit.file_features import FileFeatures
 from trainer.data.decode import radiograph
-from trainer.data.sources import patient_of
+from trainer.data.sources import patient_from_name
 from trainer.data.synthetic import phantom
 
-PLAIN = Trace(
+PLAIN = FileFeatures(
     format="JPEG",
     exif=False,
     quality=75.0,
@@ -51,18 +51,20 @@ class Data:
         self.positive = (draw < positive)[patients]
         self.patients = [f"p{patient}" for patient in patients]
         self.in_test = np.arange(images) >= 0.8 * images
-        self.traces = [PLAIN] * images
+        self.features = [PLAIN] * images
 
     def give(self, rows: np.ndarray, **values) -> None:
-        self.traces = [
-            dataclasses.replace(trace, **values) if row else trace
-            for trace, row in zip(self.traces, rows, strict=True)
+        self.features = [
+            dataclasses.replace(one, **values) if row else one
+            for one, row in zip(self.features, rows, strict=True)
         ]
 
     def measured(self) -> dict[str, shortcuts.Shortcut]:
         labels = self.positive[:, None].astype(int)
-        found = shortcuts.measure(self.traces, labels, self.patients, self.in_test, ["SICK"])
-        return {shortcut.traces: shortcut for shortcut in found}
+        found = shortcuts.measure(
+            self.features, labels, patients=self.patients, in_test=self.in_test, names=["SICK"]
+        )
+        return {shortcut.features: shortcut for shortcut in found}
 
 
 def test_a_tell_tale_trace_is_found_and_holds_in_test():
@@ -88,7 +90,7 @@ def test_what_does_not_vary_tells_nothing():
 def test_noise_is_no_shortcut():
     data = Data(400)
     values = np.random.default_rng(3).normal(120, 10, 400)
-    data.traces = [dataclasses.replace(PLAIN, mean=value) for value in values]
+    data.features = [dataclasses.replace(PLAIN, mean=value) for value in values]
     found = data.measured()["mean and contrast"]
     assert found.train.low < 0.5 < found.train.high
 
@@ -113,8 +115,9 @@ def test_a_patient_is_never_judged_by_what_was_learnt_of_that_patient():
     """Each patient has a mean of their own, which tells their other image and nobody else's."""
     data = Data(400)
     of_patient = np.random.default_rng(5).permutation(200)
-    data.traces = [
-        dataclasses.replace(PLAIN, mean=float(of_patient[i // 2])) for i in range(len(data.traces))
+    data.features = [
+        dataclasses.replace(PLAIN, mean=float(of_patient[i // 2]))
+        for i in range(len(data.features))
     ]
     assert data.measured()["mean and contrast"].train.value < 0.65
 
@@ -143,9 +146,11 @@ def test_without_a_test_split_there_is_no_transfer():
 def test_unknown_labels_are_left_out_and_the_worst_label_comes_first():
     data = Data()
     data.give(data.positive, exif=True)
-    chance = np.random.default_rng(7).integers(0, 2, len(data.traces))
+    chance = np.random.default_rng(7).integers(0, 2, len(data.features))
     labels = np.stack([chance, np.where(data.in_test, -1, data.positive)], axis=1)
-    found = shortcuts.measure(data.traces, labels, data.patients, data.in_test, ["A", "B"])
+    found = shortcuts.measure(
+        data.features, labels, patients=data.patients, in_test=data.in_test, names=["A", "B"]
+    )
     assert list(dict.fromkeys(shortcut.label for shortcut in found)) == ["B", "A"]
     exif = found[0]
     assert exif.train.low > 0.95
@@ -173,12 +178,18 @@ def test_the_published_files_tell_the_class_by_encoding_and_size(shared_data: Pa
     with zipfile.ZipFile(shared_data / "chest_xray_originals.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpeg")]
         found = [
-            file_features.trace(d, radiograph.decode(d, 4096)) for d in map(archive.read, names)
+            file_features.measure(d, radiograph.decode(d, 4096)) for d in map(archive.read, names)
         ]
     labels = np.array([["PNEUMONIA" in name] for name in names], int)
-    patients = [patient_of(name) for name in names]
-    measured = shortcuts.measure(found, labels, patients, np.zeros(len(names), bool), ["PNEUMONIA"])
-    auc = {shortcut.traces: shortcut.train.value for shortcut in measured}
+    patients = [patient_from_name(name) for name in names]
+    measured = shortcuts.measure(
+        found,
+        labels,
+        patients=patients,
+        in_test=np.zeros(len(names), bool),
+        names=["PNEUMONIA"],
+    )
+    auc = {shortcut.features: shortcut.train.value for shortcut in measured}
     assert auc["EXIF present"] > 0.95
     assert auc["JPEG quantisation tables"] > 0.95
     assert auc["encoding seen in the pixels"] > 0.95
@@ -203,11 +214,13 @@ def test_compressing_and_blurring_on_the_device_hides_how_the_files_were_encoded
     seen = augmentation(images, random_numbers.key(0, tf.constant(0)), tf.range(count), count)
 
     def told(shown: np.ndarray) -> list[float]:
-        found = [file_features.trace(b"", image) for image in shown]  # of the pixels alone
+        found = [file_features.measure(b"", image) for image in shown]  # of the pixels alone
         patients, train = [str(number) for number in range(count)], np.zeros(count, bool)
-        measured = shortcuts.measure(found, labels[:, None], patients, train, ["sick"])
+        measured = shortcuts.measure(
+            found, labels[:, None], patients=patients, in_test=train, names=["sick"]
+        )
         groups = ("encoding seen in the pixels", "fine structure")
-        return [shortcut.train.value for shortcut in measured if shortcut.traces in groups]
+        return [shortcut.train.value for shortcut in measured if shortcut.features in groups]
 
     assert min(told(pixels)) > 0.95
     assert max(told(np.rint(255 * seen.numpy()).astype(np.uint8))) < 0.7

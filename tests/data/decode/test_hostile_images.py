@@ -71,7 +71,7 @@ HOSTILE = {
     ),
     "noise": (random.Random(0).randbytes(9000), "not an image of a known format"),
     "1x1": (file_of(Image.new("L", (1, 1)), "PNG"), "1x1 pixels"),
-    "wide": (png(2000, 20), "at most 8 times as long as wide"),
+    "wide": (png(2000, 20), "at most 8 times the shorter"),
     "JPEG cut off": (JPEG[:-40], "damaged"),
     "JPEG header alone": (JPEG[:30], "damaged"),
     "PNG cut off": (png(64, 48)[:60], "damaged"),

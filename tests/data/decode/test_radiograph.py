@@ -311,7 +311,7 @@ ODD = {
     "synthetic-from-kermany/palette.png": (340, 512),
     "synthetic-from-kermany/png_named_jpeg.jpeg": (340, 512),
     "synthetic-from-kermany/webp_named_jpeg.jpeg": (340, 512),
-    "synthetic-from-kermany/wide_2000x20.jpeg": "times as long as wide",
+    "synthetic-from-kermany/wide_2000x20.jpeg": "times the shorter",
     "tensorflow/jpeg_merge_test1.jpg": (256, 128),
 }
 

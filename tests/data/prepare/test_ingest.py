@@ -16,7 +16,7 @@ from trainer.data.prepare import ingest
 from trainer.data.sources import ImageRecord
 from trainer.system.errors import CannotWrite
 
-RECIPE = ingest.DecodeOptions(max_side=64)
+OPTIONS = ingest.DecodeOptions(max_side=64)
 MISBEHAVING = """
 import os, signal, time
 from pathlib import Path
@@ -62,8 +62,8 @@ def named(count: int) -> list[ImageRecord]:
 
 def test_what_processes_give_is_what_one_gives_in_the_same_order(phantom: sources.Source):
     records = phantom.records()
-    found = list(ingest.examine_all(phantom, records, RECIPE, workers=2))
-    assert found == [ingest.examine(phantom, RECIPE, record) for record in records]
+    found = list(ingest.examine_all(phantom, records, OPTIONS, workers=2))
+    assert found == [ingest.examine(phantom, OPTIONS, record) for record in records]
     data = phantom.read(records[7])
     assert found[7].digest == hashlib.sha256(data).digest()
     assert found[7].image == radiograph.recode(data, 64)
@@ -72,28 +72,28 @@ def test_what_processes_give_is_what_one_gives_in_the_same_order(phantom: source
 def test_only_a_record_without_a_patient_has_a_fingerprint(phantom: sources.Source):
     known = phantom.records()[0]
     unknown = ImageRecord(known.name, known.labels, place=known.place)
-    assert ingest.examine(phantom, RECIPE, known).fingerprint == b""
-    assert ingest.examine(phantom, RECIPE, unknown).fingerprint != b""
+    assert ingest.examine(phantom, OPTIONS, known).fingerprint == b""
+    assert ingest.examine(phantom, OPTIONS, unknown).fingerprint != b""
 
 
 def test_reasons_are_told_without_paths(misbehaving):
     source = misbehaving()
     refused = ImageRecord("a", (0,), "P", refused="a link")
-    assert ingest.examine(source, RECIPE, refused).reason == "a link"
-    unreadable = ingest.examine(source, RECIPE, ImageRecord("unreadable", (0,), "P"))
+    assert ingest.examine(source, OPTIONS, refused).reason == "a link"
+    unreadable = ingest.examine(source, OPTIONS, ImageRecord("unreadable", (0,), "P"))
     assert unreadable.reason == "cannot be read: Permission denied"
 
 
 def test_a_file_that_kills_its_process_costs_itself_alone(misbehaving):
     source = misbehaving(killed=("3", "20"))
-    found = list(ingest.examine_all(source, named(40), RECIPE, workers=2))
+    found = list(ingest.examine_all(source, named(40), OPTIONS, workers=2))
     reasons = {number: f.reason for number, f in enumerate(found) if f.reason}
     assert reasons.keys() == {3, 20} and all("ended its process" in r for r in reasons.values())
 
 
 def test_a_file_that_takes_for_ever_costs_itself_alone(misbehaving):
     source = misbehaving(endless=("5",))
-    found = list(ingest.examine_all(source, named(20), RECIPE, workers=2, seconds=3.0))
+    found = list(ingest.examine_all(source, named(20), OPTIONS, workers=2, seconds=3.0))
     assert {n: f.reason for n, f in enumerate(found) if f.reason} == {
         5: "decoding it took more than 3 s"
     }
@@ -102,12 +102,12 @@ def test_a_file_that_takes_for_ever_costs_itself_alone(misbehaving):
 def test_processes_that_always_die_end_in_a_sentence(misbehaving):
     source = misbehaving(killed=tuple(str(number) for number in range(100)))
     with pytest.raises(CannotWrite, match="enough memory"):
-        list(ingest.examine_all(source, named(100), RECIPE, workers=2))
+        list(ingest.examine_all(source, named(100), OPTIONS, workers=2))
 
 
 def test_no_more_than_a_bounded_number_is_read_ahead(misbehaving, tmp_path: Path):
     log = tmp_path / "log"
-    found = ingest.examine_all(misbehaving(log=str(log)), named(500), RECIPE, workers=2)
+    found = ingest.examine_all(misbehaving(log=str(log)), named(500), OPTIONS, workers=2)
     next(found)
     time.sleep(1)
     assert len(log.read_text().split()) <= 2 * ingest.AHEAD
@@ -117,7 +117,7 @@ def test_no_more_than_a_bounded_number_is_read_ahead(misbehaving, tmp_path: Path
 def test_nothing_is_left_running_when_it_is_left(misbehaving):
     me = psutil.Process()
     before = {child.pid for child in me.children(recursive=True)}
-    found = ingest.examine_all(misbehaving(), named(500), RECIPE, workers=2)
+    found = ingest.examine_all(misbehaving(), named(500), OPTIONS, workers=2)
     next(found)
     started = {child.pid for child in me.children(recursive=True)} - before
     assert len(started) >= 2
@@ -135,7 +135,8 @@ def test_they_end_with_a_parent_that_is_killed(tmp_path: Path):
         "from trainer.data.prepare import ingest; from trainer.data import sources\n"
         "if __name__ == '__main__':\n"
         "    source = sources.open_source('phantom:600')\n"
-        "    found = ingest.examine_all(source, source.records(), ingest.DecodeOptions(64), 2)\n"
+        "    options = ingest.DecodeOptions(64)\n"
+        "    found = ingest.examine_all(source, source.records(), options, workers=2)\n"
         "    next(found)\n"
         "    print('begun', flush=True)\n"
         "    import time; time.sleep(100)\n"

@@ -23,13 +23,17 @@ def patients(
     ]
 
 
-def divide(records: list[ImageRecord], keep_validation: bool | None = None) -> splits.Division:
+def assign(
+    records: list[ImageRecord], keep_validation: bool | None = None
+) -> splits.SplitAssignment:
     """Divides records no two of which have the same file."""
-    return splits.divide(records, [record.name for record in records], keep_validation)
+    return splits.assign(
+        records, [record.name for record in records], keep_validation=keep_validation
+    )
 
 
-def home(division: splits.Division) -> dict[str, str]:
-    return {r.name: split for split, part in division.splits.items() for r in part}
+def home(assignment: splits.SplitAssignment) -> dict[str, str]:
+    return {r.name: split for split, part in assignment.splits.items() for r in part}
 
 
 def held(part: list[ImageRecord]) -> set[str]:
@@ -42,40 +46,40 @@ def positives(part: list[ImageRecord]) -> int:
 
 def test_every_record_is_in_one_split_and_no_patient_in_two():
     given = patients(300) + patients(50, start=1000, images=1)
-    division = divide(given)
-    assert sorted(home(division)) == sorted(record.name for record in given)
-    assert sum(len(held(part)) for part in division.splits.values()) == 350
+    assignment = assign(given)
+    assert sorted(home(assignment)) == sorted(record.name for record in given)
+    assert sum(len(held(part)) for part in assignment.splits.values()) == 350
 
 
 def test_the_official_test_split_stays_and_a_val_of_some_size_is_kept():
     few, some = (patients(count, "val", start=500) for count in (5, 20))
     given = patients(100, "train") + patients(20, "test", start=900)
     for val, asked in ((few, None), (some, False)):
-        joined = divide(given + val, asked).splits
+        joined = assign(given + val, asked).splits
         assert {r.split for r in joined["test"]} == {"test"} and len(joined["test"]) == 40
         assert {r.split for r in joined["train"]} == {"train", "val"}
     for val, asked in ((some, None), (few, True)):
-        kept = divide(given + val, asked).splits
+        kept = assign(given + val, asked).splits
         assert {r.split for r in kept["validation"]} == {"val"}
         assert len(kept["validation"]) == len(val)
 
 
 def test_without_a_test_split_a_fifth_of_the_patients_is_drawn():
-    parts = divide(patients(500)).splits
+    parts = assign(patients(500)).splits
     assert 0.15 <= len(held(parts["test"])) / 500 <= 0.25
     assert 0.075 <= len(held(parts["validation"])) / 400 <= 0.125
 
 
 @pytest.mark.parametrize("positive", [0.5, 0.2])
 def test_adding_200_patients_to_2000_moves_nobody(positive: float):
-    before = home(divide(patients(2000, positive=positive)))
-    after = home(divide(patients(2200, positive=positive)))
+    before = home(assign(patients(2000, positive=positive)))
+    after = home(assign(patients(2200, positive=positive)))
     assert before.items() <= after.items()
 
 
 def test_adding_patients_to_a_small_set_moves_only_those_at_the_threshold():
     sizes = range(30, 230, 10)
-    homes = [home(divide(patients(size, images=1))) for size in sizes]
+    homes = [home(assign(patients(size, images=1))) for size in sizes]
     moves = [
         sum(after[name] != split for name, split in before.items())
         for before, after in pairwise(homes)
@@ -89,14 +93,14 @@ def test_each_split_of_a_small_set_has_both_classes(total: int):
         given = [
             ImageRecord(f"{n}", (int(n % total < 6),), f"P{shift}-{n}", "") for n in range(total)
         ]
-        parts = divide(given).splits
+        parts = assign(given).splits
         for part in parts.values():
             assert 0 < positives(part) < len(part)
 
 
 def test_in_every_stratum_the_share_is_right_within_a_quarter_or_a_patient():
     for count in (12, 40, 90, 250, 900):
-        parts = divide(patients(count, positive=0.3)).splits
+        parts = assign(patients(count, positive=0.3)).splits
         for label in (0, 1):
             of_label = {
                 s: len({r.patient for r in p if r.labels == (label,)}) for s, p in parts.items()
@@ -110,7 +114,7 @@ def test_in_every_stratum_the_share_is_right_within_a_quarter_or_a_patient():
 def test_a_patient_with_a_positive_image_counts_as_positive():
     healthy = [ImageRecord(f"h{n}", (0,), f"H{n}", "") for n in range(60)]
     mixed = [ImageRecord(f"m{n}-{i}", (i,), f"M{n}", "") for n in range(6) for i in range(2)]
-    for part in divide(healthy + mixed).splits.values():
+    for part in assign(healthy + mixed).splits.values():
         assert positives(part) >= 1
 
 
@@ -127,14 +131,14 @@ def test_rare_combinations_of_labels_are_pooled_by_their_rarest_label():
 
 def test_every_split_has_some_of_a_finding_that_five_patients_have():
     given = [ImageRecord(f"{n}", (int(n % 3 == 0), int(n < 5), 0), f"P{n}", "") for n in range(200)]
-    for part in divide(given).splits.values():
+    for part in assign(given).splits.values():
         assert any(record.labels[1] for record in part)
 
 
 def test_a_patient_in_two_splits_of_the_source_is_refused():
     given = patients(100, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
     with pytest.raises(UsageError, match=r"patient IM-5 is in both train \(5-0\) and test \(other"):
-        divide(given)
+        assign(given)
 
 
 def test_the_same_file_of_two_patients_keeps_them_in_one_split():
@@ -142,10 +146,10 @@ def test_the_same_file_of_two_patients_keeps_them_in_one_split():
     digests = [record.name for record in given]
     for n in range(0, 400, 2):
         digests[n + 1] = digests[n]
-    division = splits.divide(given, digests)
-    where = home(division)
+    assignment = splits.assign(given, digests)
+    where = home(assignment)
     assert all(where[f"{n}-0"] == where[f"{n + 1}-0"] for n in range(0, 400, 2))
-    assert division.moved == []
+    assert assignment.moved == []
 
 
 @pytest.mark.parametrize("first", ["train", "test"])
@@ -156,20 +160,20 @@ def test_the_same_file_in_two_splits_is_moved_to_the_held_out_side(first: str):
     digests[of_train if first == "test" else of_test] = digests[
         of_test if first == "test" else of_train
     ]
-    division = splits.divide(given, digests)
-    assert division.moved == [
+    assignment = splits.assign(given, digests)
+    assert assignment.moved == [
         {"name": "4-0", "from": "train", "to": "test"},
         {"name": "4-1", "from": "train", "to": "test"},
     ]
-    assert {"IM-4", "IM-101"} <= held(division.splits["test"])
-    assert "IM-4" not in held(division.splits["train"]) | held(division.splits["validation"])
+    assert {"IM-4", "IM-101"} <= held(assignment.splits["test"])
+    assert "IM-4" not in held(assignment.splits["train"]) | held(assignment.splits["validation"])
 
 
 def test_identical_files_that_chain_patients_are_one_group():
     given = patients(60, images=2)
     digests = [record.name for record in given]
     digests[2], digests[4], digests[5] = digests[1], digests[3], digests[9]
-    where = home(splits.divide(given, digests))
+    where = home(splits.assign(given, digests))
     assert len({where[f"{n}-0"] for n in (0, 1, 2, 4)}) == 1
 
 
@@ -178,7 +182,7 @@ def test_the_same_file_with_two_labels_is_a_conflict():
     digests = [record.name for record in given]
     digests[0] = digests[2]
     digests[4] = digests[5]
-    conflicts = splits.divide(given, digests).conflicts
+    conflicts = splits.assign(given, digests).conflicts
     assert conflicts == [{"names": ["0-0", "1-0"], "labels": [[0], [1]]}]
 
 
@@ -190,30 +194,30 @@ def test_records_without_a_patient_are_grouped_by_near_duplicates():
 
 def test_near_duplicates_in_two_splits_of_the_source_are_moved_and_not_refused():
     given = patients(50, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
-    division = splits.divide(given, [record.name for record in given], guessed={"IM-5"})
-    assert [item["name"] for item in division.moved] == ["5-0", "5-1"]
+    assignment = splits.assign(given, [record.name for record in given], guessed={"IM-5"})
+    assert [item["name"] for item in assignment.moved] == ["5-0", "5-1"]
 
 
 def test_a_known_patient_is_refused_beside_guessed_ones():
     given = patients(50, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
     with pytest.raises(UsageError, match="patient IM-5 is in both"):
-        splits.divide(given, [record.name for record in given], guessed={"IM-6"})
+        splits.assign(given, [record.name for record in given], guessed={"IM-6"})
 
 
 def test_a_set_that_is_too_small_to_divide_is_refused():
     with pytest.raises(UsageError, match="split would be empty: the source has 2 patients"):
-        divide(patients(2))
+        assign(patients(2))
 
 
 def test_a_train_part_of_one_class_is_refused():
     given = patients(50, "train", positive=0.0) + patients(20, "test", start=100)
-    with pytest.raises(UsageError, match="the train split would have no two classes"):
-        divide(given)
+    with pytest.raises(UsageError, match="the train split would have one class only"):
+        assign(given)
 
 
 def test_to_keep_a_validation_split_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="no val/ that --keep_official_validation"):
-        divide(patients(50, "train") + patients(20, "test", start=100), keep_validation=True)
+        assign(patients(50, "train") + patients(20, "test", start=100), keep_validation=True)
 
 
 def test_what_the_documentation_says_of_strata_is_so():
@@ -231,6 +235,6 @@ def test_what_the_documentation_says_of_strata_is_so():
 
 def test_the_real_set_is_split_as_its_patients_are(shared_data: Path):
     source = sources.open_source(str(shared_data / "chest_xray_224.zip"))
-    parts = divide(source.records()).splits
+    parts = assign(source.records()).splits
     assert len(parts["train"]) + len(parts["validation"]) == 5216 and len(parts["test"]) == 310
     assert len(held(parts["train"])) + len(held(parts["validation"])) == 1353 + 1090 + 518 + 693

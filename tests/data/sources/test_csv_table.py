@@ -47,7 +47,7 @@ def test_thousands_of_columns(tmp_path: Path):
         (b"path,x\n\xff\xfe.png,1\n", "is not UTF-8 text"),
         (b"", "no header with two columns"),
         (b"just words\n", "no header with two columns"),
-        (b'path,x\n"' + b"a" * 200_000 + b'",1\n', "is no CSV: field larger"),
+        (b'path,x\n"' + b"a" * 200_000 + b'",1\n', "is not valid CSV: field larger"),
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, content: bytes, sentence: str):

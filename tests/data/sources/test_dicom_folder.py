@@ -97,7 +97,7 @@ def test_a_table_of_dicom_files_named_by_file_and_by_uid(tmp_path: Path):
     assert [(r.place, r.patient, r.refused) for r in by_uid.records()] == [
         ("x/a.dcm", "A", ""),
         ("x/b.dcm", "B", ""),
-        ("1.2.5", "", "the image is not there"),
+        ("1.2.5", "", "the image does not exist"),
     ]
 
 

@@ -59,7 +59,7 @@ def test_links_to_folders_and_in_circles_are_not_followed(tmp_path: Path, caplog
         "healthy/b.png": "",
         "sick/a.png": "",
         "sick/circle.png": "a link in a circle",
-        "sick/gone.png": "a link to nothing",
+        "sick/gone.png": "a broken link",
         "sick/there.png": "",
     }
     assert "set/other is a link to a folder and is not followed" in caplog.text
@@ -69,7 +69,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path):
     fill(tmp_path, "sick/a.png", "healthy/b.png")
     os.mkfifo(tmp_path / "sick/pipe.png")
     records = sources.open_source(str(tmp_path)).records()
-    assert [r.refused for r in records if r.name == "sick/pipe.png"] == ["no regular file"]
+    assert [r.refused for r in records if r.name == "sick/pipe.png"] == ["not a regular file"]
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path):

@@ -66,7 +66,7 @@ def test_an_image_that_is_not_there_is_listed(tmp_path: Path):
     records = records_of(name, path_column="path", label_columns=("x",))
     assert [(r.name, r.refused) for r in records] == [
         ("a.png", ""),
-        ("gone.png", "the image is not there"),
+        ("gone.png", "the image does not exist"),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.data.sources.labels import Labels, labels_of
+from trainer.data.sources.labels import Labels, read_labels
 from trainer.data.sources.schema import NIH_FINDINGS, Schema
 from trainer.system.errors import UsageError
 
@@ -13,7 +13,9 @@ def read(
     rows = [(cell,) if isinstance(cell, str) else cell for cell in cells]
     names = tuple(f"L{n}" for n in range(len(rows[0])))
     lines = range(2, len(rows) + 2)
-    return labels_of("t.csv", lines, rows, Schema(labels=names, **schema), uncertain)
+    return read_labels(
+        "t.csv", lines, rows, schema=Schema(labels=names, **schema), uncertain=uncertain
+    )
 
 
 def test_every_way_to_write_a_value():
@@ -75,7 +77,7 @@ def test_a_name_that_the_public_table_does_not_have_is_refused():
 
 def test_findings_and_no_finding_contradict_each_other():
     found = read("Mass|Edema", "No Finding|Mass", "No Finding")
-    assert found.refused == {1: "it is said to have findings and none"}
+    assert found.refused == {1: "it has findings and also No Finding"}
 
 
 def test_two_names_are_two_classes():

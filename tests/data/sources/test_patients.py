@@ -3,7 +3,7 @@
 import pytest
 
 from trainer.data.sources.image_record import ImageRecord
-from trainer.data.sources.patients import by_pattern, patient_of
+from trainer.data.sources.patients import by_pattern, patient_from_name
 from trainer.system.errors import UsageError
 
 
@@ -22,7 +22,7 @@ from trainer.system.errors import UsageError
     ],
 )
 def test_the_patient_is_read_from_a_public_name(name: str, patient: str):
-    assert patient_of(name) == patient
+    assert patient_from_name(name) == patient
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_a_pattern_that_finds_nobody_is_refused_with_an_example():
 
 
 def test_a_pattern_that_is_none_is_refused():
-    with pytest.raises(UsageError, match="no regular expression: .*unterminated"):
+    with pytest.raises(UsageError, match="not a regular expression: .*unterminated"):
         by_pattern([ImageRecord("a.png", (1,))], "(p")

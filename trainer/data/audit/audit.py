@@ -1,6 +1,6 @@
-"""The audit of a source: what its files hold, and whether they can be trusted.
+"""The audit of a source: facts about its files, and whether they can be trusted.
 
-Its facts can be written as JSON:
+The facts can be written as JSON:
   source, synthetic, prepared, identifying, labels, classes: what was audited; where it is
     `identifying`, names and patients are hashes, those of `prepare` with the same salt
   verdict: {severity, sentence}; severity is ok, look or danger
@@ -25,8 +25,9 @@ from etils import epath
 
 from trainer.data import sources
 from trainer.data.audit import image_statistics, inspection, shortcuts, verdicts
-from trainer.data.audit.inspection import Inspected
-from trainer.data.audit.prepared import Prepared, is_prepared
+from trainer.data.audit.inspection import InspectedFile
+from trainer.data.audit.prepared import PreparedSource, is_prepared
+from trainer.data.audit.shortcuts import Shortcut
 from trainer.data.sources import pseudonym
 from trainer.data.sources.image_record import Source
 from trainer.system.errors import UsageError
@@ -41,12 +42,12 @@ def open_source(name: str, options: sources.Options) -> Source:
       UsageError: if there is no such source, or it cannot be read.
     """
     path = epath.Path(name)
-    return Prepared(path) if is_prepared(path) else sources.open_source(name, options)
+    return PreparedSource(path) if is_prepared(path) else sources.open_source(name, options)
 
 
 def audit(
     source: Source, *, any_view: bool = False, salt: str = ""
-) -> tuple[dict[str, Any], list[Inspected]]:
+) -> tuple[dict[str, Any], list[InspectedFile]]:
     """Reads every image of a source and judges what it finds.
 
     Args:
@@ -55,7 +56,7 @@ def audit(
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one.
 
     Returns:
-      The facts, and what was read, in the order of the source.
+      The facts, and the inspected files in the order of the source.
 
     Raises:
       UsageError: if the source has no records.
@@ -65,29 +66,29 @@ def audit(
         raise UsageError(f"--source={source.name} holds no images.")
     if source.identifying:
         records = pseudonym.all_pseudonymous(records, salt)
-    found = inspection.inspect_all(source, records, any_view)
-    good = [f for f in found if not f.reason]
+    files = inspection.inspect_all(source, records, any_view)
+    usable = [file for file in files if not file.reason]
     facts = {
         "source": DICOM if source.identifying else source.name,
         "synthetic": source.synthetic,
-        "prepared": isinstance(source, Prepared),
+        "prepared": isinstance(source, PreparedSource),
         "identifying": source.identifying,
         "labels": list(source.labels),
         "classes": list(source.classes),
-        "splits": image_statistics.counts(found, source.labels),
-        "damage": image_statistics.damage(found),
-        "sizes": image_statistics.sizes(good) if good else None,
-        "duplicates": image_statistics.copies(good, source.labels),
-        "patients": image_statistics.patients([f.record for f in good]),
-        "shortcuts": _shortcuts(good, source.labels),
+        "splits": image_statistics.counts(files, source.labels),
+        "damage": image_statistics.damage(files),
+        "sizes": image_statistics.sizes(usable) if usable else None,
+        "duplicates": image_statistics.copies(usable, source.labels),
+        "patients": image_statistics.patients([file.record for file in usable]),
+        "shortcuts": _shortcuts(usable, source.labels),
     }
     judged = verdicts.judge(facts)
-    severity, sentence = verdicts.verdict(judged)
+    severity, sentence = verdicts.overall(judged)
     facts["verdict"] = {"severity": severity, "sentence": sentence}
     facts["findings"] = [
-        dataclasses.asdict(finding) | {"advice": list(finding.advice)} for finding in judged
+        dataclasses.asdict(verdict) | {"advice": list(verdict.advice)} for verdict in judged
     ]
-    return facts, found
+    return facts, files
 
 
 def describe(facts: Mapping[str, Any]) -> str:
@@ -96,19 +97,25 @@ def describe(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines + [f"{f['severity']:<7} {f['title']}" for f in facts["findings"]])
 
 
-def _shortcuts(good: Sequence[Inspected], labels: Sequence[str]) -> dict[str, Any]:
-    if not good:
+def _shortcuts(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, Any]:
+    if not files:
         return {"relations": [], "too_few": list(labels)}
     relations = shortcuts.measure(
-        [f.trace for f in good],
-        np.array([f.record.labels for f in good]),
+        [file.features for file in files],
+        np.array([file.record.labels for file in files]),
         # An image of an unknown patient counts as a patient of its own.
-        [f.record.patient or f.record.name for f in good],
-        np.array([f.record.split == "test" for f in good]),
-        labels,
+        patients=[file.record.patient or file.record.name for file in files],
+        in_test=np.array([file.record.split == "test" for file in files]),
+        names=labels,
     )
-    judged = {relation.label for relation in relations}
+    measured = {relation.label for relation in relations}
     return {
-        "relations": [dataclasses.asdict(relation) for relation in relations],
-        "too_few": [label for label in labels if label not in judged],
+        "relations": [_as_json(relation) for relation in relations],
+        "too_few": [label for label in labels if label not in measured],
     }
+
+
+def _as_json(shortcut: Shortcut) -> dict[str, Any]:
+    """Returns a shortcut under the keys of audit.json, which calls file features traces."""
+    fields = dataclasses.asdict(shortcut)
+    return {"label": fields.pop("label"), "traces": fields.pop("features"), **fields}

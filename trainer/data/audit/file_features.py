@@ -1,4 +1,4 @@
-"""What a radiograph's file tells that is not the patient: encoding, size, borders, brightness."""
+"""Features of a radiograph's file that are not the patient: encoding, size, borders, brightness."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 from scipy.fft import dctn
 
-# What is measured together, under the name that the audit gives it; `fields` are those of Trace.
+# The name of each group of features in an audit, and the fields of FileFeatures that it holds.
 GROUPS: dict[str, tuple[str, ...]] = {
     "EXIF present": ("exif",),
     "file format": ("format",),
@@ -33,7 +33,8 @@ BORDER = 0.03
 LARGEST_CROP = 1024
 LEAST_POWER = 1e-3  # in squared grey levels: far below what 8 bits resolve
 BLOCK = 8
-# Where the quantiser is looked for, (down, across), and how: a comb of steps of 1 is no comb.
+# Frequencies (down, across) in which the quantiser is sought, and its possible steps: every
+# coefficient lies near a multiple of 1, so 1 would prove nothing.
 LOWEST = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))
 STEPS = range(2, 41)
 LEAST_COMB = 0.5
@@ -41,8 +42,8 @@ LEAST_BLOCKS = 64
 
 
 @dataclass(frozen=True)
-class Trace:
-    """What is known of a file and of its pixels without looking at the patient.
+class FileFeatures:
+    """What is measured of one file and its pixels without looking at the patient.
 
     Attributes:
       format: "JPEG", "PNG" and so on, "other" where Pillow does not know it.
@@ -88,8 +89,8 @@ class Trace:
     slope: float
 
 
-def trace(data: bytes, pixels: np.ndarray) -> Trace:
-    """Returns the traces of one file; only its header is read again.
+def measure(data: bytes, pixels: np.ndarray) -> FileFeatures:
+    """Returns the features of one file, of which only the header is read again.
 
     Args:
       data: the file.
@@ -98,7 +99,7 @@ def trace(data: bytes, pixels: np.ndarray) -> Trace:
     grey = pixels[..., 0]
     encoding = _encoding(data) or _unknown_encoding(grey)
     width, height = encoding["width"], encoding["height"]
-    return Trace(
+    return FileFeatures(
         **encoding,
         bytes=len(data),
         bytes_per_pixel=len(data) / (width * height),
@@ -113,7 +114,7 @@ def trace(data: bytes, pixels: np.ndarray) -> Trace:
 
 
 def _encoding(data: bytes) -> dict | None:
-    """What the file's header says, None where Pillow cannot tell."""
+    """Returns the features in the file's header; None where Pillow cannot read it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -134,15 +135,15 @@ def _encoding(data: bytes) -> dict | None:
 
 
 def _unknown_encoding(grey: np.ndarray) -> dict:
-    words = dict.fromkeys(["table", "chroma", "mode"], "")
     height, width = grey.shape
-    return {"format": "other", "exif": False, "quality": 0.0, "width": width, "height": height} | (
-        words
-    )
+    return {
+        **{"format": "other", "exif": False, "quality": 0.0, "width": width, "height": height},
+        **dict.fromkeys(["table", "chroma", "mode"], ""),
+    }
 
 
 def _quality(luminance: list[int] | None) -> float:
-    """Inverts libjpeg's `jpeg_quality_scaling` for the sum of a table."""
+    """Returns a JPEG's quality, 1 to 100: libjpeg's `jpeg_quality_scaling` inverted."""
     if not luminance:
         return 0.0
     scale = 100 * sum(luminance) / QUALITY_50
@@ -167,13 +168,13 @@ def _border(grey: np.ndarray) -> float:
 
 
 def _crop(grey: np.ndarray, largest: int) -> np.ndarray:
-    """The middle, at most `largest` a side, from a block's corner on, as float32."""
+    """Returns the middle, at most `largest` a side, aligned to the blocks, as float32."""
     top, left = (max(0, side - largest) // 2 // BLOCK * BLOCK for side in grey.shape)
     return grey[top : top + largest, left : left + largest].astype(np.float32)
 
 
 def _quantiser(grey: np.ndarray) -> float:
-    """Mean step of the lowest frequencies of the 8 x 8 blocks.
+    """Returns the mean step of the lowest frequencies of the 8 x 8 blocks.
 
     The coefficients of a decoded JPEG lie close to the multiples of its quantisers, like a comb
     (Fan and de Queiroz, IEEE Trans. Image Processing 12:230, 2003): for the right step, and those
@@ -183,13 +184,13 @@ def _quantiser(grey: np.ndarray) -> float:
     blocks = grey[: down * BLOCK, : across * BLOCK].reshape(down, BLOCK, across, BLOCK)
     frequencies = dctn(blocks, axes=(1, 3), norm="ortho")
     lowest = np.stack([frequencies[:, v, :, u].ravel() for v, u in LOWEST])
-    size, found = np.abs(lowest), np.ones(len(LOWEST))
-    for step in STEPS:  # the largest that shows a comb is the last
+    size, steps = np.abs(lowest), np.ones(len(LOWEST))
+    for step in STEPS:  # the largest step that shows a comb is kept
         large = size > step / 2
         count = large.sum(1)
         comb = np.sum(np.cos((2 * math.pi / step) * lowest), axis=1, where=large)
-        found[(count >= LEAST_BLOCKS) & (comb > LEAST_COMB * count)] = step
-    return float(found.mean())
+        steps[(count >= LEAST_BLOCKS) & (comb > LEAST_COMB * count)] = step
+    return float(steps.mean())
 
 
 def _fine_structure(grey: np.ndarray) -> dict[str, float]:
@@ -204,15 +205,15 @@ def _fine_structure(grey: np.ndarray) -> dict[str, float]:
 
 
 def _finest_power(grey: np.ndarray) -> float:
-    """Mean square of the diagonal difference of neighbours (the diagonal Haar wavelet)."""
+    """Returns the mean square of the diagonal Haar wavelet: differences of diagonal neighbours."""
     difference = np.diff(np.diff(grey, axis=0), axis=1) / 2
     return float(np.mean(difference**2)) + LEAST_POWER
 
 
 def _blockiness(grey: np.ndarray) -> float:
-    """The largest step between columns of one phase modulo 8 over the median phase's.
+    """Returns the log ratio of the largest to the median change between columns, by phase modulo 8.
 
-    Any phase counts, since a crop or a turned image shifts the grid.
+    Any phase counts, since a crop or a rotation shifts the grid of blocks.
     """
     steps = np.abs(np.diff(grey, axis=1)).mean(0)
     phases = [steps[phase::BLOCK].mean() + LEAST_POWER for phase in range(BLOCK)]

@@ -1,4 +1,4 @@
-"""What there is in a source: counts, sizes, damage, copies, patients, and labels that disagree."""
+"""Statistics of a source: counts, sizes, damage, copies, patients, and contradictory labels."""
 
 import re
 from collections import Counter
@@ -8,116 +8,131 @@ from typing import Any
 import numpy as np
 
 from trainer.data import duplicates
-from trainer.data.audit.inspection import Inspected
+from trainer.data.audit.inspection import InspectedFile
 from trainer.data.sources.image_record import KNOWN, NEGATIVE, POSITIVE, ImageRecord
 
 SPLITS = ("train", "val", "test", "")
-ALL = "all"  # what a source without splits calls its one
+ALL = "all"  # the name of the one split of a source without splits
 MOST_LISTED = 200
 SPREAD = ("least", "median", "most")
 # "person_virus-3" -> person and 3: what is left where somebody reads the number alone.
 SERIES = re.compile(r"([A-Za-z]+)\S*?-(\d+)$")
 
 
-def split_of(record: ImageRecord) -> str:
+def split_name(record: ImageRecord) -> str:
+    """Returns the record's split, or `ALL` where the source has none."""
     return record.split or ALL
 
 
-def counts(found: Sequence[Inspected], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+def counts(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns {split: {images, patients, refused, per_label: {label: {positive, ...}}}}.
 
-    `images` can be used; `refused` cannot. `patients` leaves out images of which none is known.
+    `images` can be used; `refused` cannot. `patients` leaves out images without a known patient.
     """
     result = {}
     for split in SPLITS:
-        part = [f for f in found if f.record.split == split]
-        good = [f.record for f in part if not f.reason]
-        if not part:
+        in_split = [file for file in files if file.record.split == split]
+        records = [file.record for file in in_split if not file.reason]
+        if not in_split:
             continue
-        values = [Counter(r.labels[number] for r in good) for number in range(len(labels))]
+        values = [Counter(r.labels[number] for r in records) for number in range(len(labels))]
         result[split or ALL] = {
-            "images": len(good),
-            "patients": len({r.patient for r in good if r.patient}),
-            "refused": len(part) - len(good),
+            "images": len(records),
+            "patients": len({r.patient for r in records if r.patient}),
+            "refused": len(in_split) - len(records),
             "per_label": {
-                label: {name: of[value] for name, value in KNOWN.items()}
-                for label, of in zip(labels, values, strict=True)
+                label: {name: count[value] for name, value in KNOWN.items()}
+                for label, count in zip(labels, values, strict=True)
             },
         }
     return result
 
 
-def damage(found: Sequence[Inspected]) -> dict[str, Any]:
+def damage(files: Sequence[InspectedFile]) -> dict[str, Any]:
     """Returns {count, reasons: {reason: files}, files: [{name, split, reason}]}, cut at 200."""
-    bad = [f for f in found if f.reason]
-    files = [{"name": f.record.name, "split": split_of(f.record), "reason": f.reason} for f in bad]
-    reasons = Counter(f.reason for f in bad)
+    damaged = [file for file in files if file.reason]
+    reasons = Counter(file.reason for file in damaged)
     return {
-        "count": len(bad),
+        "count": len(damaged),
         "reasons": dict(reasons.most_common(MOST_LISTED)),
-        "files": files[:MOST_LISTED],
+        "files": [
+            {
+                "name": file.record.name,
+                "split": split_name(file.record),
+                "reason": file.reason,
+            }
+            for file in damaged[:MOST_LISTED]
+        ],
     }
 
 
-def sizes(good: Sequence[Inspected]) -> dict[str, Any]:
-    """Returns {width, height: {least, median, most}, different: how many, in pixels}."""
-    sides = np.array([(f.trace.width, f.trace.height) for f in good])
+def sizes(files: Sequence[InspectedFile]) -> dict[str, Any]:
+    """Returns {width, height: {least, median, most}, different: number of sizes}, in pixels.
+
+    Args:
+      files: at least one, all usable.
+    """
+    sides = np.array([(file.features.width, file.features.height) for file in files])
     spread = {
-        name: dict(zip(SPREAD, np.quantile(of, [0, 0.5, 1]).tolist(), strict=True))
-        for name, of in zip(("width", "height"), sides.T, strict=True)
+        name: dict(zip(SPREAD, np.quantile(lengths, [0, 0.5, 1]).tolist(), strict=True))
+        for name, lengths in zip(("width", "height"), sides.T, strict=True)
     }
     return spread | {"different": len(np.unique(sides, axis=0))}
 
 
-def copies(good: Sequence[Inspected], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+def copies(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns the copies, `exact` (the same pixels) and `near` (the same but for the encoding).
 
     Each is {groups, images, within: {split: groups}, across, one_patient, conflicts, members}:
       groups, images: how many groups, and how many images in them
       within, across: groups in one split, and in more than one
       one_patient: groups of one known patient
-      conflicts: groups in which a label is positive here and negative there
+      conflicts: groups in which a label is positive for one image and negative for another
       members: [[{name, split, patient, positive: [label]}]] of at most 200 groups, those across
         splits first, then those whose labels disagree
     A near group holds at least two different pictures.
+
+    Args:
+      files: all usable.
+      labels: the names of the K labels.
     """
-    exact = duplicates.exact_groups([f.digest for f in good])
+    exact = duplicates.exact_groups([file.digest for file in files])
     near = [
         group
-        for group in duplicates.members(duplicates.near_groups([f.fingerprint for f in good]))
+        for group in duplicates.members(duplicates.near_groups([f.fingerprint for f in files]))
         if len({exact[image] for image in group}) > 1
     ]
     return {
-        "exact": _described(good, duplicates.members(exact), labels),
-        "near": _described(good, near, labels),
+        "exact": _describe_groups(files, duplicates.members(exact), labels),
+        "near": _describe_groups(files, near, labels),
     }
 
 
-def _described(
-    good: Sequence[Inspected], groups: list[list[int]], labels: Sequence[str]
+def _describe_groups(
+    files: Sequence[InspectedFile], groups: list[list[int]], labels: Sequence[str]
 ) -> dict[str, Any]:
-    records = [[good[image].record for image in group] for group in groups]
-    splits = [{split_of(r) for r in group} for group in records]
-    across = [len(of) > 1 for of in splits]
-    conflicts = [disagree(group) for group in records]
+    records = [[files[image].record for image in group] for group in groups]
+    splits = [{split_name(r) for r in group} for group in records]
+    across = [len(names) > 1 for names in splits]
+    conflicts = [labels_disagree(group) for group in records]
     order = sorted(range(len(groups)), key=lambda i: (not across[i], not conflicts[i]))
     return {
         "groups": len(groups),
         "images": sum(map(len, groups)),
-        "within": dict(Counter(next(iter(of)) for of in splits if len(of) == 1)),
+        "within": dict(Counter(next(iter(names)) for names in splits if len(names) == 1)),
         "across": sum(across),
         "one_patient": sum(
             len({r.patient for r in group}) == 1 and bool(group[0].patient) for group in records
         ),
         "conflicts": sum(conflicts),
-        "members": [[_shown(r, labels) for r in records[i]] for i in order[:MOST_LISTED]],
+        "members": [[_describe_member(r, labels) for r in records[i]] for i in order[:MOST_LISTED]],
     }
 
 
-def _shown(record: ImageRecord, labels: Sequence[str]) -> dict[str, Any]:
+def _describe_member(record: ImageRecord, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "name": record.name,
-        "split": split_of(record),
+        "split": split_name(record),
         "patient": record.patient,
         "positive": [
             label for label, value in zip(labels, record.labels, strict=True) if value == POSITIVE
@@ -125,11 +140,10 @@ def _shown(record: ImageRecord, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def disagree(records: Sequence[ImageRecord]) -> bool:
-    """Whether some label is positive of one record and negative of another."""
-    return any(
-        {POSITIVE, NEGATIVE} <= set(of) for of in zip(*(r.labels for r in records), strict=True)
-    )
+def labels_disagree(records: Sequence[ImageRecord]) -> bool:
+    """Returns whether some label is positive for one record and negative for another."""
+    by_label = zip(*(record.labels for record in records), strict=True)
+    return any({POSITIVE, NEGATIVE} <= set(values) for values in by_label)
 
 
 def patients(records: Sequence[ImageRecord]) -> dict[str, Any]:
@@ -140,14 +154,14 @@ def patients(records: Sequence[ImageRecord]) -> dict[str, Any]:
     that count by themselves meet ("person1_virus" and "person1_bacteria").
     """
     known = [r for r in records if r.patient]
-    seen_in: dict[str, set[str]] = {}
-    numbers: dict[tuple[str, str], set[str]] = {}
+    splits_by_patient: dict[str, set[str]] = {}
+    splits_by_number: dict[tuple[str, str], set[str]] = {}
     for record in known:
-        seen_in.setdefault(record.patient, set()).add(split_of(record))
+        splits_by_patient.setdefault(record.patient, set()).add(split_name(record))
         if match := SERIES.match(record.patient):
-            numbers.setdefault(match.groups(), set()).add(split_of(record))
-    across = sorted(patient for patient, splits in seen_in.items() if len(splits) > 1)
-    seeming = sum(len(splits) > 1 for splits in numbers.values())
+            splits_by_number.setdefault(match.groups(), set()).add(split_name(record))
+    across = sorted(patient for patient, splits in splits_by_patient.items() if len(splits) > 1)
+    seeming = sum(len(splits) > 1 for splits in splits_by_number.values())
     return {
         "known": len(known) / len(records) if records else 0.0,
         "across": across,

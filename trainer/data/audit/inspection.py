@@ -1,4 +1,4 @@
-"""What an audit learns from each file, by decoding it once."""
+"""One pass of an audit over the files: each is decoded once and reduced to what the audit needs."""
 
 import hashlib
 import os
@@ -10,64 +10,65 @@ from tqdm import tqdm
 
 from trainer.data import duplicates
 from trainer.data.audit import file_features
+from trainer.data.audit.file_features import FileFeatures
 from trainer.data.decode import radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system import threads
 
-# Traces are those of the file as it is: nothing that is not much larger than any film is shrunk.
+# Features describe the file as it is: nothing is shrunk unless it is much larger than any film.
 LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
-class Inspected:
-    """One file.
+class InspectedFile:
+    """A file of a source after it was decoded.
 
     Attributes:
-      record: whose file it is.
-      reason: why it is no radiograph that can be used; else "", and the rest is there.
+      record: the source's record of it.
+      reason: why it cannot be used as a radiograph; "" where it can, and only then the rest is set.
       digest: of the decoded pixels, so that a copy with other metadata counts as exact.
       fingerprint: see `duplicates.fingerprint`.
-      trace: see `file_features.trace`.
+      features: see `file_features.measure`.
     """
 
     record: ImageRecord
     reason: str = ""
     digest: bytes = b""
     fingerprint: bytes = b""
-    trace: file_features.Trace | None = None
+    features: FileFeatures | None = None
 
 
-def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> Inspected:
-    """Returns what one file tells."""
+def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> InspectedFile:
+    """Decodes and measures one file."""
     try:
         pixels = radiograph.decode(data, LARGEST_SIDE, any_view)
     except radiograph.Unreadable as reason:
-        return Inspected(record, str(reason))
+        return InspectedFile(record, str(reason))
     digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16)
-    return Inspected(
+    return InspectedFile(
         record,
         digest=digest.digest(),
         fingerprint=duplicates.fingerprint(pixels),
-        trace=file_features.trace(data, pixels),
+        features=file_features.measure(data, pixels),
     )
 
 
 def inspect_all(
     source: Source, records: Sequence[ImageRecord], any_view: bool = False
-) -> list[Inspected]:
+) -> list[InspectedFile]:
     """Inspects every record's file, in threads, with a progress bar on a terminal.
 
     Files are read in order, and only a few for each thread are in memory at once.
     """
 
-    def inspect_read(file: tuple[ImageRecord, bytes | str]) -> Inspected:
+    def inspect_content(file: tuple[ImageRecord, bytes | str]) -> InspectedFile:
         record, content = file
         if isinstance(content, str):
-            return Inspected(record, content)
+            return InspectedFile(record, content)
         return inspect(record, content, any_view)
 
     inspected = threads.map_in_order(
-        inspect_read,
+        inspect_content,
         ((record, _read(source, record)) for record in records),
         threads=os.cpu_count() or 1,
     )

@@ -8,11 +8,13 @@ from trainer.data import dataset, examples, pipeline, staging
 from trainer.data.sources.image_record import ImageRecord
 from trainer.system.errors import UsageError
 
-SPLIT_OF = {"train": "train", "validation": "val", "test": "test"}
+SOURCE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
-class Prepared:
+class PreparedSource:
     """What `trainer prepare` wrote; its records lie in its own splits."""
+
+    identifying = False  # preparing replaces whatever identifies a patient
 
     def __init__(self, path: epath.Path):
         """Opens the data set under `path`.
@@ -25,37 +27,36 @@ class Prepared:
             raise UsageError(
                 f"{path} holds no prepared data set: make one with python -m trainer prepare."
             )
-        read = staging.local(path)
-        self._splits = {split: pipeline.open_split(read, split) for split in dataset.SPLITS}
+        local = staging.local(path)
+        self._splits = {split: pipeline.open_split(local, split) for split in dataset.SPLITS}
         self.name = str(path)
         self.synthetic: bool = summary["synthetic"]
         self.fingerprint: str = summary["fingerprint"]
         self.labels: tuple[str, ...] = tuple(summary["labels"])
         self.classes: tuple[str, ...] = tuple(summary["classes"])
-        self.identifying = False  # preparing lets no identity through
 
     def records(self) -> list[ImageRecord]:
         """Returns every record, split by split in the order of the shards."""
         return [
             ImageRecord(
-                of.name,
-                tuple(of.labels.tolist()),
-                of.patient,
-                SPLIT_OF[split],
-                f"{split}:{of.number}",
+                name=example.name,
+                labels=tuple(example.labels.tolist()),
+                patient=example.patient,
+                split=SOURCE_SPLITS[name],
+                place=f"{name}:{example.number}",
             )
-            for split, opened in self._splits.items()
-            for of in examples.described(opened)
+            for name, split in self._splits.items()
+            for example in examples.read_metadata(split)
         ]
 
     def read(self, record: ImageRecord) -> bytes:
         """Returns the image as it is stored, JPEG or PNG."""
         split, number = record.place.split(":")
         example = self._splits[split].read(np.array([int(number)]))[0]
-        stored = {"image": dataset.stored(len(self.labels))["image"]}
-        return tf.io.parse_single_example(example, stored)["image"].numpy()
+        image = {"image": dataset.stored_features(len(self.labels))["image"]}
+        return tf.io.parse_single_example(example, image)["image"].numpy()
 
 
 def is_prepared(path: epath.Path) -> bool:
-    """Whether `path` is what `trainer prepare` wrote."""
+    """Returns whether `path` is what `trainer prepare` wrote."""
     return path.is_dir() and (path / dataset.SUMMARY).exists()

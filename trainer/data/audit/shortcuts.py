@@ -1,4 +1,4 @@
-"""How well a label can be told from what is not the patient, and whether that holds in test."""
+"""How well file features predict a label, and whether that still holds in the test split."""
 
 import functools
 from collections import Counter
@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
-from trainer.data.audit.file_features import GROUPS, Trace
+from trainer.data.audit.file_features import GROUPS, FileFeatures
 from trainer.metrics import bootstrap, classification
 
 TOGETHER = "all together"
@@ -21,7 +21,7 @@ FOLDS = 5
 LEAST_IMAGES = 10  # of either kind
 LEAST_PATIENTS = FOLDS  # of either kind: one a fold
 MOST_IMAGES = 10_000  # drawn by patient; the interval of an AUC is then about 0.02 wide
-MOST_WORDS = 30  # of a text such as the quantisation table; rarer ones count as one
+MOST_WORDS = 30  # of a text feature such as the quantisation table; rarer ones count as one
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ class Auc:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What one group of traces tells about one label.
+    """How well one group of file features predicts one label.
 
     Attributes:
       label: the label.
-      traces: a name in `EVERYTHING`.
+      features: the group's name in `EVERYTHING`.
       train: cross-validated in train and validation; None where there are too few images.
       test: the same in the test split alone.
-      transfer: learnt in train and validation, judged in test.
+      transfer: learnt in train and validation, evaluated in test.
       holds: whether `transfer` confirms it: "holds in test", "reversed in test", "does not hold
-        in test", or "" where it cannot be judged or there was nothing in train.
+        in test", or "" where it cannot be evaluated or there was nothing in train.
       typical: for the images with and without the label in train, the median or the commonest
-        value of each trace.
+        value of each feature.
     """
 
     label: str
-    traces: str
+    features: str
     train: Auc | None
     test: Auc | None
     transfer: Auc | None
@@ -59,28 +59,29 @@ class Shortcut:
 
 
 def measure(
-    traces: Sequence[Trace],
+    features: Sequence[FileFeatures],
     labels: np.ndarray,
+    *,
     patients: Sequence[str],
     in_test: np.ndarray,
     names: Sequence[str],
 ) -> list[Shortcut]:
-    """Returns a shortcut for each label with enough images, and each group of traces.
+    """Returns a shortcut for each label with enough images, and each group of features.
 
-    The labels that are told best come first.
+    The labels that are predicted best come first.
 
     Args:
-      traces: n of them.
+      features: of n images.
       labels: [n, K] int: 1, 0, or -1 where it is not known.
       patients: [n], none of them "".
       in_test: [n] bool.
       names: of the K labels.
     """
     kept = _sample(patients, SEED)
-    traces, patients = [traces[i] for i in kept], np.asarray(patients)[kept]
+    features, patients = [features[i] for i in kept], np.asarray(patients)[kept]
     labels, in_test = labels[kept], in_test[kept]
-    tables = {name: _table(traces, fields) for name, fields in EVERYTHING.items()}
-    found = []
+    tables = {name: _table(features, fields) for name, fields in EVERYTHING.items()}
+    by_label = []
     for number, label in enumerate(names):
         known = labels[:, number] >= 0
         train, test = (
@@ -88,10 +89,11 @@ def measure(
             for rows in (np.flatnonzero(known & ~in_test), np.flatnonzero(known & in_test))
         )
         if train.is_enough or test.is_enough:
-            typical = _typical(traces, train if train.is_enough else test)
-            found.append([_shortcut(label, g, tables[g], train, test, typical) for g in EVERYTHING])
-    found.sort(key=lambda of_label: -max(_largest(s) for s in of_label))
-    return [shortcut for of_label in found for shortcut in of_label]
+            typical = _typical(features, train if train.is_enough else test)
+            parts = {"train": train, "test": test, "typical": typical}
+            by_label.append([_shortcut(label, g, table=tables[g], **parts) for g in EVERYTHING])
+    by_label.sort(key=lambda of_one_label: -max(_largest(s) for s in of_one_label))
+    return [shortcut for of_one_label in by_label for shortcut in of_one_label]
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,13 @@ class _Part:
 
     @functools.cached_property
     def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RunPaths of the images learnt from and of those judged, no patient in both."""
+        """Positions of the images learnt from and of those predicted, no patient in both."""
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
         return list(folds.split(self.rows, self.labels, self.patients))
 
     @functools.cached_property
     def resamples(self) -> np.ndarray:
-        """How often each image counts, first of all of them, then in resamples of the patients."""
+        """How often each image counts: once in row 0, then in each resample of the patients."""
         return bootstrap.resampled_counts(self.patients.tolist(), SEED)
 
     @property
@@ -122,19 +124,19 @@ class _Part:
 
 
 def _sample(patients: Sequence[str], seed: int) -> np.ndarray:
-    """Row numbers of all images of as many patients as `MOST_IMAGES` allows, in order."""
+    """Returns the rows of all images of as many patients as `MOST_IMAGES` allows, in order."""
     if len(patients) <= MOST_IMAGES:
         return np.arange(len(patients))
-    _, of_image = np.unique(np.asarray(patients), return_inverse=True)
-    place = np.random.default_rng(seed).permutation(of_image.max() + 1)[of_image]
+    _, numbers = np.unique(np.asarray(patients), return_inverse=True)
+    place = np.random.default_rng(seed).permutation(numbers.max() + 1)[numbers]
     return np.sort(np.argsort(place, kind="stable")[:MOST_IMAGES])
 
 
-def _table(traces: Sequence[Trace], fields: Sequence[str]) -> np.ndarray:
-    """[n, F] float32; a text becomes its place among the commonest texts."""
+def _table(features: Sequence[FileFeatures], fields: Sequence[str]) -> np.ndarray:
+    """Returns [n, F] float32; a text becomes its place among the commonest texts."""
     columns = []
     for field in fields:
-        values = [getattr(trace, field) for trace in traces]
+        values = [getattr(one, field) for one in features]
         if isinstance(values[0], str):
             place = {word: i for i, (word, _) in enumerate(Counter(values).most_common(MOST_WORDS))}
             values = [place.get(value, MOST_WORDS) for value in values]
@@ -143,25 +145,36 @@ def _table(traces: Sequence[Trace], fields: Sequence[str]) -> np.ndarray:
 
 
 def _shortcut(
-    label: str, group: str, table: np.ndarray, train: _Part, test: _Part, typical: dict
+    label: str, group: str, *, table: np.ndarray, train: _Part, test: _Part, typical: dict
 ) -> Shortcut:
     in_train = _cross_validated(table, train) if train.is_enough else None
     in_test = _cross_validated(table, test) if test.is_enough else None
     transfer = _transferred(table, train, test) if train.is_enough and test.is_enough else None
-    chosen = {k: {f: of[f] for f in EVERYTHING[group]} for k, of in typical.items()}
-    return Shortcut(label, group, in_train, in_test, transfer, _verdict(in_train, transfer), chosen)
+    return Shortcut(
+        label,
+        group,
+        in_train,
+        in_test,
+        transfer,
+        holds=_holds(in_train, transfer),
+        typical={
+            kind: {field: values[field] for field in EVERYTHING[group]}
+            for kind, values in typical.items()
+        },
+    )
 
 
 def _cross_validated(table: np.ndarray, part: _Part) -> Auc:
-    """The AUC of scores that each patient got from a classifier of the others.
+    """Returns the AUC of scores that each patient got from a classifier of the others.
 
     Scores are ranked within their fold: the classifiers differ in how common they take the label
     to be, which would look like a relation.
     """
     table = table[part.rows]
     scores = np.zeros(len(table))
-    for learnt, judged in part.folds:
-        scores[judged] = _ranked(_classifier(table[learnt], part.labels[learnt]), table[judged])
+    for learnt, predicted in part.folds:
+        classifier = _classifier(table[learnt], part.labels[learnt])
+        scores[predicted] = _ranked(classifier, table[predicted])
     return _auc(part, scores)
 
 
@@ -171,7 +184,7 @@ def _transferred(table: np.ndarray, train: _Part, test: _Part) -> Auc:
 
 
 def _classifier(table: np.ndarray, labels: np.ndarray) -> HistGradientBoostingClassifier | None:
-    """Few small trees; None where nothing varies.
+    """Returns a classifier of few small trees; None where nothing varies.
 
     On one thread: for tables as small as these, several wait for one another most of the time.
     """
@@ -200,7 +213,7 @@ def _auc(part: _Part, scores: np.ndarray) -> Auc:
     return Auc(float(aucs[0]), float(low), float(high))
 
 
-def _verdict(train: Auc | None, transfer: Auc | None) -> str:
+def _holds(train: Auc | None, transfer: Auc | None) -> str:
     if train is None or transfer is None or train.low <= 0.5:
         return ""
     if transfer.low > 0.5:
@@ -208,18 +221,19 @@ def _verdict(train: Auc | None, transfer: Auc | None) -> str:
     return "reversed in test" if transfer.high < 0.5 else "does not hold in test"
 
 
-def _typical(traces: Sequence[Trace], part: _Part) -> dict[str, dict[str, float | str]]:
-    def of(rows: np.ndarray) -> dict[str, float | str]:
-        return {
-            field: _middle([getattr(traces[row], field) for row in rows])
+def _typical(features: Sequence[FileFeatures], part: _Part) -> dict[str, dict[str, float | str]]:
+    rows = {"positive": part.rows[part.labels], "negative": part.rows[~part.labels]}
+    return {
+        kind: {
+            field: _middle([getattr(features[number], field) for number in numbers])
             for field in EVERYTHING[TOGETHER]
         }
-
-    return {"positive": of(part.rows[part.labels]), "negative": of(part.rows[~part.labels])}
+        for kind, numbers in rows.items()
+    }
 
 
 def _middle(values: Sequence[float | str | bool]) -> float | str:
-    """The commonest of words, the share of what is true, the median of numbers."""
+    """Returns the commonest of texts, the share of truths, or the median of numbers."""
     if isinstance(values[0], str):
         return Counter(values).most_common(1)[0][0]
     return float(np.mean(values) if isinstance(values[0], bool) else np.median(values))

@@ -1,25 +1,25 @@
-"""What the facts of an audit mean, how bad it is, and which options help."""
+"""Verdicts of an audit: what its facts mean, how bad that is, and which options help."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.data.audit.explanations import KINDS, Kind
+from trainer.data.audit.explanations import EXPLANATIONS, Explanation
 
 OK, LOOK, DANGER = "ok", "look", "danger"
 SEVERITIES = (DANGER, LOOK, OK)
 
-# A shortcut counts from where the lower end of its interval is: 0.55 is hardly any use to a
-# network, and from 0.7 on it is about as good as what there is to see in many radiographs.
-# What may be the patient is a danger only from 0.9 on, or where it is weaker in test: a disease
-# looks the same in both splits.
+# Bounds for the lower end of a shortcut's interval: at 0.55 it is hardly any use to a network, and
+# from 0.7 on it predicts about as well as what can be seen in many radiographs. Features that may
+# be the patient's are a danger only from 0.9 on, or where they are weaker in test: a disease looks
+# the same in both splits.
 NOTABLE, STRONG, CERTAIN = 0.55, 0.7, 0.9
 MUCH_DAMAGE = 0.01  # the share of files from which on preparing stops by itself
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that the audit found.
+class Verdict:
+    """One thing that the audit found, and what it means.
 
     Attributes:
       severity: "ok", "look" (it may be harmless) or "danger" (results would be wrong).
@@ -36,39 +36,39 @@ class Finding:
     advice: tuple[str, ...] = ()
 
 
-def judge(facts: Mapping[str, Any]) -> list[Finding]:
+def judge(facts: Mapping[str, Any]) -> list[Verdict]:
     """Returns what the facts of `audit.audit` mean, the worst first."""
-    found = [
+    verdicts = [
         *_damage(facts),
         *_copies(facts),
         *_patients(facts),
         *_shortcuts(facts),
         *_balance(facts),
     ]
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+    return sorted(verdicts, key=lambda verdict: SEVERITIES.index(verdict.severity))
 
 
-def verdict(findings: Sequence[Finding]) -> tuple[str, str]:
+def overall(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """Returns the worst severity and one sentence about the whole."""
-    worst = [f for f in findings if f.severity == DANGER] or [
-        f for f in findings if f.severity == LOOK
+    worst = [v for v in verdicts if v.severity == DANGER] or [
+        v for v in verdicts if v.severity == LOOK
     ]
     if not worst:
-        return OK, "Nothing speaks against trusting these data."
+        return OK, "Nothing was found that speaks against these data."
     rest = len(worst) - 1
-    others = f", and {_number(rest, 'more finding')} as grave" if rest else ""
+    others = f", and {_number(rest, 'more finding')} of the same severity" if rest else ""
     if worst[0].severity == DANGER:
         return DANGER, f"Do not trust results on these data as they are: {worst[0].title}{others}."
     return LOOK, f"Usable, but look at this first: {worst[0].title}{others}."
 
 
-def _damage(facts: Mapping) -> Iterator[Finding]:
+def _damage(facts: Mapping) -> Iterator[Verdict]:
     damage = facts["damage"]["count"]
     total = damage + sum(split["images"] for split in facts["splits"].values())
     if not damage:
-        yield Finding(OK, "damage", f"all {total:,} files can be read")
+        yield Verdict(OK, "damage", f"all {total:,} files can be read")
         return
-    yield Finding(
+    yield Verdict(
         LOOK if damage / total <= MUCH_DAMAGE else DANGER,
         "damage",
         f"{_number(damage, 'file')} of {total:,} cannot be used",
@@ -80,22 +80,22 @@ def _damage(facts: Mapping) -> Iterator[Finding]:
     )
 
 
-def _copies(facts: Mapping) -> Iterator[Finding]:
+def _copies(facts: Mapping) -> Iterator[Verdict]:
     for kind, text in (("exact", "the same pixels"), ("near", "nearly the same picture")):
         copies = facts["duplicates"][kind]
         if copies["across"]:
-            yield Finding(
+            yield Verdict(
                 DANGER,
                 "duplicates",
                 f"{text} in two splits, {_number(copies['across'], 'group')}",
-                "What is trained on is also judged on, so results come out too good.",
+                "Images that are trained on are also evaluated, so results come out too good.",
                 (
                     "Put all copies of an image into one split. Preparing moves exact copies "
-                    "together; near ones only where nothing tells the patient.",
+                    "together; near ones only where the patient is not known.",
                 ),
             )
         if copies["conflicts"]:
-            yield Finding(
+            yield Verdict(
                 DANGER if kind == "exact" else LOOK,
                 "duplicates",
                 f"{text} with different labels, {_number(copies['conflicts'], 'group')}",
@@ -103,44 +103,44 @@ def _copies(facts: Mapping) -> Iterator[Finding]:
                 ("Look at the pairs below and correct the labels at their source.",),
             )
         if inside := sum(copies["within"].values()):
-            yield Finding(
+            yield Verdict(
                 OK if copies["one_patient"] == copies["groups"] else LOOK,
                 "duplicates",
                 f"{text} inside one split, {_number(inside, 'group')}",
-                "They count more than once, and a split by image instead of by patient would tear "
-                f"them apart. In {copies['one_patient']} of {copies['groups']} groups all are of "
-                "one patient.",
+                "They count more than once, and a split by image instead of by patient would "
+                f"separate them. In {copies['one_patient']} of {copies['groups']} groups all "
+                "images are of one patient.",
                 ("Split by patient, as preparing does.",),
             )
     if not facts["duplicates"]["exact"]["groups"] + facts["duplicates"]["near"]["groups"]:
-        yield Finding(OK, "duplicates", "no image is there twice")
+        yield Verdict(OK, "duplicates", "no image occurs twice")
 
 
-def _patients(facts: Mapping) -> Iterator[Finding]:
+def _patients(facts: Mapping) -> Iterator[Verdict]:
     patients = facts["patients"]
     if across := patients["across"]:
-        yield Finding(
+        yield Verdict(
             DANGER,
             "patients",
             f"{_number(len(across), 'patient')} in more than one split",
             "The network can recognise a person it was trained on. Preparing refuses this.",
             (
                 "Move all images of a patient into one folder.",
-                "If these are not the same people, say how names tell the patient: "
-                "--patient_regex or --patient_column.",
+                "If these are not the same people, say how to find the patient: --patient_regex or "
+                "--patient_column.",
             ),
         )
     if patients["known"] == 0:
-        yield Finding(
+        yield Verdict(
             LOOK,
             "patients",
-            "nothing tells which images are of one patient",
-            "Without it a patient may come into two splits. Preparing then keeps near copies "
-            "together, which other radiographs of the same patient are not.",
-            ("Say how to tell: --patient_regex, or --patient_column of a table.",),
+            "the patients are not known",
+            "Images of one patient may come into two splits. Preparing keeps near copies together, "
+            "but other radiographs of the same patient are no copies.",
+            ("Say how to find the patient: --patient_regex, or --patient_column of a table.",),
         )
     elif patients["known"] < 1:
-        yield Finding(
+        yield Verdict(
             LOOK,
             "patients",
             f"{1 - patients['known']:.1%} of the images are of an unknown patient",
@@ -148,9 +148,9 @@ def _patients(facts: Mapping) -> Iterator[Finding]:
             ("Widen --patient_regex, or fill the --patient_column.",),
         )
     elif not across and len(facts["splits"]) > 1:
-        yield Finding(OK, "patients", "no patient is in two splits")
+        yield Verdict(OK, "patients", "no patient is in two splits")
     if shared := patients["shared_numbers"]:
-        yield Finding(
+        yield Verdict(
             OK,
             "patients",
             f"{_number(shared, 'number')} in more than one split, but of different series",
@@ -159,54 +159,63 @@ def _patients(facts: Mapping) -> Iterator[Finding]:
         )
 
 
-def _shortcuts(facts: Mapping) -> Iterator[Finding]:
+def _shortcuts(facts: Mapping) -> Iterator[Verdict]:
     relations = facts["shortcuts"]["relations"]
     unremarkable = True
-    for kind in KINDS:
-        told = [r for r in relations if r["traces"] in kind.groups and _low(r) > NOTABLE]
-        if not told:
+    for explanation in EXPLANATIONS:
+        predictive = [
+            r for r in relations if r["traces"] in explanation.groups and _low(r) > NOTABLE
+        ]
+        if not predictive:
             continue
         unremarkable = False
-        worst = max(told, key=_low)
-        hidden = kind.of_file and facts["prepared"]
-        yield Finding(
-            LOOK if hidden else _gravity(kind, told),
+        worst = max(predictive, key=_low)
+        hidden = explanation.of_file and facts["prepared"]
+        yield Verdict(
+            LOOK if hidden else _severity(explanation, predictive),
             "shortcuts",
-            f"{kind.title} tells {worst['label']} with an AUC of {_best(worst)['value']:.2f}"
-            + (f" ({worst['traces']})" if len(kind.groups) > 1 else ""),
-            " ".join([_UNSEEN if hidden else kind.meaning, _transfer(worst), _also(worst, told)]),
-            kind.advice,
+            f"{explanation.title} predicts {worst['label']} "
+            f"with an AUC of {_best(worst)['value']:.2f}"
+            + (f" ({worst['traces']})" if len(explanation.groups) > 1 else ""),
+            " ".join(
+                [
+                    _UNSEEN if hidden else explanation.meaning,
+                    _transfer(worst),
+                    _other_labels(worst, predictive),
+                ]
+            ),
+            explanation.advice,
         )
     if facts["shortcuts"]["too_few"]:
         labels = ", ".join(facts["shortcuts"]["too_few"])
-        yield Finding(
+        yield Verdict(
             LOOK,
             "shortcuts",
             f"too few images to look for shortcuts to {labels}",
             "It takes at least 10 images of 5 patients with the label, and as many without it.",
         )
     if relations and unremarkable:
-        yield Finding(
-            OK, "shortcuts", "encoding, size, fine structure and brightness do not tell the labels"
+        yield Verdict(
+            OK, "shortcuts", "encoding, size, fine structure and brightness predict no label"
         )
 
 
-def _gravity(kind: Kind, told: Sequence[Mapping]) -> str:
-    """How bad it is that these relations tell their labels."""
-    strong = [r for r in told if _low(r) > STRONG]
-    if kind.may_be_patient:
+def _severity(explanation: Explanation, predictive: Sequence[Mapping]) -> str:
+    """Returns how bad it is that these relations predict their labels."""
+    strong = [r for r in predictive if _low(r) > STRONG]
+    if explanation.may_be_patient:
         strong = [r for r in strong if _low(r) > CERTAIN or _fails_in_test(r)]
     return DANGER if strong else LOOK
 
 
 def _fails_in_test(relation: Mapping) -> bool:
-    """Whether what was learnt in train is surely worth less in test."""
+    """Returns whether what was learnt in train is surely worth less in test."""
     return bool(relation["transfer"]) and relation["transfer"]["high"] < _low(relation)
 
 
 _UNSEEN = (
-    "The network does not see the file of a prepared image, and how large it is follows from what "
-    "the picture shows; the encoding that is seen in the pixels is what counts."
+    "The network does not see the file of a prepared image, and its size follows from what the "
+    "picture shows; what counts is the encoding that is seen in the pixels."
 )
 
 
@@ -221,7 +230,7 @@ _HOLDS = {
 
 
 def _transfer(relation: Mapping) -> str:
-    """What became of the relation in the test split."""
+    """Returns a sentence on what becomes of the relation in the test split."""
     if not relation["holds"]:
         return ""
     transfer = relation["transfer"]
@@ -232,8 +241,8 @@ def _transfer(relation: Mapping) -> str:
     return f"Learnt in train, it has an AUC of {auc} in test: {consequence}"
 
 
-def _also(worst: Mapping, told: Sequence[Mapping]) -> str:
-    others = dict.fromkeys(r["label"] for r in told if r["label"] != worst["label"])
+def _other_labels(worst: Mapping, predictive: Sequence[Mapping]) -> str:
+    others = dict.fromkeys(r["label"] for r in predictive if r["label"] != worst["label"])
     return f"Also for {', '.join(others)}." if others else ""
 
 
@@ -242,18 +251,18 @@ def _low(relation: Mapping) -> float:
 
 
 def _best(relation: Mapping) -> Mapping:
-    """The AUC of train, or else of test."""
+    """Returns the AUC of train, or else of test."""
     return relation["train"] or relation["test"]
 
 
-def _balance(facts: Mapping) -> Iterator[Finding]:
+def _balance(facts: Mapping) -> Iterator[Verdict]:
     if len(facts["splits"]) < 2:
         return
     for split, counts in facts["splits"].items():
-        for label, of in counts["per_label"].items():
-            if counts["images"] and not (of["positive"] and of["negative"]):
-                missing = "with" if not of["positive"] else "without"
-                yield Finding(
+        for label, count in counts["per_label"].items():
+            if counts["images"] and not (count["positive"] and count["negative"]):
+                missing = "with" if not count["positive"] else "without"
+                yield Verdict(
                     LOOK,
                     "counts",
                     f"{split} has no image {missing} {label}",

@@ -1,4 +1,4 @@
-"""DICOM radiographs: what the header says, and the pixels as a viewer shows them."""
+"""DICOM radiographs: the header, and the pixels as a viewer shows them."""
 
 import io
 import logging
@@ -24,7 +24,7 @@ MOST_BITS = 16
 # 16 bits of grey or 24 of colour for the most pixels allowed, and a header.
 MOST_INFLATED = 3 * MOST_PIXELS + 2**20
 
-# The words that tell a view, the telling ones first: "left lateral decubitus" is no lateral.
+# Words for each view, the more specific views first: "left lateral decubitus" is no lateral.
 VIEWS = {
     "DECUBITUS": {"DECUBITUS", "DECUB", "LLD", "RLD"},
     "OBLIQUE": {"OBLIQUE", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO"},
@@ -55,22 +55,19 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 EXPLICIT = b"1.2.840.10008.1.2.1".ljust(len(DEFLATED), b"\0")
 
 
-# It logs what it warns of, a line for each odd value of each file.
+# It logs its warnings, a line for each odd value of each file.
 logging.getLogger("pydicom").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a source needs to know of a file before its pixels; "" where the file does not say.
+    """What a source needs of a file before its pixels; "" where the file does not have it.
 
     Attributes:
       view: a key of `VIEWS`, or the file's own word for another view.
-      notes: what was unusual and accepted, in words.
     """
 
     patient_id: str
-    study_uid: str
-    series_uid: str
     sop_uid: str
     modality: str
     view: str
@@ -78,13 +75,12 @@ class Header:
     frames: int
     rows: int
     columns: int
-    notes: tuple[str, ...]
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tells by the first bytes whether a file is DICOM, with the 128 bytes of preamble or without.
+    """Returns whether a file is DICOM by its first bytes, with or without the 128 byte preamble.
 
-    Without, the file must start with an element of group 0002 or 0008, as all that are seen do.
+    Without, it must start with an element of group 0002 or 0008, as such files in practice do.
     """
     if data[128:132] == b"DICM":
         return True
@@ -101,7 +97,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def header(data: bytes) -> Header:
-    """Reads the header, and no pixels; the first bytes of a file are enough if it ends in them.
+    """Reads the header without the pixels; the first bytes of a file do, if they hold all of it.
 
     Raises:
       Unreadable: if the file is damaged.
@@ -141,7 +137,7 @@ def decode(data: bytes, any_view: bool = False) -> np.ndarray:
       Grey values, [H, W] uint8.
 
     Raises:
-      Unreadable: with the reason, which is `refusal`'s where the header is enough to tell.
+      Unreadable: with the reason, that of `refusal` where the header has one.
     """
     with reading():
         dataset = _dataset(data)
@@ -196,8 +192,6 @@ def _header(dataset: Dataset) -> Header:
 
     return Header(
         patient_id=text("PatientID"),
-        study_uid=text("StudyInstanceUID"),
-        series_uid=text("SeriesInstanceUID"),
         sop_uid=text("SOPInstanceUID"),
         modality=text("Modality").upper(),
         view=_view(dataset),
@@ -205,7 +199,6 @@ def _header(dataset: Dataset) -> Header:
         frames=int(dataset.get("NumberOfFrames") or 1),
         rows=int(dataset.get("Rows") or 0),
         columns=int(dataset.get("Columns") or 0),
-        notes=() if dataset.preamble else ("no preamble",),
     )
 
 
@@ -214,8 +207,8 @@ def _view(dataset: Dataset) -> str:
     codes = [str(code.get("CodeMeaning", "")) for code in dataset.get("ViewCodeSequence") or ()]
     # Some archives, NIH's among them, write the projection where the posture belongs.
     others = [dataset.get(name) for name in ("SeriesDescription", "PatientPosition")]
-    for said in (own, *codes, *others):
-        joined = re.sub(r"(POSTERO|ANTERO)[ -]+", r"\1", str(said or "").upper())
+    for text in (own, *codes, *others):
+        joined = re.sub(r"(POSTERO|ANTERO)[ -]+", r"\1", str(text or "").upper())
         words = set(re.findall("[A-Z]+", joined))
         views = [view for view, names in VIEWS.items() if names & words]
         # "chest PA and lateral" describes the study, not this image.
@@ -251,7 +244,7 @@ def _stored(dataset: FileDataset) -> np.ndarray:
 def _check_frame(frame: bytes, dataset: Dataset) -> None:
     """Raises Unreadable for compressed pixels of another size than the header says.
 
-    The decoders take memory by what the frame says, and nothing else bounds that.
+    The decoders allocate memory by the size in the frame, and nothing else bounds that.
     """
     if dataset.file_meta.TransferSyntaxUID == uid.RLELossless:
         _check_runs(frame, dataset.Rows * dataset.Columns)
@@ -266,15 +259,15 @@ def _check_frame(frame: bytes, dataset: Dataset) -> None:
 
 
 def _check_runs(frame: bytes, pixels: int) -> None:
-    """Raises Unreadable if a segment (PS3.5 G.3) says more than a byte a pixel, and padding."""
+    """Raises Unreadable if a segment (PS3.5 G.3) has more than a byte a pixel, and padding."""
     segments, *starts = struct.unpack("<16L", frame[:RLE_HEADER])
     for place, end in pairwise([*starts[:segments], len(frame)]):
-        said = 0
+        size = 0
         while place < end:
             head = frame[place]
-            said += 257 - head if head > 128 else (head + 1) % 129  # a run, a literal, nothing
+            size += 257 - head if head > 128 else (head + 1) % 129  # a run, a literal, nothing
             place += 2 if head > 128 else (head + 1) % 129 + 1
-            if said > 2 * pixels:
+            if size > 2 * pixels:
                 raise Unreadable("damaged: more RLE data than pixels")
 
 

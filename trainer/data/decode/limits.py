@@ -1,4 +1,4 @@
-"""What a file must be to be read as a radiograph, whichever its format."""
+"""Limits of what is read as a radiograph, whatever its format."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,18 +12,20 @@ LONGEST_REASON = 160
 
 
 class Unreadable(Exception):
-    """Why a file is no radiograph that can be used, in a few words."""
+    """A file cannot be used as a radiograph; the message is the reason, in a few words."""
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises Unreadable if no radiograph has that many pixels, before memory is taken for them."""
-    said = f"{width}x{height} pixels"
+    """Raises Unreadable for a size that no radiograph has, before memory is allocated for it."""
+    size = f"{width}x{height} pixels"
     if min(width, height) < SMALLEST_SIDE:
-        raise Unreadable(f"{said}; the smallest side allowed is {SMALLEST_SIDE}")
+        raise Unreadable(f"{size}; the smallest side allowed is {SMALLEST_SIDE}")
     if width * height > MOST_PIXELS:
-        raise Unreadable(f"{said}, more than {MOST_PIXELS // 10**6} million pixels")
+        raise Unreadable(f"{size}, more than {MOST_PIXELS // 10**6} million pixels")
     if max(width, height) > MOST_ELONGATED * min(width, height):
-        raise Unreadable(f"{said}; at most {MOST_ELONGATED} times as long as wide is allowed")
+        raise Unreadable(
+            f"{size}; the longer side may be at most {MOST_ELONGATED} times the shorter"
+        )
 
 
 @contextmanager
@@ -38,5 +40,5 @@ def reading() -> Iterator[None]:
         # Broad, as decoders raise nearly everything on damaged files: OSError, SyntaxError,
         # KeyError, struct.error, zlib.error, OverflowError, RecursionError, MemoryError.
         except Exception as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise Unreadable(f"damaged: {said}"[:LONGEST_REASON]) from None
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise Unreadable(f"damaged: {reason}"[:LONGEST_REASON]) from None

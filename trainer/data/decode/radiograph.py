@@ -1,4 +1,4 @@
-"""Any image file to grey pixels, or the reason why not."""
+"""Decodes image files of any format to grey pixels, or says why it cannot."""
 
 import io
 import math
@@ -27,7 +27,7 @@ DRAFT_MARGIN = 3
 DRAFT_SCALES = (4, 2)
 
 # A coded 8x8 block takes a bit or more (ITU-T T.81); deflate shrinks at most 1032 times, and PNG
-# holds up to eight pixels in a byte. A file that declares more pixels is cut off.
+# holds up to eight pixels in a byte. A file that declares more pixels is truncated.
 MOST_PIXELS_A_BYTE = {"JPEG": 512, "PNG": 8 * 1032}
 # Each scan of a progressive JPEG passes over all pixels; encoders write about ten.
 MOST_SCANS = 100
@@ -35,7 +35,7 @@ START_OF_SCAN = b"\xff\xda"
 ARITHMETIC = (b"\xff\xc9", b"\xff\xca")  # frames that few decoders read
 JFIF_LENGTH = 14  # of the APP0 segment without a thumbnail
 
-# Where 16 bits are stored, and fewer used, these numbers of bits are looked for.
+# Numbers of bits that may be in use where 16 are stored.
 DEPTHS = (8, 10, 12, 14, 16)
 BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION = 0x0102, 0x0106, 0x0112  # TIFF tags
 WHITE_IS_ZERO = 0
@@ -49,10 +49,10 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What all images go through to be encoded alike: blurred to where the blocks and the quantisation
-# of the source cannot be seen, then one quantisation. Measured on 60 fine originals of the
+# How images are encoded alike: blurred until the blocks and the quantisation of the source cannot
+# be seen, then quantised once. Measured on 60 fine originals of the
 # Kermany set against the same as its other class is encoded (1160 pixels, quality 75), at 512
-# pixels: AUC of telling the two apart by DCT, blockiness and spectrum, cross-validated.
+# pixels: AUC of distinguishing the two by DCT, blockiness and spectrum, cross-validated.
 #   shrunk alone 1.00; with quality 75 0.62; blur of 1 and quality 75 0.51; 256 pixels alone 0.61
 # The classes themselves stay 0.97 apart by the same features, whether by their lungs or otherwise.
 UNIFORM_BLUR = 1.0  # standard deviation, pixels
@@ -60,12 +60,12 @@ UNIFORM_QUALITY = 75
 
 LFS_POINTER = b"version https://git-lfs"
 TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f"
-TEXT_LOOKED_AT = 512
+TEXT_BYTES = 512  # that are inspected
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    """Grey pixels, and whether the file they came from holds just these and nothing else."""
+    """Grey pixels, and whether their file holds only these (is plain)."""
 
     pixels: np.ndarray
     plain: bool = False
@@ -107,11 +107,11 @@ def recode(data: bytes, max_side: int, any_view: bool = False, uniform: bool = F
     """Turns an image file into a small one of grey pixels and nothing else.
 
     Without `uniform` it holds what `decode` returns, without loss: a grey JPEG that is small
-    enough and says nothing but its pixels stays as it is, which is a quarter of the size; all else
+    enough and holds nothing but its pixels stays as it is, which is a quarter of the size; all else
     becomes PNG.
 
     With `uniform` every image, whatever it was, comes out the same way, for data whose encoding
-    tells the class: resampled to a longest side of exactly `max_side`, blurred (`UNIFORM_BLUR`),
+    predicts the class: resampled to a longest side of exactly `max_side`, blurred (`UNIFORM_BLUR`),
     and JPEG of one quality. That removes format, size, metadata, block edges, quantisation and the
     noise that a coarse quantiser had erased. It leaves the aspect ratio, which cropping removes,
     and the blur of images much smaller than `max_side`.
@@ -140,8 +140,8 @@ def _decoded(data: bytes, max_side: int, any_view: bool) -> _Decoded:
             raise Unreadable(f"more than {MOST_PIXELS // 10**6} million pixels") from None
         except UnidentifiedImageError:
             if not data.startswith(codestream.JPEG_START):
-                raise Unreadable(_what_else(data)) from None
-            return _Decoded(_pixels(_deep_jpeg(data, max_side)))
+                raise Unreadable(_describe_other(data)) from None
+            return _Decoded(_pixels(_decode_other_jpeg(data, max_side)))
         with image:
             return _decoded_image(image, data, max_side)
 
@@ -150,17 +150,17 @@ def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> _Decoded:
     size = image.size
     check_size(*size)
     _check_plausible(image, data)
-    plain = max(size) <= max_side and _says_only_pixels(image, data)
+    plain = max(size) <= max_side and _holds_only_pixels(image, data)
     box = _draft(image, max_side)
     image.load()
-    # A draft is of other size than the file, and TIFF is turned by Pillow when it loads.
+    # A draft has another size than the file, and Pillow turns TIFF upright when it loads it.
     size = size if box else image.size
     grey = _upright(_shrunk(_to_grey(image), max_side, size, box), image)
     return _Decoded(_pixels(grey), plain)
 
 
-def _deep_jpeg(data: bytes, max_side: int) -> Image.Image:
-    """Decodes JPEG of 12 bits or lossless, which Pillow does not. EXIF is not looked for."""
+def _decode_other_jpeg(data: bytes, max_side: int) -> Image.Image:
+    """Decodes JPEG of 12 bits or lossless, which Pillow does not. Its EXIF is ignored."""
     size = codestream.size(data)
     check_size(*size)
     _check_declared("JPEG", size, data)
@@ -170,9 +170,9 @@ def _deep_jpeg(data: bytes, max_side: int) -> Image.Image:
     return _shrunk(Image.fromarray(values).convert("L"), max_side)
 
 
-def _what_else(data: bytes) -> str:
-    """Says what a file is that is no image."""
-    start = data[:TEXT_LOOKED_AT]
+def _describe_other(data: bytes) -> str:
+    """Returns a description of a file that is not a known image."""
+    start = data[:TEXT_BYTES]
     if start.startswith(LFS_POINTER):
         return "a Git LFS pointer instead of the file; run git lfs pull"
     if not start.strip(b"\0"):
@@ -214,12 +214,12 @@ def _draft(image: Image.Image, max_side: int) -> tuple[float, float, float, floa
     return None
 
 
-def _says_only_pixels(image: Image.Image, data: bytes) -> bool:
-    """Tells whether a file is a grey JPEG with nothing in it, or behind it, but its pixels."""
+def _holds_only_pixels(image: Image.Image, data: bytes) -> bool:
+    """Returns whether a file is a grey JPEG with nothing in it, or behind it, but its pixels."""
     return (
         image.format == "JPEG"
         and image.mode == "L"
-        and all(kind == "APP0" and len(said) == JFIF_LENGTH for kind, said in image.applist)
+        and all(kind == "APP0" and len(body) == JFIF_LENGTH for kind, body in image.applist)
         and data.find(codestream.JPEG_END) == len(data) - len(codestream.JPEG_END)
         and not any(marker in data[: data.find(START_OF_SCAN)] for marker in ARITHMETIC)
     )
@@ -274,9 +274,9 @@ def _upright(grey: Image.Image, image: Image.Image) -> Image.Image:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """Encodes without loss. Of a radiograph what Paeth's filter leaves is noise.
+    """Encodes as PNG. Paeth's filter leaves little but noise of a radiograph.
 
-    So a search for repetitions finds little: without one, encoding takes a third of the time, and
+    So a search for repetitions finds few: without one, encoding takes a third of the time, and
     the file is a tenth smaller than after Pillow's choice of filters at level 2.
     """
     huffman, paeth = imagecodecs.PNG.STRATEGY.HUFFMAN_ONLY, imagecodecs.PNG.FILTER.PAETH

@@ -6,8 +6,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 
 from trainer.data.decode.limits import Unreadable
 
-# The shares of the pixels below which is black and above which is white, in percent, where the
-# file has no window.
+# Percentiles of the pixels that become black and white where the file has no window.
 PERCENTILES = (0.5, 99.5)
 BLOCK = 2**22  # pixels counted at a time
 FAR = 1e12  # beyond every window
@@ -24,7 +23,7 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 
     Args:
       stored: values as they are stored, [H, W], integers of up to 16 bits.
-      dataset: whose attributes tell how they are shown.
+      dataset: with the attributes that define how they are shown.
 
     Returns:
       Grey values, [H, W] uint8.
@@ -55,7 +54,7 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 
 def _padding(values: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Tells which of the stored values are padding, [N] bool."""
+    """Returns which of the stored values are padding, [N] bool."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, bool)

@@ -22,7 +22,7 @@ from trainer.system.errors import UsageError
 
 MARKER = ".radiograph-trainer-prepare.json"
 NAME = re.compile(r"\.building-[0-9a-f]{16}")
-OTHERS = 5  # foreign files that a refusal names
+MOST_NAMED = 5  # foreign files in the message of a refusal
 
 # What may lie in a place that a data set is prepared in; an audit may have been written there.
 EXPECTED = (file_lock.FILE, MARKER, "audit.html", "audit.json")
@@ -55,7 +55,7 @@ class BuildFolder:
 
 @contextmanager
 def build_folder(out: epath.Path, in_bucket: bool = False) -> Iterator[BuildFolder]:
-    """Yields a folder to build in, which is gone afterwards; after an error `out` is as before.
+    """Yields a folder to build in and removes it afterwards; after an error `out` is as before.
 
     It lies in `out`, or on this machine where that is in a bucket.
 
@@ -64,7 +64,7 @@ def build_folder(out: epath.Path, in_bucket: bool = False) -> Iterator[BuildFold
       in_bucket: whether the folder lies in the bucket too, for workers of other machines.
 
     Raises:
-      UsageError: if another preparation is at work in `out`, or `out` holds files that none wrote.
+      UsageError: if another preparation uses `out`, or `out` holds files that no preparation wrote.
     """
     existed = out.exists()
     gcs.make_folder(out)
@@ -116,20 +116,20 @@ def _refuse_others(out: epath.Path, own: dict | None) -> None:
         return
     files = {out / name for name in own["files"]} if own else set()
     parents = {parent for file in files for parent in file.parents}
-    ours = {*EXPECTED, own["building"]} if own else set(EXPECTED)
+    allowed = {*EXPECTED, own["building"]} if own else set(EXPECTED)
     others, waiting = [], [out]
     while waiting:
         folder = waiting.pop()
         for path in folder.iterdir():
             if path in parents:
                 waiting.append(path)
-            elif path not in files and not (folder == out and path.name in ours):
+            elif path not in files and not (folder == out and path.name in allowed):
                 others.append(str(path.relative_to(out)))
     if others:
-        more = f" and {len(others) - OTHERS:,} more" if len(others) > OTHERS else ""
+        more = f" and {len(others) - MOST_NAMED:,} more" if len(others) > MOST_NAMED else ""
         raise UsageError(
             f"--out={out} holds files that prepare did not write "
-            f"({', '.join(sorted(others)[:OTHERS])}{more}): name a new or an empty folder."
+            f"({', '.join(sorted(others)[:MOST_NAMED])}{more}): name a new or an empty folder."
         )
 
 

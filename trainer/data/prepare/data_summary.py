@@ -1,4 +1,4 @@
-"""What the summary of a prepared data set tells beside its counts, and as a table."""
+"""The summary of a prepared data set: the files that it lists, and the table for the terminal."""
 
 from collections.abc import Mapping
 
@@ -6,27 +6,33 @@ from trainer.data.prepare import skipped_files, splits
 from trainer.data.sources.image_record import ImageRecord
 
 
-def told(
-    division: splits.Division,
+def listed_files(
+    assignment: splits.SplitAssignment,
     skipped: skipped_files.Skipped,
     stored: Mapping[str, ImageRecord],
 ) -> dict:
-    """Returns what the summary tells beside counts, under the names that are stored."""
+    """Returns the files that were skipped, moved or contradictory, under their stored names.
+
+    Args:
+      assignment: of all usable records.
+      skipped: with their reasons.
+      stored: each record as it is stored, by the name that its source has for it.
+    """
     return {
         "skipped": [
             {"split": record.split, "name": stored[record.name].name, "reason": reason}
             for record, reason in skipped
         ],
-        "moved": [item | {"name": stored[item["name"]].name} for item in division.moved],
+        "moved": [item | {"name": stored[item["name"]].name} for item in assignment.moved],
         "conflicts": [
             item | {"names": [stored[name].name for name in item["names"]]}
-            for item in division.conflicts
+            for item in assignment.conflicts
         ],
     }
 
 
 def describe(summary: dict) -> str:
-    """Returns the summary as a table for the terminal: positives / negatives / unknown."""
+    """Returns the summary as a table of counts for the terminal."""
     width = max(12, *(len(name) + 2 for name in summary["labels"]))
     lines = [f"{'':<{width}}" + "".join(f"{split:>24}" for split in summary["splits"])]
     for row in ("patients", "images"):
@@ -36,7 +42,7 @@ def describe(summary: dict) -> str:
         known = [split["per_label"][label].values() for split in summary["splits"].values()]
         cells = [" / ".join(f"{number:,}" for number in counts) for counts in known]
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
-    lines.append("Of a label: positive / negative / unknown.")
+    lines.append("Labels: positive / negative / unknown.")
     for name, meaning in (
         ("skipped", "cannot be used"),
         ("moved", "are held out with an identical or near-identical file"),

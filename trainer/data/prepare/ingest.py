@@ -22,11 +22,11 @@ from trainer.data.decode import radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system.errors import CannotWrite
 
-AHEAD = 64  # records for each process, given or answered and not yet taken
-SECONDS = 60.0  # that a file may take
+AHEAD = 64  # records for each process that are being examined or wait to be yielded
+SECONDS = 60.0  # limit for one file
 POLL_SECONDS = 1.0
-GATHER_SECONDS = 0.002  # one look at several answers costs less than one at each
-HOPELESS = 8  # processes killed in a row
+GATHER_SECONDS = 0.002  # several answers at once cost less than each by itself
+MOST_KILLED = 8  # processes in a row
 FINGERPRINT_SIDE = 128  # pixels
 
 
@@ -40,13 +40,13 @@ class DecodeOptions:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What became of a record's file.
+class ExaminedFile:
+    """A record's file after it was decoded and encoded again.
 
     Attributes:
       image: the file that is stored, JPEG or PNG; b"" where there is a reason.
       digest: SHA-256 of the bytes that the source gave.
-      fingerprint: perceptual hash, where nothing tells the patient.
+      fingerprint: perceptual hash, where the patient is not known.
       reason: why it is skipped, in a few words, or "".
     """
 
@@ -56,45 +56,46 @@ class Examined:
     reason: str = ""
 
 
-def examine(source: Source, recipe: DecodeOptions, record: ImageRecord) -> Examined:
+def examine(source: Source, options: DecodeOptions, record: ImageRecord) -> ExaminedFile:
     """Reads, checks and re-codes one file."""
     if record.refused:
-        return Examined(reason=record.refused)
+        return ExaminedFile(reason=record.refused)
     try:
         data = source.read(record)
-        image = radiograph.recode(data, recipe.max_side, recipe.any_view, recipe.uniform)
+        image = radiograph.recode(data, options.max_side, options.any_view, options.uniform)
     except radiograph.Unreadable as reason:
-        return Examined(reason=str(reason))
+        return ExaminedFile(reason=str(reason))
     except OSError as error:
-        return Examined(reason=f"cannot be read: {error.strerror or error}")
+        return ExaminedFile(reason=f"cannot be read: {error.strerror or error}")
     fingerprint = b""
     if not record.patient:
         fingerprint = duplicates.fingerprint(radiograph.decode(image, FINGERPRINT_SIDE))
-    return Examined(image, hashlib.sha256(data).digest(), fingerprint)
+    return ExaminedFile(image, hashlib.sha256(data).digest(), fingerprint)
 
 
 def examine_all(
     source: Source,
     records: Iterable[ImageRecord],
-    recipe: DecodeOptions,
+    options: DecodeOptions,
+    *,
     workers: int,
     seconds: float = SECONDS,
-) -> Iterator[Examined]:
-    """Yields what became of each record, in order, a bounded number ahead.
+) -> Iterator[ExaminedFile]:
+    """Yields the result of each record, in order, a bounded number ahead.
 
-    A file whose decoding ends its process, or takes longer than `seconds`, gets that as its
-    reason.
+    A file whose decoding ends its process, or takes longer than `seconds`, is reported as such in
+    `reason`.
 
     Raises:
       CannotWrite: if processes are killed whatever they decode.
     """
     waiting = enumerate(records)
-    found: dict[int, Examined] = {}
-    shown = killed = 0
-    team = [_Process(source, recipe) for _ in range(workers)]
+    results: dict[int, ExaminedFile] = {}
+    yielded = killed = 0
+    team = [_Process(source, options) for _ in range(workers)]
     try:
         while True:
-            room = workers * AHEAD - len(found) - sum(len(process.given) for process in team)
+            room = workers * AHEAD - len(results) - sum(len(process.given) for process in team)
             for number, record in islice(waiting, room):
                 min(team, key=lambda process: len(process.given)).give(number, record)
             if not any(process.given for process in team):
@@ -105,7 +106,7 @@ def examine_all(
                 reason = ""
                 try:
                     while process.given and process.pipe.poll():
-                        found[process.given[0][0]] = process.pipe.recv()
+                        results[process.given[0][0]] = process.pipe.recv()
                         process.answered()
                         killed = 0
                 except (EOFError, OSError):
@@ -115,19 +116,19 @@ def examine_all(
                     reason = f"decoding it took more than {seconds:.0f} s"
                 if reason:
                     (number, _), *others = process.given
-                    found[number] = Examined(reason=reason)
+                    results[number] = ExaminedFile(reason=reason)
                     process.kill()
-                    team[place] = _Process(source, recipe)
+                    team[place] = _Process(source, options)
                     for other in others:
                         team[place].give(*other)
-            if killed >= HOPELESS:
+            if killed >= MOST_KILLED:
                 raise CannotWrite(
                     f"the processes that decode are killed, {killed} in a row: is there enough "
                     "memory? Fewer --workers take less."
                 )
-            while shown in found:
-                yield found.pop(shown)
-                shown += 1
+            while yielded in results:
+                yield results.pop(yielded)
+                yielded += 1
     finally:
         for process in team:
             process.kill()
@@ -137,26 +138,28 @@ class _Process:
     """A process that examines records one after the other.
 
     Attributes:
-      pipe: where its answers come from, in order.
-      given: (number, record) of those that it has not answered.
+      pipe: from which its answers come, in order.
+      given: (number, record) of those without an answer yet.
     """
 
-    def __init__(self, source: Source, recipe: DecodeOptions):
+    def __init__(self, source: Source, options: DecodeOptions):
         # Forked from a server that has imported this module and no TensorFlow, which would cost
         # each process three seconds and half a gigabyte.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        self.pipe, theirs = context.Pipe()
+        self.pipe, child_pipe = context.Pipe()
         self.given: deque[tuple[int, ImageRecord]] = deque()
-        self._process = context.Process(target=_work, args=(theirs, source, recipe), daemon=True)
+        self._process = context.Process(
+            target=_work, args=(child_pipe, source, options), daemon=True
+        )
         with _without_main():
             self._process.start()
-        theirs.close()
+        child_pipe.close()
         self._since = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Time since it began with the first record that it has not answered."""
+        """Time since it began with its first record without an answer."""
         return time.monotonic() - self._since
 
     def give(self, number: int, record: ImageRecord) -> None:
@@ -190,8 +193,8 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _work(pipe: connection.Connection, source: Source, recipe: DecodeOptions) -> None:
+def _work(pipe: connection.Connection, source: Source, options: DecodeOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-    with suppress(EOFError, OSError):  # that one has ended
+    with suppress(EOFError, OSError):  # that process has ended
         while True:
-            pipe.send(examine(source, recipe, pipe.recv()))
+            pipe.send(examine(source, options, pipe.recv()))

@@ -1,4 +1,4 @@
-"""Prepares a data set: examines every image, divides by patient, encodes, and writes."""
+"""Prepares a data set: examines every image, splits by patient, encodes, and writes."""
 
 import io
 import os
@@ -12,9 +12,9 @@ from etils import epath, epy
 
 from trainer.data import duplicates, sources, staging
 from trainer.data.prepare import data_summary, ingest, skipped_files, splits
-from trainer.data.prepare.beam import Beam
+from trainer.data.prepare.beam_backend import BeamBackend
 from trainer.data.prepare.build_folder import build_folder
-from trainer.data.prepare.builder import Local
+from trainer.data.prepare.local_backend import LocalBackend
 from trainer.data.sources import pseudonym
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine, clock
@@ -24,8 +24,10 @@ with epy.lazy_imports():  # TensorFlow, which the processes that decode do witho
 
     from trainer.data import dataset
 
-SETTLED = 3.0  # seconds until the rate says something
-SHOWN = 20  # skipped files, each with a line in the terminal
+Backend = LocalBackend | BeamBackend
+
+RATE_SECONDS = 3.0  # until the rate is worth showing
+MOST_SHOWN = 20  # skipped files with a line each in the terminal
 
 
 def prepare(
@@ -68,7 +70,7 @@ def prepare(
         used, or the source cannot be split.
       CannotWrite: if `out` cannot be written.
     """
-    asked = {
+    settings = {
         "fingerprint": source.fingerprint,
         "max_side": max_side,
         "keep_official_validation": keep_validation,
@@ -77,82 +79,97 @@ def prepare(
     }
     summary = dataset.read_summary(out)
     if summary:
-        if {name: summary.get(name) for name in asked} != asked:
+        if {name: summary.get(name) for name in settings} != settings:
             raise UsageError(
                 f"--out={out} already holds a data set made from {summary['source']} in another "
                 "way: name another --out, or delete that folder."
             )
         return summary
-    recipe = ingest.DecodeOptions(max_side, any_view, uniform)
+    options = ingest.DecodeOptions(max_side, any_view, uniform)
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
         folder = building.path
         if runner:
-            means = Beam(source, recipe, runner, beam_options, folder / "beam")
+            backend = BeamBackend(
+                source, options, runner=runner, beam_options=beam_options, folder=folder / "beam"
+            )
         else:
-            means = Local(source, recipe, workers or len(os.sched_getaffinity(0)), folder)
-        records, found, skipped = _examine(means, source, strict, max_skipped)
-        division = _divide(records, found, keep_validation)
-        divided = [record for part in division.splits.values() for record in part]
-        stored = _stored([*divided, *(r for r, _ in skipped)], source.identifying, salt)
-        _build(means, folder, source, division, stored)
-        summary = {"source": source.name, "synthetic": source.synthetic, **asked}
+            workers = workers or len(os.sched_getaffinity(0))
+            backend = LocalBackend(source, options, workers=workers, folder=folder)
+        records, examined, skipped = _examine(backend, source, strict, max_skipped)
+        assignment = _assign_splits(records, examined, keep_validation)
+        kept = [record for split in assignment.splits.values() for record in split]
+        stored = _stored([*kept, *(r for r, _ in skipped)], source.identifying, salt)
+        _build(backend, folder, source, assignment, stored)
+        summary = {"source": source.name, "synthetic": source.synthetic, **settings}
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
-        summary |= data_summary.told(division, skipped, stored) | _checked(folder, source, division)
+        summary |= data_summary.listed_files(assignment, skipped, stored)
+        summary |= _checked(folder, source, assignment)
         building.publish(dataset.directory(folder), dataset.directory(out))
         dataset.write_summary(out, summary)
     return summary
 
 
 def _examine(
-    means: Local | Beam, source: sources.Source, strict: bool, max_skipped: float
-) -> tuple[list[sources.ImageRecord], list[ingest.Examined], skipped_files.Skipped]:
-    """Returns the usable records with what was found of them, and the others with the reason."""
+    backend: Backend, source: sources.Source, strict: bool, max_skipped: float
+) -> tuple[list[sources.ImageRecord], list[ingest.ExaminedFile], skipped_files.Skipped]:
+    """Returns the usable records, their results without images, and the others with a reason."""
     records = source.records()
-    usable, found, skipped = [], [], []
+    usable, results, skipped = [], [], []
     line, started = LiveLine(sys.stderr), time.monotonic()
     for done, (record, examined) in enumerate(
-        zip(records, means.examine(records), strict=True), start=1
+        zip(records, backend.examine(records), strict=True), start=1
     ):
         if examined.reason:
             skipped.append((record, examined.reason))
-            if len(skipped) <= SHOWN:
+            if len(skipped) <= MOST_SHOWN:
                 line.settle(f"skipped {record.place or record.name}: {examined.reason}")
         else:
             usable.append(record)
-            found.append(replace(examined, image=b""))
-        skipped_files.check(skipped, done, len(records), strict, max_skipped)
+            results.append(replace(examined, image=b""))
+        skipped_files.check(
+            skipped, done=done, total=len(records), strict=strict, max_skipped=max_skipped
+        )
         seconds = time.monotonic() - started
-        if seconds > SETTLED:
+        if seconds > RATE_SECONDS:
             left = clock(seconds * (len(records) - done) / done)
             line.show(f"{done:,} of {len(records):,} images, {done / seconds:,.0f}/s, {left} left")
     line.settle(f"examined {len(records):,} images in {clock(time.monotonic() - started)}")
-    return usable, found, skipped
+    return usable, results, skipped
 
 
-def _divide(
+def _assign_splits(
     records: Sequence[sources.ImageRecord],
-    found: Sequence[ingest.Examined],
+    examined: Sequence[ingest.ExaminedFile],
     keep_validation: bool | None,
-) -> splits.Division:
-    prints = [f.fingerprint for r, f in zip(records, found, strict=True) if not r.patient]
+) -> splits.SplitAssignment:
+    fingerprints = [
+        file.fingerprint
+        for record, file in zip(records, examined, strict=True)
+        if not record.patient
+    ]
     guessed: set[str] = set()
-    if prints:
+    if fingerprints:
         known = {record.patient for record in records}
-        records = splits.by_near_duplicates(records, duplicates.near_groups(prints))
+        records = splits.by_near_duplicates(records, duplicates.near_groups(fingerprints))
         guessed = {record.patient for record in records} - known
         _warn(
-            f"nothing tells the patient of {len(prints):,} images: near-duplicates are kept "
-            "together, and other images of one patient may be in two splits. --patient_regex or "
-            "--patient_column would tell."
+            f"the patient of {len(fingerprints):,} images is not known: near-duplicates are kept "
+            "together, but other images of one patient may be in two splits. Give --patient_regex "
+            "or --patient_column to prevent that."
         )
-    division = splits.divide(records, [f.digest for f in found], keep_validation, guessed)
-    if division.conflicts:
-        first = division.conflicts[0]["names"]
+    assignment = splits.assign(
+        records,
+        [file.digest for file in examined],
+        keep_validation=keep_validation,
+        guessed=guessed,
+    )
+    if assignment.conflicts:
+        first = assignment.conflicts[0]["names"]
         _warn(
-            f"{len(division.conflicts):,} sets of identical files have different labels, such as "
+            f"{len(assignment.conflicts):,} sets of identical files have different labels, such as "
             f"{first[0]} and {first[1]}: data_summary.json lists them."
         )
-    return division
+    return assignment
 
 
 def _stored(
@@ -160,33 +177,35 @@ def _stored(
 ) -> dict[str, sources.ImageRecord]:
     """Returns how each record is stored, by the name that its source has for it."""
     stored = pseudonym.all_pseudonymous(records, salt) if identifying else records
-    return {record.name: of for record, of in zip(records, stored, strict=True)}
+    return {record.name: new for record, new in zip(records, stored, strict=True)}
 
 
 def _build(
-    means: Local | Beam,
+    backend: Backend,
     folder: epath.Path,
     source: sources.Source,
-    division: splits.Division,
+    assignment: splits.SplitAssignment,
     stored: dict[str, sources.ImageRecord],
 ) -> None:
     generate = {
-        split: means.examples(split, [(record, stored[record.name]) for record in part])
-        for split, part in division.splits.items()
+        split: backend.examples(split, [(record, stored[record.name]) for record in records])
+        for split, records in assignment.splits.items()
     }
     builder = dataset.Radiographs(folder, source.labels, source.classes, generate)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    with redirect_stdout(io.StringIO()):  # it would tell of downloads of unknown size
-        builder.download_and_prepare(download_config=means.download_config())
+    with redirect_stdout(io.StringIO()):  # it would announce downloads of unknown size
+        builder.download_and_prepare(download_config=backend.download_config())
 
 
-def _checked(folder: epath.Path, source: sources.Source, division: splits.Division) -> dict:
+def _checked(
+    folder: epath.Path, source: sources.Source, assignment: splits.SplitAssignment
+) -> dict:
     """Returns the counts and checksums of what was written, read from the shards."""
     with staging.fetched(dataset.directory(folder)) as written:
         counts = dataset.contents(written, source.labels)
-        for split, part in division.splits.items():
-            assert counts[split]["images"] == len(part), f"{split} is not whole"
+        for split, records in assignment.splits.items():
+            assert counts[split]["images"] == len(records), f"{split} is incomplete"
         return {"splits": counts, "shards": dataset.shards(written)}
 
 

@@ -25,8 +25,8 @@ RARE = 10  # patients with the same labels are a stratum of their own from this 
 
 
 @dataclass(frozen=True)
-class Division:
-    """What `divide` decides.
+class SplitAssignment:
+    """Which split each record belongs to.
 
     Attributes:
       splits: the records of train, validation and test, in the order given.
@@ -39,26 +39,27 @@ class Division:
     conflicts: list[dict]
 
 
-def divide(
+def assign(
     records: Sequence[ImageRecord],
     digests: Sequence[str],
+    *,
     keep_validation: bool | None = None,
     guessed: Collection[str] = (),
-) -> Division:
-    """Divides records into train, validation and test so that no patient is in two of them.
+) -> SplitAssignment:
+    """Assigns records to train, validation and test so that no patient is in two of them.
 
     The source's test split stays as it is; without one, a fifth of the patients become it. The
     source's val is the validation split; without one that is large enough it joins train, and a
     tenth of the patients become validation. Patients that share an identical file stay together,
-    on the most held-out side that their source has one of them on: test over validation over train.
+    in the most held-out split that their source has one of them in: test, then validation.
 
     Args:
       records: all with a patient.
       digests: of the bytes of each record's file.
-      keep_validation: whether the source's own val is the validation split; None for where it has
-        `LEAST_VALIDATION` of the images, as the 16 of a well-known archive have not.
+      keep_validation: whether the source's own val is the validation split; None keeps it where it
+        has `LEAST_VALIDATION` of the images, which the 16 of a well-known archive have not.
       guessed: the patients that are only groups of near-duplicates: one in two splits of the
-        source is moved to the held-out side, not refused.
+        source is moved to the more held-out one, not refused.
 
     Raises:
       UsageError: if a known patient lies in two splits of the source, a split would be empty, or
@@ -73,32 +74,33 @@ def divide(
     members: dict[str, list[int]] = defaultdict(list)
     for number, record in enumerate(records):
         members[group_of[record.patient]].append(number)
-    home = {
+    split_of_group = {
         group: max((official[n] for n in numbers), key=SPLITS.index)
         for group, numbers in members.items()
     }
-    free = [group for group, split in home.items() if split == "train"]
+    free = [group for group, split in split_of_group.items() if split == "train"]
     labels = {group: _together(records[n].labels for n in members[group]) for group in free}
     strata = stratify(labels)
     drawn = [
         (split, share)
         for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE))
-        if split not in home.values() and not (split == "validation" and keep_validation)
+        if split not in split_of_group.values() and not (split == "validation" and keep_validation)
     ]
     for stratum in strata:
         for number, (split, share) in enumerate(drawn):
             chosen = _drawn(stratum, split, share, spare=len(drawn) - number)
-            home.update(dict.fromkeys(chosen, split))
+            split_of_group.update(dict.fromkeys(chosen, split))
             stratum = [group for group in stratum if group not in chosen]
     splits: dict[str, list[ImageRecord]] = {split: [] for split in SPLITS}
     moved = []
-    for record, side in zip(records, official, strict=True):
+    for record, own_split in zip(records, official, strict=True):
         group = group_of[record.patient]
-        splits[home[group]].append(record)
-        if group not in labels and side != home[group]:
-            moved.append({"name": record.name, "from": record.split, "to": home[group]})
+        split = split_of_group[group]
+        splits[split].append(record)
+        if group not in labels and own_split != split:
+            moved.append({"name": record.name, "from": record.split, "to": split})
     _refuse_useless(splits, keep_validation)
-    return Division(splits, moved, _conflicts(records, digests))
+    return SplitAssignment(splits, moved, _conflicts(records, digests))
 
 
 def by_near_duplicates(records: Sequence[ImageRecord], groups: Sequence[int]) -> list[ImageRecord]:
@@ -117,10 +119,13 @@ def by_near_duplicates(records: Sequence[ImageRecord], groups: Sequence[int]) ->
 
 
 def stratify(labels: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
-    """Returns the strata: of each combination of labels, or where it is rare, of its rarest label.
+    """Groups patients by their combination of labels or, where it is rare, by its rarest label.
 
     Args:
-      labels: of each patient, K of 1, 0 and -1.
+      labels: of each patient, K values of 1, 0 and -1.
+
+    Returns:
+      The patients of each stratum.
     """
     positives = {key: _positives(values) for key, values in labels.items()}
     combinations = Counter(positives.values())
@@ -129,7 +134,7 @@ def stratify(labels: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
     for key, found in positives.items():
         if len(found) > 1 and combinations[found] < RARE:
             found = (min(found, key=lambda label: (patients[label], label)),)
-        # Nobody knows whether a patient without a positive and without a negative is healthy.
+        # A patient without any positive or negative label may be healthy or not.
         known = any(value != UNKNOWN for value in labels[key])
         strata[found, known].append(key)
     return list(strata.values())
@@ -164,16 +169,16 @@ def _refuse_patients_in_two(
 ) -> None:
     seen: dict[str, tuple[ImageRecord, str]] = {}
     for record, split in zip(records, official, strict=True):
-        other, its_split = seen.setdefault(record.patient, (record, split))
-        if its_split != split and record.patient not in guessed:
+        other, other_split = seen.setdefault(record.patient, (record, split))
+        if other_split != split and record.patient not in guessed:
             raise UsageError(
-                f"patient {record.patient} is in both {its_split} ({other.name}) and {split} "
+                f"patient {record.patient} is in both {other_split} ({other.name}) and {split} "
                 f"({record.name}): move all images of a patient into one split of the source."
             )
 
 
 def _groups(records: Sequence[ImageRecord], digests: Sequence[str]) -> dict[str, str]:
-    """Returns for each patient the first of those that identical files tie together."""
+    """Returns for each patient the first of all patients linked by identical files."""
     leader: dict[str, str] = {record.patient: record.patient for record in records}
 
     def find(patient: str) -> str:
@@ -190,7 +195,7 @@ def _groups(records: Sequence[ImageRecord], digests: Sequence[str]) -> dict[str,
 
 
 def _together(labels: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns of each label what is known of a patient by all images: positive before negative."""
+    """Returns a patient's labels over all images: positive before negative before unknown."""
     return tuple(max(values) for values in zip(*labels, strict=True))
 
 
@@ -216,7 +221,7 @@ def _refuse_useless(splits: Mapping[str, Sequence[ImageRecord]], keep_validation
         return
     if {POSITIVE, NEGATIVE} - {label for record in splits["train"] for label in record.labels}:
         raise UsageError(
-            "the train split would have no two classes: give a source whose train part has images "
+            "the train split would have one class only: give a source whose train part has images "
             "of both."
         )
 

@@ -13,19 +13,19 @@ from trainer.data.sources.label_table import Table
 from trainer.data.sources.layout import ClassFolders
 from trainer.data.sources.medmnist import MedMnist
 from trainer.data.sources.options import Options
-from trainer.data.sources.patients import patient_of
+from trainer.data.sources.patients import patient_from_name
 from trainer.data.sources.phantoms import PhantomFiles
 from trainer.system import cache, gcs
 from trainer.system.errors import UsageError
 
-__all__ = ["ImageRecord", "Options", "Source", "open_source", "patient_of"]
+__all__ = ["ImageRecord", "Options", "Source", "open_source", "patient_from_name"]
 
 TABLES = (".csv", ".tsv")
-OF_TABLES = (
+TABLE_OPTIONS = (
     *("image_root", "path_column", "label_columns", "patient_column", "split_column"),
     "uncertain",
 )
-KINDS = "a .zip, a folder, a .csv table, medmnist:FILE.npz, phantom:N, or one of " + ", ".join(
+ALLOWED = "a .zip, a folder, a .csv table, medmnist:FILE.npz, phantom:N, or one of " + ", ".join(
     public_sets.PUBLIC
 )
 
@@ -38,7 +38,7 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
     """
     kind, _, rest = name.partition(":")
     is_table = name.lower().endswith(TABLES)
-    _check(name, options, is_table)
+    _check_options(name, options, is_table)
     if kind == "phantom":
         if not rest.isdecimal() or int(rest) < 20:
             raise UsageError(f"--source={name}: give phantom:N with N of at least 20 images.")
@@ -50,22 +50,24 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
     try:
         with gcs.translate_errors(name + options.image_root):
             if not path.exists():
-                raise UsageError(f"--source={name} does not exist: give {KINDS}.")
+                raise UsageError(f"--source={name} does not exist: give {ALLOWED}.")
             if kind == "medmnist":
                 return MedMnist(name, path)
             if is_table:
                 return Table(path, options)
             return ClassFolders(name, open_files.open_files(path), options)
     except OSError as mistake:
-        raise UsageError(f"--source={name} cannot be read: {files.in_words(mistake)}.") from None
+        raise UsageError(f"--source={name} cannot be read: {files.one_line(mistake)}.") from None
 
 
-def _check(name: str, options: Options, is_table: bool) -> None:
+def _check_options(name: str, options: Options, is_table: bool) -> None:
     defaults = {field.name: field.default for field in fields(Options)}
-    given = [flag for flag in OF_TABLES if getattr(options, flag) != defaults[flag]]
+    given = [flag for flag in TABLE_OPTIONS if getattr(options, flag) != defaults[flag]]
     if given and not is_table:
-        raise UsageError(f"--{given[0]} is for tables, and --source={name} is none: leave it out.")
+        raise UsageError(
+            f"--{given[0]} is for tables, and --source={name} is not one: leave it out."
+        )
     if options.patient_column and options.patient_regex:
-        raise UsageError("--patient_column and --patient_regex both tell the patient: give one.")
+        raise UsageError("--patient_column and --patient_regex both define the patient: give one.")
     if options.uncertain not in ("ignore", "positive", "negative"):
         raise UsageError(f"--uncertain={options.uncertain}: give ignore, positive or negative.")

@@ -15,13 +15,13 @@ from trainer.system import gcs
 from trainer.system.errors import UsageError
 
 NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-DOCUMENTS = (".csv", ".txt", ".md", ".pdf")  # what public sets put beside their archives
-READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others are unpacked without a bound
+DOCUMENTS = (".csv", ".txt", ".md", ".pdf")  # public sets put them beside their archives
+READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others unpack without a bound
 ENCRYPTED = 0x1
 
 
 class Archives:
-    """The members of zip archives. Those of several lie in a folder named for their archive.
+    """The members of zip archives. With several, each archive's lie in a folder of its name.
 
     Members that could do harm or cannot be read are listed with a reason and never opened.
     """
@@ -55,10 +55,10 @@ class Archives:
             with gcs.translate_errors(self.name), archive.open(archive.infolist()[place]) as member:
                 return member.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as damage:
-            raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
+            raise OSError(f"damaged in the archive ({files.one_line(damage)})") from damage
 
     def _archives(self) -> list[zipfile.ZipFile]:
-        """Opens them in each process: one file handle in two of them would have one position."""
+        """Opens the archives in each process, as processes would share a file handle's position."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = os.getpid(), [_opened(path) for path in self._paths]
         return self._opened[1]
@@ -68,10 +68,10 @@ class Archives:
             name = folder + member.filename.replace("\\", "/")
             if name.endswith("/") or not member.filename:
                 continue
-            reason = _reason_against(member)
+            reason = _refusal(member)
             if name in self._members:
                 name = f"{name} (occurrence at {place})"
-                reason = "the archive holds its name twice: the first is taken"
+                reason = "the archive has this name twice: the first is taken"
             if reason:
                 self.refused[name] = reason
             self._members[name] = number, place
@@ -79,16 +79,18 @@ class Archives:
 
 
 def only_archives(folder: epath.Path) -> list[epath.Path]:
-    """Returns the zip archives in a folder that holds nothing else but documents and hidden
-    files, or []."""
-    found = []
+    """Returns the zip archives in a folder without other files, or [].
+
+    Documents and hidden files do not count.
+    """
+    archives = []
     for path in sorted(folder.iterdir()):
         suffix = path.suffix.lower()
         if suffix == ".zip":
-            found.append(path)
+            archives.append(path)
         elif suffix not in DOCUMENTS and not path.name.startswith("."):
             return []
-    return found
+    return archives
 
 
 def _opened(path: epath.Path) -> zipfile.ZipFile:
@@ -100,13 +102,13 @@ def _opened(path: epath.Path) -> zipfile.ZipFile:
         start = file.read(tarfile.BLOCKSIZE)
         file.close()
     if start.startswith(b"PK\x03\x04"):
-        raise UsageError(f"{path} is damaged or cut off: download it again.")
+        raise UsageError(f"{path} is damaged or incomplete: download it again.")
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or start[257:262] == b"ustar":
-        raise UsageError(f"{path} is no zip archive: unpack it first and give the folder.")
-    raise UsageError(f"{path} is no zip archive: give a .zip, a folder, a .csv or phantom:N.")
+        raise UsageError(f"{path} is not a zip archive: unpack it first and give the folder.")
+    raise UsageError(f"{path} is not a zip archive: give a .zip, a folder, a .csv or phantom:N.")
 
 
-def _reason_against(member: zipfile.ZipInfo) -> str:
+def _refusal(member: zipfile.ZipInfo) -> str:
     """Returns why a member is never opened, or ""."""
     name = member.filename.replace("\\", "/")
     if ".." in name.split("/"):
@@ -120,7 +122,7 @@ def _reason_against(member: zipfile.ZipInfo) -> str:
     if name.lower().endswith(NESTED):
         return "an archive within the archive: unpack it first"
     if member.compress_type not in READABLE:
-        return "compressed in a way that is not supported: only stored and deflated members are"
+        return "compressed by an unsupported method: only stored and deflated members are read"
     if member.file_size > files.MAX_BYTES:
         return f"larger than {files.MAX_BYTES // 2**20} MiB"
     return ""

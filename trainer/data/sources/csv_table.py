@@ -16,7 +16,7 @@ class CsvTable:
     """A table with a header line: UTF-8 with or without a byte-order mark, any line ends.
 
     Attributes:
-      columns: the names in its header, stripped.
+      columns: the names in its header, stripped of spaces.
       digest: SHA-256 of the file.
     """
 
@@ -65,4 +65,5 @@ class CsvTable:
             for cells in reader:
                 yield reader.line_num, cells
         except csv.Error as damage:
-            raise UsageError(f"{self.name} line {reader.line_num} is no CSV: {damage}.") from None
+            where = f"{self.name} line {reader.line_num}"
+            raise UsageError(f"{where} is not valid CSV: {damage}.") from None

@@ -1,4 +1,4 @@
-"""What a source of DICOM files adds: whose they are, and what is refused, by their headers."""
+"""DICOM files of a source: patients and refusals by their headers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,25 +12,32 @@ from trainer.data.sources.image_record import ImageRecord
 from trainer.system import threads
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
-MAGIC_BYTES = 144  # enough to know a DICOM file by
-LOOKED_AT = 20  # files whose first bytes are looked at where no suffix tells
+MAGIC_BYTES = 144  # enough to recognise a DICOM file
+MOST_CHECKED = 20  # files whose first bytes are read where no suffix is DICOM's
 HEADER_BYTES = 2**20
 THREADS = 16  # they mostly wait for the disk or the bucket
 
 
-def is_one(of: Files, names: Sequence[str]) -> bool:
-    """Tells whether there are DICOM files among the named ones, by suffix or by the content of
-    the first of them."""
+def has_dicom(source: Files, names: Sequence[str]) -> bool:
+    """Returns whether there are DICOM files among the named ones.
+
+    Their suffixes decide, or else the content of the first of them.
+    """
     if any(name.lower().endswith(SUFFIXES) for name in names):
         return True
-    readable = islice((name for name in names if name not in of.refused), LOOKED_AT)
-    return any(dicom.is_dicom(_head(of, name, MAGIC_BYTES)) for name in readable)
+    readable = islice((name for name in names if name not in source.refused), MOST_CHECKED)
+    return any(dicom.is_dicom(_head(source, name, MAGIC_BYTES)) for name in readable)
 
 
-def with_headers(records: Sequence[ImageRecord], of: Files, any_view: bool) -> list[ImageRecord]:
-    """Returns the records with the patient of the header where they have none, and with the
-    reason for which a header is refused. Files that are not DICOM stay as they are."""
-    headers = dict(_headers(of, [record.place for record in records if not record.refused]))
+def with_headers(
+    records: Sequence[ImageRecord], source: Files, any_view: bool
+) -> list[ImageRecord]:
+    """Returns the records completed from their DICOM headers.
+
+    A record without a patient gets the header's, and one that the header rules out is refused.
+    Files that are not DICOM stay as they are.
+    """
+    headers = dict(_headers(source, [record.place for record in records if not record.refused]))
 
     def with_header(record: ImageRecord) -> ImageRecord:
         header = headers.get(record.place)
@@ -42,29 +49,31 @@ def with_headers(records: Sequence[ImageRecord], of: Files, any_view: bool) -> l
     return [record if record.refused else with_header(record) for record in records]
 
 
-def by_sop_uid(of: Files, names: Iterable[str]) -> dict[str, str]:
-    """Returns the file of each SOP instance UID; those that are no DICOM file are left out."""
-    readable = [name for name in names if name not in of.refused]
-    return {header.sop_uid: name for name, header in _headers(of, readable)}
+def by_sop_uid(source: Files, names: Iterable[str]) -> dict[str, str]:
+    """Returns the file of each SOP instance UID, without the files that are not DICOM."""
+    readable = [name for name in names if name not in source.refused]
+    return {header.sop_uid: name for name, header in _headers(source, readable)}
 
 
-def _headers(of: Files, names: Sequence[str]) -> Iterator[tuple[str, dicom.Header]]:
-    """Yields the headers of the files that have one; decoding the others will tell why not.
+def _headers(source: Files, names: Sequence[str]) -> Iterator[tuple[str, dicom.Header]]:
+    """Yields the headers of the files that have one; decoding gives the others a reason.
 
-    Threads read ahead, a bounded number, and this one parses, which takes the interpreter's lock.
+    Threads read a bounded number of files ahead; this one parses, which needs Python's lock.
     """
-    heads = threads.map_in_order(lambda name: _head(of, name, HEADER_BYTES), names, threads=THREADS)
+    heads = threads.map_in_order(
+        lambda name: _head(source, name, HEADER_BYTES), names, threads=THREADS
+    )
     for name, head in zip(names, heads, strict=True):
-        if header := _header(of, name, head):
+        if header := _header(source, name, head):
             yield name, header
 
 
-def _header(of: Files, name: str, head: bytes) -> dicom.Header | None:
+def _header(source: Files, name: str, head: bytes) -> dicom.Header | None:
     if not dicom.is_dicom(head):
         return None
     header = _parsed(head)
     if (header is None or not header.rows) and len(head) == HEADER_BYTES:
-        header = _parsed(_head(of, name, files.MAX_BYTES))  # it goes on behind the first bytes
+        header = _parsed(_head(source, name, files.MAX_BYTES))  # it is longer than the first bytes
     return header
 
 
@@ -75,8 +84,8 @@ def _parsed(data: bytes) -> dicom.Header | None:
         return None
 
 
-def _head(of: Files, name: str, size: int) -> bytes:
+def _head(source: Files, name: str, size: int) -> bytes:
     try:
-        return of.head(name, size)
+        return source.head(name, size)
     except OSError:
         return b""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 MAX_BYTES = 512 * 2**20  # of one file: no radiograph is larger, and a zip bomb is
-LONGEST_WORDS = 160
+LONGEST_MESSAGE = 160
 
 
 class Files(Protocol):
@@ -13,8 +13,8 @@ class Files(Protocol):
 
     Attributes:
       name: the folder or archive as the user gave it.
-      stamps: for each file what changes when its content does.
-      refused: for some of them why they are never read.
+      stamps: a text for each file that changes with its content.
+      refused: why a file is never read, for those that are not.
     """
 
     name: str
@@ -43,9 +43,9 @@ def within_limit(data: bytes, name: str) -> bytes:
     return data
 
 
-def in_words(mistake: Exception) -> str:
-    """Returns what a library says of a damaged file, on one line and short."""
-    return " ".join(str(mistake).split())[:LONGEST_WORDS] or type(mistake).__name__
+def one_line(mistake: Exception) -> str:
+    """Returns a library's message about a damaged file, short and on one line."""
+    return " ".join(str(mistake).split())[:LONGEST_MESSAGE] or type(mistake).__name__
 
 
 def digest(lines: Iterable[str]) -> str:
@@ -57,5 +57,5 @@ def digest(lines: Iterable[str]) -> str:
 
 
 def fingerprint(files: Files, names: Iterable[str]) -> str:
-    """Returns what changes when one of the named files does."""
+    """Returns a digest that changes with any of the named files."""
     return digest(f"{name} {files.stamps.get(name, 'missing')}" for name in names)

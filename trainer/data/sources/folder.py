@@ -15,8 +15,8 @@ LOGGER = logging.getLogger(__name__)
 class Folder:
     """The files below a folder. Links to files are followed, links to folders are not.
 
-    The listing of a local folder costs one system call a file. A bucket is listed without asking
-    for each file's size, so that its stamps, and a fingerprint of them, are of names alone.
+    Listing a local folder costs one system call a file. A bucket is listed without asking for each
+    file's size, so that its stamps, and a fingerprint of them, depend on names alone.
     """
 
     def __init__(self, path: epath.Path):
@@ -35,7 +35,7 @@ class Folder:
             return file.read(size)
 
     def _remote(self) -> Iterator[tuple[str, str]]:
-        """Asks for one depth after the other: a walk would ask of each file if it is a folder."""
+        """Lists one depth after the other: a walk would ask whether each file is a folder."""
         depth, names = 0, self._at_depth(0)
         while names:
             depth += 1
@@ -48,7 +48,7 @@ class Folder:
         start = len(self.name.rstrip("/")) + 1
         found = self._path.glob("/".join(["*"] * (depth + 1)))
         names = (os.fspath(path)[start:] for path in found)
-        # The empty file that marks a folder, "a/", is found as "a" among the files in it.
+        # The empty file that marks a folder, "a/", is listed as "a" among the files in it.
         return [name for name in names if name.count("/") == depth]
 
     def _local(self, folder: str, inside: str = "") -> Iterator[tuple[str, str]]:
@@ -70,7 +70,7 @@ class Folder:
             if entry.is_file():
                 status = entry.stat()
                 return f"{status.st_size} {status.st_mtime}"
-            reason = "a link to nothing" if entry.is_symlink() else "no regular file"
+            reason = "a broken link" if entry.is_symlink() else "not a regular file"
         except OSError:
             reason = "a link in a circle"
         self.refused[name] = reason

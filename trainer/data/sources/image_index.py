@@ -1,15 +1,15 @@
-"""Finds the images of a table below a folder, whatever its paths start from."""
+"""Finds the images of a table below a folder, wherever its paths start from."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
 
 
 def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], set[str]]:
-    """Returns the file of each path, and the paths that more than one file answers to.
+    """Returns the file of each path, and the ambiguous paths, which match several files.
 
-    A path is a file's whole name, or the end of it (images_001/images/A.png for A.png), in both
-    cases with or without the suffix. Where no path is found so, the first folder is left off all
-    of them, and so on: "CheXpert-v1.0-small/train/..." is found from inside that folder.
+    A path matches a file's whole name, or the end of it (A.png matches images_001/images/A.png),
+    with or without the suffix. Where no path matches, the first folder is left off all of them,
+    and so on: "CheXpert-v1.0-small/train/..." is found from inside that folder.
 
     Args:
       paths: as the table has them.
@@ -19,9 +19,9 @@ def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], se
     index = _Index(names)
     for left_off in range(max(map(len, parts.values()), default=0)):
         found = {path: index.find(p[left_off:]) for path, p in parts.items() if p[left_off:]}
-        if any(answers for answers in found.values()):
-            places = {path: one[0] for path, one in found.items() if len(one) == 1}
-            return places, {path for path, several in found.items() if len(several) > 1}
+        if any(found.values()):
+            files = {path: match[0] for path, match in found.items() if len(match) == 1}
+            return files, {path for path, matches in found.items() if len(matches) > 1}
     return {}, set()
 
 
@@ -33,19 +33,19 @@ class _Index:
     def __init__(self, names: Sequence[str]):
         self._names = names
         self._whole = frozenset(names)
-        self._ends = cache(self._ends_of)
+        self._ends = cache(self._index_ends)
 
     def find(self, parts: tuple[str, ...]) -> Sequence[str]:
-        """Returns the files that answer to a path: none, one, or the first two of several."""
+        """Returns the files that match a path: none, one, or the first two of several."""
         path = "/".join(parts)
         if path in self._whole:
             return (path,)
         for without_suffix in (False, True):
-            if answers := self._ends(len(parts), without_suffix).get(path):
-                return answers
+            if matches := self._ends(len(parts), without_suffix).get(path):
+                return matches
         return ()
 
-    def _ends_of(self, depth: int, without_suffix: bool) -> dict[str, tuple[str, ...]]:
+    def _index_ends(self, depth: int, without_suffix: bool) -> dict[str, tuple[str, ...]]:
         """Returns the files by the last `depth` parts of their name."""
         ends: dict[str, tuple[str, ...]] = {}
         for name in self._names:

@@ -1,4 +1,4 @@
-"""What every source yields: records of what is known of an image before it is decoded."""
+"""Image records, which every source yields: what is known of an image before it is decoded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ class ImageRecord:
     """One image of a source. It holds no pixels and can be sent to another process.
 
     Attributes:
-      name: what the prepared data set calls it; unique, and tells no one's identity.
+      name: in the prepared data set; unique, and reveals no one's identity.
       labels: POSITIVE, NEGATIVE or UNKNOWN for each of the source's labels.
-      patient: series and number, or any other key of the patient; "" where nothing tells.
-      split: "train", "val", "test", or "" where the source does not say.
-      place: what the source finds the image by, where that is not its name.
-      refused: why it is skipped, where that is known without its pixels.
+      patient: series and number, or any other key of the patient; "" where it is not known.
+      split: "train", "val", "test", or "" where the source has none.
+      place: where the source finds the image, if that is not its name.
+      refused: why it is skipped, if that is known without its pixels; else "".
     """
 
     name: str
@@ -30,13 +30,13 @@ class ImageRecord:
 
 
 class Source(Protocol):
-    """What `trainer prepare` and `trainer audit` read from. It can be pickled.
+    """Labelled images that `trainer prepare` and `trainer audit` read. It can be pickled.
 
     Attributes:
       name: as the user gave it.
       synthetic: True for phantoms.
-      identifying: True of DICOM files: names and patients must be hashed before they are kept.
-      fingerprint: changes when the content does, or what was asked of it.
+      identifying: True for DICOM files: names and patients must be hashed before they are kept.
+      fingerprint: changes with the content and with the options.
       labels: the names of the K labels; of two classes the second is the one label.
       classes: the two class names where K is 1, the healthy one first; else ().
     """

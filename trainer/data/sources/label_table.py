@@ -8,14 +8,14 @@ from etils import epath
 from trainer.data.sources import dicom_folder, files, image_index, open_files, patients
 from trainer.data.sources.csv_table import CsvTable
 from trainer.data.sources.image_record import UNKNOWN, ImageRecord
-from trainer.data.sources.labels import labels_of
+from trainer.data.sources.labels import read_labels
 from trainer.data.sources.layout import SPLITS
 from trainer.data.sources.options import Options
-from trainer.data.sources.schema import Schema, schema_of
+from trainer.data.sources.schema import Schema, find_schema
 from trainer.system.errors import UsageError
 
 NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
-MISSING = "the image is not there"
+MISSING = "the image does not exist"
 AMBIGUOUS = "more than one file under --image_root has this name"
 
 
@@ -41,59 +41,67 @@ class Table:
         self.name = str(path)
         self._options = options
         table = CsvTable(path)
-        schema = schema_of(table.columns, options, self.name)
+        schema = find_schema(table.columns, options, self.name)
         root = _image_root(path, options)
         self._files = open_files.open_files(root)
         rows = self._rows(table, schema, _split_lists((path.parent, root), schema))
         self._found, ambiguous = self._find([row.path for row in rows])
         used = sorted(set(self._found.values()))
-        self.identifying = dicom_folder.is_one(self._files, used)
+        self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
-        asked = repr(replace(options, image_root=""))
+        settings = repr(replace(options, image_root=""))
         splits = [f"{record.name} {record.split}" for record in self._records]
         content = files.fingerprint(self._files, used)
-        self.fingerprint = files.digest([table.digest, asked, content, *splits])
+        self.fingerprint = files.digest([table.digest, settings, content, *splits])
 
     def records(self) -> list[ImageRecord]:
-        found = self._records
+        records = self._records
         if self._options.patient_regex:
-            found = patients.by_pattern(found, self._options.patient_regex)
+            records = patients.by_pattern(records, self._options.patient_regex)
         if self.identifying:
-            found = dicom_folder.with_headers(found, self._files, self._options.any_view)
-        return list(found)
+            records = dicom_folder.with_headers(records, self._files, self._options.any_view)
+        return list(records)
 
     def read(self, record: ImageRecord) -> bytes:
         return self._files.read(record.place or record.name)
 
     def _rows(self, table: CsvTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:
         single = [name for name in (schema.patient, schema.split, schema.view) if name]
-        lines, rest, cells = [], [], []
+        lines, paths, others, cells = [], [], [], []
         for line, (path, *row) in table.rows([schema.path, *single, *schema.labels]):
             if not path:
                 raise UsageError(f"{self.name} line {line}, column {schema.path!r} names no image.")
             lines.append(line)
-            rest.append((path, dict(zip(single, row, strict=False))))
+            paths.append(path)
+            others.append(dict(zip(single, row, strict=False)))
             cells.append(tuple(row[len(single) :]))
-        if not rest:
+        if not paths:
             raise UsageError(f"{self.name} has a header and no rows.")
-        labels = labels_of(self.name, lines, cells, schema, self._options.uncertain)
+        labels = read_labels(
+            self.name, lines, cells, schema=schema, uncertain=self._options.uncertain
+        )
         self.labels, self.classes = labels.names, labels.classes
         rows = []
-        for number, (path, of) in enumerate(rest):
+        for number, (path, other) in enumerate(zip(paths, others, strict=True)):
             reason = labels.refused.get(number, "")
-            if of.get(schema.view, "").lower() == "lateral" and not self._options.any_view:
+            if other.get(schema.view, "").lower() == "lateral" and not self._options.any_view:
                 reason = "a lateral view (--any_view takes them)"
-            split = _split(self.name, lines[number], schema, of.get(schema.split, ""), path, lists)
-            rows.append(
-                _Row(path, labels.values[number], of.get(schema.patient, ""), split, reason)
+            split = _split(
+                path,
+                other.get(schema.split, ""),
+                schema,
+                lists=lists,
+                where=f"{self.name} line {lines[number]}",
             )
+            patient = other.get(schema.patient, "")
+            rows.append(_Row(path, labels.values[number], patient, split, reason))
         return rows
 
     def _find(self, paths: Sequence[str]) -> tuple[dict[str, str], set[str]]:
         """Returns the file of each path: by its name, or by the UID in a DICOM header."""
         names = list(self._files.stamps)
         found, ambiguous = image_index.find(dict.fromkeys(paths), names)
-        if not found and not ambiguous and dicom_folder.is_one(self._files, names):
+        if not found and not ambiguous and dicom_folder.has_dicom(self._files, names):
             uids = dicom_folder.by_sop_uid(self._files, names)
             found = {path: uids[path] for path in paths if path in uids}
         if not found:
@@ -110,13 +118,13 @@ class Table:
             key = record.place or record.name
             first = records.setdefault(key, record)
             if first is not record and not first.refused:
-                records[key] = _agreed(first, record)
+                records[key] = _merge(first, record)
         return list(records.values())
 
-    def _record(self, row: _Row, why_not_found: str) -> ImageRecord:
+    def _record(self, row: _Row, missing_reason: str) -> ImageRecord:
         place = self._found.get(row.path, "")
-        reason = self._files.refused.get(place, "") if place else why_not_found
-        patient = row.patient or ("" if self.identifying else patients.patient_of(row.path))
+        reason = self._files.refused.get(place, "") if place else missing_reason
+        patient = row.patient or ("" if self.identifying else patients.patient_from_name(row.path))
         return ImageRecord(
             name=row.path,
             labels=row.labels,
@@ -127,12 +135,12 @@ class Table:
         )
 
 
-def _agreed(first: ImageRecord, second: ImageRecord) -> ImageRecord:
-    """Returns the first of two records of one image, refused where the second contradicts it."""
-    for what in ("labels", "patient", "split"):
-        if getattr(first, what) != getattr(second, what):
+def _merge(first: ImageRecord, second: ImageRecord) -> ImageRecord:
+    """Returns the first of two records of one image, refused if the second contradicts it."""
+    for name in ("labels", "patient", "split"):
+        if getattr(first, name) != getattr(second, name):
             unknown = (UNKNOWN,) * len(first.labels)
-            return replace(first, labels=unknown, refused=f"its rows differ in {what}")
+            return replace(first, labels=unknown, refused=f"its rows differ in {name}")
     return first
 
 
@@ -158,14 +166,12 @@ def _names_in(file: epath.Path) -> Iterator[str]:
     return (line.strip() for line in file.read_text().splitlines() if line.strip())
 
 
-def _split(
-    table: str, line: int, schema: Schema, cell: str, path: str, lists: dict[str, str]
-) -> str:
+def _split(path: str, cell: str, schema: Schema, *, lists: dict[str, str], where: str) -> str:
     """Returns the split of a row: by its column, by NIH's lists, or by CheXpert's folders."""
     if schema.split and cell:
         if cell.lower() not in SPLITS:
             raise UsageError(
-                f"{table} line {line}, column {schema.split!r} holds {cell[:40]!r}: a split is "
+                f"{where}, column {schema.split!r} holds {cell[:40]!r}: a split is "
                 f"one of {', '.join(SPLITS)}, or blank."
             )
         return SPLITS[cell.lower()]

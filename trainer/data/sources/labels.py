@@ -1,4 +1,4 @@
-"""From a table's cells to labels."""
+"""Labels from a table's cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,32 +33,34 @@ class Labels:
     refused: dict[int, str] = field(default_factory=dict)
 
 
-def labels_of(
+def read_labels(
     table: str,
     lines: Sequence[int],
     cells: Sequence[tuple[str, ...]],
+    *,
     schema: Schema,
     uncertain: str,
 ) -> Labels:
     """Reads the cells of the label columns of all rows.
 
     Several columns, or one of values, hold a value for each label. One of names holds the
-    findings of an image, separated by "|"; "No Finding" says that all are negative. One with two
-    names, and never both, tells two classes apart.
+    findings of an image, separated by "|"; "No Finding" means that all are negative. One with two
+    names, and never both, gives two classes.
 
     Args:
       table: its name, for messages.
       lines: the line of each row, for messages.
       cells: the label cells of each row.
-      schema: which columns they are, and what a blank says.
-      uncertain: what -1 says: "ignore", "positive" or "negative".
+      schema: which columns they are, and what a blank cell means.
+      uncertain: what -1 means: "ignore", "positive" or "negative".
 
     Raises:
       UsageError: if a cell holds something else; the sentence names the line and the column.
     """
     blank = NEGATIVE if schema.blank_is_negative else UNKNOWN
     if len(schema.labels) > 1 or not (schema.findings or _holds_names(cells)):
-        values = _values(table, lines, cells, schema.labels, UNCERTAIN[uncertain], blank)
+        meaning = {"": blank, 1: POSITIVE, 0: NEGATIVE, -1: UNCERTAIN[uncertain]}
+        values = _values(table, lines, cells, columns=schema.labels, meaning=meaning)
         return Labels(schema.labels, _classes(schema.labels), values)
     column = [row[0] for row in cells]
     distinct = set(column) - {""}
@@ -81,7 +83,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _word(cell: str) -> int | None:
-    """Returns what a lower-case cell says: 1, 0, -1 for "-1", or None."""
+    """Returns the value of a lower-case cell, 1, 0 or -1, or None where it is not a value."""
     if cell in POSITIVE_WORDS:
         return 1
     if cell in NEGATIVE_WORDS:
@@ -95,11 +97,12 @@ def _values(
     table: str,
     lines: Sequence[int],
     cells: Sequence[tuple[str, ...]],
+    *,
     columns: tuple[str, ...],
-    uncertain: int,
-    blank: int,
+    meaning: dict[str | int, int],
 ) -> list[tuple[int, ...]]:
-    meaning = {"": blank}
+    """Returns the labels of each row; `meaning` is of a blank cell and of 1, 0 and -1."""
+    meaning = dict(meaning)
     for line, row in zip(lines, cells, strict=True):
         for column, cell in zip(columns, row, strict=True):
             if cell in meaning:
@@ -110,7 +113,7 @@ def _values(
                     f"{table} line {line}, column {column!r} holds {cell[:40]!r}: a label is "
                     f"{ALLOWED}."
                 )
-            meaning[cell] = (NEGATIVE, POSITIVE, uncertain)[value]
+            meaning[cell] = meaning[value]
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # one tuple for all rows that agree
     rows = (tuple(meaning[cell] for cell in row) for row in cells)
     return [shared.setdefault(row, row) for row in rows]
@@ -150,7 +153,7 @@ def _findings(table: str, lines: Sequence[int], column: Sequence[str], schema: S
             POSITIVE if name in found else NEGATIVE if known else UNKNOWN for name in names
         )
     refused = {
-        number: "it is said to have findings and none"
+        number: "it has findings and also No Finding"
         for number, cell in enumerate(column)
         if cell in contradictory
     }

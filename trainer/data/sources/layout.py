@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = (
     *(".jp2", ".j2k", ".pgm", ".pnm"),
     *dicom_folder.SUFFIXES,
 )
-NO_IMAGES = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders of images
+NO_IMAGES = ("thumbs.db", "desktop.ini")  # Windows puts them into folders of images
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,28 @@ class Place:
 class ClassFolders:
     """A source whose classes are the names of folders."""
 
-    def __init__(self, name: str, of: Files, options: Options, synthetic: bool = False):
+    def __init__(self, name: str, content: Files, options: Options, *, synthetic: bool = False):
         self.name, self.synthetic = name, synthetic
-        self._files, self._options = of, options
-        self._places = _laid_out(of, name)
-        names = order_classes({p.class_name for f, p in self._places if f not in of.refused})
+        self._files, self._options = content, options
+        self._places = _places(content, name)
+        names = order_classes({p.class_name for f, p in self._places if f not in content.refused})
         if len(names) < 2:
             raise UsageError(f"--source={name} has the one class {names[0]}: two are needed.")
         self.classes = tuple(names) if len(names) == 2 else ()
         self.labels = tuple(names[1:]) if len(names) == 2 else tuple(names)
-        self.identifying = dicom_folder.is_one(of, [file for file, _ in self._places])
-        content = files.fingerprint(of, [file for file, _ in self._places])
-        asked = [options.patient_regex, str(options.any_view and self.identifying)]
-        self.fingerprint = files.digest([content, *asked])
+        used = [file for file, _ in self._places]
+        self.identifying = dicom_folder.has_dicom(content, used)
+        settings = [options.patient_regex, str(options.any_view and self.identifying)]
+        self.fingerprint = files.digest([files.fingerprint(content, used), *settings])
         self._names = frozenset(names)
 
     def records(self) -> list[ImageRecord]:
-        found = [self._record(file, place) for file, place in self._places]
+        records = [self._record(file, place) for file, place in self._places]
         if self._options.patient_regex:
-            found = patients.by_pattern(found, self._options.patient_regex)
+            records = patients.by_pattern(records, self._options.patient_regex)
         if self.identifying:
-            found = dicom_folder.with_headers(found, self._files, self._options.any_view)
-        return found
+            records = dicom_folder.with_headers(records, self._files, self._options.any_view)
+        return records
 
     def read(self, record: ImageRecord) -> bytes:
         return self._files.read(record.place or record.name)
@@ -63,15 +63,15 @@ class ClassFolders:
     def _record(self, file: str, place: Place) -> ImageRecord:
         return ImageRecord(
             name=file,
-            labels=self._labels_of(place.class_name),
-            # An export of DICOM files numbers them as Kermany's are: the header tells.
-            patient="" if self.identifying else patients.patient_of(file),
+            labels=self._labels(place.class_name),
+            # Exported DICOM files may be numbered like Kermany's: only the header counts.
+            patient="" if self.identifying else patients.patient_from_name(file),
             split=place.split,
             place=file if self.identifying else "",
             refused=self._files.refused.get(file, ""),
         )
 
-    def _labels_of(self, class_name: str) -> tuple[int, ...]:
+    def _labels(self, class_name: str) -> tuple[int, ...]:
         if class_name not in self._names:
             return (UNKNOWN,) * len(self.labels)
         return tuple(POSITIVE if label == class_name else NEGATIVE for label in self.labels)
@@ -82,24 +82,24 @@ def order_classes(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda n: (n.lower().replace(" ", "_") not in NEGATIVE_NAMES, n))
 
 
-def _laid_out(of: Files, source: str) -> list[tuple[str, Place]]:
-    """Returns (name, place) of what lies in class folders, by name.
+def _places(content: Files, source: str) -> list[tuple[str, Place]]:
+    """Returns (name, place) of the files in class folders, ordered by name.
 
     Archives made on a Mac hold `__MACOSX` shadows, and the public one holds a second copy of
-    itself one folder deeper: of files that agree in place the least deep counts.
+    itself one folder deeper: of files with the same place the least deep counts.
     """
     found: dict[Place, str] = {}
     harmful: dict[str, Place] = {}
-    for name in sorted(of.stamps, key=lambda n: (n.count("/"), n)):
+    for name in sorted(content.stamps, key=lambda n: (n.count("/"), n)):
         place = _place(name)
         if place is None:
             continue
-        if name in of.refused:
+        if name in content.refused:
             harmful[name] = place
         else:
             found.setdefault(place, name)
     if not any(name.lower().endswith(IMAGE_SUFFIXES) for name in found.values()) and not (
-        dicom_folder.is_one(of, list(found.values()))
+        dicom_folder.has_dicom(content, list(found.values()))
     ):
         raise UsageError(
             f"--source={source} holds no images in class folders: it should hold "

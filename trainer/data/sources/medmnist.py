@@ -54,7 +54,7 @@ class _Images:
 
 class MedMnist:
     """An .npz file of {train,val,test}_{images,labels}: images [N, H, W] or [N, H, W, 3] uint8,
-    labels [N, 1] of class numbers or [N, K] of 0 and 1. Whose image it is, it does not tell.
+    labels [N, 1] of class numbers or [N, K] of 0 and 1. The patients are not known.
 
     The arrays are unpacked block by block, never whole: records are best read in their order.
     """
@@ -69,22 +69,22 @@ class MedMnist:
         archive = self._archive()
         splits = [s for s in SPLITS if f"{s}_images.npy" in archive.namelist()]
         if not splits:
-            raise UsageError(f"--source={name} is no MedMNIST file: it holds no train_images.")
+            raise UsageError(f"--source={name} is not a MedMNIST file: it has no train_images.")
         try:
             self._images = {split: self._header(split) for split in splits}
-            labels = {split: self._labels_of(split) for split in splits}
+            labels = {split: self._read_labels(split) for split in splits}
         except DAMAGE as damage:
-            raise UsageError(f"--source={name} is damaged: {files.in_words(damage)}.") from None
-        known = _known(path, labels)
-        if len(known) < 2:
+            raise UsageError(f"--source={name} is damaged: {files.one_line(damage)}.") from None
+        names = _class_names(path, labels)
+        if len(names) < 2:
             raise UsageError(f"--source={name} has one class: two are needed.")
-        self._values, self.labels, self.classes = _named(labels, known)
+        self._values, self.labels, self.classes = _labels_by_split(labels, names)
         stamps = (f"{m.filename} {m.file_size} {m.CRC}" for m in archive.infolist())
         self.fingerprint = files.digest(stamps)
 
     def __getstate__(self) -> dict:
-        open_here = ("_opened", "_streams", "_block", "_lock")
-        return {name: value for name, value in vars(self).items() if name not in open_here}
+        of_process = ("_opened", "_streams", "_block", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in of_process}
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)
@@ -112,7 +112,7 @@ class MedMnist:
             with self._lock, gcs.translate_errors(self.name):
                 pixels = self._block(split, block)
         except DAMAGE as damage:
-            raise OSError(f"damaged in the archive ({files.in_words(damage)})") from damage
+            raise OSError(f"damaged in the archive ({files.one_line(damage)})") from damage
         start = within * images.bytes_each
         image = np.frombuffer(pixels, np.uint8, images.bytes_each, start)
         file = io.BytesIO()
@@ -120,14 +120,13 @@ class MedMnist:
         return file.getvalue()
 
     def _archive(self) -> zipfile.ZipFile:
-        """Opens the file in each process: one handle in two of them would have one position."""
+        """Opens the file in each process, since processes would share a handle's position."""
         if self._opened is None or self._opened[0] != os.getpid():
             try:
                 self._opened = os.getpid(), zipfile.ZipFile(gcs.open_seekable(self._path))
             except DAMAGE as damage:
                 raise UsageError(
-                    f"--source={self.name} is no .npz file, or is cut off: "
-                    f"{files.in_words(damage)}."
+                    f"--source={self.name} is not a complete .npz file: {files.one_line(damage)}."
                 ) from None
             self._streams = {}
         return self._opened[1]
@@ -151,24 +150,24 @@ class MedMnist:
             start = stream.tell()
         gray_or_rgb = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
         if not gray_or_rgb or fortran or dtype != np.uint8 or min(shape) < 1:
-            raise ValueError(f"{split}_images is {dtype} {shape} where uint8 [N, H, W] should be")
+            raise ValueError(f"{split}_images is {dtype} {shape} instead of uint8 [N, H, W]")
         if np.prod(shape[1:], dtype=np.float64) > files.MAX_BYTES:
-            raise ValueError(f"{split}_images says that its images are {shape[1:]}")
+            raise ValueError(f"{split}_images declares images of {shape[1:]}")
         return _Images(start, shape)
 
-    def _labels_of(self, split: str) -> np.ndarray:
+    def _read_labels(self, split: str) -> np.ndarray:
         """Returns [N, 1] class numbers, or [N, K] of 0 and 1."""
         with self._archive().open(f"{split}_labels.npy") as stream:
             shape, _, dtype = _npy_header(stream)
         images = self._images[split].shape[0]
         if len(shape) != 2 or shape[0] != images or dtype.kind not in "uib":
-            raise ValueError(f"{split}_labels is {dtype} {shape} where [{images}, K] should be")
+            raise ValueError(f"{split}_labels is {dtype} {shape} instead of [{images}, K]")
         if np.prod(shape, dtype=np.float64) * dtype.itemsize > MAX_LABEL_BYTES or shape[1] < 1:
             raise ValueError(f"{split}_labels is {shape}")
         with self._archive().open(f"{split}_labels.npy") as stream:
             labels = npy.read_array(stream, allow_pickle=False)
         if labels.min() < 0 or labels.max() > (1 if shape[1] > 1 else MAX_CLASSES):
-            raise ValueError(f"{split}_labels holds other values than labels")
+            raise ValueError(f"{split}_labels holds values that are not labels")
         return labels.astype(np.int64)
 
 
@@ -179,7 +178,7 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return read(stream)
 
 
-def _known(path: epath.Path, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
+def _class_names(path: epath.Path, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
     """Returns the names of the classes or labels: MedMNIST's own, else their numbers."""
     columns = next(iter(labels.values())).shape[1]
     count = columns if columns > 1 else int(max(array.max() for array in labels.values())) + 1
@@ -187,7 +186,7 @@ def _known(path: epath.Path, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
     return names if len(names) == count else tuple(f"class {n}" for n in range(count))
 
 
-def _named(
+def _labels_by_split(
     labels: dict[str, np.ndarray], names: tuple[str, ...]
 ) -> tuple[dict[str, list[tuple[int, ...]]], tuple[str, ...], tuple[str, ...]]:
     """Returns (labels of each record by split, label names, classes)."""

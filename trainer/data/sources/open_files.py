@@ -1,4 +1,4 @@
-"""Opens what a user names as files: a folder, an archive, or a folder of archives."""
+"""Opens the files of a folder, of an archive, or of a folder of archives."""
 
 from etils import epath
 

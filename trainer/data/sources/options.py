@@ -1,4 +1,4 @@
-"""What a user may say about a source beside its name."""
+"""Options for reading a source."""
 
 from dataclasses import dataclass
 

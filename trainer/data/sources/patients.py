@@ -1,4 +1,4 @@
-"""Whose radiograph it is, by the names of the public sets or by a user's pattern."""
+"""The patient of a radiograph, by the names of the public sets or by a user's pattern."""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ NIH = re.compile(r"(?P<number>\d{8})_\d{3}\.png")
 CHEXPERT = re.compile(r"(?:^|/)(?P<patient>patient\d{5,})/study\d+/")
 
 
-def patient_of(name: str) -> str:
+def patient_from_name(name: str) -> str:
     """Returns the patient that an image belongs to, by the naming of the public sets.
 
     "train/PNEUMONIA/person3_virus_15.jpeg" -> "person_virus-3" (Kermany); "00000013_005.png" ->
     "13", as in NIH's table; "train/patient00001/study1/view1_frontal.jpg" -> "patient00001"
-    (CheXpert); "" for a name that tells none.
+    (CheXpert); "" for any other name.
     """
     file = name.rpartition("/")[2]
     if match := KERMANY.match(file):
@@ -35,19 +35,20 @@ def patient_of(name: str) -> str:
 
 
 def by_pattern(records: Sequence[ImageRecord], pattern: str) -> list[ImageRecord]:
-    """Returns the records with the patient that a pattern finds in the name: its group "patient",
-    or its first group, or the whole match; "" where it does not match.
+    """Returns the records with the patient that a pattern finds in their names.
+
+    That is its group "patient", or its first group, or the whole match; "" where it does not match.
 
     Raises:
-      UsageError: if the pattern is none, or matches no name.
+      UsageError: if the pattern is invalid, or matches no name.
     """
     try:
         compiled = re.compile(pattern)
     except re.error as mistake:
         raise UsageError(
-            f"--patient_regex={pattern} is no regular expression: {mistake}."
+            f"--patient_regex={pattern} is not a regular expression: {mistake}."
         ) from None
-    found = [replace(record, patient=_found(compiled, record.name)) for record in records]
+    found = [replace(record, patient=_match(compiled, record.name)) for record in records]
     if not any(record.patient for record in found):
         raise UsageError(
             f"--patient_regex={pattern} finds no patient in any name, such as "
@@ -56,7 +57,7 @@ def by_pattern(records: Sequence[ImageRecord], pattern: str) -> list[ImageRecord
     return found
 
 
-def _found(pattern: re.Pattern, name: str) -> str:
+def _match(pattern: re.Pattern, name: str) -> str:
     match = pattern.search(name)
     if not match:
         return ""

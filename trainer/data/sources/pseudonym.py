@@ -11,7 +11,7 @@ HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
 
 
 def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRecord]:
-    """Returns every record as `pseudonymous` does; "" draws a salt that nobody learns."""
+    """Returns `pseudonymous` records of all; a salt of "" is drawn, and nobody learns it."""
     salt = salt or secrets.token_hex(32)
     return [pseudonymous(record, salt) for record in records]
 
@@ -19,8 +19,8 @@ def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRec
 def pseudonymous(record: ImageRecord, salt: str) -> ImageRecord:
     """Returns the record with its name and patient hashed; the place it is read from stays.
 
-    The hash is BLAKE2b keyed with `salt`: without the salt nobody can try out known patients.
-    A record without a patient stays without one.
+    The hash is BLAKE2b keyed with `salt`: without it nobody can test the hash of a known patient. A
+    record without a patient stays without one.
     """
     place = record.place or record.name
     patient = record.patient and f"patient-{_hash(record.patient, salt)}"

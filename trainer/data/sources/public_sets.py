@@ -34,7 +34,7 @@ class Download:
 
     Attributes:
       url: where it is.
-      file: what it is called in the cache folder.
+      file: its name in the cache folder.
       checksum: "sha256:..." or "md5:...", in hexadecimal.
     """
 

@@ -1,4 +1,4 @@
-"""Which of a table's columns mean what: as the user says, or as the public tables have it."""
+"""The meaning of a table's columns: by the user's options, or those of the public tables."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ NIH_FINDINGS = (
     *("Fibrosis", "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening"),
     *("Pneumonia", "Pneumothorax"),
 )
-# Irvin et al., AAAI 2019, arXiv:1901.07031, without their "No Finding": it says that all others
-# are negative.
+# Irvin et al., AAAI 2019, arXiv:1901.07031, without their "No Finding": it means that all
+# others are negative.
 CHEXPERT_OBSERVATIONS = (
     *("Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
     *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion"),
     *("Pleural Other", "Fracture", "Support Devices"),
 )
-SHOWN, LETTERS = 20, 60  # columns that a message lists, and letters of each
+MOST_COLUMNS, MOST_LETTERS = 20, 60  # that a message lists, of each column
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Schema:
     Attributes:
       path: paths of the images, or keys that are their file names without a suffix.
       labels: one column a label, or one column of names.
-      patient: whose image it is.
+      patient: the patient.
       split: train, val or test.
       view: "Frontal" or "Lateral".
       findings: the names that the one column may hold; () for all that it does.
-      blank_is_negative: a blank label says negative; else it says nothing.
-      split_lists: NIH's train_val_list.txt and test_list.txt tell the split.
-      split_in_path: CheXpert's folders train/ and valid/ do.
+      blank_is_negative: whether a blank label means negative; else it is unknown.
+      split_lists: whether NIH's train_val_list.txt and test_list.txt give the split.
+      split_in_path: whether CheXpert's folders train/ and valid/ give it.
     """
 
     path: str = ""
@@ -50,11 +50,11 @@ class Schema:
     split_in_path: bool = False
 
 
-def schema_of(columns: Sequence[str], options: Options, table: str) -> Schema:
-    """Returns what the options say, and of the public tables what they leave open.
+def find_schema(columns: Sequence[str], options: Options, table: str) -> Schema:
+    """Returns the columns given by the options, and the public tables' own for the others.
 
     Raises:
-      UsageError: if the table has no such column, or nothing says which are the labels.
+      UsageError: if the table has no such column, or its labels are not known.
     """
     schema = _public(columns)
     if options.label_columns:
@@ -77,23 +77,23 @@ def schema_of(columns: Sequence[str], options: Options, table: str) -> Schema:
 
 def _public(columns: Sequence[str]) -> Schema:
     """Returns the schema of the public table with these columns, or an empty one."""
-    there = set(columns)
-    if {"Image Index", "Finding Labels"} <= there:
-        patient = "Patient ID" if "Patient ID" in there else ""
+    known = set(columns)
+    if {"Image Index", "Finding Labels"} <= known:
+        patient = "Patient ID" if "Patient ID" in known else ""
         return Schema(
             *("Image Index", ("Finding Labels",), patient), findings=NIH_FINDINGS, split_lists=True
         )
-    if {"Path", "Frontal/Lateral"} <= there:
-        # A finding that a report does not mention is taken as absent, as NIH's table has it;
-        # only -1 says that the report itself is not sure.
+    if {"Path", "Frontal/Lateral"} <= known:
+        # A finding that a report does not mention counts as absent, as in NIH's table; only -1
+        # means that the report itself is uncertain.
         return Schema(
             path="Path",
-            labels=tuple(name for name in CHEXPERT_OBSERVATIONS if name in there),
+            labels=tuple(name for name in CHEXPERT_OBSERVATIONS if name in known),
             view="Frontal/Lateral",
             blank_is_negative=True,
             split_in_path=True,
         )
-    if {"patientId", "Target"} <= there:
+    if {"patientId", "Target"} <= known:
         # RSNA Pneumonia Detection Challenge 2018, whose patientId is the name of an image.
         return Schema("patientId", ("Target",))
     return Schema()
@@ -102,11 +102,12 @@ def _public(columns: Sequence[str]) -> Schema:
 def _check(flag: str, column: str, columns: Sequence[str], table: str) -> None:
     if column in columns and column:
         return
-    shown = ", ".join(" ".join(name.split())[:LETTERS] for name in columns[:SHOWN] if name)
-    if len(columns) > SHOWN:
-        shown += f" and {len(columns) - SHOWN} more"
+    names = [" ".join(name.split())[:MOST_LETTERS] for name in columns[:MOST_COLUMNS] if name]
+    shown = ", ".join(names)
+    if len(columns) > MOST_COLUMNS:
+        shown += f" and {len(columns) - MOST_COLUMNS} more"
     if not column:
         raise UsageError(f"{table} needs --{flag}: it has the columns {shown}.")
     near = difflib.get_close_matches(column, columns, 1, 0.5)
-    hint = f"do you mean {near[0]!r}? " if near else ""
+    hint = f"did you mean {near[0]!r}? " if near else ""
     raise UsageError(f"{table} has no column {column!r} (--{flag}): {hint}It has {shown}.")

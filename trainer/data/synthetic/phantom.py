@@ -53,7 +53,7 @@ class Patient:
 
 
 def archive(images: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """(name, grayscale JPEG) pairs under the layout and the names of the public archive.
+    """Yields (name, grayscale JPEG) with the layout and the names of the public archive.
 
     A file depends on the seed and its place alone: a longer archive begins with the shorter one.
 
@@ -76,7 +76,7 @@ def archive(images: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
 
 
 def draw_patient(rng: np.random.Generator, pattern: Pattern | None) -> Patient:
-    """A new patient, with pneumonia of the given pattern or, for None, without."""
+    """Returns a new patient, with pneumonia of the given pattern or, for None, without."""
     anatomy = draw_anatomy(rng)
     tissue, lungs = torso(anatomy)
     opacity = np.zeros_like(lungs) if pattern is None else draw_opacity(rng, anatomy, pattern)
@@ -84,7 +84,7 @@ def draw_patient(rng: np.random.Generator, pattern: Pattern | None) -> Patient:
 
 
 def radiograph(patient: Patient, rng: np.random.Generator) -> np.ndarray:
-    """One image of the patient, posed and exposed anew: [H, W] uint8, 200 to 340 pixels a side."""
+    """Returns an image of the patient, newly posed and exposed: [H, W] uint8, 200 to 340 pixels."""
     aeration = rng.uniform(0.34, 0.5)
     course = rng.uniform(0.75, 1.15)  # the opacity waxes and wanes between a patient's images
     attenuation = patient.tissue + patient.lungs * (course * patient.opacity - aeration)

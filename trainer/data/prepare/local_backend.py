@@ -1,4 +1,4 @@
-"""Preparation on this machine: many processes decode, and what they give waits on disk."""
+"""Preparation on this machine: many processes decode, and the encoded images wait on disk."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from etils import epath
 from trainer.data.prepare import ingest
 from trainer.data.sources.image_record import ImageRecord, Source
 
-Pair = tuple[ImageRecord, ImageRecord]  # as the source has it, and as it is stored
+RecordPair = tuple[ImageRecord, ImageRecord]  # as the source has it, and as it is stored
 
 
 class Spool:
@@ -33,33 +33,34 @@ class Spool:
         return os.pread(self._file.fileno(), end - start, start)
 
 
-class Local:
+class LocalBackend:
     """Examines a source with processes of this machine, decoding every file once."""
 
     def __init__(
-        self, source: Source, recipe: ingest.DecodeOptions, workers: int, folder: epath.Path
+        self, source: Source, options: ingest.DecodeOptions, *, workers: int, folder: epath.Path
     ):
-        """Args:
+        """Prepares to read a source.
 
-        source: what is read.
-        recipe: how files become images.
-        workers: number of processes.
-        folder: a local folder with room for the images.
+        Args:
+          source: what is read.
+          options: how files become images.
+          workers: number of processes.
+          folder: a local folder with room for the images.
         """
-        self._source, self._recipe, self._workers = source, recipe, workers
+        self._source, self._options, self._workers = source, options, workers
         self._spool = Spool(folder)
         self._numbers: dict[str, int] = {}
 
-    def examine(self, records: Sequence[ImageRecord]) -> Iterator[ingest.Examined]:
-        """Yields what became of each record, in order."""
-        found = ingest.examine_all(self._source, records, self._recipe, self._workers)
-        for record, examined in zip(records, found, strict=True):
+    def examine(self, records: Sequence[ImageRecord]) -> Iterator[ingest.ExaminedFile]:
+        """Yields the result of each record, in order."""
+        results = ingest.examine_all(self._source, records, self._options, workers=self._workers)
+        for record, examined in zip(records, results, strict=True):
             if not examined.reason:
                 self._numbers[record.name] = self._spool.add(examined.image)
             yield examined
 
-    def examples(self, split: str, pairs: Sequence[Pair]) -> Callable[[], Iterator]:
-        """Returns what the builder generates `split` with."""
+    def examples(self, split: str, pairs: Sequence[RecordPair]) -> Callable[[], Iterator]:
+        """Returns the function from which the builder takes the examples of `split`."""
         from trainer.data import dataset  # brings TensorFlow
 
         del split
@@ -69,4 +70,4 @@ class Local:
         )
 
     def download_config(self) -> None:
-        """Returns what the builder is to be run with: nothing special."""
+        """Returns the options that the builder needs: none."""

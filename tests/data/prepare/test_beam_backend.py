@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from trainer.data import dataset, sources
-from trainer.data.prepare import beam, preparation
+from trainer.data.prepare import beam_backend, preparation
 from trainer.system.errors import UsageError
 
 SOURCE = "phantom:120"
@@ -65,7 +65,7 @@ def test_without_beam_the_runner_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_workers_are_left_is_read_back_in_parts(tmp_path: Path):
-    items = list(range(2 * beam.PART + 5))
-    files = beam.write_parts(epath.Path(tmp_path / "parts"), items)
+    items = list(range(2 * beam_backend.PART + 5))
+    files = beam_backend.write_parts(epath.Path(tmp_path / "parts"), items)
     assert len(files) == 3
-    assert [item for file in files for item in beam.read_part(file)] == items
+    assert [item for file in files for item in beam_backend.read_part(file)] == items

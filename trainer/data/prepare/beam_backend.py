@@ -13,31 +13,33 @@ from typing import Any
 from etils import epath
 
 from trainer.data.prepare import ingest
-from trainer.data.prepare.builder import Pair
+from trainer.data.prepare.local_backend import RecordPair
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system.errors import UsageError
 
 PART = 1000  # records
 
 
-class Beam:
+class BeamBackend:
     """Examines a source with a Beam runner, decoding every file twice: nothing is kept between."""
 
     def __init__(
         self,
         source: Source,
-        recipe: ingest.DecodeOptions,
+        options: ingest.DecodeOptions,
+        *,
         runner: str,
-        options: Sequence[str],
+        beam_options: Sequence[str],
         folder: epath.Path,
     ):
-        """Args:
+        """Leaves the source where every worker finds it.
 
+        Args:
           source: what is read, which every worker must reach.
-          recipe: how files become images.
+          options: how files become images.
           runner: Beam's name of it, such as "DirectRunner" or "DataflowRunner".
-          options: Beam's own, as in "region=europe-west4".
-          folder: what every worker reaches.
+          beam_options: the runner's own, as in "region=europe-west4".
+          folder: a folder that every worker reaches.
 
         Raises:
           UsageError: if Apache Beam is not installed.
@@ -50,16 +52,16 @@ class Beam:
                 "own from requirements/beam.txt (docs/data.md)."
             ) from None
         self._runner, self._folder = runner, folder
-        self._options = PipelineOptions([f"--{option}" for option in options])
+        self._beam_options = PipelineOptions([f"--{option}" for option in beam_options])
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "source").write_bytes(pickle.dumps((source, recipe)))
+        (folder / "source").write_bytes(pickle.dumps((source, options)))
 
-    def examine(self, records: Sequence[ImageRecord]) -> Iterator[ingest.Examined]:
-        """Yields what became of each record, in order, without its image."""
+    def examine(self, records: Sequence[ImageRecord]) -> Iterator[ingest.ExaminedFile]:
+        """Yields the result of each record, in order, without its image."""
         import apache_beam as beam
 
         parts = write_parts(self._folder / "records", list(enumerate(records)))
-        with beam.Pipeline(runner=self._runner, options=self._options) as pipeline:
+        with beam.Pipeline(runner=self._runner, options=self._beam_options) as pipeline:
             _ = (
                 pipeline
                 | beam.Create(parts)
@@ -68,13 +70,13 @@ class Beam:
                 | beam.MapTuple(functools.partial(_examine, str(self._folder)))
                 | beam.io.WriteToText(str(self._folder / "found"))
             )
-        found = {}
+        results = {}
         for file in self._folder.glob("found-*"):
-            found |= (pickle.loads(bytes.fromhex(line)) for line in file.read_text().split())
-        yield from (found[number] for number in range(len(records)))
+            results |= (pickle.loads(bytes.fromhex(line)) for line in file.read_text().split())
+        yield from (results[number] for number in range(len(records)))
 
-    def examples(self, split: str, pairs: Sequence[Pair]) -> Callable[[], Any]:
-        """Returns what the builder generates `split` with."""
+    def examples(self, split: str, pairs: Sequence[RecordPair]) -> Callable[[], Any]:
+        """Returns the function from which the builder takes the examples of `split`."""
         import apache_beam as beam
 
         parts = write_parts(self._folder / split, pairs)
@@ -86,14 +88,16 @@ class Beam:
         )
 
     def download_config(self) -> Any:
-        """Returns what the builder is to be run with."""
+        """Returns the options that the builder needs."""
         import tensorflow_datasets as tfds
 
-        return tfds.download.DownloadConfig(beam_runner=self._runner, beam_options=self._options)
+        return tfds.download.DownloadConfig(
+            beam_runner=self._runner, beam_options=self._beam_options
+        )
 
 
 def write_parts(folder: epath.Path, items: Sequence) -> list[str]:
-    """Leaves items for the workers in a new folder, and returns the names of the files."""
+    """Writes items for the workers into a new folder, and returns the names of its files."""
     folder.mkdir(parents=True)
     files = []
     for start in range(0, len(items), PART):
@@ -104,24 +108,24 @@ def write_parts(folder: epath.Path, items: Sequence) -> list[str]:
 
 
 def read_part(file: str) -> Iterator:
-    """Yields the items of a file that `write_parts` left."""
+    """Yields the items of a file that `write_parts` wrote."""
     return iter(pickle.loads(epath.Path(file).read_bytes()))
 
 
 @functools.lru_cache(maxsize=1)
-def _given(folder: str) -> tuple[Source, ingest.DecodeOptions]:
+def _source_and_options(folder: str) -> tuple[Source, ingest.DecodeOptions]:
     return pickle.loads((epath.Path(folder) / "source").read_bytes())
 
 
 def _examine(folder: str, number: int, record: ImageRecord) -> str:
-    found = ingest.examine(*_given(folder), record)
-    return pickle.dumps((number, replace(found, image=b""))).hex()
+    examined = ingest.examine(*_source_and_options(folder), record)
+    return pickle.dumps((number, replace(examined, image=b""))).hex()
 
 
 def _example(folder: str, original: ImageRecord, stored: ImageRecord) -> tuple[str, dict]:
     from trainer.data import dataset  # brings TensorFlow
 
-    found = ingest.examine(*_given(folder), original)
-    if found.reason:
-        raise OSError(f"{original.name} could be read before, and now not: {found.reason}")
-    return dataset.example(stored, found.image)
+    examined = ingest.examine(*_source_and_options(folder), original)
+    if examined.reason:
+        raise OSError(f"{original.name} could be read at first, but not again: {examined.reason}")
+    return dataset.example(stored, examined.image)
