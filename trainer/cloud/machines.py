@@ -19,7 +19,7 @@ class Machine(NamedTuple):
 
     type: str
     accelerator: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides the tuple's method
     topology: str = ""
 
     @property

@@ -58,7 +58,7 @@ class CountedFile(FileIO):
         super().__init__(path)
         self._counter, self._counted = counter, 0
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         self._count()
         return super().read(size)
 

@@ -6,6 +6,7 @@ opens. docs/data.md describes what is read, how it is split and what is refused.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from etils import epath, epy
@@ -21,7 +22,7 @@ with epy.lazy_imports():  # TensorFlow, which the processes that decode do witho
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines this program's flags; only it does so, since their names are common ones."""
-    common = {"flag_values": flag_values}
+    common: dict[str, Any] = {"flag_values": flag_values}
     flags.DEFINE_string("source", None, "what is prepared (docs/data.md)", required=True, **common)
     flags.DEFINE_string(
         "out", None, "folder to write the prepared data set to, or gs://", required=True, **common

@@ -50,7 +50,7 @@ def verbosity() -> int:
     Below 0 results and errors alone, 0 the progress too, 1 or more what the libraries log too.
     """
     flag = flags.FLAGS["verbosity"]  # absl's own, which without one is -1
-    return flag.value if flag.present else 0
+    return flags.FLAGS.verbosity if flag.present else 0
 
 
 def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:

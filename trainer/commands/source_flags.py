@@ -1,5 +1,7 @@
 """The flags that say how a source is read; `prepare` and `audit` have the same ones."""
 
+from typing import Any
+
 from absl import flags
 
 from trainer.data.sources import Options
@@ -7,7 +9,7 @@ from trainer.data.sources import Options
 
 def define(flag_values: flags.FlagValues) -> None:
     """Defines the flags in `flag_values`; a program calls it before it parses its command line."""
-    common = {"flag_values": flag_values}
+    common: dict[str, Any] = {"flag_values": flag_values}
     flags.DEFINE_string("image_root", "", "folder that a table's image paths start from", **common)
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     flags.DEFINE_list(

@@ -67,7 +67,7 @@ def write_summary(path: epath.PathLike, summary: dict) -> None:
     atomic.write_json(epath.Path(path) / SUMMARY, summary)
 
 
-class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Radiographs with their labels and a patient, split by patient.
 
     An example is {image: [H, W, 1] uint8 as JPEG or PNG, labels: [K] int8 of 1, 0 and -1 (not

@@ -42,4 +42,6 @@ def open_data(path: str) -> PreparedData:
     """
     local = path and staging.local(path)
     splits = {name: pipeline.open_split(local, name) for name in dataset.SPLITS}
-    return PreparedData(epath.Path(path), dataset.read_summary(local), splits)
+    summary = dataset.read_summary(local)
+    assert summary is not None, "open_split refuses a folder without one"
+    return PreparedData(epath.Path(path), summary, splits)

@@ -28,7 +28,7 @@ class Reliability(NamedTuple):
     observed: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides the tuple's method
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -44,14 +44,14 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     if positive.all() or not positive.any():
         return 1.0
 
-    def loss(log_temperature: float) -> float:
+    def loss(log_temperature: float) -> float | None:
         return classification.log_loss(logits * np.exp(-log_temperature), positive)
 
     bound = np.log(LARGEST_TEMPERATURE)
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
 
 
-def calibrate(probability: np.ndarray, temperature: float) -> np.ndarray:
+def calibrate(probability: np.ndarray | float, temperature: float) -> np.ndarray:
     """Returns the probabilities at that temperature: float64 of the same shape."""
     probability = np.asarray(probability, np.float64)
     return expit(logit(np.clip(probability, CERTAIN, 1 - CERTAIN)) / temperature)

@@ -14,7 +14,7 @@ AT_ONCE = 32  # images that go through the network together; it bounds the memor
 def grad_cam(
     model: keras.Model,
     images: np.ndarray,
-    outputs: Sequence[int],
+    outputs: Sequence[int] | np.ndarray,
     layers: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """The evidence for a label by Grad-CAM, at several layers from one pass.
@@ -50,7 +50,7 @@ def grad_cam(
 
 
 def integrated_gradients(
-    model: keras.Model, images: np.ndarray, outputs: Sequence[int], steps: int = 16
+    model: keras.Model, images: np.ndarray, outputs: Sequence[int] | np.ndarray, steps: int = 16
 ) -> np.ndarray:
     """What each pixel adds to a label's logit, by integrated gradients from a black image.
 
@@ -68,15 +68,15 @@ def integrated_gradients(
     Returns:
       [n, S, S] float32, summed over the channels; what is negative speaks against the label.
     """
-    images, outputs = np.asarray(images, np.float32), np.asarray(outputs)
+    images, explained = np.asarray(images, np.float32), np.asarray(outputs)
     count = len(images)
     numbers = np.arange(count * steps)
-    which, brightness = numbers % count, np.float32((numbers // count + 0.5) / steps)
+    which, brightness = numbers % count, ((numbers // count + 0.5) / steps).astype(np.float32)
     sums = np.zeros_like(images)
     for start in range(0, len(numbers), AT_ONCE):
         part = which[start : start + AT_ONCE]
         scaled = images[part] * brightness[start : start + AT_ONCE, None, None, None]
-        np.add.at(sums, part, _gradients(model, scaled, outputs[part]))
+        np.add.at(sums, part, _gradients(model, scaled, explained[part]))
     return (images * sums / steps).sum(axis=-1)
 
 
@@ -94,7 +94,7 @@ def _tape() -> tf.GradientTape:
     return tf.GradientTape(watch_accessed_variables=False)
 
 
-def _of_each(logits: tf.Tensor, outputs: Sequence[int]) -> tf.Tensor:
+def _of_each(logits: tf.Tensor, outputs: Sequence[int] | np.ndarray) -> tf.Tensor:
     return tf.gather(logits, tf.constant(outputs, tf.int32), axis=1, batch_dims=1)
 
 

@@ -58,7 +58,7 @@ class Examples(NamedTuple):
 
     images: np.ndarray
     captions: Sequence[str]
-    outputs: Sequence[int]
+    outputs: Sequence[int] | np.ndarray
 
 
 class Figures:

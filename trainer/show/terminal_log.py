@@ -100,4 +100,4 @@ def epoch_row(progress: Progress, epochs: int) -> str:
         f"{row['validation']['loss']:17.4f}{metrics('validation')}"
         f"{rate:10,.0f}{clock(row['seconds']):>9}"
     )
-    return f"{line}  best" if progress.best["epoch"] == row["epoch"] else line
+    return f"{line}  best" if progress.best and progress.best["epoch"] == row["epoch"] else line

@@ -70,7 +70,10 @@ def run(
                 record = _begin(workdir, config, sweep)
                 for number in range(len(record["trials"]) + 1, trials + 1):
                     _check_not_stopped(signals, f"before trial {number} of {trials}")
-                    row = {"trial": number, "values": _values(config, sweep, number)}
+                    row: dict[str, Any] = {
+                        "trial": number,
+                        "values": _values(config, sweep, number),
+                    }
                     called = f"trial {number} of {trials}"
                     print(f"{called}: {_listed(row['values'])}", flush=True)
                     row |= _train(workdir / folder(number), task_flags, row, called, signals)

@@ -5,6 +5,7 @@ import io
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -193,7 +194,7 @@ def _quantiser(grey: np.ndarray) -> float:
     return float(steps.mean())
 
 
-def _fine_structure(grey: np.ndarray) -> dict[str, float]:
+def _fine_structure(grey: np.ndarray) -> dict[str, Any]:
     finest, variance = _finest_power(grey), float(grey.var())
     height, width = (side // 2 * 2 for side in grey.shape)
     halved = grey[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3))

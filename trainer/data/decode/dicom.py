@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,7 @@ FRONTAL = ("PA", "AP")
 
 # pydicom's own plugins, by name, or a function of one frame. GDCM, which pydicom would take where
 # it is installed, crashes on damaged files.
-DECODERS = {
+DECODERS: dict[uid.UID, Any] = {
     uid.RLELossless: "pydicom",
     uid.JPEGBaseline8Bit: "pillow",
     uid.JPEG2000Lossless: "pillow",

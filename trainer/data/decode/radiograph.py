@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
-from PIL import Image, ImageFilter, UnidentifiedImageError
+from PIL import Image, ImageFilter, JpegImagePlugin, UnidentifiedImageError
 
 from trainer.data.decode import codestream, dicom
 from trainer.data.decode.limits import MOST_PIXELS, Unreadable, check_size, reading
@@ -39,7 +39,7 @@ JFIF_LENGTH = 14  # of the APP0 segment without a thumbnail
 DEPTHS = (8, 10, 12, 14, 16)
 BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION = 0x0102, 0x0106, 0x0112  # TIFF tags
 WHITE_IS_ZERO = 0
-UPRIGHT = {
+UPRIGHT: dict[int | None, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -186,7 +186,7 @@ def _check_plausible(image: Image.Image, data: bytes) -> None:
     """Raises Unreadable for what would cost much memory or time to find damaged."""
     if getattr(image, "is_animated", False) and image.format != "MPO":  # its first is the image
         raise Unreadable(f"several images in one {image.format} file; one is allowed")
-    _check_declared(image.format, image.size, data)
+    _check_declared(image.format or "", image.size, data)
     if image.format == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS:
         raise Unreadable(f"a JPEG of more than {MOST_SCANS} scans")
 
@@ -208,8 +208,8 @@ def _draft(image: Image.Image, max_side: int) -> tuple[float, float, float, floa
     width, height = image.size
     for scale in DRAFT_SCALES:
         if max(width, height) >= scale * DRAFT_MARGIN * max_side:
-            _, box = image.draft("L", (width // scale, height // scale))
-            return box
+            drafted = image.draft("L", (width // scale, height // scale))
+            return drafted[1] if drafted else None
     image.draft("L", None)
     return None
 
@@ -217,7 +217,8 @@ def _draft(image: Image.Image, max_side: int) -> tuple[float, float, float, floa
 def _holds_only_pixels(image: Image.Image, data: bytes) -> bool:
     """Returns whether a file is a grey JPEG with nothing in it, or behind it, but its pixels."""
     return (
-        image.format == "JPEG"
+        isinstance(image, JpegImagePlugin.JpegImageFile)
+        and image.format == "JPEG"
         and image.mode == "L"
         and all(kind == "APP0" and len(body) == JFIF_LENGTH for kind, body in image.applist)
         and data.find(codestream.JPEG_END) == len(data) - len(codestream.JPEG_END)
@@ -280,7 +281,7 @@ def _png(pixels: np.ndarray) -> bytes:
     the file is a tenth smaller than after Pillow's choice of filters at level 2.
     """
     huffman, paeth = imagecodecs.PNG.STRATEGY.HUFFMAN_ONLY, imagecodecs.PNG.FILTER.PAETH
-    return imagecodecs.png_encode(pixels[..., 0], level=1, strategy=huffman, filter=paeth)
+    return bytes(imagecodecs.png_encode(pixels[..., 0], level=1, strategy=huffman, filter=paeth))
 
 
 def _uniform(grey: Image.Image, side: int) -> bytes:

@@ -34,10 +34,9 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     # Every value that occurs goes through the LUTs once, and not every pixel.
     low, high = int(stored.min()), int(stored.max())
     places = np.subtract(stored, low, dtype=np.int32)
-    counts = sum(
-        np.bincount(block.ravel(), minlength=high - low + 1)
-        for block in np.array_split(places, -(-places.size // BLOCK))
-    )
+    counts = np.zeros(high - low + 1, np.int64)
+    for block in np.array_split(places, -(-places.size // BLOCK)):
+        counts += np.bincount(block.ravel(), minlength=counts.size)
     values = np.arange(low, high + 1)
     padding = _padding(values, dataset)
     counts[padding] = 0

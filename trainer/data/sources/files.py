@@ -1,7 +1,7 @@
 """The files that a source reads: those of a folder, of archives, or made in memory."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 MAX_BYTES = 512 * 2**20  # of one file: no radiograph is larger, and a zip bomb is
@@ -18,8 +18,8 @@ class Files(Protocol):
     """
 
     name: str
-    stamps: Mapping[str, str]
-    refused: Mapping[str, str]
+    stamps: dict[str, str]
+    refused: dict[str, str]
 
     def read(self, name: str) -> bytes:
         """Returns the file's bytes.

@@ -125,7 +125,7 @@ def _two_classes(column: Sequence[str], classes: list[str]) -> Labels:
 
 
 def _findings(table: str, lines: Sequence[int], column: Sequence[str], schema: Schema) -> Labels:
-    first = {}
+    first: dict[str, int] = {}
     for line, cell in zip(lines, column, strict=True):
         first.setdefault(cell, line)
     parts = {cell: [part.strip() for part in cell.split("|")] for cell in first}

@@ -61,7 +61,8 @@ def archive(images: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
       images: number of files.
       seed: at least 0; another seed draws other patients.
     """
-    patients, files = Counter(), Counter()
+    patients: Counter[str] = Counter()
+    files: Counter[str] = Counter()
     while files.total() < images:
         index = patients.total()
         series = SERIES[index % len(SERIES)]
@@ -117,8 +118,10 @@ def _posed(attenuation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     angle = math.radians(rng.normal(0, 4))
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     left, top = PIXELS / 2 + PIXELS_PER_UNIT * rng.normal(0, 0.06, 2)
-    matrix = (cos, sin, left - (cos * width + sin * height) / 2)
-    matrix += (-sin, cos, top - (cos * height - sin * width) / 2)
+    matrix = (
+        *(cos, sin, left - (cos * width + sin * height) / 2),
+        *(-sin, cos, top - (cos * height - sin * width) / 2),
+    )
     image = Image.fromarray(attenuation)
     posed = image.transform(
         (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR

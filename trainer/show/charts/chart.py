@@ -20,11 +20,11 @@ BLUE, ORANGE, GREEN, PURPLE = "#3d85c6", "#e07b39", "#3a9d6e", "#9b6bc4"
 MANY = tuple(
     (to_hex(colour), line)
     for line in ("-", "--", ":")
-    for colour in matplotlib.colormaps["tab10"].colors
+    for colour in matplotlib.color_sequences["tab10"]
 )
 # Stands for the page's text colour; becomes `currentColor` in the SVG.
 INK = "#010203"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "trainer",
     "text.parse_math": False,  # names that come with the data are no formulas
@@ -162,7 +162,7 @@ def legend_below(
 def mark(axes: Axes, x: float, y: float, look: tuple[str, str]) -> list[Line2D]:
     """Marks an operating point, `look` being one of `POINTS`."""
     marker, colour = look
-    style = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
+    style: dict[str, Any] = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
     return axes.plot(x, y, marker, color=colour, clip_on=False, **style)
 
 

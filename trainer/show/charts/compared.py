@@ -85,7 +85,7 @@ def _over_epochs(metric: str, histories: Mapping[str, Sequence[Mapping]]) -> Cha
 def _line(
     axes: Axes,
     x: Sequence[float],
-    y: Sequence[float],
+    y: np.ndarray,
     look: tuple[str, str],
     marker: str | None = None,
 ) -> list[Line2D]:

@@ -1,5 +1,7 @@
 """How often images of about the same probability are positive."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
@@ -27,7 +29,8 @@ def calibration_chart(result: LabelResult) -> Chart:
         left, bottom, width, height = axes.get_position().bounds
         axes.set_position((left, bottom + (GAP + HIGH) * height, width, (1 - GAP - HIGH) * height))
         below = figure.add_axes((left, bottom, width, HIGH * height), sharex=axes)
-        handles, names = [], []
+        handles: list[Any] = []
+        names = []
         for name, probability, colour, marker in kinds:
             handles.append(_reliability(axes, probability, result.labels, colour, marker))
             error = calibration.expected_calibration_error(probability, result.labels)

@@ -1,6 +1,7 @@
 """Which probabilities the images of each class get."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 from scipy.special import logit
@@ -40,7 +41,8 @@ def scores_chart(result: LabelResult) -> Chart:
         thresholds = logit(np.clip([point["threshold"] for point in points], *ENDS))
         shown = np.concatenate([values, thresholds])
         edges = np.linspace(shown.min() - 0.1, shown.max() + 0.1, BINS + 1)
-        handles, names = [], []
+        handles: list[Any] = []
+        names = []
         for value, colour in enumerate((BLUE, ORANGE)):
             of_class = values[result.labels == value]
             if of_class.size:

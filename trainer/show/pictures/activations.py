@@ -65,7 +65,7 @@ def activation_montage(
         x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
         canvas.caption(picture, caption, x, y, width, canvas.TEXT)
         picture[y + above : y + above + height, x : x + width] = block
-    _legend(picture, top + rows * pitch_y, colour_map, dead.any())
+    _legend(picture, top + rows * pitch_y, colour_map, bool(dead.any()))
     return picture
 
 

@@ -171,7 +171,7 @@ def png(picture: np.ndarray) -> bytes:
     """A picture [H, W, 3] uint8 as a PNG file, written for speed more than for size."""
     # Rows that repeat the one above are frequent; Pillow takes twice as long.
     up = imagecodecs.PNG.FILTER.UP
-    return imagecodecs.png_encode(np.ascontiguousarray(picture), level=1, filter=up)
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(picture), level=1, filter=up))
 
 
 def _lines(text: str) -> list[str]:
@@ -206,4 +206,6 @@ def _ink(text: str, size: int) -> np.ndarray:
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=size)
+    font = ImageFont.load_default(size=size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # as it is where a size is asked for
+    return font

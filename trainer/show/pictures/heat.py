@@ -146,8 +146,8 @@ def _overlay(plain: np.ndarray, values: np.ndarray, colours: np.ndarray) -> np.n
         tile[-canvas.LINE - 4 :] //= 4
         canvas.caption(tile, "no evidence", 0, height - canvas.LINE - 2, width, canvas.TEXT)
         return tile
-    heat = Image.fromarray(np.minimum(values / most, 1).astype(np.float32))
-    heat = np.asarray(heat.resize((width, height), Image.Resampling.BICUBIC))
+    small = Image.fromarray(np.minimum(values / most, 1).astype(np.float32))
+    heat = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
     return _blend(plain, np.rint(255 * np.clip(heat, 0, 1)).astype(np.uint8), colours)
 
 

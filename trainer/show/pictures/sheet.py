@@ -24,7 +24,7 @@ def sample_sheet(
     images: np.ndarray,
     captions: Sequence[str],
     class_names: Sequence[str],
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int] | np.ndarray | None = None,
     title: str = "Sample radiographs",
 ) -> np.ndarray:
     """Examples of each class, a row each, the class name in front and a caption below each.
@@ -53,7 +53,7 @@ def sample_sheet(
     rows = []
     for number, name in enumerate(class_names):
         chosen = np.flatnonzero(np.asarray(labels) == number)
-        rows.append(Row(name, images[chosen], [captions[index] for index in chosen]))
+        rows.append(Row(name, images[chosen], [captions[index] for index in chosen.tolist()]))
     return _sheet(title, rows)
 
 
