@@ -35,6 +35,7 @@ scripts/setup.sh --test --profile
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
 .venv/bin/lint-imports --no-cache --no-logo
+.venv/bin/python -m mypy
 .venv/bin/python -m pytest -m "$selection" "${arguments[@]}"
 if [[ $beam ]]; then
   if scripts/setup.sh --beam; then

@@ -26,7 +26,8 @@ class _FieldParser(flags.ArgumentParser):
 
 
 def _define(path: str, field: schema.Field) -> flags.FlagHolder:
-    serializer, boolean = flags.ArgumentSerializer(), isinstance(field.default, bool)
+    serializer: flags.ArgumentSerializer[Any] = flags.ArgumentSerializer()
+    boolean = isinstance(field.default, bool)
     parser, name = _FieldParser(path), f"config.{path}"
     flag = flags.Flag(parser, serializer, name, None, field.meaning, boolean=boolean)
     return flags.DEFINE_flag(flag)

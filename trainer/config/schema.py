@@ -14,7 +14,7 @@ from trainer.system.errors import UsageError
 
 LOGGER = logging.getLogger(__name__)
 INFINITY = float("inf")
-PARSERS = {
+PARSERS: dict[type, Any] = {
     int: flags.IntegerParser(),
     float: flags.FloatParser(),
     bool: flags.BooleanParser(),
