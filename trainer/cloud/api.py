@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import google.auth.exceptions
 import requests
@@ -51,7 +52,7 @@ class Api:
 
     def list_all(self, path: str, field: str, **parameters: str) -> Iterator[dict]:
         """Yields the items that all pages at `path` have in `field`."""
-        token = {}
+        token: dict[str, str] | None = {}
         while token is not None:
             page = self.get(path, pageSize=PAGE_SIZE, **parameters, **token)
             yield from page.get(field, [])
@@ -126,7 +127,7 @@ def _problem(answer: requests.Response) -> str:
         message = " ".join(str(error["message"]).split())
     except (ValueError, KeyError, TypeError):
         message = answer.reason or "no reason given"
-    host = requests.utils.urlparse(answer.url).netloc
+    host = urlsplit(answer.url).netloc
     return f"{host} answers {answer.status_code}: {message[:600]}"
 
 

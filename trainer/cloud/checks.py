@@ -1,5 +1,6 @@
 """Checks of an order before it costs money."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def run_checks(order: Order, data: Path | None, access: Access | None) -> Iterat
             reason = "not checked: there are no credentials on this machine"
             yield CheckResult(subject, UNKNOWN, reason)
         else:
-            yield _result(subject, lambda check=check: check(order, access))
+            yield _result(subject, functools.partial(check, order, access))
     yield _result("cost", lambda: _cost(order))
 
 

@@ -217,6 +217,8 @@ def _translate(error: Exception, url: str, role: str) -> ExitError:
 
 def _server_message(response: requests.Response | None) -> str:
     """Returns the service's message in parentheses, without the addresses in the error."""
+    if response is None:
+        return ""
     try:
         reason = response.json()["error"]["message"].strip().splitlines()[0]
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):

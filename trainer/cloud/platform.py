@@ -55,6 +55,7 @@ def open_platform(
     """
     if name == "kubernetes":
         return kubernetes.Kubernetes()
+    assert access is not None, f"{name} needs access"
     if name == "tpu_vm":
         return tpu_vm.TpuVm(access.credentials, project, zone, client=access.storage)
     return vertex.Vertex(access.credentials, project, region)

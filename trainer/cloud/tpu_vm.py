@@ -174,8 +174,8 @@ class TpuVm:
             return queued
         workdir = self._workdirs.get(name, "")
         ended = self._ended(workdir, name) if workdir else None
-        if ended or queued:
-            return ended or queued
+        if known := ended or queued:
+            return known
         if workdir:
             return self._as_job(name, state=cloud_job.CANCELLED)
         raise UsageError(

@@ -209,7 +209,7 @@ def _send(client: Client, url: str, files: list[File], *, counter: ByteCounter) 
             pairs = []
             for file in group:
                 blob = bucket.blob(google_storage.prefix(path) + file.name, chunk_size=PIECE)
-                source = str(file.path)  # sent in one request, if it is small
+                source: str | CountedFile = str(file.path)  # sent in one request, if it is small
                 if file.size > PIECE:
                     source = opened.enter_context(CountedFile(file.path, counter))
                 pairs.append((source, blob))
@@ -229,10 +229,3 @@ def _send(client: Client, url: str, files: list[File], *, counter: ByteCounter) 
             if isinstance(error, Exception) and not repeated:
                 raise error
         counter.add(sum(file.size for file in group if file.size <= PIECE))
-
-
-def _damaged(file: File) -> UsageError:
-    return UsageError(
-        f"{file.path} is missing or not what was prepared: delete that folder, and prepare the "
-        "data set again."
-    )

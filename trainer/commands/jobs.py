@@ -89,12 +89,11 @@ def _open_platform(platform: str, project: str, place: str) -> Platform:
             f"{flag.split('=')[0]} is missing: give it, as in {flag}, or the full name of JOB."
         )
     found, default_project = credentials.find()
-    if not (project or default_project):
+    project = project or default_project or ""
+    if not project:
         raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
-    access = Access(found, google_storage.client(project or default_project, found))
-    return open_platform(
-        platform, access, project=project or default_project, region=place, zone=place
-    )
+    access = Access(found, google_storage.client(project, found))
+    return open_platform(platform, access, project=project, region=place, zone=place)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,7 @@ def evaluate(
         known = scores.labels[:, k] >= 0
         positive, score = scores.labels[known, k] > 0.5, probability[known, k]
         known_counts = counts if known.all() else counts[:, known]
-        label_areas = weighted_areas(positive, score, known_counts)
-        label_areas = dict(zip(areas, label_areas, strict=True))
+        label_areas = dict(zip(areas, weighted_areas(positive, score, known_counts), strict=True))
         for area, values in label_areas.items():
             areas[area] += [values] if np.isfinite(values[0]) else []
         results[name] = {

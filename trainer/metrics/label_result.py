@@ -65,6 +65,6 @@ def point_title(point: Mapping) -> str:
     return f"{point['name']} ({point['threshold']:.2f})"
 
 
-def interval_text(interval: Mapping[str, float]) -> str:
+def interval_text(interval: Mapping[str, float | None]) -> str:
     """Returns a value with its 95 % interval, as "0.974 (0.959 to 0.988)"."""
     return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"

@@ -73,7 +73,7 @@ class Predictions:
             classes=self.classes or UNNAMED_CLASSES,
             labels=self.scores.labels[known, number].astype(int),
             probability=classification.probabilities(self.scores.logits[known, number]),
-            patients=[self.patients[row] for row in known],
+            patients=[self.patients[row] for row in known.tolist()],
             operating_points=[
                 {"name": name, "threshold": thresholds[number]}
                 for name, thresholds in points.thresholds.items()

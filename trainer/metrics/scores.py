@@ -21,7 +21,8 @@ class Scores(NamedTuple):
     @classmethod
     def from_columns(cls, columns: np.ndarray) -> "Scores":
         """Returns the scores whose `columns()` are given, [n, 2 K + 1]."""
-        return cls(*np.split(columns[:, :-1], 2, axis=1), columns[:, -1])
+        logits, labels = np.split(columns[:, :-1], 2, axis=1)
+        return cls(logits, labels, columns[:, -1])
 
     def columns(self) -> np.ndarray:
         """Returns logits, labels and weights in one array, [n, 2 K + 1] float32."""

@@ -74,7 +74,7 @@ class Album:
         whole, most_active = (
             self._file(f"{tag}/{name}") for tag in ("activations_whole", "activations")
         )
-        if whole is None or whole.read_bytes() == most_active.read_bytes():
+        if whole is None or most_active is None or whole.read_bytes() == most_active.read_bytes():
             return None
         return self._embedded(whole, jpeg=True)
 

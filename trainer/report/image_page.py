@@ -1,7 +1,7 @@
 """How a trained network sees single images: a self-contained HTML page for each."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -173,7 +173,7 @@ def _predictions(trained: TrainedModel, probabilities: np.ndarray) -> list[Label
     return predictions
 
 
-def _prevalence(data: dict, label: str) -> float | None:
+def _prevalence(data: Mapping[str, Any], label: str) -> float | None:
     counts = data["splits"]["validation"]["per_label"][label]
     known = counts["positive"] + counts["negative"]
     return counts["positive"] / known if known else None

@@ -46,13 +46,13 @@ def _content(run: RunFiles, published: str | None) -> dict[str, Any]:
     """Returns the variables of the template."""
     if published is None:
         published = run.config.get("report", {}).get("references", "")
-    shortcut = run.audit and baselines.shortcut(run.audit, run.labels)
+    shortcut = baselines.shortcut(run.audit, run.labels) if run.audit else None
     album = Album(run.workdir, MOST_BYTES)
     return {
         "run": run,
         "references": _references(run, shortcut, published),
         "shortcut": shortcut,
-        "shortcut_is_as_good": bool(shortcut) and _is_as_good(shortcut, run),
+        "shortcut_is_as_good": shortcut is not None and _is_as_good(shortcut, run),
         "audit_command": _audit_command(run),
         **_result_charts(run.test_results),
         "history_charts": page.svgs(_history_charts(run)),

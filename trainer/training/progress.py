@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Progress:
     def end_epoch(self, labels: Sequence[str], validation: Scores, learning_rate: float) -> None:
         """Adds the epoch's row to the history, and notes whether it is the best so far."""
         training = Scores.from_columns(self.scores)
-        row = {
+        row: dict[str, Any] = {
             "epoch": len(self.history) + 1,
             "step": self.step,
             "seconds": self.epoch_seconds,

@@ -1,7 +1,9 @@
 """The network of a finished run, with its best weights, for inference."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,8 +43,8 @@ class TrainedModel:
     """
 
     config: ConfigDict
-    data: dict
-    evaluation: dict
+    data: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
     decoding: ingest.DecodeOptions
     labels: list[str]
     classes: list[str]

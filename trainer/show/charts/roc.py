@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,7 +42,8 @@ def roc_chart(result: LabelResult) -> Chart:
         shade = axes.fill_between(at, low, high, color=BLUE, alpha=0.2, lw=0)
         false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
         (line,) = axes.plot(false_positive, true_positive, color=BLUE)
-        handles, names = [(shade, line)], [f"{_auc(result)}; band: 95 % over patients"]
+        handles: list[Any] = [(shade, line)]
+        names = [f"{_auc(result)}; band: 95 % over patients"]
         for point, look in zip(result.operating_points, itertools.cycle(POINTS)):
             (tn, fp), (fn, tp) = result.confusion_matrix(point["threshold"])
             sensitivity, specificity = tp / (fn + tp), tn / (tn + fp)
