@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -67,7 +68,8 @@ def train_and_evaluate(
     with ExitStack() as stack:
         stack.enter_context(translate_errors(workdir, data, replicas))
         signals = stack.enter_context(StopSignals())
-        log, saver = Loggers(), NoSaver()
+        log = Loggers()
+        saver: Saver | NoSaver = NoSaver()
         if replicas.is_chief:
             line = stack.enter_context(line or LiveLine())
             stack.enter_context(run_folder(workdir, config, data, replicas))
@@ -83,7 +85,7 @@ def train_and_evaluate(
 def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
     """Restores the newest checkpoint, which the chief chooses; step 0 where there is none."""
     found, at_step, epoch = map(int, run.replicas.broadcast_from_chief(saver.newest()))
-    progress, saved = Progress(), {}
+    progress, saved = Progress(), dict[str, Any]()
     if found:
         folder = checkpoint.path(run.checkpoints, at_step, epoch)
         saved, arrays = checkpoint.restore(folder, run.state.variables(), ("scores",))
@@ -143,7 +145,8 @@ def train(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> 
 
 def evaluate_best(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> dict | None:
     """Evaluates the best epoch on validation and test; the chief writes the results."""
-    best, result = progress.best, None
+    best, results = progress.best, dict[str, dict]()
+    assert best is not None, "no epoch is finished"
     folder = checkpoint.path(run.checkpoints, best["step"], best["epoch"])
     saver.check(folder)
     log.status("evaluating the best epoch ...")
@@ -155,16 +158,16 @@ def evaluate_best(run: Run, progress: Progress, log: Logger, saver: Saver | NoSa
         for name, split_scores in scores.items():
             split, images = run.data.splits[name], examples.identities(run.data.splits[name])
             predictions = Predictions(name, split.labels, split.classes, *images, split_scores)
-            result = predictions.evaluate(
+            results[name] = predictions.evaluate(
                 points, epoch=best["epoch"], step=best["step"], seed=run.config.seed
             )
-            evaluation_files.write(run.workdir, predictions, result)
+            evaluation_files.write(run.workdir, predictions, results[name])
         log.status("drawing what the network has learnt ...")
-        log.end(Evaluation(best, points, scores["test"], result))
+        log.end(Evaluation(best, points, scores["test"], results["test"]))
         page = run_page.write(run.workdir, run.config.report.references)
         log.message(f"report: {page}")
     run.replicas.barrier()  # the chief leads the cluster: it stays until the others are done
-    return result
+    return results.get("test")
 
 
 def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:

@@ -108,7 +108,7 @@ def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[InspectedFile], st
             if len(lengths):
                 axes.hist(
                     lengths,
-                    edges,
+                    edges.tolist(),
                     weights=np.full(len(lengths), 1 / len(lengths)),
                     histtype="stepfilled",
                     alpha=0.35,

@@ -101,7 +101,7 @@ def _shortcuts(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[st
     if not files:
         return {"relations": [], "too_few": list(labels)}
     relations = shortcuts.measure(
-        [file.features for file in files],
+        [file.features for file in files if file.features],
         np.array([file.record.labels for file in files]),
         # An image of an unknown patient counts as a patient of its own.
         patients=[file.record.patient or file.record.name for file in files],

@@ -72,7 +72,8 @@ def sizes(files: Sequence[InspectedFile]) -> dict[str, Any]:
     Args:
       files: at least one, all usable.
     """
-    sides = np.array([(file.features.width, file.features.height) for file in files])
+    features = [file.features for file in files if file.features]
+    sides = np.array([(f.width, f.height) for f in features])
     spread = {
         name: dict(zip(SPREAD, np.quantile(lengths, [0, 0.5, 1]).tolist(), strict=True))
         for name, lengths in zip(("width", "height"), sides.T, strict=True)
@@ -159,7 +160,7 @@ def patients(records: Sequence[ImageRecord]) -> dict[str, Any]:
     for record in known:
         splits_by_patient.setdefault(record.patient, set()).add(split_name(record))
         if match := SERIES.match(record.patient):
-            splits_by_number.setdefault(match.groups(), set()).add(split_name(record))
+            splits_by_number.setdefault((match[1], match[2]), set()).add(split_name(record))
     across = sorted(patient for patient, splits in splits_by_patient.items() if len(splits) > 1)
     seeming = sum(len(splits) > 1 for splits in splits_by_number.values())
     return {

@@ -4,6 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -78,19 +79,19 @@ def measure(
       names: of the K labels.
     """
     kept = _sample(patients, SEED)
-    features, patients = [features[i] for i in kept], np.asarray(patients)[kept]
+    features, patient_of = [features[i] for i in kept], np.asarray(patients)[kept]
     labels, in_test = labels[kept], in_test[kept]
     tables = {name: _table(features, fields) for name, fields in EVERYTHING.items()}
     by_label = []
     for number, label in enumerate(names):
         known = labels[:, number] >= 0
         train, test = (
-            _Part(labels[rows, number] == 1, patients[rows], rows)
+            _Part(labels[rows, number] == 1, patient_of[rows], rows)
             for rows in (np.flatnonzero(known & ~in_test), np.flatnonzero(known & in_test))
         )
         if train.is_enough or test.is_enough:
             typical = _typical(features, train if train.is_enough else test)
-            parts = {"train": train, "test": test, "typical": typical}
+            parts: dict[str, Any] = {"train": train, "test": test, "typical": typical}
             by_label.append([_shortcut(label, g, table=tables[g], **parts) for g in EVERYTHING])
     by_label.sort(key=lambda of_one_label: -max(_largest(s) for s in of_one_label))
     return [shortcut for of_one_label in by_label for shortcut in of_one_label]
@@ -232,7 +233,7 @@ def _typical(features: Sequence[FileFeatures], part: _Part) -> dict[str, dict[st
     }
 
 
-def _middle(values: Sequence[float | str | bool]) -> float | str:
+def _middle(values: Sequence[Any]) -> float | str:
     """Returns the commonest of texts, the share of truths, or the median of numbers."""
     if isinstance(values[0], str):
         return Counter(values).most_common(1)[0][0]

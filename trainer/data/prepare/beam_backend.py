@@ -70,7 +70,7 @@ class BeamBackend:
                 | beam.MapTuple(functools.partial(_examine, str(self._folder)))
                 | beam.io.WriteToText(str(self._folder / "found"))
             )
-        results = {}
+        results: dict[int, Any] = {}
         for file in self._folder.glob("found-*"):
             results |= (pickle.loads(bytes.fromhex(line)) for line in file.read_text().split())
         yield from (results[number] for number in range(len(records)))

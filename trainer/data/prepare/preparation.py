@@ -89,7 +89,7 @@ def prepare(
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
         folder = building.path
         if runner:
-            backend = BeamBackend(
+            backend: BeamBackend | LocalBackend = BeamBackend(
                 source, options, runner=runner, beam_options=beam_options, folder=folder / "beam"
             )
         else:

@@ -41,7 +41,7 @@ class SplitAssignment:
 
 def assign(
     records: Sequence[ImageRecord],
-    digests: Sequence[str],
+    digests: Sequence[bytes],
     *,
     keep_validation: bool | None = None,
     guessed: Collection[str] = (),
@@ -177,7 +177,7 @@ def _refuse_patients_in_two(
             )
 
 
-def _groups(records: Sequence[ImageRecord], digests: Sequence[str]) -> dict[str, str]:
+def _groups(records: Sequence[ImageRecord], digests: Sequence[bytes]) -> dict[str, str]:
     """Returns for each patient the first of all patients linked by identical files."""
     leader: dict[str, str] = {record.patient: record.patient for record in records}
 
@@ -187,7 +187,7 @@ def _groups(records: Sequence[ImageRecord], digests: Sequence[str]) -> dict[str,
             patient = leader[patient]
         return patient
 
-    owner: dict[str, str] = {}
+    owner: dict[bytes, str] = {}
     for record, digest in zip(records, digests, strict=True):
         one, other = find(record.patient), find(owner.setdefault(digest, record.patient))
         leader[max(one, other)] = min(one, other)
@@ -226,8 +226,8 @@ def _refuse_useless(splits: Mapping[str, Sequence[ImageRecord]], keep_validation
         )
 
 
-def _conflicts(records: Sequence[ImageRecord], digests: Sequence[str]) -> list[dict]:
-    same: dict[str, list[ImageRecord]] = defaultdict(list)
+def _conflicts(records: Sequence[ImageRecord], digests: Sequence[bytes]) -> list[dict]:
+    same: dict[bytes, list[ImageRecord]] = defaultdict(list)
     for record, digest in zip(records, digests, strict=True):
         same[digest].append(record)
     return [

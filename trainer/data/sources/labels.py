@@ -59,6 +59,7 @@ def read_labels(
     """
     blank = NEGATIVE if schema.blank_is_negative else UNKNOWN
     if len(schema.labels) > 1 or not (schema.findings or _holds_names(cells)):
+        meaning: dict[str | int, int]
         meaning = {"": blank, 1: POSITIVE, 0: NEGATIVE, -1: UNCERTAIN[uncertain]}
         values = _values(table, lines, cells, columns=schema.labels, meaning=meaning)
         return Labels(schema.labels, _classes(schema.labels), values)
