@@ -108,7 +108,7 @@ def _transform(blocks: tf.Tensor, factors: np.ndarray, axis: int, shift: int) ->
 
 
 def _quotient(x: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
-    """x / divisor, int32, rounded to the nearest, halves away from 0; the divisor is even.
+    """Returns x / divisor, int32, rounded to the nearest, halves away from 0; the divisor is even.
 
     In float32, as a division of integers is slow. Both are below 2 ** 14, and the 0.5 keeps the
     quotient off whole numbers by more than any device's rounding.

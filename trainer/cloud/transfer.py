@@ -59,10 +59,12 @@ class CountedFile(FileIO):
         self._counter, self._counted = counter, 0
 
     def read(self, size: int | None = -1) -> bytes:
+        """Returns the next bytes; those read before count as sent."""
         self._count()
         return super().read(size)
 
     def close(self) -> None:
+        """Closes the file; all that was read counts as sent."""
         if not self.closed:
             self._count()
         super().close()

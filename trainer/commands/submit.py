@@ -1,6 +1,6 @@
-"""Sends a run to a cloud: `python -m trainer submit --config=configs/resnet.py ...`.
+r"""Sends a run to a cloud: `python -m trainer submit --config=configs/resnet.py ...`.
 
-    python -m trainer submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \\
+    python -m trainer submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \
       --workdir=gs://BUCKET/runs/NAME --accelerator=nvidia-l4:2 --spot --wait
 
 Checks the order before it costs money, uploads the data, submits the job, and prints where the run

@@ -71,4 +71,5 @@ def _share(number: str, figure: str) -> float:
 
 
 def without_interval(value: float) -> Mapping[str, float | None]:
+    """Returns a value in the form of the metrics, whose interval is not known."""
     return {"value": value, "low": None, "high": None}

@@ -46,6 +46,7 @@ class Dropout(keras.layers.Layer):
         self.rate = rate
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the inputs, in training with a share of their features dropped."""
         if not training or self.rate == 0 or isinstance(inputs, keras.KerasTensor):
             return inputs
         draw = _DRAW.get()
@@ -59,4 +60,5 @@ class Dropout(keras.layers.Layer):
         return inputs * kept / (1 - self.rate)
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "rate": self.rate}

@@ -72,10 +72,12 @@ class ReplicaStep:
     def __call__(
         self, batch: Batch, measured: tf.Tensor | bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes a whole step; returns the scores and the norm."""
         gradients, scores = self._gradients(batch)
         return scores, self._apply(gradients, measured)
 
     def add_part(self, batch: Batch, part: tf.Tensor) -> tf.Tensor:
+        """Adds up the gradient of one part of the rows; returns its scores."""
         rows = batch["row"].shape[0] // self._config.train.accumulate
         slices = {
             name: tf.ensure_shape(
@@ -89,6 +91,7 @@ class ReplicaStep:
         return scores
 
     def update(self, measured: tf.Tensor | bool = False) -> tf.Tensor:
+        """Updates the variables by the gradient of all parts; returns the norm."""
         norm = self._apply([total.read_value() for total in self._state.accumulated], measured)
         for total in self._state.accumulated:
             total.assign(tf.zeros_like(total))

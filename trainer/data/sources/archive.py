@@ -46,9 +46,11 @@ class Archives:
         return vars(self) | {"_opened": None}
 
     def read(self, name: str) -> bytes:
+        """Returns the file's bytes; see `Files`."""
         return files.within_limit(self.head(name, files.MAX_BYTES + 1), name)
 
     def head(self, name: str, size: int) -> bytes:
+        """Returns the first `size` bytes of the file; see `Files`."""
         number, place = self._members[name]
         archive = self._archives()[number]
         try:

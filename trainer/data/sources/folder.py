@@ -28,9 +28,11 @@ class Folder:
         self.stamps = dict(sorted(found))
 
     def read(self, name: str) -> bytes:
+        """Returns the file's bytes; see `Files`."""
         return files.within_limit(self.head(name, files.MAX_BYTES + 1), name)
 
     def head(self, name: str, size: int) -> bytes:
+        """Returns the first `size` bytes of the file; see `Files`."""
         with gcs.translate_errors(self.name), (self._path / name).open("rb") as file:
             return file.read(size)
 

@@ -55,6 +55,7 @@ class Table:
         self.fingerprint = files.digest([table.digest, settings, content, *splits])
 
     def records(self) -> list[ImageRecord]:
+        """Returns every record, in a fixed order; see `Source`."""
         records = self._records
         if self._options.patient_regex:
             records = patients.by_pattern(records, self._options.patient_regex)
@@ -63,6 +64,7 @@ class Table:
         return list(records)
 
     def read(self, record: ImageRecord) -> bytes:
+        """Returns the bytes of the record's file; see `Source`."""
         return self._files.read(record.place or record.name)
 
     def _rows(self, table: CsvTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:

@@ -50,6 +50,7 @@ class ClassFolders:
         self._names = frozenset(names)
 
     def records(self) -> list[ImageRecord]:
+        """Returns every record, in a fixed order; see `Source`."""
         records = [self._record(file, place) for file, place in self._places]
         if self._options.patient_regex:
             records = patients.by_pattern(records, self._options.patient_regex)
@@ -58,6 +59,7 @@ class ClassFolders:
         return records
 
     def read(self, record: ImageRecord) -> bytes:
+        """Returns the bytes of the record's file; see `Source`."""
         return self._files.read(record.place or record.name)
 
     def _record(self, file: str, place: Place) -> ImageRecord:

@@ -53,9 +53,9 @@ class _Images:
 
 
 class MedMnist:
-    """An .npz file of {train,val,test}_{images,labels}: images [N, H, W] or [N, H, W, 3] uint8,
-    labels [N, 1] of class numbers or [N, K] of 0 and 1. The patients are not known.
+    """An .npz file of MedMNIST: {train,val,test}_{images,labels}; the patients are not known.
 
+    Images are [N, H, W] or [N, H, W, 3] uint8, labels [N, 1] of class numbers or [N, K] of 0 and 1.
     The arrays are unpacked block by block, never whole: records are best read in their order.
     """
 
@@ -97,6 +97,7 @@ class MedMnist:
         self._block = functools.lru_cache(BLOCKS_KEPT)(self._read_block)
 
     def records(self) -> list[ImageRecord]:
+        """Returns every record, in the order of the file; see `Source`."""
         return [
             ImageRecord(f"{split}/{number:06d}", values, split=split)
             for split, all_values in self._values.items()

@@ -15,7 +15,9 @@ class PhantomFiles:
         self.refused: dict[str, str] = {}
 
     def read(self, name: str) -> bytes:
+        """Returns the file's bytes; see `Files`."""
         return self._content[name]
 
     def head(self, name: str, size: int) -> bytes:
+        """Returns the first `size` bytes of the file; see `Files`."""
         return self._content[name][:size]

@@ -46,6 +46,7 @@ class Anatomy:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
+    """Draws a patient's build."""
     return Anatomy(
         cage_width=rng.uniform(0.82, 0.96),
         cage_height=rng.uniform(1.15, 1.3),
