@@ -30,7 +30,7 @@ from trainer.checkpoint import checkpoint
 from trainer.commands import program
 from trainer.config.schema import default
 from trainer.data import dataset, pipeline
-from trainer.distribute.local_workers import places
+from trainer.distribute.local_workers import cluster_variables
 from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
 
@@ -102,7 +102,9 @@ class Job:
                 environment,
                 lambda: train.train_and_evaluate(self.config, self.workdir),
             )
-            for index, environment in enumerate(places(self.workers) if self.workers > 1 else [{}])
+            for index, environment in enumerate(
+                cluster_variables(self.workers) if self.workers > 1 else [{}]
+            )
         ]
         try:
             yield workers

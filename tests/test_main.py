@@ -22,7 +22,7 @@ def test_every_module_of_commands_is_a_command():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"), [([], "is missing"), (["trian"], "'trian' is no")]
+    ("arguments", "reason"), [([], "is missing"), (["trian"], "'trian' is not")]
 )
 def test_unknown_command_ends_with_the_list_of_commands(arguments, reason):
     done = run(*arguments)

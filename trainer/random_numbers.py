@@ -1,7 +1,7 @@
-"""Random draws that depend only on (seed, step, row), never on the replica or the host.
+"""Stateless random numbers: they depend on (seed, step, row), never on the replica or the host.
 
-Every draw is made for the whole global batch and indexed by the example's row in it, so
-1, 2 or 8 replicas see the same numbers, and a resumed run repeats those of the first.
+They are drawn for the whole global batch and indexed by the example's row in it, so that 1, 2 or 8
+replicas see the same numbers, and a resumed run repeats those of the first.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ ALGORITHM = "philox"
 
 
 def key(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """The key of one training step: [2] int32."""
+    """Returns the key of one training step: [2] int32."""
     return tf.stack([tf.constant(seed, tf.int32), tf.cast(step, tf.int32)])
 
 

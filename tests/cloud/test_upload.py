@@ -29,10 +29,10 @@ LARGE = {"large": bytes(range(256)) * (3 * PIECE // 256) + b"end"}
 MAIN = """
 from pathlib import Path
 from trainer.cloud import google_storage, upload
-from trainer.commands.program import exiting_at_signals, run
+from trainer.commands.program import exit_at_signals, run
 
 def main(argv):
-    with exiting_at_signals("what was sent stays"):
+    with exit_at_signals("what was sent stays"):
         upload.upload(google_storage.client(), Path(argv[1]), argv[2])
 
 run(main, arguments=["FOLDER", "URL"])

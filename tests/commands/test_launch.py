@@ -28,8 +28,8 @@ def test_the_task_is_told_its_strategy_and_devices(monkeypatch: pytest.MonkeyPat
     [
         (["--workers=2"], "python -m trainer launch --workers=2 -- --config="),
         (["--workers=2", "--"], "the flags of the task are missing after --"),
-        (["--config=c.py"], "'--config=c.py' is no flag of the launcher"),
-        (["--worker=2", "--", "--config=c.py"], "'--worker=2' is no flag of the launcher"),
+        (["--config=c.py"], "'--config=c.py' is not a flag of the launcher"),
+        (["--worker=2", "--", "--config=c.py"], "'--worker=2' is not a flag of the launcher"),
         (["--workers=65", "--", "--config=c.py"], "65 is not an integer in the range [1, 64]"),
         (["--workers=0", "--", "--config=c.py"], "0 is not an integer in the range [1, 64]"),
         (["--", "--config.distribute.cpu_devices=2"], "give --devices before -- instead"),
@@ -47,11 +47,11 @@ def test_the_flags_say_what_is_launched():
     told = """
 from trainer.commands import program
 from trainer.commands import launch
-launch.launch = lambda *arguments: print(arguments[0][2:4], arguments[1:]) or 75
+launch.launch = lambda command, **options: print(command[2:4], *options.values()) or 75
 program.run(launch.main, launch.parse_flags)
 """
     own = ["--workers=3", "--devices=2", "--max_restarts=4", "--grace_seconds=5"]
     command = [sys.executable, "-c", told, *own, "--", "--config=c.py", "--", "--workers=9"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "['trainer.task', '--config=c.py'] (3, 2, 4, 5.0)\n", done.stderr
+    assert done.stdout == "['trainer.task', '--config=c.py'] 3 2 4 5.0\n", done.stderr
     assert done.returncode == 75

@@ -59,7 +59,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
 def run(runs: Path, count: int, ranges: search_space.Sweep = SWEEP, **fields: object) -> list[dict]:
     config = default()
     config.update_from_flattened_dict({"model.dropout": 0.125, **fields})
-    return trials.run(config, ranges, ["--config=recipe.py"], runs, count)
+    return trials.run(config, ranges, task_flags=["--config=recipe.py"], workdir=runs, trials=count)
 
 
 def starts(runs: Path) -> list[int]:

@@ -264,7 +264,7 @@ def test_each_worker_sees_gpus_of_its_own(monkeypatch: pytest.MonkeyPatch):
     own = [variables["CUDA_VISIBLE_DEVICES"] for variables in local_workers._device_slices(2, 2)]
     assert own == ["7,5", "3,1"]
     with pytest.raises(
-        UsageError, match="--workers=3 with --devices=2 need 6 GPUs and 5 can be seen"
+        UsageError, match="--workers=3 with --devices=2 need 6 GPUs, but 5 are visible"
     ):
         local_workers.launch(["true"], workers=3, devices=2)
     for none in ("", "-1"):

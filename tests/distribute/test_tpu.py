@@ -51,7 +51,7 @@ def test_a_variable_that_names_a_tpu_shows_it(monkeypatch: pytest.MonkeyPatch, n
 
 def test_device_files_of_a_tpu_show_it(machine: Path):
     put(machine / "dev/accel0")
-    assert tpu.evidence().endswith("dev/accel0 is there")
+    assert tpu.evidence().endswith("dev/accel0 exists")
 
 
 def test_vfio_shows_a_tpu_only_with_a_device_of_google(machine: Path):
@@ -59,7 +59,7 @@ def test_vfio_shows_a_tpu_only_with_a_device_of_google(machine: Path):
     put(machine / "sys/bus/pci/devices/a/vendor", "0x10de\n")
     assert not tpu.evidence()
     put(machine / "sys/bus/pci/devices/b/vendor", "0x1ae0\n")
-    assert tpu.evidence().endswith("dev/vfio/0 is there")
+    assert tpu.evidence().endswith("dev/vfio/0 exists")
 
 
 def test_accelerators_of_others_are_no_tpu(machine: Path):

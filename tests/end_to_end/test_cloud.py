@@ -14,7 +14,7 @@ import pytest
 from etils import epath
 
 from tests.cloud.vertex_server import Vertex
-from trainer.distribute.local_workers import places
+from trainer.distribute.local_workers import cluster_variables
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -61,7 +61,7 @@ class RunningVertex(Vertex):
         """Starts the task once for each machine that was ordered."""
         pools = spec["workerPoolSpecs"]
         counts = [int(pool["replicaCount"]) for pool in pools]
-        addresses = json.loads(places(sum(counts))[0]["TF_CONFIG"])["cluster"]["worker"]
+        addresses = json.loads(cluster_variables(sum(counts))[0]["TF_CONFIG"])["cluster"]["worker"]
         cluster = {"chief": addresses[:1], "worker": addresses[1:]}
         tasks = [("chief", 0), *(("worker", index) for index in range(sum(counts) - 1))]
         started = []

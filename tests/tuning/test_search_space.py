@@ -134,7 +134,7 @@ def test_a_sweep_that_cannot_be_read_is_told(recipe: Callable[[str], Path], body
 
 
 def test_the_config_of_a_run_has_no_sweep():
-    with pytest.raises(UsageError, match=r"^run/config.json has values and no sweep\(\)"):
+    with pytest.raises(UsageError, match=r"^run/config.json has no sweep\(\)"):
         search_space.read("run/config.json")
 
 

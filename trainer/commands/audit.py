@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         raise UsageError(f"--out={out} must end in .html; the JSON is written beside it.")
     if not gcs.is_gcs(out) and not out.parent.is_dir():
         raise UsageError(f"--out={out}: the folder {out.parent} does not exist; make it first.")
-    with program.ending_at_signals("nothing was written"):
+    with program.stop_at_signals("nothing was written"):
         with staging.writable(out.parent):
             pass  # known before all images are read
         source = audit.open_source(given.source, source_flags.options(given))
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-    """Defines the flags of this program."""
+    """Defines the flags of this command."""
     flags.DEFINE_string(
         "source",
         None,

@@ -24,21 +24,23 @@ from trainer.commands import program
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 
-GIVEN = {"list": 0, "show": 1, "cancel": 1, "fetch": 2}  # arguments of each verb
+ARGUMENTS = {"list": 0, "show": 1, "cancel": 1, "fetch": 2}  # number of them
 USAGE = "list, show JOB, cancel JOB, fetch JOB DIR"
 FULL_NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/(\w+)/[^/]+")
 
-_PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "what runs the jobs")
-_PROJECT = flags.DEFINE_string("project", "", "whose jobs; default: gcloud's, or that of JOB")
-_REGION = flags.DEFINE_string("region", "", "where they run; default: that of JOB")
-_ZONE = flags.DEFINE_string("zone", "", "where they run on TPU VMs; default: that of JOB")
+_PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "service that runs the jobs")
+_PROJECT = flags.DEFINE_string(
+    "project", "", "Google Cloud project; default: gcloud's, or that of JOB"
+)
+_REGION = flags.DEFINE_string("region", "", "region of the jobs; default: that of JOB")
+_ZONE = flags.DEFINE_string("zone", "", "zone of TPU VMs; default: that of JOB")
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags, and raises a UsageError unless a verb comes with the job that it needs."""
+    """Parses the flags, and raises a UsageError unless a verb comes with its arguments."""
     rest = flags.FLAGS(list(argv))
     verb, given = (rest[1], rest[2:]) if len(rest) > 1 else ("", [])
-    if len(given) != GIVEN.get(verb, -1):
+    if len(given) != ARGUMENTS.get(verb, -1):
         raise UsageError(f"give one of: {USAGE} (--help lists the flags).")
     return rest
 
@@ -66,12 +68,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _fetch(client: Client, workdir: str, folder: Path) -> None:
-    with program.exiting_at_signals("what was brought is here, and the same command goes on"):
+    with program.exit_at_signals("downloaded files are kept, and the same command goes on"):
         line = LiveLine(quiet=program.verbosity() < 0)
-        brought = run_download.download(client, workdir, folder, line=line)
+        downloaded = run_download.download(client, workdir, folder, line=line)
     print(
-        f"brought {brought.files} files ({brought.bytes / 2**20:,.1f} MiB) to {folder}, "
-        f"{brought.unchanged} were there already; scripts/tensorboard.sh {shlex.quote(str(folder))}"
+        f"downloaded {downloaded.files} files ({downloaded.bytes / 2**20:,.1f} MiB) to {folder}, "
+        f"{downloaded.unchanged} were unchanged; scripts/tensorboard.sh {shlex.quote(str(folder))}"
     )
 
 

@@ -1,7 +1,7 @@
-"""Starts workers on this machine: `python -m trainer launch --workers=2 -- TASK'S FLAGS`.
+"""Trains with several workers on this machine: `python -m trainer launch --workers=2 -- FLAGS`.
 
-Every worker is a process of its own that runs trainer.task with the flags after `--`; together
-they are one job. A worker that dies has the job started again from its newest checkpoint.
+Each worker is a process that runs trainer.task with the flags after `--`; together they train one
+network. When a worker dies, all are started again and resume from the newest checkpoint.
 """
 
 import sys
@@ -17,25 +17,28 @@ USAGE = "python -m trainer launch --workers=2 -- --config=configs/resnet.py --wo
 
 _WORKERS = flags.DEFINE_integer("workers", 1, "processes to start", lower_bound=1, upper_bound=64)
 _DEVICES = flags.DEFINE_integer(
-    "devices", 1, "devices of a worker: GPUs or, without any, logical CPU devices", 1, 64
+    "devices", 1, "devices of each worker: GPUs or, without any, logical CPU devices", 1, 64
 )
 _MAX_RESTARTS = flags.DEFINE_integer(
-    "max_restarts", 3, "how often the job is started again after a worker died", lower_bound=0
+    "max_restarts", 3, "how often the workers are started again after one has died", lower_bound=0
 )
 _GRACE_SECONDS = flags.DEFINE_float(
-    "grace_seconds", 60.0, "how long the others may take to end after a worker died", lower_bound=0
+    "grace_seconds",
+    60.0,
+    "how long the others may take to end after a worker has died",
+    lower_bound=0,
 )
 
 
 def task_command(task_flags: Sequence[str], devices: int) -> list[str]:
-    """Returns what a worker of the training job runs.
+    """Returns the command of a worker.
 
     Args:
       task_flags: the user's flags of trainer.task.
-      devices: devices of a worker.
+      devices: of each worker.
 
     Raises:
-      UsageError: if the flags set the logical CPU devices, which `devices` does.
+      UsageError: if the flags set the number of logical CPU devices, which `devices` does.
     """
     given = {flag.lstrip("-").partition("=")[0] for flag in task_flags}
     strategy, cpu_devices = "config.distribute.strategy", "config.distribute.cpu_devices"
@@ -56,7 +59,9 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     own, task_flags = _split(argv)
     rest = flags.FLAGS(own, known_only=True)
     if len(rest) > 1:
-        raise UsageError(f"{rest[1]!r} is no flag of the launcher, the task's follow --: {USAGE}.")
+        raise UsageError(
+            f"{rest[1]!r} is not a flag of the launcher; those of the task follow --: {USAGE}."
+        )
     if not task_flags:
         raise UsageError(f"the flags of the task are missing after --: {USAGE}.")
     return rest
@@ -68,11 +73,19 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Launches the task that the command line describes and ends with its exit code."""
-    del argv  # holds only what is the launcher's
+    """Launches the workers and ends with their exit code."""
+    del argv  # without the flags of the task
     _, task_flags = _split(sys.argv)
     command, devices = task_command(task_flags, _DEVICES.value), _DEVICES.value
-    sys.exit(launch(command, _WORKERS.value, devices, _MAX_RESTARTS.value, _GRACE_SECONDS.value))
+    sys.exit(
+        launch(
+            command,
+            workers=_WORKERS.value,
+            devices=devices,
+            max_restarts=_MAX_RESTARTS.value,
+            grace_seconds=_GRACE_SECONDS.value,
+        )
+    )
 
 
 if __name__ == "__main__":

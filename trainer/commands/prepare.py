@@ -21,9 +21,9 @@ with epy.lazy_imports():  # TensorFlow, which the processes that decode do witho
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines this program's flags; only it does so, since their names are common ones."""
+    """Defines the flags of this command; not at import, since their names are common ones."""
     common: dict[str, Any] = {"flag_values": flag_values}
-    flags.DEFINE_string("source", None, "what is prepared (docs/data.md)", required=True, **common)
+    flags.DEFINE_string("source", None, "files to prepare (docs/data.md)", required=True, **common)
     flags.DEFINE_string(
         "out", None, "folder to write the prepared data set to, or gs://", required=True, **common
     )
@@ -39,19 +39,21 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_bool(
         "keep_official_validation",
         None,
-        "whether the source's own val is used, not a tenth of train; by default from 5 % on",
+        "uses the source's own val split, not a tenth of train; by default if it has 5 % or more",
         **common,
     )
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **common)
     flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **common)
     flags.DEFINE_float(
-        "max_skipped", 0.01, "share of files that may be skipped", 0.0, 1.0, **common
+        "max_skipped", 0.01, "fraction of files that may be skipped", 0.0, 1.0, **common
     )
     flags.DEFINE_integer(
-        "workers", 0, "processes that decode; 0 for one a core", lower_bound=0, **common
+        "workers", 0, "processes that decode; 0: one per core", lower_bound=0, **common
     )
-    flags.DEFINE_string("runner", "", "Apache Beam runner; none for this machine alone", **common)
-    flags.DEFINE_list("beam_options", [], "the runner's own, as in region=europe-west4", **common)
+    flags.DEFINE_string("runner", "", "Apache Beam runner; default: this machine alone", **common)
+    flags.DEFINE_list(
+        "beam_options", [], "options of the runner, as in region=europe-west4", **common
+    )
 
 
 def main(argv: Sequence[str]) -> None:
@@ -59,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     given = flags.FLAGS
     out = epath.Path(given.out)
-    with program.ending_at_signals("nothing was written"):
+    with program.stop_at_signals("nothing was written"):
         finished = dataset.read_summary(out) is not None
         summary = prepare(
             sources.open_source(given.source, source_flags.options(given)),

@@ -21,14 +21,14 @@ def run(
     """Sets the process up, parses flags and calls `main`; an ExitError ends it with its sentence.
 
     Args:
-      main: takes the program's name and the arguments that are left after flags.
+      main: takes the program's name and its positional arguments.
       parse: parses the command line in place of absl's own parser.
-      arguments: names of those arguments, all of which must be given; where the last ends in
-        "...", one or more of it.
+      arguments: names of the positional arguments, all required; if the last ends in "...", it may
+        be repeated.
     """
 
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-        with _ending():
+        with _exit_on_errors():
             set_up.set_up()
             try:
                 return (parse or flags.FLAGS)(list(argv))
@@ -37,7 +37,7 @@ def run(
 
     def guarded(argv: Sequence[str]) -> None:
         set_up.show_logs(verbosity())
-        with _ending():
+        with _exit_on_errors():
             _check_given(argv[1:], arguments)
             main(argv)
 
@@ -45,9 +45,9 @@ def run(
 
 
 def verbosity() -> int:
-    """Returns how much the user wants to see, once flags are parsed.
+    """Returns --verbosity, once flags are parsed.
 
-    Below 0 results and errors alone, 0 the progress too, 1 or more what the libraries log too.
+    Below 0 shows results and errors alone, 0 progress too, 1 or more what the libraries log too.
     """
     flag = flags.FLAGS["verbosity"]  # absl's own, which without one is -1
     return flags.FLAGS.verbosity if flag.present else 0
@@ -66,16 +66,16 @@ def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def ending_at_signals(left: str) -> Iterator[None]:
-    """Turns SIGTERM and SIGINT into an ending, after all on the way has cleared up.
+def stop_at_signals(result: str) -> Iterator[None]:
+    """Turns SIGTERM and SIGINT into Stopped, after everything has been cleaned up.
 
-    They are raised as KeyboardInterrupt, which no library takes for an error to wrap.
+    They are raised as KeyboardInterrupt first, which no library mistakes for an error to wrap.
 
     Args:
-      left: what is left behind, as in "nothing was written".
+      result: what the program leaves then, as in "nothing was written".
 
     Raises:
-      Stopped: where one came.
+      Stopped: at a signal.
     """
     received = []
 
@@ -89,28 +89,28 @@ def ending_at_signals(left: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Stopped(received[0], f"by {received[0].name}; {left}.") from None
+        raise Stopped(received[0], f"by {received[0].name}; {result}.") from None
 
 
 @contextmanager
-def exiting_at_signals(left: str) -> Iterator[None]:
+def exit_at_signals(result: str) -> Iterator[None]:
     """Ends the process at once at SIGTERM and SIGINT, waiting for no thread and no request.
 
     For work that may be killed at any time, as the same command continues it.
 
     Args:
-      left: what is left behind, as in "what was sent is there".
+      result: what is left behind, as in "uploaded files are kept".
     """
 
     def leave(number: int, frame: object) -> None:
         del frame
         if sys.stdout is not None and sys.stdout.isatty():
             os.write(sys.stdout.fileno(), b"\n")  # after a live line
-        sentence = f"stopped: by {signal.Signals(number).name}; {left}.\n"
+        sentence = f"stopped: by {signal.Signals(number).name}; {result}.\n"
         os.write(2, sentence.encode())
         os._exit(128 + number)
 
-    former = {each: signal.signal(each, leave) for each in (signal.SIGTERM, signal.SIGINT)}
+    former = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -119,24 +119,24 @@ def exiting_at_signals(left: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
-    """Exits at an ExitError, at Ctrl-C, and where a bucket that is read cannot be used."""
+def _exit_on_errors() -> Iterator[None]:
+    """Exits at an ExitError, at Ctrl-C, and where a bucket cannot be used."""
     try:
         yield
-    except ExitError as ending:
-        _end(ending)
+    except ExitError as error:
+        _exit(error)
     except KeyboardInterrupt:
-        _end(Stopped(signal.SIGINT))
+        _exit(Stopped(signal.SIGINT))
     except Exception as error:
         if reason := gcs.reason(error):
-            _end(bucket_error(error, f"a bucket cannot be used ({reason}).", UsageError))
+            _exit(bucket_error(error, f"a bucket cannot be used ({reason}).", UsageError))
         raise
 
 
-def _end(ending: ExitError) -> None:
-    word = "stopped" if isinstance(ending, Stopped) else "error"
-    print(f"{word}: {ending}", file=sys.stderr, flush=True)
-    if isinstance(ending, WorkerLost):
+def _exit(error: ExitError) -> None:
+    word = "stopped" if isinstance(error, Stopped) else "error"
+    print(f"{word}: {error}", file=sys.stderr, flush=True)
+    if isinstance(error, WorkerLost):
         sys.stdout.flush()
-        os._exit(ending.exit_code)  # TensorFlow's own shutdown would wait for the lost worker
-    sys.exit(ending.exit_code)
+        os._exit(error.exit_code)  # TensorFlow's own shutdown would wait for the lost worker
+    sys.exit(error.exit_code)

@@ -2,7 +2,7 @@
 
 python -m trainer report RUN                            the report of a run, RUN/report.html
 python -m trainer report RUN1 RUN2 --out=FILE.html      several runs compared
-python -m trainer report RUN --image=FILE --out=FOLDER  what the run says of single radiographs
+python -m trainer report RUN --image=FILE --out=FOLDER  the run's prediction for single radiographs
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ COMPARISON = "comparison.html"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes what the command line names, and prints where."""
+    """Writes the pages that the command line names, and prints their paths."""
     runs, given = argv[1:], flags.FLAGS
     if given.image:
         print(*_image_pages(runs, given.image, given.out), sep="\n")
     elif len(runs) > 1:
-        print(comparison.write(runs, _checked(given.out or COMPARISON)))
+        print(comparison.write(runs, _page_path(given.out or COMPARISON)))
     elif given.out:
         raise UsageError(
-            f"--out={given.out} goes with several runs or with --image: the report of one run is "
-            "report.html in its folder."
+            f"--out={given.out} needs several runs or --image: the report of one run is "
+            "report.html in its folder, so leave it out."
         )
     else:
         print(run_page.write(runs[0]))
@@ -44,11 +44,11 @@ def _image_pages(
     return image_page.write(runs[0], images, out)
 
 
-def _checked(out: str) -> epath.Path:
+def _page_path(out: str) -> epath.Path:
     file = epath.Path(out)
     if file.suffix != ".html":
         raise UsageError(
-            f"--out={out} must end in .html, since several runs are compared on a page."
+            f"--out={out} must end in .html, since it is a page that compares several runs."
         )
     if not gcs.is_gcs(file) and not file.parent.is_dir():
         raise UsageError(f"--out={out}: the folder {file.parent} does not exist; make it first.")
@@ -56,14 +56,14 @@ def _checked(out: str) -> epath.Path:
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-    """Defines the flags of this program."""
+    """Defines the flags of this command."""
     flags.DEFINE_multi_string(
-        "image", [], "radiograph to explain; may be given more than once", flag_values=flag_values
+        "image", [], "radiograph to explain; may be repeated", flag_values=flag_values
     )
     flags.DEFINE_string(
         "out",
         None,
-        f"page of a comparison ({COMPARISON}), or folder for the pages of images (RUN/images)",
+        f"page of a comparison ({COMPARISON}), or folder for pages of images (RUN/images)",
         flag_values=flag_values,
     )
 

@@ -1,4 +1,4 @@
-"""The flags that say how a source is read; `prepare` and `audit` have the same ones."""
+"""The flags of how a source is read, the same for `prepare` and `audit`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from trainer.data.sources import Options
 
 
 def define(flag_values: flags.FlagValues) -> None:
-    """Defines the flags in `flag_values`; a program calls it before it parses its command line."""
+    """Defines the flags in `flag_values`; commands call it before parsing."""
     common: dict[str, Any] = {"flag_values": flag_values}
     flags.DEFINE_string("image_root", "", "folder that a table's image paths start from", **common)
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
@@ -30,7 +30,7 @@ def define(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "patient_regex",
         "",
-        "finds the patient in a name: its group patient, its first group, or the whole match",
+        "finds the patient in a file name: the group patient, the first group, or the whole match",
         **common,
     )
     flags.DEFINE_bool("any_view", False, "takes lateral views too", **common)

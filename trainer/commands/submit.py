@@ -35,22 +35,24 @@ from trainer.system.terminal import LiveLine
 from trainer.tuning import search_space
 
 flags.adopt_module_key_flags(config_flags)
-_WORKDIR = flags.DEFINE_string("workdir", None, "where the run is written, gs://", required=True)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "folder that the run is written to, gs://", required=True
+)
 _ACCELERATOR = flags.DEFINE_string(
-    "accelerator", None, "of each machine, as in nvidia-l4:2, tpu-v5e:8 or cpu", required=True
+    "accelerator", None, "of each machine, such as nvidia-l4:2, tpu-v5e:8 or cpu", required=True
 )
 _MACHINE_TYPE = flags.DEFINE_string(
     "machine_type", "", "default: the usual one for the accelerator"
 )
 _WORKERS = flags.DEFINE_integer("workers", 1, "machines that train together", 1, 64)
-_PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "what runs it")
+_PLATFORM = flags.DEFINE_enum("platform", "vertex", PLATFORMS, "service that runs the job")
 _IMAGE = flags.DEFINE_string("image", "", "container; default: the one that docs/cloud.md builds")
-_PROJECT = flags.DEFINE_string("project", "", "that is billed; default: gcloud's")
-_REGION = flags.DEFINE_string("region", "", "default: where the bucket is")
-_ZONE = flags.DEFINE_string("zone", "", "of a TPU VM, as in us-central1-a")
-_SPOT = flags.DEFINE_bool("spot", False, "on machines that may be preempted, for less")
+_PROJECT = flags.DEFINE_string("project", "", "Google Cloud project; default: gcloud's")
+_REGION = flags.DEFINE_string("region", "", "default: that of the bucket")
+_ZONE = flags.DEFINE_string("zone", "", "of a TPU VM, such as us-central1-a")
+_SPOT = flags.DEFINE_bool("spot", False, "cheaper machines that may be preempted")
 _FLEX_HOURS = flags.DEFINE_float(
-    "flex_start_hours", 0.0, "hours to wait for machines, for less; 0: not", 0, 168
+    "flex_start_hours", 0.0, "hours to wait for cheaper machines; 0: do not wait", 0, 168
 )
 _DATA = flags.DEFINE_string("data", "", "local prepared data set to upload to data.path")
 _SERVICE_ACCOUNT = flags.DEFINE_string("service_account", "", "of the job; default: the platform's")
@@ -59,9 +61,9 @@ _TENSORBOARD = flags.DEFINE_string(
 )
 _LABELS = flags.DEFINE_multi_string("label", [], "KEY=VALUE, for billing; may be repeated")
 _DISK = flags.DEFINE_integer("boot_disk_gb", 100, "of each machine", 100, 64_000)
-_TIMEOUT = flags.DEFINE_float("timeout_hours", 24.0, "after which the job is ended", 0.1, 672)
-_TRIALS = flags.DEFINE_integer("trials", 0, "runs of the config's sweep(); 0: one run", 0, 1000)
-_PARALLEL = flags.DEFINE_integer("parallel_trials", 1, "of them at the same time", 1, 100)
+_TIMEOUT = flags.DEFINE_float("timeout_hours", 24.0, "hours after which the job is ended", 0.1, 672)
+_TRIALS = flags.DEFINE_integer("trials", 0, "runs of the recipe's sweep(); 0: one run", 0, 1000)
+_PARALLEL = flags.DEFINE_integer("parallel_trials", 1, "trials at the same time", 1, 100)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "check, write the job file, and submit nothing")
 _WAIT = flags.DEFINE_bool("wait", False, "follow the job to its end; Ctrl-C leaves it running")
 
@@ -79,7 +81,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"\nNothing was submitted. To do it by hand:\n{_write(order)}")
         return
     if data:
-        with program.exiting_at_signals("what was sent is there, and the same command goes on"):
+        with program.exit_at_signals("uploaded files are kept, and the same command goes on"):
             line = LiveLine(quiet=program.verbosity() < 0)
             sent = upload.upload(access.storage, data, order.config.data.path, line=line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")

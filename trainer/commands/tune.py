@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config, workdir = config_flags.read(), _WORKDIR.value
     sweep = search_space.read(config_flags.FILE.value)
-    rows = trials.run(config, sweep, task_flags(), workdir, _TRIALS.value)
+    rows = trials.run(config, sweep, task_flags=task_flags(), workdir=workdir, trials=_TRIALS.value)
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
 
 

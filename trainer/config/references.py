@@ -1,4 +1,4 @@
-"""Published figures to compare with, as `report.references` gives them."""
+"""Published figures to compare a run with, as the field `report.references` gives them."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,9 +11,9 @@ class Reference(NamedTuple):
     """A row to compare with.
 
     Attributes:
-      name: whose figures they are.
-      about: how they were come by, in a few words; may be empty.
-      values: metric -> {value, low, high}; the latter two are None where they are not known.
+      name: of the method or the paper.
+      about: how the figures were obtained, in a few words; may be empty.
+      values: metric -> {value, low, high}; low and high are None where they are not known.
     """
 
     name: str
@@ -25,16 +25,16 @@ def parse(text: str) -> list[Reference]:
     """Reads published figures: `NAME metric=value ...; NAME metric=value ...`.
 
     Args:
-      text: as in the config's `report.references`; nothing gives no reference.
+      text: as in the config's `report.references`; may be empty.
 
     Raises:
-      ValueError: one sentence that says what is wrong.
+      ValueError: with one sentence that says what is wrong.
     """
-    return [_parsed(part.split()) for part in text.split(";") if part.strip()]
+    return [_parse_one(part.split()) for part in text.split(";") if part.strip()]
 
 
 def is_valid(text: str) -> bool:
-    """Returns whether `parse` reads `text`."""
+    """Returns whether `parse` accepts `text`."""
     try:
         parse(text)
     except ValueError:
@@ -42,25 +42,25 @@ def is_valid(text: str) -> bool:
     return True
 
 
-def _parsed(words: Sequence[str]) -> Reference:
+def _parse_one(words: Sequence[str]) -> Reference:
     name = [word for word in words if "=" not in word]
     figures = [word for word in words if "=" in word]
-    whole = " ".join(words)
+    text = " ".join(words)
     if not name or list(words) != name + figures:
-        raise ValueError(f"{whole!r} must be a name and then its figures, as in 'ours auc=0.97'")
+        raise ValueError(f"{text!r} must be a name and then its figures, as in 'ours auc=0.97'")
     if not figures:
-        raise ValueError(f"{whole!r} has no figure: give at least one of {', '.join(METRICS)}")
+        raise ValueError(f"{text!r} has no figure: give at least one of {', '.join(METRICS)}")
     values: dict[str, Mapping[str, float | None]] = {}
     for figure in figures:
         metric, _, number = figure.partition("=")
         if metric not in METRICS or metric in values:
-            wrong = "gives it twice" if metric in values else "has no such metric"
-            raise ValueError(f"{whole!r} {wrong} ({metric}): give {', '.join(METRICS)}, each once")
-        values[metric] = without_interval(_share(number, figure))
+            mistake = "gives it twice" if metric in values else "has no such metric"
+            raise ValueError(f"{text!r} {mistake} ({metric}): give {', '.join(METRICS)}, each once")
+        values[metric] = without_interval(_fraction(number, figure))
     return Reference(" ".join(name), "published", values)
 
 
-def _share(number: str, figure: str) -> float:
+def _fraction(number: str, figure: str) -> float:
     try:
         value = float(number)
     except ValueError:
@@ -71,5 +71,5 @@ def _share(number: str, figure: str) -> float:
 
 
 def without_interval(value: float) -> Mapping[str, float | None]:
-    """Returns a value in the form of the metrics, whose interval is not known."""
+    """Returns a value whose confidence interval is not known."""
     return {"value": value, "low": None, "high": None}

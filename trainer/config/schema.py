@@ -2,18 +2,17 @@
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from trainer.config import references
+from trainer.config.field import Field
 from trainer.system.errors import UsageError
 
 LOGGER = logging.getLogger(__name__)
-INFINITY = float("inf")
 PARSERS: dict[type, Any] = {
     int: flags.IntegerParser(),
     float: flags.FloatParser(),
@@ -22,71 +21,18 @@ PARSERS: dict[type, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Field:
-    """One field: its default, what it means, and which values it may hold.
-
-    Attributes:
-      default: its type is the field's type.
-      meaning: in a few words.
-      choices: the only values that are allowed; () for no such limit.
-      low, high: the bounds of a number; both are allowed themselves.
-      above, below: bounds that are not allowed themselves.
-      form: what a text that is not empty must look like, in words.
-      has_form: whether a text does.
-    """
-
-    default: Any
-    meaning: str
-    choices: tuple = ()
-    low: float = -INFINITY
-    high: float = INFINITY
-    above: float = -INFINITY
-    below: float = INFINITY
-    form: str = "a text"
-    has_form: Callable[[str], bool] = bool
-
-    @property
-    def allowed(self) -> str:
-        """The values that are allowed, in words."""
-        if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
-        if isinstance(self.default, bool):
-            return "true or false"
-        if isinstance(self.default, str):
-            return self.form
-        kind = "a whole number" if isinstance(self.default, int) else "a number"
-        if self.above > -INFINITY:
-            return f"{kind} above {self.above:g}"
-        if self.below < INFINITY:
-            return f"{kind} from {self.low} to below {self.below}"
-        if self.high < INFINITY:
-            return f"{kind} from {self.low} to {self.high}"
-        return f"{kind} of at least {self.low}"
-
-    def accepts(self, value: Any) -> bool:
-        """Returns whether the field may hold `value`."""
-        kinds = (int, float) if isinstance(self.default, float) else type(self.default)
-        if not isinstance(value, kinds):
-            return False
-        if isinstance(value, bool) != isinstance(self.default, bool):  # a bool is an int too
-            return False
-        if self.choices:
-            return value in self.choices
-        if isinstance(value, str):
-            return not value or self.has_form(value)
-        return self.low <= value <= self.high and self.above < value < self.below
-
-
 def _is_range(steps: str) -> bool:
     begin, _, end = steps.partition(",")
     return begin.isdecimal() and end.isdecimal() and int(begin) < int(end)
 
 
 FIELDS: dict[str, Field] = {
-    "name": Field("resnet", "what the run is called in the report"),
+    "name": Field("resnet", "name of the run in the report"),
     "seed": Field(
-        0, "seed of the initial weights, the order and every draw", low=0, high=2**31 - 1
+        0,
+        "seed of the initial weights, the order of images and augmentation",
+        low=0,
+        high=2**31 - 1,
     ),
     "precision": Field(
         "float32",
@@ -98,7 +44,7 @@ FIELDS: dict[str, Field] = {
         180, "side of the square that images are fitted to, pixels", low=16, high=4096
     ),
     "data.fit": Field("squash", "how an image fits the square", choices=("squash", "pad", "crop")),
-    "data.cache": Field("host", "where decoded pixels live", choices=("host", "none")),
+    "data.cache": Field("host", "where decoded pixels are kept", choices=("host", "none")),
     "augment.rotation_range": Field(0.0, "largest rotation, degrees", low=0, high=180),
     "augment.width_shift_range": Field(0.0, "largest shift, fraction of the width", low=0, high=1),
     "augment.height_shift_range": Field(
@@ -109,7 +55,7 @@ FIELDS: dict[str, Field] = {
     "augment.horizontal_flip": Field(False, "flips every second image, left to right"),
     "augment.vertical_flip": Field(False, "flips every second image, upside down"),
     "augment.fill_mode": Field(
-        "nearest", "what is beyond the border", choices=("nearest", "reflect", "constant")
+        "nearest", "pixels beyond the border", choices=("nearest", "reflect", "constant")
     ),
     "augment.cval": Field(0.0, "grey beyond the border when constant, 0 to 1", low=0, high=1),
     "augment.brightness_range": Field(0.0, "largest change, fraction of full scale", low=0, high=1),
@@ -123,18 +69,16 @@ FIELDS: dict[str, Field] = {
         0.0, "largest loss of JPEG quality: from 100-r to 100", low=0, high=99
     ),
     "augment.jit_compile": Field(True, "compiles the augmentation with XLA"),
-    "model.name": Field("resnet", "network", choices=("article", "resnet")),
-    "model.channels": Field(
-        1, "colour channels the network takes; grey is repeated", choices=(1, 3)
-    ),
+    "model.name": Field("resnet", "architecture", choices=("article", "resnet")),
+    "model.channels": Field(1, "input channels of the network; grey is repeated", choices=(1, 3)),
     "model.width": Field(16, "filters of the first stage (resnet)", low=1, high=1024),
     "model.stages": Field(
         4, "stages, each of half the side and twice the filters (resnet)", low=1, high=8
     ),
-    "model.blocks": Field(1, "residual blocks a stage (resnet)", low=1, high=64),
-    "model.dropout": Field(0.0, "share of features dropped before the output", low=0, below=1),
+    "model.blocks": Field(1, "residual blocks per stage (resnet)", low=1, high=64),
+    "model.dropout": Field(0.0, "fraction of features dropped before the output", low=0, below=1),
     "train.epochs": Field(20, "passes over the training set", low=1, high=100_000),
-    "train.batch_size": Field(32, "images a step, over all replicas", low=1, high=1_000_000),
+    "train.batch_size": Field(32, "images per step, over all replicas", low=1, high=1_000_000),
     "train.accumulate": Field(
         1, "parts that a step is computed in, one after the other", low=1, high=1024
     ),
@@ -146,7 +90,7 @@ FIELDS: dict[str, Field] = {
     "schedule.name": Field("constant", "learning rate over time", choices=("constant", "cosine")),
     "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0),
     "loss.label_smoothing": Field(
-        0.0, "share of the label spread over both classes", low=0, below=1
+        0.0, "fraction of the label spread over both classes", low=0, below=1
     ),
     "loss.class_weights": Field(
         "none", "weight of a class in the loss", choices=("none", "balanced")
@@ -158,7 +102,7 @@ FIELDS: dict[str, Field] = {
     ),
     "distribute.tpu": Field("local", "the TPU: local on a TPU VM, else its name"),
     "distribute.cpu_devices": Field(
-        0, "logical CPU devices to make; 0 uses what is there", low=0, high=64
+        0, "logical CPU devices to make; 0: as many as there are", low=0, high=64
     ),
     "summaries.times": Field(
         10,
@@ -166,11 +110,11 @@ FIELDS: dict[str, Field] = {
         low=0,
         high=100_000,
     ),
-    "summaries.channels": Field(16, "channels of a layer shown, the most active", low=1, high=4096),
-    "summaries.examples": Field(1, "fixed examples of each class looked at", low=1, high=4),
+    "summaries.channels": Field(16, "most active channels shown of a layer", low=1, high=4096),
+    "summaries.examples": Field(1, "fixed examples shown of each class", low=1, high=4),
     "summaries.errors": Field(8, "most confident errors of each kind shown", low=1, high=8),
     "summaries.colour_map": Field(
-        "grey", "colours of activations and heat", choices=("grey", "viridis")
+        "grey", "colours of activations and heat maps", choices=("grey", "viridis")
     ),
     "profile.steps": Field(
         "",
@@ -188,8 +132,8 @@ FIELDS: dict[str, Field] = {
     "checkpoint.every_steps": Field(0, "steps between checkpoints; 0 is once an epoch", low=0),
 }
 
-# What may change when a run is taken up again: it moves no number of the run, but for the
-# precision, which moves them by its rounding and is there for a machine that has no other.
+# Fields that may change when a run is resumed. None changes a number of the run, except for the
+# precision, which changes them by rounding and may have to suit another machine.
 CHANGEABLE = (
     "precision",
     "data.path",
@@ -218,10 +162,10 @@ def default() -> ConfigDict:
     tree: dict[str, Any] = {}
     for path, field in FIELDS.items():
         *groups, leaf = path.split(".")
-        place = tree
+        node = tree
         for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = field.default
+            node = node.setdefault(group, {})
+        node[leaf] = field.default
     return ConfigDict(tree).lock()
 
 
@@ -246,7 +190,7 @@ def from_saved(saved: Mapping[str, Any]) -> ConfigDict:
             check_field(path, value)
         config.update_from_flattened_dict(given)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(f"this is no config of a run ({error!r}).") from error
+        raise UsageError(f"this is not the config of a run ({error!r}).") from error
     return config
 
 
@@ -265,7 +209,7 @@ def fields(config: ConfigDict) -> Iterator[tuple[str, Any]]:
 
 
 def check(config: ConfigDict) -> None:
-    """Raises a UsageError that names the first field holding what it may not."""
+    """Raises a UsageError that names the first field with a value that is not allowed."""
     given = dict(fields(config))
     for path in given:
         if path not in FIELDS:
@@ -328,14 +272,14 @@ def check_global_batch(config: ConfigDict, replicas: int) -> None:
 
 
 def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
-    """Raises a UsageError if `config` would change the numbers of the run that `saved` began."""
+    """Raises a UsageError if `config` changes the numbers of the run that saved `saved`."""
     before = dict(fields(ConfigDict(saved)))
     for path, value in fields(config):
-        began = before.get(path, FIELDS[path].default)  # a run may be older than a field
-        if path not in CHANGEABLE and began != value:
+        former = before.get(path, FIELDS[path].default)  # a run may be older than a field
+        if path not in CHANGEABLE and former != value:
             raise UsageError(
-                f"this work directory was begun with {path}={began!r}, not {value!r}: "
-                f"name another --workdir, or give --config.{path}={began} to go on."
+                f"this work directory was begun with {path}={former!r}, not {value!r}: "
+                f"name another --workdir, or give --config.{path}={former} to go on."
             )
 
 

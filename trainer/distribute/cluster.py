@@ -1,6 +1,6 @@
-"""The workers of a run, as TF_CONFIG names them, and the strategy that spans them.
+"""The workers of a run, as listed in TF_CONFIG, and the strategy over all of them.
 
-Every cluster manager can set TF_CONFIG; Vertex AI does by itself:
+Any cluster manager can set TF_CONFIG; Vertex AI does so by itself:
   {"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-# Public API makes one CPU replica a worker; the tests and a laptop need several.
+# The public API has one CPU replica per worker; the tests and a laptop need several.
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
 from trainer.system.errors import UsageError, WorkerLost
@@ -28,8 +28,8 @@ class Cluster:
     """The workers that train together.
 
     Attributes:
-      addresses: host:port of each, the chief's first.
-      worker: which of them this process is.
+      addresses: host:port of each worker, the chief's first.
+      worker: number of this process among them.
     """
 
     addresses: tuple[str, ...]
@@ -37,10 +37,10 @@ class Cluster:
 
 
 def from_environment() -> Cluster | None:
-    """Returns what TF_CONFIG names, or None where it is not set.
+    """Returns the cluster of TF_CONFIG, or None where it is not set or lists no workers.
 
     Raises:
-      UsageError: if it names no workers, or not this one.
+      UsageError: if it cannot be read, or does not list this process.
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
@@ -65,7 +65,7 @@ def from_environment() -> Cluster | None:
         raise UsageError(
             f"TF_CONFIG's task is {kind} {index}, but its cluster has "
             f"{len(tasks.get('chief', []))} chief and {len(tasks.get('worker', []))} workers: "
-            "each process of the job gets one of them as its task; there are no other types here."
+            "give each process of the job one of them as its task, and no other type."
         )
     return Cluster(tuple(addresses), first + index)
 
@@ -75,7 +75,7 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
 
     Args:
       cluster: from `from_environment()`.
-      cpu_devices: replicas a worker on a machine without GPUs.
+      cpu_devices: replicas of each worker on a machine without GPUs.
 
     Raises:
       WorkerLost: if the others cannot be joined, or this worker's address is taken.
@@ -86,7 +86,7 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
         file=sys.stderr,
         flush=True,
     )
-    with _giving_up():
+    with _exit_if_alone():
         try:
             if cpu_devices > 1 and not tf.config.list_physical_devices("GPU"):
                 return _CpuWorkers(cpu_devices)
@@ -108,21 +108,21 @@ class _CpuWorkers(tf.distribute.MultiWorkerMirroredStrategy):
 
 class _CpuExtended(CollectiveAllReduceExtended):
     def __init__(self, strategy: tf.distribute.Strategy, devices: int):
-        self._devices_a_worker = devices
+        self._devices_per_worker = devices
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
         options = tf.distribute.experimental.CommunicationOptions()
         super().__init__(strategy, resolver, options)
 
     def _initialize_local_devices(self, cluster_resolver, worker_device):
-        numbers = range(self._devices_a_worker)
+        numbers = range(self._devices_per_worker)
         return tuple(f"{worker_device}/device:CPU:{number}" for number in numbers), "CPU"
 
 
 @contextmanager
-def _giving_up() -> Iterator[None]:
-    """Ends the process if the other workers do not come, for whom TensorFlow waits an hour.
+def _exit_if_alone() -> Iterator[None]:
+    """Ends the process with exit code 1 if the other workers do not come in JOIN_SECONDS.
 
-    With a thread of C, as it waits with the interpreter locked; the exit code is 1.
+    TensorFlow would wait an hour, with the interpreter locked: only a thread of C can end it.
     """
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(JOIN_SECONDS, exit=True, file=nowhere)

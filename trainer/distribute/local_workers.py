@@ -24,10 +24,9 @@ from trainer.system.errors import (
     WorkerLost,
 )
 
-# What starting again cannot mend.
+# Exit codes that a restart cannot help.
 FINAL = tuple(
-    ending.exit_code
-    for ending in (UsageError, NotFinite, DataLost, CheckpointsDamaged, CannotWrite)
+    error.exit_code for error in (UsageError, NotFinite, DataLost, CheckpointsDamaged, CannotWrite)
 )
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -35,8 +34,8 @@ POLL_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
-class End(NamedTuple):
-    """How a worker ended badly: an exit code, negative for the signal that killed it."""
+class Failure(NamedTuple):
+    """A worker that failed: its exit code, negative for the signal that killed it."""
 
     worker: int
     code: int
@@ -49,6 +48,7 @@ class End(NamedTuple):
 
 def launch(
     command: Sequence[str],
+    *,
     workers: int = 1,
     devices: int = 1,
     max_restarts: int = 3,
@@ -57,18 +57,18 @@ def launch(
     """Runs `command` as every worker of a cluster on this machine and returns the exit code.
 
     SIGTERM, SIGINT and SIGUSR1 are passed on to the workers, after which nothing is restarted.
-    Must be called from the main thread, for whose signals it listens.
+    Must be called from the main thread, which receives the signals.
 
     Args:
-      command: what each worker runs, with its place in the cluster in TF_CONFIG.
+      command: of each worker, which finds its number in TF_CONFIG.
       workers: processes to start.
       devices: GPUs that each worker sees, where there are GPUs.
-      max_restarts: how often all workers are started again after one ended badly.
+      max_restarts: how often all workers are started again after one has failed.
       grace_seconds: how long the others may take to end then, before they are killed.
 
     Returns:
-      0 if all workers ended well, else the code of the worker that tells most: one that
-      restarting cannot mend, or the first that ended badly; 128+n if signal n killed it.
+      0 if all workers succeeded, else the code of the most telling failure: one that a restart
+      cannot help, or the first; 128+n if signal n killed the worker.
 
     Raises:
       UsageError: if there are fewer GPUs than the workers need.
@@ -78,58 +78,59 @@ def launch(
     shared = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with received(STOP_SIGNALS) as signals:
         for restart in itertools.count(1):
-            environments = [shared | a | b for a, b in zip(places(workers), slices, strict=True)]
-            ends = run(command, environments, grace_seconds, signals)
-            if not ends:
+            tasks = zip(cluster_variables(workers), slices, strict=True)
+            environments = [shared | place | gpus for place, gpus in tasks]
+            failures = run(command, environments, grace_seconds=grace_seconds, signals=signals)
+            if not failures:
                 return 0
-            end = min(
-                ends, key=lambda end: (end.code not in FINAL, end.code == WorkerLost.exit_code)
+            worst = min(
+                failures, key=lambda f: (f.code not in FINAL, f.code == WorkerLost.exit_code)
             )
-            if end.code in FINAL or signals:
+            if worst.code in FINAL or signals:
                 break
             if restart > max_restarts:
-                print(f"{end}: given up after {max_restarts} restarts", file=sys.stderr)
+                print(f"{worst}: given up after {max_restarts} restarts", file=sys.stderr)
                 break
-            print(f"{end}: restart {restart} of {max_restarts}", file=sys.stderr)
-    return exit_code(end.code)
+            print(f"{worst}: restart {restart} of {max_restarts}", file=sys.stderr)
+    return exit_code(worst.code)
 
 
 def visible_gpus() -> list[str]:
-    """Returns what CUDA calls the GPUs that this process may use."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
+    """Returns CUDA's names of the GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
         return [str(index) for index, _ in enumerate(glob.glob("/dev/nvidia[0-9]*"))]
-    return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+    return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
 
 
 def _device_slices(workers: int, devices: int) -> list[dict[str, str]]:
-    """Returns the variables that show each worker its own GPUs, none where there are none."""
+    """Returns the environment variables that show each worker its own GPUs, if there are any."""
     gpus = visible_gpus()
     if not gpus:
         return [{}] * workers
     if workers * devices > len(gpus):
         raise UsageError(
-            f"--workers={workers} with --devices={devices} need {workers * devices} GPUs and "
-            f"{len(gpus)} can be seen: give less of either, or CUDA_VISIBLE_DEVICES= for the CPU."
+            f"--workers={workers} with --devices={devices} need {workers * devices} GPUs, but "
+            f"{len(gpus)} are visible: give less of either, or CUDA_VISIBLE_DEVICES= for the CPU."
         )
     starts = range(0, workers * devices, devices)
     return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[s : s + devices])} for s in starts]
 
 
-def places(workers: int) -> list[dict[str, str]]:
-    """Returns the variable that tells each worker its place, on ports free at the moment."""
-    with contextlib.ExitStack() as held:  # all at once, so that no port is handed out twice
-        sockets = [held.enter_context(socket.socket()) for _ in range(workers)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+def cluster_variables(workers: int) -> list[dict[str, str]]:
+    """Returns the TF_CONFIG of each worker, on ports that are free at the moment."""
+    with contextlib.ExitStack() as stack:  # all open at once, so that no port is given twice
+        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        cluster = {"worker": [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]}
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
 
 
 @contextlib.contextmanager
 def received(watched: Sequence[signal.Signals]) -> Iterator[list[int]]:
-    """Collects the signals that arrive, instead of their usual effect."""
+    """Collects the signals that arrive, in place of their usual effect."""
     signals: list[int] = []
     before = {s: signal.signal(s, lambda number, _: signals.append(number)) for s in watched}
     try:
@@ -142,19 +143,20 @@ def received(watched: Sequence[signal.Signals]) -> Iterator[list[int]]:
 def run(
     command: Sequence[str],
     environments: Sequence[Mapping[str, str]],
+    *,
     grace_seconds: float,
     signals: list[int],
-) -> list[End]:
-    """Runs the workers until all have ended, and returns those that ended badly, in order.
+) -> list[Failure]:
+    """Runs the workers until all have ended, and returns those that failed, in order.
 
     Args:
-      command: what each of them runs.
+      command: of each worker.
       environments: of each worker.
-      grace_seconds: how long the others may take to end after one ended badly.
+      grace_seconds: how long the others may take to end after one has failed.
       signals: from `received()`; they are passed on as they come.
     """
     running: dict[int, subprocess.Popen] = {}
-    ends: list[End] = []
+    failures: list[Failure] = []
     passed_on, deadline = 0, float("inf")
     try:
         for index, environment in enumerate(environments):
@@ -171,14 +173,14 @@ def run(
                 worker = running.pop(index)
                 _kill(worker)  # what it started and left behind
                 if worker.returncode:
-                    ends.append(End(index, worker.returncode))
-                # One that stopped as it was told to leaves the others time to save.
+                    failures.append(Failure(index, worker.returncode))
+                # One that obeyed a signal leaves the others time to save.
                 if exit_code(worker.returncode) not in (0, *(128 + s for s in signals)):
                     deadline = min(deadline, time.monotonic() + grace_seconds)
             if running and time.monotonic() > deadline:
                 for index in running:
-                    late = f"worker {index} did not end within {grace_seconds:g} s"
-                    print(f"{late} and is killed", file=sys.stderr)
+                    message = f"worker {index} did not end within {grace_seconds:g} s and is killed"
+                    print(message, file=sys.stderr)
                 break
     finally:
         for worker in running.values():
@@ -186,7 +188,7 @@ def run(
             worker.wait()
     for relay in relays:
         relay.join()
-    return ends
+    return failures
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str], piped: bool) -> subprocess.Popen:
@@ -198,17 +200,17 @@ def _start(command: Sequence[str], environment: Mapping[str, str], piped: bool) 
         stdout=pipe,
         stderr=pipe,
         start_new_session=True,  # a terminal's Ctrl-C reaches it once, through the launcher
-        preexec_fn=_ask_to_end_with(os.getpid()) if sys.platform == "linux" else None,
+        preexec_fn=_end_with(os.getpid()) if sys.platform == "linux" else None,
     )
 
 
-def _ask_to_end_with(launcher: int) -> Callable[[], None]:
-    """Returns what a worker calls to be sent SIGTERM when the launcher dies."""
+def _end_with(launcher: int) -> Callable[[], None]:
+    """Returns what a worker calls to receive SIGTERM when the launcher dies."""
     libc = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
 
     def ask() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != launcher:  # it died before
+        if os.getppid() != launcher:  # which has died before
             os._exit(128 + signal.SIGTERM)
 
     return ask
@@ -220,7 +222,7 @@ def _kill(worker: subprocess.Popen) -> None:
 
 
 def _relay_all(workers: Mapping[int, subprocess.Popen]) -> list[threading.Thread]:
-    """Starts to pass on what the workers write, where it comes through pipes."""
+    """Starts threads that pass on what the workers write to pipes."""
     lock, relays = threading.Lock(), []
     for index, worker in workers.items():
         for source, sink in ((worker.stdout, sys.stdout), (worker.stderr, sys.stderr)):
@@ -240,5 +242,5 @@ def _relay(source: BinaryIO, sink: BinaryIO, prefix: bytes, lock: threading.Lock
 
 
 def exit_code(returncode: int) -> int:
-    """Returns the code of a process as a shell has it: 128+n if signal n killed it."""
+    """Returns the exit code as shells report it: 128+n if signal n killed the process."""
     return returncode if returncode >= 0 else 128 - returncode

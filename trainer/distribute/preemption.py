@@ -1,4 +1,4 @@
-"""Stop signals: noted at once, acted upon between two loops, by all workers together."""
+"""Stop signals: recorded at once, obeyed between two loops by all workers together."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopSignals:
-    """Notes stop signals while it is entered; a second SIGINT ends the process at once.
+    """Records stop signals inside its `with` block; a second SIGINT ends the process at once.
 
     A thread reads them, since Python's handlers wait while a loop runs in TensorFlow.
 
     Attributes:
-      received: the first one, or None.
+      received: the first signal, or None.
     """
 
     def __init__(self):
@@ -29,7 +29,7 @@ class StopSignals:
         self._reader, writer = socket.socketpair()
         writer.setblocking(False)
         self._writer = writer
-        self._previous = {number: signal.signal(number, _note) for number in SIGNALS}
+        self._previous = {number: signal.signal(number, _ignore) for number in SIGNALS}
         self._previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._read, daemon=True).start()
         return self
@@ -47,7 +47,7 @@ class StopSignals:
 
     @property
     def seconds(self) -> float:
-        """Time since the signal came."""
+        """Seconds since the signal was received."""
         return time.monotonic() - self._received_at
 
     def _read(self) -> None:
@@ -66,5 +66,5 @@ class StopSignals:
             self.received = signal.Signals(number)
 
 
-def _note(number: int, frame: object) -> None:
-    """Keeps the signal from its default; the thread reads its number."""
+def _ignore(number: int, frame: object) -> None:
+    """Replaces the default action; the thread reads the signal's number."""

@@ -1,6 +1,6 @@
-"""TPUs: whether there is one, and the strategy that trains on it.
+"""TPUs: whether this machine has one, and the strategy that trains on it.
 
-Imports TensorFlow only where it is used, since `skip_where_there_is_none()` must come before it.
+TensorFlow is imported where it is used, since `skip_where_there_is_none()` must come before.
 """
 
 import functools
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 DISTRIBUTION = "tensorflow-tpu"
-# Those that TensorFlow itself takes a TPU's name or addresses from.
+# Environment variables that TensorFlow takes a TPU's name or addresses from.
 VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")
 GOOGLE_PCI_VENDOR = "0x1ae0"
 PORT = 8470
@@ -26,27 +26,26 @@ CONNECT_SECONDS = 5
 
 
 def skip_where_there_is_none() -> None:
-    """Keeps `import tensorflow` from looking for a TPU where none can be; call it before that.
+    """Keeps `import tensorflow` from searching for a TPU where there can be none.
 
-    On a machine outside Google's cloud libtpu asks for the metadata server at every import, over
-    and over for minutes. Cheap, and without effect where tensorflow-tpu is not installed, where a
-    TPU may be, or where the variable is set already.
+    Outside Google's cloud libtpu asks for the metadata server at every import, for minutes. Without
+    effect where tensorflow-tpu is not installed, where a TPU may be, or where the variable is set.
     """
     if installed() and not evidence() and not _on_google_cloud():
         os.environ.setdefault("TPU_LOAD_LIBRARY", "0")
 
 
 def evidence() -> str:
-    """Returns what shows that there is a TPU, in words; nothing if nothing does."""
+    """Returns in words what shows that there is a TPU; "" if nothing does."""
     for name in VARIABLES:
         if os.environ.get(name):
             return f"{name} is {os.environ[name]}"
     # Not /dev/accel/, where Linux puts the accelerators of other makers.
     devices = sorted(Path("/dev").glob("accel[0-9]*"))
-    # VFIO passes any device through, so ask whose there is.
+    # VFIO passes any device through, so ask for one of Google.
     if not devices and _has_google_pci_device():
         devices = sorted(Path("/dev/vfio").glob("[0-9]*"))
-    return f"{devices[0]} is there" if devices else ""
+    return f"{devices[0]} exists" if devices else ""
 
 
 def strategy(name: str = LOCAL) -> "tf.distribute.TPUStrategy":
@@ -58,7 +57,7 @@ def strategy(name: str = LOCAL) -> "tf.distribute.TPUStrategy":
     Raises:
       UsageError: if there is no such TPU, or this TensorFlow cannot use it.
     """
-    # Asked first, since with some settings libtpu brings the process down where there is none.
+    # Checked first, since with some settings libtpu crashes where there is none.
     if name == LOCAL and not evidence() and not _on_google_cloud():
         raise UsageError(
             "distribute.tpu=local, but this machine has no TPU (neither /dev/accel0 nor a "
@@ -72,14 +71,13 @@ def strategy(name: str = LOCAL) -> "tf.distribute.TPUStrategy":
 
 @functools.cache
 def _initialised(name: str) -> "tf.distribute.cluster_resolver.TPUClusterResolver":
-    """Initialises a TPU, a second time of which would lose the variables on it."""
+    """Initialises a TPU, once: a second time would lose the variables on it."""
     import tensorflow as tf
 
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
         address = resolver.master()
-    # Of the cloud's API: not reached, not installed, not allowed, or no such TPU.
-    except Exception as error:
+    except Exception as error:  # of the cloud's API: unreachable, not installed, not allowed ...
         raise UsageError(
             f"distribute.tpu={name!r} cannot be looked up ({_in_one_line(error)}): give 'local' "
             "on a TPU VM, or the TPU's address as grpc://host:port."
@@ -90,15 +88,15 @@ def _initialised(name: str) -> "tf.distribute.cluster_resolver.TPUClusterResolve
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise UsageError(_no_start(name, error)) from error
+        raise UsageError(_cannot_start(name, error)) from error
     return resolver
 
 
 def _check_reachable(name: str, address: str) -> None:
-    """Raises a UsageError unless something answers, for which TensorFlow would wait for ever."""
-    place = urlsplit(address)
+    """Raises a UsageError unless the address answers; TensorFlow would wait for ever."""
+    parts = urlsplit(address)
     try:
-        socket.create_connection((place.hostname, place.port or PORT), CONNECT_SECONDS).close()
+        socket.create_connection((parts.hostname, parts.port or PORT), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise UsageError(
             f"distribute.tpu={name!r} does not answer at {address} ({_in_one_line(error)}): check "
@@ -106,7 +104,7 @@ def _check_reachable(name: str, address: str) -> None:
         ) from error
 
 
-def _no_start(name: str, error: Exception) -> str:
+def _cannot_start(name: str, error: Exception) -> str:
     if "No OpKernel was registered" in str(error):
         return (
             f"distribute.tpu={name!r} needs a TensorFlow with TPU support, which this one lacks: "
@@ -119,8 +117,8 @@ def _no_start(name: str, error: Exception) -> str:
 
 
 def _in_one_line(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return f"{words[:200]}..." if len(words) > 200 else words or type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{text[:200]}..." if len(text) > 200 else text or type(error).__name__
 
 
 def installed() -> bool:
@@ -133,15 +131,15 @@ def installed() -> bool:
 
 
 def _on_google_cloud() -> bool:
-    return _text_of(Path("/sys/class/dmi/id/product_name")).startswith("Google")
+    return _read(Path("/sys/class/dmi/id/product_name")).startswith("Google")
 
 
 def _has_google_pci_device() -> bool:
     vendors = Path("/sys/bus/pci/devices").glob("*/vendor")
-    return any(_text_of(vendor) == GOOGLE_PCI_VENDOR for vendor in vendors)
+    return any(_read(vendor) == GOOGLE_PCI_VENDOR for vendor in vendors)
 
 
-def _text_of(file: Path) -> str:
+def _read(file: Path) -> str:
     try:
         return file.read_text().strip()
     except OSError:

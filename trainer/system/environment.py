@@ -1,4 +1,4 @@
-"""Where and how a run was started, for whoever wants to repeat it."""
+"""Command, versions, devices and commit of a run, to repeat it by."""
 
 import importlib.metadata
 import os
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-# The commit that a container's image was built from, "-dirty" if not from it alone; see Dockerfile.
+# The commit that a container image was built from, "-dirty" with changes on top; see Dockerfile.
 COMMIT = "TRAINER_COMMIT"
 PACKAGES = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy")
 
 
 def describe(devices: Sequence[str]) -> dict:
-    """Returns command, versions, devices, git commit and time, as in `environment.json`."""
+    """Returns the content of `environment.json`: command, versions, devices, git commit, time."""
     versions = {"python": sys.version.split()[0]}
     for package in PACKAGES:
         try:

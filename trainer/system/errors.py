@@ -1,4 +1,4 @@
-"""Errors that end a program: each is one sentence and an exit code."""
+"""Errors that end a program, each with one sentence and an exit code."""
 
 import errno
 import os
@@ -10,22 +10,22 @@ CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQU
 
 
 class ExitError(Exception):
-    """Why a program ends early, in one sentence: what is wrong, where, what to do."""
+    """Ends a program early; the message is one sentence: what is wrong, where, what to do."""
 
     exit_code = 1
 
 
 class UsageError(ExitError):
-    """A user's mistake; the sentence says what is allowed."""
+    """The user made a mistake; the sentence says what is allowed."""
 
     exit_code = 2
 
 
-# The codes below are those of sysexits.h, so that a scheduler can tell what to do.
+# The codes below are those of sysexits.h, so that a scheduler knows what to do.
 
 
 class NotFinite(ExitError):
-    """The loss has become infinite or no number; to start again would not help."""
+    """The loss is infinite or NaN; starting again does not help."""
 
     exit_code = 65
 
@@ -37,31 +37,31 @@ class DataLost(ExitError):
 
 
 class Unavailable(ExitError):
-    """A service or the network does not answer, or not now; the same command may work later."""
+    """A service or the network does not answer; the same command may work later."""
 
     exit_code = 69
 
 
 class CheckpointsDamaged(ExitError):
-    """There are checkpoints, but none that verifies."""
+    """There are checkpoints, but none can be verified."""
 
     exit_code = 70
 
 
 class CannotWrite(ExitError):
-    """The work directory takes no more: the disk is full, or it may not be written."""
+    """The work directory cannot be written: the disk is full, or permission is missing."""
 
     exit_code = 74
 
 
 class WorkerLost(ExitError):
-    """Another worker is gone; to start all of them again goes on from the newest checkpoint."""
+    """Another worker has ended; starting all again resumes from the newest checkpoint."""
 
     exit_code = 75
 
 
 class Stopped(ExitError):
-    """A signal asked to stop: 128 + its number, as shells and schedulers have it."""
+    """A signal stopped the program; the exit code is 128 + its number, as in shells."""
 
     def __init__(self, number: signal.Signals, sentence: str = ""):
         super().__init__(sentence or f"by {number.name}; the same command goes on from there.")
@@ -86,8 +86,8 @@ def of_bucket(error: Exception, otherwise: type[ExitError]) -> type[ExitError]:
 
 
 def cannot_write(error: Exception) -> str | None:
-    """Returns why a file cannot be written, if that is what went wrong."""
+    """Returns why a file cannot be written, or None where that is not what went wrong."""
     if isinstance(error, OSError):
         return error.strerror if error.errno in CANNOT_WRITE else None
-    reasons = map(os.strerror, CANNOT_WRITE)  # TensorFlow passes on the words without the number
+    reasons = map(os.strerror, CANNOT_WRITE)  # TensorFlow passes on the text without the number
     return next((reason for reason in reasons if reason in getattr(error, "message", "")), None)

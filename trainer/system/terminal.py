@@ -1,4 +1,4 @@
-"""What a person sees in the terminal while a run goes on."""
+"""Progress in the terminal: a live line, a bar, durations."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ TERMINAL_SECONDS = 0.2  # between two live lines
 
 
 class LiveLine:
-    """Lines that stay and, below them in a terminal, one that is rewritten.
+    """A line that is rewritten, below lines that stay.
 
-    Elsewhere, as in a log file, what would be rewritten is a line of its own, long after the last
-    one, and there are no control characters.
+    Outside a terminal, as in a log file, it is written as a new line now and then, without
+    control characters.
 
     Args:
       out: where it is shown; stdout if None.
       quiet: shows nothing at all.
-      every_seconds: time between lines, where `out` is no terminal.
+      every_seconds: time between two lines where `out` is not a terminal.
     """
 
     def __init__(self, out: TextIO | None = None, quiet: bool = False, every_seconds: float = 60.0):
@@ -34,8 +34,8 @@ class LiveLine:
         """Shows `text` in place of the last one, unless that is too recent.
 
         Args:
-          text: cut to the terminal's width; the most important comes first.
-          done: share of what is being done, drawn as a bar in a terminal.
+          text: is cut to the terminal's width, so that the most important comes first.
+          done: fraction that is complete, drawn as a bar in a terminal.
           at_once: shows it in a terminal however recent the last one is.
         """
         now = time.monotonic()
@@ -60,7 +60,7 @@ class LiveLine:
         self._write(f"\r\x1b[K{lines}" if self._live else lines)
 
     def clear(self) -> None:
-        """Takes the live line away, before others write to the terminal."""
+        """Erases the live line, before something else is written to the terminal."""
         if self._live:
             self._write("\r\x1b[K")
 
@@ -77,7 +77,7 @@ class LiveLine:
 
 
 def bar(done: float) -> str:
-    """Returns a bar of which a share `done` is filled."""
+    """Returns a bar filled to the fraction `done`."""
     filled = round(BAR * min(max(done, 0.0), 1.0))
     return f"[{'#' * filled}{'.' * (BAR - filled)}]"
 

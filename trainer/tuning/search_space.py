@@ -1,6 +1,6 @@
-"""A sweep: which fields of a config are varied, over which ranges, and the values of each trial.
+"""A sweep: the fields of a config that vary, their ranges, and the values of each trial.
 
-A config file defines it beside get_config():
+A recipe defines it beside get_config():
 
   from trainer.tuning.search_space import choice, integer, log_uniform, uniform
 
@@ -29,7 +29,7 @@ EXAMPLE = (
     'def sweep(): return {"optimizer.learning_rate": log_uniform(1e-4, 1e-2)}, with '
     "log_uniform, uniform, integer or choice of trainer.tuning.search_space"
 )
-DIGITS = 4  # of a number that is drawn: more would say nothing, and hide what is said
+DIGITS = 4  # of a drawn number, which is as precise as anybody can compare
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Range:
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(map(repr, self.values))})"
 
-    def at(self, place: float) -> Any:
-        """Returns the value at a place from 0 to below 1, along which all are equally likely."""
+    def at(self, quantile: float) -> Any:
+        """Returns the value at a quantile, from 0 to below 1."""
         if self.kind == "choice":
-            return self.values[int(place * len(self.values))]
+            return self.values[int(quantile * len(self.values))]
         low, high = self.values
         if self.kind == "integer":
-            return low + int(place * (high - low + 1))
+            return low + int(quantile * (high - low + 1))
         if self.kind == "log_uniform":
-            value = low * (high / low) ** place
+            value = low * (high / low) ** quantile
         else:
-            value = low + place * (high - low)
+            value = low + quantile * (high - low)
         return min(max(float(f"{value:.{DIGITS}g}"), float(low)), float(high))
 
 
@@ -65,7 +65,7 @@ Sweep = Mapping[str, Range]  # dotted path of a field -> its values
 
 
 def log_uniform(low: float, high: float) -> Range:
-    """Numbers whose logarithm is uniform, for what is tried by factors: a learning rate."""
+    """Numbers whose logarithm is uniform, for fields tried by factors such as a learning rate."""
     return Range("log_uniform", (low, high))
 
 
@@ -85,35 +85,34 @@ def choice(*values: float | int | str | bool) -> Range:
 
 
 def read(config_file: epath.PathLike) -> Sweep:
-    """Returns what `sweep()` of a config file defines.
+    """Returns the sweep that `sweep()` of a recipe defines.
 
     Raises:
-      UsageError: if there is none, or it cannot be.
+      UsageError: if the recipe has none, or it cannot be used.
     """
     if not str(config_file).endswith(".py"):
         raise UsageError(
-            f"{config_file} has values and no sweep(): name the recipe as --config, a Python file "
-            f"with {EXAMPLE}."
+            f"{config_file} has no sweep(): give as --config a Python recipe with {EXAMPLE}."
         )
     try:
         define = runpy.run_path(str(config_file)).get("sweep")
         sweep = define() if define else None
     except Exception as error:  # whatever a user's file may raise
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UsageError(f"sweep() of {config_file} cannot be read ({what}).") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UsageError(f"sweep() of {config_file} cannot be read ({reason}).") from error
     if not define:
         raise UsageError(f"{config_file} has no sweep(): add {EXAMPLE}.")
     if not isinstance(sweep, Mapping) or not sweep:
         raise UsageError(f"sweep() of {config_file} returns {sweep!r}, no ranges: write {EXAMPLE}.")
     try:
         check(sweep)
-    except UsageError as refusal:
-        raise UsageError(f"sweep() of {config_file}: {refusal}") from None
+    except UsageError as error:
+        raise UsageError(f"sweep() of {config_file}: {error}") from None
     return sweep
 
 
 def check(sweep: Sweep) -> None:
-    """Raises a UsageError that names the first field which cannot be varied so."""
+    """Raises a UsageError that names the first field which cannot vary like that."""
     for path, values in sweep.items():
         if not isinstance(values, Range):
             raise UsageError(
@@ -124,31 +123,25 @@ def check(sweep: Sweep) -> None:
             schema.check_field(str(path), value)
         if path == "name" or path in schema.CHANGEABLE:
             raise UsageError(
-                f"{path} is none of the fields that runs are compared by: leave it out."
+                f"{path} cannot be varied, since runs are not compared by it: leave it out."
             )
-        if wrong := _wrong(schema.FIELDS[path], values):
-            raise UsageError(f"{path} has {values}, but {wrong}.")
+        if mistake := _mistake(schema.FIELDS[path], values):
+            raise UsageError(f"{path} has {values}, but {mistake}.")
 
 
 def draw(sweep: Sweep, seed: int, trial: int) -> dict[str, Any]:
-    """Returns the values of a trial, which depend on nothing else: more trials change none.
-
-    Args:
-      sweep: what is varied.
-      seed: of the sweep.
-      trial: its number.
-    """
-    chance = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, trial])))
-    return {path: sweep[path].at(chance.random()) for path in sorted(sweep)}
+    """Returns the values of a trial, which depend on the sweep, its seed and the trial's number."""
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, trial])))
+    return {path: sweep[path].at(random.random()) for path in sorted(sweep)}
 
 
 def described(sweep: Sweep) -> dict[str, str]:
-    """Returns the sweep as it is written in a config file, by field."""
+    """Returns the ranges as they are written in a recipe, by field."""
     return {path: str(sweep[path]) for path in sorted(sweep)}
 
 
-def _wrong(field: schema.Field, values: Range) -> str | None:
-    """Returns what is wrong with the values of a field, each of which it may hold."""
+def _mistake(field: schema.Field, values: Range) -> str | None:
+    """Returns why a field cannot vary over values that it may hold, or None if it can."""
     if values.kind == "choice":
         if len(set(values.values)) < max(len(values.values), 2):
             return "a choice takes two values or more, each once"

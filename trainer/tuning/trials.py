@@ -1,4 +1,4 @@
-"""The trials of a sweep, one after the other: each a run of its own in a folder of the sweep's."""
+"""The trials of a sweep: runs one after the other, each in a folder of its own."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from trainer.tuning import search_space
 from trainer.tuning.search_space import Sweep
 
 RECORD = "sweep.json"
-GO_ON = "the same command goes on from there"
+RESUME = "the same command goes on from there"
 
 
 class TrialFailed(ExitError):
-    """A trial ended in a way that would not spare the next ones."""
+    """A trial failed in a way that the next ones would too."""
 
     def __init__(self, sentence: str, exit_code: int):
         super().__init__(sentence)
@@ -32,30 +32,31 @@ class TrialFailed(ExitError):
 def run(
     config: ConfigDict,
     sweep: Sweep,
+    *,
     task_flags: Sequence[str],
     workdir: epath.PathLike,
     trials: int,
 ) -> list[dict]:
-    """Runs the trials that are missing, going on with one that was stopped.
+    """Runs the trials that are missing, and resumes one that was stopped.
 
-    The first has the config's own values, to compare the others with. `sweep.json` says of each
-    which values it had and its best epoch by validation AUC; the test split has no say. SIGTERM,
-    SIGINT and SIGUSR1 are passed on to the trial, which saves. Must be called from the main thread.
+    The first has the config's own values, as a baseline. `sweep.json` has the values of each trial
+    and its best epoch by validation AUC; the test split plays no part. SIGTERM, SIGINT and SIGUSR1
+    are passed on to the trial, which saves. Must be called from the main thread.
 
     Args:
-      config: what the trials have in common; its seed is the sweep's too.
-      sweep: what they differ in.
+      config: of all trials; its seed is the sweep's too.
+      sweep: the fields that vary.
       task_flags: flags of trainer.task that give `config`.
       workdir: folder of the trials.
-      trials: how many there shall be.
+      trials: number of trials in all.
 
     Returns:
-      a row a trial as in `sweep.json`, the best first.
+      a row for each trial as in `sweep.json`, the best first.
 
     Raises:
       UsageError: if another sweep was begun in the folder.
       Stopped: at a signal.
-      TrialFailed: where a trial ended badly, other than with numbers that are not finite.
+      TrialFailed: if a trial failed, other than with a loss that is not finite.
       CannotWrite: if the folder cannot be used.
     """
     workdir = epath.Path(workdir)
@@ -70,16 +71,16 @@ def run(
                 record = _begin(workdir, config, sweep)
                 for number in range(len(record["trials"]) + 1, trials + 1):
                     _check_not_stopped(signals, f"before trial {number} of {trials}")
-                    row: dict[str, Any] = {
-                        "trial": number,
-                        "values": _values(config, sweep, number),
-                    }
-                    called = f"trial {number} of {trials}"
-                    print(f"{called}: {_listed(row['values'])}", flush=True)
-                    row |= _train(workdir / folder(number), task_flags, row, called, signals)
+                    values = _values(config, sweep, number)
+                    row: dict[str, Any] = {"trial": number, "values": values}
+                    title = f"trial {number} of {trials}"
+                    print(f"{title}: {_listed(row['values'])}", flush=True)
+                    row |= _train(
+                        workdir / folder(number), task_flags, row, title=title, signals=signals
+                    )
                     record["trials"].append(row)
                     atomic.write_json(workdir / RECORD, record)
-                    print(f"{called}: {_result(row)}\n", flush=True)
+                    print(f"{title}: {_result(row)}\n", flush=True)
     except OSError as error:
         raise CannotWrite(f"{workdir} cannot be used ({error.strerror or error}).") from error
     return sorted(record["trials"], key=_rank, reverse=True)
@@ -109,18 +110,19 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> dict:
-    """Returns the record of the sweep, which must be the one that was begun there."""
+    """Returns the content of `sweep.json`, after checking that it is of the same sweep."""
     file, ranges = workdir / RECORD, search_space.described(sweep)
-    if not file.exists():  # nor is it written before a trial has ended, so that mistakes mend
+    if not file.exists():  # it is written after the first trial, so that mistakes can be corrected
         return {"config": config.to_dict(), "sweep": ranges, "trials": []}
     record = json.loads(file.read_text())
     schema.check_same_run(config, record["config"])
     for path in sorted({*ranges, *record["sweep"]}):
-        began, now = (of.get(path, "its own value") for of in (record["sweep"], ranges))
-        if began != now:
+        before = record["sweep"].get(path, "its own value")
+        now = ranges.get(path, "its own value")
+        if before != now:
             raise UsageError(
-                f"the sweep in {workdir} was begun with {path} from {began}, not from {now}: name "
-                "another --workdir, or put sweep() back to go on."
+                f"the sweep in {workdir} was begun with {path} from {before}, not from {now}: name "
+                "another --workdir, or restore sweep() to go on."
             )
     return record
 
@@ -133,20 +135,27 @@ def _values(config: ConfigDict, sweep: Sweep, number: int) -> dict[str, Any]:
 
 
 def _train(
-    workdir: epath.Path, task_flags: Sequence[str], row: dict, called: str, signals: list[int]
+    workdir: epath.Path, task_flags: Sequence[str], row: dict, *, title: str, signals: list[int]
 ) -> dict[str, Any]:
-    """Runs a trial to its end and returns what came of it."""
-    varied = [f"--config.{path}={value}" for path, value in row["values"].items()]
-    command = [sys.executable, "-m", "trainer.task", *task_flags, *varied, f"--workdir={workdir}"]
-    ends = local_workers.run(command, [{**os.environ}], 0.0, signals)
-    code = local_workers.exit_code(ends[0].code) if ends else 0
+    """Runs a trial to its end and returns its best epoch."""
+    overrides = [f"--config.{path}={value}" for path, value in row["values"].items()]
+    command = [
+        sys.executable,
+        "-m",
+        "trainer.task",
+        *task_flags,
+        *overrides,
+        f"--workdir={workdir}",
+    ]
+    failures = local_workers.run(command, [{**os.environ}], grace_seconds=0.0, signals=signals)
+    code = local_workers.exit_code(failures[0].code) if failures else 0
     if code == NotFinite.exit_code:
         return {"validation_auc": None, "epoch": None}
     if code in (128 + number for number in signals):
-        _check_not_stopped(signals, f"in {called}")
+        _check_not_stopped(signals, f"in {title}")
     if code:
         raise TrialFailed(
-            f"{called} ended with exit code {code}, as said above; once that is mended, {GO_ON}.",
+            f"{title} ended with exit code {code}, see above; once that is corrected, {RESUME}.",
             code,
         )
     epoch = json.loads((workdir / "evaluation" / "validation.json").read_text())["epoch"]
@@ -157,7 +166,7 @@ def _train(
 def _check_not_stopped(signals: list[int], where: str) -> None:
     if signals:
         number = signal.Signals(signals[0])
-        raise Stopped(number, f"by {number.name} {where}; {GO_ON}.")
+        raise Stopped(number, f"by {number.name} {where}; {RESUME}.")
 
 
 def _rank(row: dict) -> tuple[bool, float]:
@@ -166,7 +175,7 @@ def _rank(row: dict) -> tuple[bool, float]:
 
 def _result(row: dict) -> str:
     if row["epoch"] is None:
-        return "its loss became infinite or no number"
+        return "its loss became infinite or NaN"
     return f"validation AUC {_auc(row)} at epoch {row['epoch']}"
 
 
