@@ -1,0 +1,72 @@
+"""The best epoch is evaluated with what validation decides, and with its own weights."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from etils import epath
+
+from trainer import train
+from trainer.checkpoint.saver import NoSaver
+from trainer.metrics import evaluation_files, operating_points
+from trainer.metrics.scores import Scores
+from trainer.show.logger import Logger
+from trainer.training.progress import Progress
+
+LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1], np.float32)[:, None]
+
+
+def scores(logits: list[float]) -> Scores:
+    return Scores(np.array(logits, np.float32)[:, None], LABELS, np.ones(len(LABELS), np.float32))
+
+
+SCORES = {
+    "validation": scores([-1, 2, 3, 1, 0.5, 4, -2, 2.5]),
+    "test": scores([-9, -8, 0.2, 9, -7, -0.3, -9, 8]),
+}
+
+
+class EndLog(Logger):
+    def end(self, evaluation):
+        self.evaluation = evaluation
+
+
+@pytest.fixture
+def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What `evaluate_best` writes, logs and restores; the network is a table of scores."""
+    found = SimpleNamespace(written={}, restored=[], log=EndLog())
+    progress = Progress(step=9, history=[{}, {}, {}], best={"step": 6, "epoch": 2})
+    split = SimpleNamespace(labels=["SICK"], classes=["WELL", "SICK"])
+    run = SimpleNamespace(
+        workdir=epath.Path(tmp_path),
+        checkpoints=epath.Path(tmp_path) / "checkpoints",
+        config=SimpleNamespace(seed=0, report=SimpleNamespace(references="")),
+        data=SimpleNamespace(splits=dict.fromkeys(SCORES, split)),
+        replicas=SimpleNamespace(is_chief=True, barrier=lambda: None),
+        state=SimpleNamespace(variables=dict),
+        evaluator=lambda name: SimpleNamespace(scores=lambda: SCORES[name]),
+    )
+    names = [str(number) for number in range(len(LABELS))]
+    monkeypatch.setattr(train.examples, "identities", lambda split: (names, names))
+    monkeypatch.setattr(train.checkpoint, "restore", lambda *given: found.restored.append(given[0]))
+    monkeypatch.setattr(train.run_page, "write", lambda *given: "report.html")
+    found.result = train.evaluate_best(run, progress, found.log, NoSaver())
+    found.written = {name: evaluation_files.read(run.workdir, name) for name in SCORES}
+    return found
+
+
+def test_thresholds_and_temperatures_are_those_of_validation(evaluated: SimpleNamespace):
+    validation, test = (operating_points.choose(SCORES[name]) for name in SCORES)
+    assert validation.temperatures != pytest.approx(test.temperatures, rel=0.1)
+    for name in SCORES:
+        label = evaluated.written[name]["labels"]["SICK"]
+        assert label["calibration"]["temperature"] == pytest.approx(validation.temperatures[0])
+        thresholds = {point["name"]: point["threshold"] for point in label["operating_points"]}
+        chosen = {name: values[0] for name, values in validation.thresholds.items()}
+        assert thresholds == pytest.approx(chosen)
+    assert evaluated.log.evaluation.points == validation
+
+
+def test_checkpoint_of_the_best_epoch_is_restored(evaluated: SimpleNamespace):
+    assert [folder.name for folder in evaluated.restored] == ["step-000000006-epoch-000002"]
+    assert evaluated.result["epoch"] == 2 and evaluated.result["split"] == "test"
