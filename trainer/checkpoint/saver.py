@@ -9,7 +9,7 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.checkpoint import checkpoint
-from trainer.system.errors import CannotWrite, of_bucket
+from trainer.system.errors import CannotWrite, bucket_error
 
 
 class Saver:
@@ -58,12 +58,13 @@ class Saver:
         if self._error is not None:
             error, self._error = self._error, None
             left = checkpoint.complete(self._folder)
-            raise of_bucket(error, CannotWrite)(
+            sentence = (
                 f"a checkpoint could not be written to {self._folder} "
                 f"({checkpoint.reason(error)}); the newest there is "
                 f"{left[-1].name if left else 'none yet'}. Mend that, then give the same command "
                 "again."
-            ) from error
+            )
+            raise bucket_error(error, sentence, CannotWrite) from error
 
     def take_durations(self) -> list[tuple[int, float]]:
         """Returns step and seconds of each checkpoint written since the last call."""

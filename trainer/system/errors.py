@@ -80,11 +80,6 @@ def bucket_error(error: Exception, sentence: str, otherwise: type[ExitError]) ->
     return (Unavailable if gcs.is_transient(error) else otherwise)(sentence)
 
 
-def of_bucket(error: Exception, otherwise: type[ExitError]) -> type[ExitError]:
-    """Returns Unavailable where a bucket's error may pass by itself, and `otherwise` elsewhere."""
-    return Unavailable if gcs.is_transient(error) else otherwise
-
-
 def cannot_write(error: Exception) -> str | None:
     """Returns why a file cannot be written, or None where that is not what went wrong."""
     if isinstance(error, OSError):
