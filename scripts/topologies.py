@@ -133,7 +133,9 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     loop(iterator, steps)
     variables = {name: variable.numpy() for name, variable in state.variables().items()}
     with StopSignals() as signals:
-        evaluator = Evaluator(replicas, state.averaged, splits["validation"], config, signals)
+        evaluator = Evaluator(
+            replicas, state.averaged, splits["validation"], config=config, signals=signals
+        )
         scores = evaluator.scores().columns()
     loop(iterator, timed_steps)
     seconds = loop(iterator, timed_steps).seconds

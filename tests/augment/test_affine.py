@@ -30,9 +30,6 @@ def test_affine_parameters_fill_their_ranges():
     for zoom in (parameters.zx.numpy(), parameters.zy.numpy()):
         assert 0.8 <= zoom.min() < 0.805 and 1.095 < zoom.max() <= 1.1
     assert abs(np.corrcoef(parameters.zx, parameters.zy)[0, 1]) < 0.1
-
-
-def test_float_zoom_is_a_range_about_1():
     assert RandomAffine(zoom_range=0.25).zoom_range == (0.75, 1.25)
 
 

@@ -53,7 +53,7 @@ EVERYTHING = CONTINUOUS | {"compression_range": 70.0}
 
 
 class Case(NamedTuple):
-    """Fields, the images they are tried on, and how alike two ways to compute them come out."""
+    """Fields, the images they are tried on, and how close two ways to compute them must be."""
 
     fields: dict
     images: tf.Tensor
@@ -81,7 +81,7 @@ def case(request):
 
 @pytest.fixture(scope="module")
 def plain(case):
-    """What plain ops make of the case."""
+    """The result of plain ops."""
     return augmented(case.images, **case.fields)
 
 
@@ -91,17 +91,12 @@ def test_everything_off_returns_the_very_images(jit_compile):
     assert built(jit_compile)(images, KEY, ROWS, 8) is images
 
 
-@pytest.mark.parametrize("field", sorted(name for name in OFF if OFF[name] != EVERYTHING[name]))
-def test_each_field_changes_images_by_itself(field):
+def test_each_field_changes_images_by_itself():
     images = noise_images()
-    changed = augmented(images, **{field: EVERYTHING[field]})
-    assert np.abs(changed - images).max() > 0.01
-    assert changed.min() >= 0 and changed.max() <= 1
-
-
-def test_eager_call_compiled_by_itself_agrees_with_plain_ops(case, plain):
-    compiled = built(jit_compile=True, **case.fields)(case.images, KEY, ROWS, 8)
-    np.testing.assert_allclose(compiled, plain, atol=case.tolerance)
+    for field in (name for name in OFF if OFF[name] != EVERYTHING[name]):
+        changed = augmented(images, **{field: EVERYTHING[field]})
+        assert np.abs(changed - images).max() > 0.01, field
+        assert changed.min() >= 0 and changed.max() <= 1
 
 
 @pytest.mark.parametrize("inner", [False, True])
@@ -114,10 +109,12 @@ def test_a_step_compiled_or_not_agrees_with_plain_ops(inner, outer, case, plain)
         return augmentation(images, KEY, ROWS, 8)
 
     np.testing.assert_allclose(step(case.images), plain, atol=case.tolerance)
+    eager = augmentation(case.images, KEY, ROWS, 8)
+    np.testing.assert_allclose(eager, plain, atol=case.tolerance)
 
 
 @pytest.mark.parametrize("matrix_product", [False, True])
-def test_compressed_after_all_else_few_pixels_fall_otherwise_when_compiled(matrix_product):
+def test_few_pixels_differ_when_everything_is_compiled(matrix_product):
     """Measured on phantoms of 180 by 180: 147 of 1,036,800 pixels, 1,817 by matrix product."""
     eager = augmented(noise_images(), **EVERYTHING)
     compiled = built(True, matrix_product, **EVERYTHING)(noise_images(), KEY, ROWS, 8)
@@ -135,7 +132,7 @@ def test_resampling_by_matrix_product_changes_no_image(jit_compile, case, plain)
     "devices, jit_compile",
     [(["CPU:0"], False), (["CPU:0", "CPU:1"], True)],
 )
-def test_row_is_augmented_alike_in_one_replica_and_in_two(devices, jit_compile, case, plain):
+def test_a_row_is_augmented_equally_in_one_replica_and_in_two(devices, jit_compile, case, plain):
     strategy = tf.distribute.MirroredStrategy(devices)
     augmentation = built(jit_compile, **case.fields)
     batch = {"image": case.images, "row": ROWS}
@@ -164,7 +161,7 @@ def test_same_step_repeats_its_draws_and_the_next_makes_others(case, plain):
     assert np.abs(following - plain).mean(axis=(1, 2, 3)).min() > 0.01
 
 
-def test_rows_are_augmented_each_in_its_own_way():
+def test_each_row_is_augmented_differently():
     same = tf.repeat(noise_images(1), 8, axis=0)
     result = augmented(same, rotation_range=20.0)
     distances = np.abs(result[:, np.newaxis] - result).mean(axis=(2, 3, 4))
@@ -178,16 +175,13 @@ def test_images_stay_float32_under_mixed_precision(case, plain):
     np.testing.assert_array_equal(result, plain)
 
 
-@pytest.mark.parametrize(
-    "field, value",
-    [
+def test_a_value_out_of_range_is_refused():
+    for field, value in (
         ("rotation_range", -1.0),
         ("noise_range", -0.1),
         ("compression_range", 100.0),
         ("zoom_range", 1.0),
         ("fill_mode", "wrap"),
-    ],
-)
-def test_value_out_of_range_is_refused(field, value):
-    with pytest.raises(ValueError, match=field):
-        built(**{field: value})
+    ):
+        with pytest.raises(ValueError, match=field):
+            built(**{field: value})

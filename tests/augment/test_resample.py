@@ -49,14 +49,22 @@ def matrices_of(*cases):
 
 
 def transformed(image, fill_mode="nearest", cval=0.0, **parameters):
-    return resample(image[np.newaxis], matrices_of(parameters), fill_mode, cval)[0].numpy()
+    return resample(image[np.newaxis], matrices_of(parameters), fill_mode=fill_mode, cval=cval)[
+        0
+    ].numpy()
 
 
 def by_gather_and_by_product(fill_mode="nearest", height=30, width=40, channels=1):
     """The noise image under every case, resampled in both ways."""
     images = np.stack([noise_image(height, width, channels)] * len(CASES))
     return (
-        resample(images, matrices_of(*CASES), fill_mode, 0.5, matrix_product)
+        resample(
+            images,
+            matrices_of(*CASES),
+            fill_mode=fill_mode,
+            cval=0.5,
+            matrix_product=matrix_product,
+        )
         for matrix_product in (False, True)
     )
 
@@ -103,9 +111,12 @@ def test_matrix_product_keeps_its_precision_where_factors_are_rounded_as_on_a_tp
 
 def test_matrix_product_leaves_no_gather_in_the_compiled_program():
     def program(matrix_product):
-        function = tf.function(resample, jit_compile=True)
-        arguments = tf.zeros((2, 8, 8, 1)), matrices_of(*CASES[:2]), "nearest", 0.0, matrix_product
-        return function.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+        @tf.function(jit_compile=True)
+        def resampled(images, matrices):
+            return resample(images, matrices, matrix_product=matrix_product)
+
+        arguments = tf.zeros((2, 8, 8, 1)), matrices_of(*CASES[:2])
+        return resampled.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
 
     assert "gather(" in program(matrix_product=False)
     assert "gather(" not in program(matrix_product=True)

@@ -1,4 +1,4 @@
-"""Behaviour of Grad-CAM and integrated gradients: what they sum to, and where they point."""
+"""Grad-CAM and integrated gradients: what they sum to, and where they point."""
 
 import keras
 import numpy as np
@@ -142,11 +142,12 @@ def test_grad_cam_is_what_finite_differences_give(images):
 def test_several_layers_from_one_pass_are_as_each_alone(images):
     model = smooth_model()
 
-    together = attribution.grad_cam(model, images, [0, 0, 1], ["last", "first", "pool"])
+    together = attribution.grad_cam(model, images, [0, 0, 1], layers=["last", "first", "pool"])
 
     assert list(together) == ["last", "first", "pool"]
+    assert list(attribution.grad_cam(model, images, [0, 0, 0])) == layer_outputs.stages(model)[-1:]
     for name, values in together.items():
-        alone = attribution.grad_cam(model, images, [0, 0, 1], [name])[name]
+        alone = attribution.grad_cam(model, images, [0, 0, 1], layers=[name])[name]
         np.testing.assert_allclose(values, alone, atol=1e-6)
         assert values.shape == (3, *model.get_layer(name).output.shape[1:3])
         assert values.min() >= 0 and values.max() > 0
@@ -165,12 +166,6 @@ def test_each_image_is_explained_by_its_own_output(images):
         alone = attribution.integrated_gradients(model, same[:1], [output])
         np.testing.assert_allclose(pixels[output], alone[0], atol=1e-6)
     assert not np.allclose(pixels[0], pixels[1]) and not np.allclose(pixels[1], pixels[2])
-
-
-def test_by_default_grad_cam_looks_at_the_end_of_the_last_stage(images):
-    model = smooth_model()
-
-    assert list(attribution.grad_cam(model, images, [0, 0, 0])) == layer_outputs.stages(model)[-1:]
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -210,7 +205,7 @@ def test_looking_does_not_change_the_model():
     before = [np.array(weight) for weight in model.get_weights()]
     images = np.random.default_rng(0).random((2, 32, 32, 1), dtype=np.float32)
 
-    attribution.grad_cam(model, images, [0, 0], layer_outputs.stages(model))
+    attribution.grad_cam(model, images, [0, 0], layers=layer_outputs.stages(model))
     attribution.integrated_gradients(model, images, [0, 0], steps=2)
 
     for old, new in zip(before, model.get_weights(), strict=True):

@@ -1,4 +1,4 @@
-"""Behaviour of the inner layers' activation maps."""
+"""Outputs of inner layers, stages and first filters."""
 
 import keras
 import numpy as np
@@ -28,7 +28,9 @@ def branched_model(**options):
 
 
 def test_maps_are_named_after_the_layers_in_order_of_data_flow(images):
-    maps = layer_outputs.activation_maps(layer_outputs.activation_model(branched_model()), images)
+    model = branched_model()
+
+    maps = layer_outputs.activation_maps(layer_outputs.activation_model(model), images)
 
     assert {name: values.shape for name, values in maps.items()} == {
         "stem": (2, 16, 16, 4),
@@ -38,13 +40,6 @@ def test_maps_are_named_after_the_layers_in_order_of_data_flow(images):
         "average": (2, 4, 4, 4),
     }
     assert list(maps) == ["stem", "pool", "a_separable", "depthwise", "average"]
-
-
-def test_maps_are_the_outputs_of_the_layers(images):
-    model = branched_model()
-
-    maps = layer_outputs.activation_maps(layer_outputs.activation_model(model), images)
-
     stem = np.asarray(model.get_layer("stem")(images))
     np.testing.assert_allclose(maps["stem"], stem, rtol=1e-5, atol=1e-6)
     normalised = model.layers[2](stem, training=False)
@@ -63,16 +58,6 @@ def test_the_activation_model_follows_the_training(images):
     after = layer_outputs.activation_maps(activations, images)["stem"]
     np.testing.assert_allclose(after, 2 * before, rtol=1e-5, atol=1e-6)
     assert np.abs(before).max() > 0
-
-
-def test_looking_does_not_change_the_model(images):
-    model = branched_model()
-    before = [np.array(weight) for weight in model.get_weights()]
-
-    layer_outputs.activation_maps(layer_outputs.activation_model(model), images)
-
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
@@ -94,46 +79,6 @@ def test_a_single_layer_is_enough(images):
     assert maps["only"].shape == (2, 14, 14, 2)
 
 
-def test_a_model_without_such_layers_is_refused():
-    inputs = keras.Input((16, 16, 1))
-    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs), name="flat")
-
-    with pytest.raises(ValueError, match="flat has no convolution or pooling layer"):
-        layer_outputs.activation_model(model)
-
-
-def test_a_stage_ends_with_the_last_layer_of_its_size():
-    model = branched_model()
-
-    ends = ["BatchNormalization", "Add", "AveragePooling2D"]
-    assert [type(model.get_layer(name)).__name__ for name in layer_outputs.stages(model)] == ends
-
-
-def test_the_stages_of_the_residual_network_end_after_the_shortcuts():
-    assert layer_outputs.stages(resnet.network((96, 96, 1))) == [
-        "stem_relu",
-        *(f"stage{number}_block1_out" for number in (1, 2, 3, 4)),
-    ]
-
-
-def test_the_stages_of_the_article_network_are_its_convolutions_and_poolings():
-    names = [f"{kind}{number}" for number in (1, 2, 3, 4) for kind in ("conv", "pool")]
-
-    assert layer_outputs.stages(article.network((180, 180, 3))) == names
-
-
-def test_a_layer_of_a_single_place_is_no_stage():
-    assert layer_outputs.stages(resnet.network((32, 32, 1)))[-1] == "stage3_block1_out"
-
-
-def test_a_model_without_places_is_refused():
-    inputs = keras.Input((16, 16, 1))
-    model = keras.Model(inputs, keras.layers.Flatten()(inputs), name="flat")
-
-    with pytest.raises(ValueError, match="flat has no layer that knows one place from another"):
-        layer_outputs.stages(model)
-
-
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_the_first_filters_are_those_of_the_first_convolution(policy):
     model = branched_model(dtype=policy)
@@ -146,20 +91,39 @@ def test_the_first_filters_are_those_of_the_first_convolution(policy):
     np.testing.assert_array_equal(filters[2, 0, 1], kernel[0, 1, :, 2])
 
 
+def test_stages_end_with_the_last_layer_of_each_size():
+    model = branched_model()
+    article_layers = [f"{kind}{number}" for number in (1, 2, 3, 4) for kind in ("conv", "pool")]
+
+    ends = ["BatchNormalization", "Add", "AveragePooling2D"]
+    assert [type(model.get_layer(name)).__name__ for name in layer_outputs.stages(model)] == ends
+    assert layer_outputs.stages(resnet.network((96, 96, 1))) == [
+        "stem_relu",
+        *(f"stage{number}_block1_out" for number in (1, 2, 3, 4)),
+    ]
+    assert layer_outputs.stages(article.network((180, 180, 3))) == article_layers
+    # The last stage has a single position.
+    assert layer_outputs.stages(resnet.network((32, 32, 1)))[-1] == "stage3_block1_out"
+
+
 def test_filters_are_read_from_mirrored_variables(two_replicas):
     with two_replicas.scope():
         model = branched_model()
 
     name, filters = layer_outputs.first_filters(model)
 
-    np.testing.assert_array_equal(
-        filters[3, ..., 0], model.get_layer(name).get_weights()[0][..., 3].squeeze()
-    )
+    kernel = model.get_layer(name).get_weights()[0]
+    np.testing.assert_array_equal(filters[3, ..., 0], kernel[..., 3].squeeze())
 
 
-def test_a_model_without_a_convolution_has_no_filters():
+def test_a_model_without_the_layers_is_refused():
     inputs = keras.Input((16, 16, 1))
-    model = keras.Model(inputs, keras.layers.MaxPooling2D()(inputs), name="pooling")
+    flat = keras.Model(inputs, keras.layers.Flatten()(inputs), name="flat")
 
-    with pytest.raises(ValueError, match="pooling has no convolution"):
-        layer_outputs.first_filters(model)
+    for function, reason in (
+        (layer_outputs.activation_model, "flat has no convolution or pooling layer"),
+        (layer_outputs.stages, "flat has no layer with more than one position"),
+        (layer_outputs.first_filters, "flat has no convolution"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            function(flat)

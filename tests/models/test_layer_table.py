@@ -1,8 +1,7 @@
-"""A network's table counts what can be counted by hand, and what TensorFlow counts."""
+"""A network's table has the counts computed by hand, and those of TensorFlow."""
 
 import contextlib
 import io
-import time
 
 import keras
 import pytest
@@ -35,7 +34,7 @@ def counted_by_tensorflow(model: keras.Model) -> int:
     return found.total_float_ops
 
 
-def test_the_articles_layers_have_the_counts_of_the_hand(published: keras.Model):
+def test_the_article_networks_layers_have_the_counts_computed_by_hand(published: keras.Model):
     found = {row.layer: row for row in layer_table.rows(published)}
     conv1 = 2 * (3 * 3 * 3) * 178 * 178 * 16 + 2 * 178 * 178 * 16  # bias and relu
     assert found["conv1"] == ("conv1", "Conv2D", (178, 178, 16), 3 * 3 * 3 * 16 + 16, conv1)
@@ -47,11 +46,7 @@ def test_the_articles_layers_have_the_counts_of_the_hand(published: keras.Model)
     assert found["dense"].flops == 2 * 10368 * 512 + 2 * 512
     assert found["dropout"].flops == 0 and found["logits"].flops == 2 * 512 + 1
     assert sum(row.parameters for row in found.values()) == 5_406_881
-
-
-def test_rows_follow_the_data_without_the_input(published: keras.Model):
-    names = [row.layer for row in layer_table.rows(published)]
-    assert names[:3] == ["conv1", "pool1", "conv2"] and names[-1] == "logits"
+    assert list(found)[:3] == ["conv1", "pool1", "conv2"] and list(found)[-1] == "logits"
     assert "image" not in [row.layer for row in layer_table.rows(resnet())]
 
 
@@ -62,7 +57,6 @@ def test_rows_follow_the_data_without_the_input(published: keras.Model):
         (layers.Conv2D(4, 3, padding="same", groups=2), (2 * 9 * 3 + 1) * 4 * 64),
         (layers.DepthwiseConv2D(3, padding="same", use_bias=False), 2 * 9 * 6 * 64),
         (layers.SeparableConv2D(4, 3, padding="same"), (2 * 9 * 6 + 2 * 6 * 4 + 4) * 64),
-        (layers.Conv2DTranspose(4, 2, 2, use_bias=False), 2 * 4 * 6 * 4 * 64),
         (layers.Dense(5), (2 * 6 + 1) * 5 * 64),
         (layers.BatchNormalization(), 2 * 6 * 64),
         (layers.AveragePooling2D(2), 6 * 64),
@@ -100,17 +94,6 @@ def test_the_text_is_a_markdown_table_with_the_totals(published: keras.Model):
     assert "| flatten | Flatten | 10,368 |  |  |" in lines
     assert lines[-1].startswith("| **total** | | | 5,406,881 | ")
     assert "5,406,881 of the parameters are trained" in text
-
-
-def test_what_is_not_trained_is_told_apart():
-    model = resnet()
-    trained = sum(weight.shape.num_elements() for weight in model.trainable_variables)
-    assert trained < model.count_params()
-    assert f"{trained:,} of the parameters are trained" in layer_table.markdown(model)
-
-
-def test_it_costs_less_than_a_tenth_of_a_second():
-    model = resnet()
-    began = time.perf_counter()
-    layer_table.markdown(model)
-    assert time.perf_counter() - began < 0.1
+    trained = sum(weight.shape.num_elements() for weight in resnet().trainable_variables)
+    assert trained < resnet().count_params()
+    assert f"{trained:,} of the parameters are trained" in layer_table.markdown(resnet())

@@ -1,4 +1,4 @@
-"""TensorBoard opens with what matters, and compares runs by their config."""
+"""TensorBoard opens with the layout of the charts, and compares runs by their config."""
 
 import re
 
@@ -12,7 +12,7 @@ from trainer.show import dashboards
 from trainer.show.tensorboard import CURVES
 
 
-def test_the_layout_opens_with_the_pairs_that_matter():
+def test_the_layout_pairs_sensitivity_with_specificity():
     (value,) = Summary.FromString(dashboards.layout()).value
     layout = layout_pb2.Layout.FromString(value.tensor.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
@@ -23,7 +23,7 @@ def test_the_layout_opens_with_the_pairs_that_matter():
         assert [tag for tag in CURVES if re.search(pattern, tag)], pattern
 
 
-def test_runs_compare_by_the_fields_that_move_their_numbers():
+def test_runs_compare_by_the_fields_that_change_their_numbers():
     fields = schema.default()
     fields.optimizer.learning_rate = 0.25
     experiment, session = (
@@ -40,14 +40,14 @@ def test_runs_compare_by_the_fields_that_move_their_numbers():
     assert {("validation", "auc"), ("test", "auc"), ("test", "specificity")} <= compared
 
 
-def test_every_field_of_the_config_is_told_with_its_meaning():
+def test_every_field_of_the_config_has_its_meaning():
     text = dashboards.config_text(schema.default())
     for path, field in schema.FIELDS.items():
         assert f"| `{path}` | `{field.default}` | {field.meaning} |" in text
 
 
 @pytest.mark.parametrize("commit", ["abc1234", None])
-def test_environment_and_data_are_told(commit: str | None):
+def test_environment_and_data_become_tables(commit: str | None):
     environment = {
         "command": "python -m trainer.task",
         "git_commit": commit,

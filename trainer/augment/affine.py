@@ -8,11 +8,11 @@ from trainer import random_numbers
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import AffineParameters, affine_matrices, check_fill_mode, resample
 
-SALT = 1  # of the draws made under one step's key; tone.py has the next
+SALT = 1  # of the draws under one step's key; tone.py has the others
 
 
 class RandomAffine(RandomLayer):
-    """Rotate, shift, shear, zoom and flip each image at random, resampling it once.
+    """Rotates, shifts, shears, zooms and flips each image at random, resampling it once.
 
     The parameters are those of Keras' `ImageDataGenerator`. For the same drawn values the image
     is that of its `apply_affine_transform` (order=1), flipped afterwards, with these differences:
@@ -28,7 +28,7 @@ class RandomAffine(RandomLayer):
       width_shift_range: largest shift either way along the columns, fraction of the width.
       height_shift_range: largest shift either way along the rows, fraction of the height.
       shear_range: largest shear angle either way, degrees.
-      zoom_range: z for [1 - z, 1 + z], or the pair (low, high); drawn for each axis by itself.
+      zoom_range: z for [1 - z, 1 + z], or the pair (low, high); drawn for each axis separately.
       horizontal_flip: mirror left and right with probability 0.5.
       vertical_flip: mirror top and bottom with probability 0.5.
       fill_mode: "nearest", "reflect" or "constant"; see `resample()`.
@@ -52,6 +52,7 @@ class RandomAffine(RandomLayer):
 
     def __init__(
         self,
+        *,
         rotation_range: float = 0.0,
         width_shift_range: float = 0.0,
         height_shift_range: float = 0.0,
@@ -83,9 +84,9 @@ class RandomAffine(RandomLayer):
         return bool(self.rotation_range or shifts or self.shear_range or zooms or flips)
 
     def draw(
-        self, key: tf.Tensor, rows: tf.Tensor, global_batch: int, height: int, width: int
+        self, key: tf.Tensor, rows: tf.Tensor, global_batch: int, *, height: int, width: int
     ) -> AffineParameters:
-        """The parameters of each of `rows`, for images of `height` by `width` pixels."""
+        """Returns the parameters of each of `rows`, for images of `height` by `width` pixels."""
         unit = random_numbers.uniform(key, SALT, rows, global_batch, (8,))
         rotation, x_shift, y_shift, shear, x_zoom, y_zoom, x_flip, y_flip = tf.unstack(unit, axis=1)
         low, high = self.zoom_range
@@ -108,21 +109,27 @@ class RandomAffine(RandomLayer):
         global_batch: int,
         matrix_product: bool = False,
     ) -> tf.Tensor:
-        """Transform [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
+        """Transforms [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
         if not self.is_on:
             return images
         height, width = images.shape[1:3]
-        matrices = affine_matrices(self.draw(key, rows, global_batch, height, width))
-        return resample(images, matrices, self.fill_mode, self.cval, matrix_product)
+        matrices = affine_matrices(self.draw(key, rows, global_batch, height=height, width=width))
+        return resample(
+            images,
+            matrices,
+            fill_mode=self.fill_mode,
+            cval=self.cval,
+            matrix_product=matrix_product,
+        )
 
 
 def _flip_sign(unit: tf.Tensor, flips: bool) -> tf.Tensor:
-    """-1 for half of the draws in [0, 1) where flips are wanted, else 1."""
+    """Returns -1 for half of the draws in [0, 1) where flips are wanted, else 1."""
     return tf.where(unit < 0.5, -1.0, 1.0) if flips else tf.ones_like(unit)
 
 
 def _zoom_bounds(zoom_range: float | Sequence[float]) -> tuple[float, float]:
-    """The pair (low, high) of a zoom range given as a pair or as the float z."""
+    """Returns the pair (low, high) of a zoom range given as a pair or as the float z."""
     low, high = zoom_range if isinstance(zoom_range, Sequence) else (1 - zoom_range, 1 + zoom_range)
     if not 0 < low <= high:
         raise ValueError(f"zoom_range must give 0 < low <= high, not {zoom_range}")

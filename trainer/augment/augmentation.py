@@ -12,7 +12,7 @@ from trainer.augment.tone import RandomTone
 
 
 class Augmentation(RandomLayer):
-    """Geometry, then tone. With both off it returns the images it was given.
+    """Changes the geometry, then the tone. With both off it returns its input.
 
     Compiled and plain runs place a pixel alike to within float32 rounding, some 1e-7 of the
     image's size; with "constant" a pixel right on the border may thus fall either way.
@@ -34,6 +34,7 @@ class Augmentation(RandomLayer):
         self,
         affine: RandomAffine,
         tone: RandomTone,
+        *,
         jit_compile: bool = True,
         matrix_product: bool = False,
     ):
@@ -49,7 +50,7 @@ class Augmentation(RandomLayer):
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, global_batch: int
     ) -> tf.Tensor:
-        """Augment the images; see the class."""
+        """Returns augmented images; the arguments are those of the class."""
         if self.affine.is_on:
             images = self._apply_affine(images, key, rows, global_batch, self.matrix_product)
         if self.tone.is_on:
@@ -60,7 +61,12 @@ class Augmentation(RandomLayer):
 def build(
     config: ml_collections.ConfigDict, jit_compile: bool = True, matrix_product: bool = False
 ) -> Augmentation:
-    """The augmentation of a configuration with the fields of `RandomAffine` and `RandomTone`.
+    """Builds the augmentation of a config.
+
+    Args:
+      config: the fields `augment.*`, those of `RandomAffine` and `RandomTone`.
+      jit_compile: compile with XLA.
+      matrix_product: how the geometry is resampled; see `resample()`.
 
     Raises:
       KeyError: a field is missing.
@@ -69,6 +75,6 @@ def build(
     return Augmentation(
         RandomAffine(**{name: config[name] for name in RandomAffine.FIELDS}),
         RandomTone(**{name: config[name] for name in RandomTone.FIELDS}),
-        jit_compile,
-        matrix_product,
+        jit_compile=jit_compile,
+        matrix_product=matrix_product,
     )

@@ -1,12 +1,12 @@
-"""What JPEG makes of the pixels of image batches, as tensor operations that compile under XLA.
+"""JPEG compression of image batches, as tensor operations that compile under XLA.
 
 Blocks are transformed, quantised and transformed back as ITU-T T.81 describes for a grey image,
 with the tables and the precision of the IJG's libjpeg; the entropy coding, which loses nothing,
 is left out.
 
-All sums are of whole numbers in int32. So they come out alike in any order and on any device; in
-float32 the rounding of a coefficient would fall differently here and there, each time by a whole
-step of the quantisation, and a TPU or a GPU would round the factors of a product to 8 or 11 bits.
+All sums are of whole numbers in int32, and equal in any order and on any device. In float32 some
+coefficients would be rounded differently, each time by a whole step of the quantisation, and a TPU
+or a GPU would round the factors of a product to 8 or 11 bits.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ FACTORS = np.round(_FACTORS * 2**FACTOR_BITS).astype(np.int32)
 
 
 def quantisation_table(quality: int) -> np.ndarray:
-    """The steps of a block's coefficients: [8, 8] int32, 1 to 255; rows are vertical frequencies.
+    """Returns the quantisation steps of a block, [8, 8] int32, 1 to 255, by vertical frequency.
 
     The IJG's scaling of Table K.1 by a quality of 1 to 100, in whole numbers: `jpeg_set_quality`
     of libjpeg (jcparam.c).
@@ -54,7 +54,7 @@ TABLES = np.stack([quantisation_table(quality) for quality in range(1, 101)])
 
 
 def compress(images: tf.Tensor, quality: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-    """Compress each image at its own quality, each channel as a grey image, and decompress it.
+    """Compresses each image at its own quality, each channel as a grey image, and decompresses it.
 
     Beyond the border, blocks are filled with the border's pixels.
 
@@ -62,7 +62,7 @@ def compress(images: tf.Tensor, quality: tf.Tensor, corner: tf.Tensor) -> tf.Ten
       images: [b, H, W, C] float32 in 0..1; H, W and C static.
       quality: [b] int32, 1 to 100; 100 is a grey level from lossless.
       corner: [b, 2] int32, 0 to 7: the row and the column of a block at which the image begins;
-        (0, 0) is a file as it was written.
+        (0, 0) is a file that was never cropped.
 
     Returns:
       [b, H, W, C] float32, whole multiples of 1 / 255 in 0..1.
@@ -81,20 +81,21 @@ def compress(images: tf.Tensor, quality: tf.Tensor, corner: tf.Tensor) -> tf.Ten
 
 
 def _compress_blocks(blocks: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """Blocks [8, 8, b, n] int32 in 0..255 after quantisation by `steps` [b, 8, 8] and back."""
+    """Returns blocks [8, 8, b, n] int32 in 0..255, quantised by `steps` [b, 8, 8] and restored."""
     steps = tf.transpose(steps, [1, 2, 0])[..., tf.newaxis]
     middle = (LEVELS + 1) // 2
     # Along the rows first, and back along the columns first, as libjpeg rounds halfway.
-    halfway = _transform(blocks - middle, FACTORS, 1, FACTOR_BITS - KEPT_BITS)
-    eightfold = _transform(halfway, FACTORS, 0, FACTOR_BITS + KEPT_BITS)
+    halfway = _transform(blocks - middle, FACTORS, axis=1, shift=FACTOR_BITS - KEPT_BITS)
+    eightfold = _transform(halfway, FACTORS, axis=0, shift=FACTOR_BITS + KEPT_BITS)
     coefficients = _quotient(eightfold, BLOCK * steps) * steps
-    halfway = _transform(coefficients, FACTORS.T, 0, FACTOR_BITS - KEPT_BITS)
-    blocks = _transform(halfway, FACTORS.T, 1, FACTOR_BITS + KEPT_BITS + 3)  # 3: the eightfold
+    halfway = _transform(coefficients, FACTORS.T, axis=0, shift=FACTOR_BITS - KEPT_BITS)
+    # 3 more bits for the eightfold.
+    blocks = _transform(halfway, FACTORS.T, axis=1, shift=FACTOR_BITS + KEPT_BITS + 3)
     return tf.clip_by_value(blocks + middle, 0, LEVELS)
 
 
-def _transform(blocks: tf.Tensor, factors: np.ndarray, axis: int, shift: int) -> tf.Tensor:
-    """The product of `factors` [8, 8] and an axis of 8, divided by 2 ** shift and rounded.
+def _transform(blocks: tf.Tensor, factors: np.ndarray, *, axis: int, shift: int) -> tf.Tensor:
+    """Returns the product of `factors` [8, 8] and an axis of 8, divided by 2 ** shift and rounded.
 
     Written out, since XLA has no fast product of whole numbers. Sums stay below 2 ** 30.
     """
@@ -119,7 +120,7 @@ def _quotient(x: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
 
 
 def _extend(levels: tf.Tensor, axis: int) -> tf.Tensor:
-    """Repeat the border pixels: 7 times before, and after to whole blocks for any corner."""
+    """Repeats the border pixels: 7 times before, and after to whole blocks for any corner."""
     size = levels.shape[axis]
     after = -(size + BLOCK - 1) % BLOCK + BLOCK - 1
     first, _, last = tf.split(levels, [1, size - 2, 1], axis)
@@ -128,7 +129,7 @@ def _extend(levels: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def _window(levels: tf.Tensor, start: tf.Tensor, axis: int) -> tf.Tensor:
-    """Drop `start` [b] lines before and 7 - `start` after, each image its own.
+    """Drops `start` [b] lines before and 7 - `start` after, for each image its own number.
 
     In three choices between two slices, one for each bit of `start`, where a slice of every
     image's own would be a gather.
@@ -143,7 +144,7 @@ def _window(levels: tf.Tensor, start: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def _split(levels: tf.Tensor) -> tf.Tensor:
-    """[b, H, W, C] to blocks [8, 8, b, n]: rows and columns of a block first, long lines last."""
+    """Reshapes [b, H, W, C] to blocks [8, 8, b, n]: rows and columns of a block first."""
     height, width, channels = levels.shape[1:]
     rows, columns = height // BLOCK, width // BLOCK
     blocks = tf.reshape(levels, [-1, rows, BLOCK, columns, BLOCK, channels])
@@ -152,7 +153,7 @@ def _split(levels: tf.Tensor) -> tf.Tensor:
 
 
 def _merge(blocks: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
-    """What `_split` was given, of that shape."""
+    """Returns the images of that shape from which `_split` made the blocks."""
     height, width, channels = shape[1:]
     rows, columns = height // BLOCK, width // BLOCK
     blocks = tf.reshape(blocks, [BLOCK, BLOCK, -1, rows, columns, channels])

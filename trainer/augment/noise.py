@@ -1,4 +1,4 @@
-"""Noise for every pixel from one draw an image."""
+"""Noise for every pixel from one draw for each image."""
 
 import math
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ import tensorflow as tf
 
 
 def pixel_noise(row_draw: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Noise of mean 0 and variance 1, close to normal: [b, *shape] float32.
+    """Returns noise of mean 0 and variance 1, close to normal: [b, *shape] float32.
 
     Hashes the pixel's index, since `random_numbers.uniform` would draw every pixel of the global
     batch on every replica. The sum of the hash's four bytes is near normal (Irwin-Hall, within 3.5
     standard deviations).
 
     Args:
-      row_draw: [b] float32 from `random_numbers.uniform()`; tells the images apart.
+      row_draw: [b] float32 from `random_numbers.uniform()`; distinguishes the images.
       shape: static shape of one image.
     """
     row_seed = tf.cast(row_draw * 2.0**24, tf.uint32)  # exact, see random_numbers.uniform
@@ -26,7 +26,7 @@ def pixel_noise(row_draw: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 
 def _hash(x: tf.Tensor) -> tf.Tensor:
-    """Mix the bits of uint32 numbers: lowbias32 of https://github.com/skeeto/hash-prospector."""
+    """Mixes the bits of uint32 numbers: lowbias32 of https://github.com/skeeto/hash-prospector."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         x = _xor_shift(x, shift) * tf.constant(factor, tf.uint32)
     return _xor_shift(x, 16)

@@ -1,4 +1,4 @@
-"""What the augmentation layers share: float32 and checks of ranges."""
+"""Base class of the augmentation layers, and checks of their ranges."""
 
 import keras
 import tensorflow as tf
@@ -15,12 +15,16 @@ class RandomLayer(keras.layers.Layer):
 
 
 def signed(unit: tf.Tensor) -> tf.Tensor:
-    """Spread draws in [0, 1) over [-1, 1)."""
+    """Returns draws in [0, 1) spread over [-1, 1)."""
     return 2 * unit - 1
 
 
 def non_negative(name: str, value: float) -> float:
-    """The value of the range `name`, or a ValueError if it is below 0."""
+    """Returns the value of the range `name`.
+
+    Raises:
+      ValueError: it is below 0.
+    """
     if value < 0:
         raise ValueError(f"{name} must be at least 0, not {value}")
     return float(value)

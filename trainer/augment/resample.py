@@ -45,7 +45,7 @@ class AffineParameters(NamedTuple):
 
 
 def affine_matrices(parameters: AffineParameters) -> tf.Tensor:
-    """Inverse affine matrices: [b, 2, 3] float32, from output to input (x, y) about the centre.
+    """Returns inverse affine matrices [b, 2, 3] float32, from output to input about the centre.
 
     The product rotation . shift . shear . zoom . flip in closed form, the order of Keras'
     `ImageDataGenerator`, which flips the image it has already transformed. Written out, since
@@ -69,11 +69,12 @@ def affine_matrices(parameters: AffineParameters) -> tf.Tensor:
 def resample(
     images: tf.Tensor,
     matrices: tf.Tensor,
+    *,
     fill_mode: str = "nearest",
     cval: float = 0.0,
     matrix_product: bool = False,
 ) -> tf.Tensor:
-    """Resample each image through its inverse affine matrix, bilinearly.
+    """Resamples each image through its inverse affine matrix, bilinearly.
 
     Args:
       images: [b, H, W, C] float32; H, W and C static, H and W at least 2.
@@ -106,7 +107,7 @@ def resample(
 
 
 def gaussian_blur(images: tf.Tensor, sigma: tf.Tensor, max_sigma: float) -> tf.Tensor:
-    """Blur each image by its own Gaussian, mirroring at the border.
+    """Blurs each image by its own Gaussian, mirroring at the border.
 
     Args:
       images: [b, H, W, C] float32, H and W at least 3 max_sigma, rounded up.
@@ -122,7 +123,7 @@ def gaussian_blur(images: tf.Tensor, sigma: tf.Tensor, max_sigma: float) -> tf.T
 
 
 def check_fill_mode(fill_mode: str) -> None:
-    """Raise ValueError unless `fill_mode` is one of `FILL_MODES`."""
+    """Raises a ValueError unless `fill_mode` is one of `FILL_MODES`."""
     if fill_mode not in FILL_MODES:
         raise ValueError(f"fill_mode must be one of {', '.join(FILL_MODES)}, not {fill_mode!r}")
 
@@ -130,7 +131,7 @@ def check_fill_mode(fill_mode: str) -> None:
 def _source_coordinates(
     matrices: tf.Tensor, height: int, width: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Column and row, each [b, H, W] float32, that every output pixel is taken from."""
+    """Returns column and row of the source of every output pixel, each [b, H, W] float32."""
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     x = tf.range(width, dtype=tf.float32) - centre_x
     y = tf.range(height, dtype=tf.float32)[:, tf.newaxis] - centre_y
@@ -142,7 +143,7 @@ def _source_coordinates(
 
 
 def _fold(coordinate: tf.Tensor, size: int, fill_mode: str) -> tf.Tensor:
-    """Bring coordinates into [0, size - 1], where the image holds the value they stand for."""
+    """Maps coordinates into [0, size - 1], to the pixel that has their value."""
     if fill_mode == "reflect":
         # The pattern repeats every two sizes and mirrors about the outer edge of the border pixel.
         phase = tf.math.floormod(coordinate + 0.5, 2.0 * size)
@@ -155,7 +156,7 @@ def _inside(coordinate: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _bilinear_by_gather(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Interpolate at columns x in [0, W - 1] and rows y in [0, H - 1], each [b, H, W]."""
+    """Interpolates at columns x in [0, W - 1] and rows y in [0, H - 1], each [b, H, W]."""
     height, width, channels = images.shape[1:]
     # Stops one short of the last pixel, so that the right and lower neighbours always exist.
     left = tf.minimum(tf.floor(x), width - 2.0)
@@ -176,7 +177,7 @@ def _bilinear_by_gather(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Ten
 
 
 def _bilinear_by_product(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """What `_bilinear_by_gather()` does: weights of all rows times the image, then of all columns.
+    """Interpolates like `_bilinear_by_gather()`: row weights times the image, then column weights.
 
     A TPU rounds the factors of a float32 product to bfloat16, whose 8 bits would be wrong by a
     grey level. Here both factors are sums of two such numbers, and the product that of
@@ -198,12 +199,12 @@ def _bilinear_by_product(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Te
 
 
 def _tent(position: tf.Tensor, pixel: tf.Tensor) -> tf.Tensor:
-    """Weight of a pixel in linear interpolation: 1 at its own position, 0 from the next on."""
+    """Returns a pixel's weight in linear interpolation: 1 at its position, 0 from the next on."""
     return tf.nn.relu(1 - tf.abs(position - pixel))
 
 
 def _bfloat16_parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The float32 x as a high part of 8 significant bits, rounded, and the rest, in float32.
+    """Splits the float32 x into a high part of 8 significant bits, rounded, and the rest.
 
     By its bits: XLA may drop a cast to bfloat16 and back, and with it the rest.
     """
@@ -213,7 +214,7 @@ def _bfloat16_parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _convolve(images: tf.Tensor, weights: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
-    """Weighted sum of shifted copies: every image has its own kernel, which rules out a conv op."""
+    """Returns a weighted sum of shifted copies; no conv op has a kernel for each image."""
     padding = [[0, 0]] * 4
     padding[axis] = [len(weights) // 2] * 2
     padded = tf.pad(images, padding, "SYMMETRIC")

@@ -10,17 +10,17 @@ from trainer.augment.noise import pixel_noise
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import gaussian_blur
 
-# Salts of the draws made under one step's key; 1 is that of affine.py.
+# Salts of the draws under one step's key; affine.py has salt 1.
 TONE_SALT = 2
 NOISE_SALT = 3
 COMPRESSION_SALT = 4
 
 
 class RandomTone(RandomLayer):
-    """Change brightness, contrast and gamma, blur, add noise, and compress, in that order.
+    """Changes brightness, contrast and gamma, blurs, adds noise, and compresses, in that order.
 
-    That of an image's own way: exposure, optics, detector, file. Values are clipped to 0..1 before
-    the gamma and after the noise. A range of 0 is off.
+    An image is made in that order: exposure, optics, detector, file. Values are clipped to 0..1
+    before the gamma and after the noise. A range of 0 is off.
 
     Args:
       brightness_range: r for an addend in [-r, r], fraction of full scale.
@@ -47,6 +47,7 @@ class RandomTone(RandomLayer):
 
     def __init__(
         self,
+        *,
         brightness_range: float = 0.0,
         contrast_range: float = 0.0,
         gamma_range: float = 0.0,
@@ -73,7 +74,7 @@ class RandomTone(RandomLayer):
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, global_batch: int
     ) -> tf.Tensor:
-        """Change [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
+        """Changes [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
         if not self.is_on:
             return images
         unit = random_numbers.uniform(key, TONE_SALT, rows, global_batch, (5, 1, 1, 1))

@@ -66,8 +66,8 @@ def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
         rows = _rows(workdir, split)
         columns = _columns([result.name for result in results])
         return [
-            _with_images(result, rows, *column)
-            for result, column in zip(results, columns, strict=True)
+            _with_images(result, rows, names)
+            for result, names in zip(results, columns, strict=True)
         ]
 
 
@@ -116,9 +116,10 @@ def _rows(workdir: epath.Path, split: str) -> list[dict[str, str]]:
 
 
 def _with_images(
-    result: LabelResult, rows: Sequence[Mapping[str, str]], label: str, score: str
+    result: LabelResult, rows: Sequence[Mapping[str, str]], columns: tuple[str, str]
 ) -> LabelResult:
     """Returns the result with the images for which the label is known."""
+    label, score = columns
     known = [row for row in rows if row[label] != ""]
     return result._replace(
         labels=np.array([int(row[label]) for row in known], int),

@@ -1,4 +1,4 @@
-"""Which parts of an image speak for a label: Grad-CAM and integrated gradients."""
+"""Attribution: which parts of an image are evidence for a label."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,18 @@ def grad_cam(
     model: keras.Model,
     images: np.ndarray,
     outputs: Sequence[int] | np.ndarray,
+    *,
     layers: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The evidence for a label by Grad-CAM, at several layers from one pass.
+    """Returns the evidence for a label by Grad-CAM, at several layers from one pass.
 
-    A layer's channels are summed with the mean gradient of the logit as weights; what is negative
-    speaks against the label and is cut off (Selvaraju et al., arXiv:1610.02391, eq. 1 and 2).
+    A layer's channels are summed with the mean gradient of the logit as weights; negative values,
+    evidence against the label, are cut off (Selvaraju et al., arXiv:1610.02391, eq. 1 and 2).
 
     Args:
       model: a functional model with channels last that returns [n, K] logits.
       images: [n, S, S, C] float32, 0..1.
-      outputs: [n] int, the logit that is explained of each image.
+      outputs: [n] int, the logit that is explained for each image.
       layers: names of layers with an output [n, h, w, c]; by default the last of
         `layer_outputs.stages(model)`.
 
@@ -41,7 +42,7 @@ def grad_cam(
         inputs = tf.constant(images, tf.float32)
         tape.watch(inputs)
         *features, logits = watched(inputs, training=False)
-        explained = _of_each(logits, outputs)
+        explained = _explained_logits(logits, outputs)
     gradients = tape.gradient(explained, features, unconnected_gradients="zero")
     return {
         name: _weighted_sum(feature, gradient)
@@ -50,31 +51,31 @@ def grad_cam(
 
 
 def integrated_gradients(
-    model: keras.Model, images: np.ndarray, outputs: Sequence[int] | np.ndarray, steps: int = 16
+    model: keras.Model, images: np.ndarray, outputs: Sequence[int] | np.ndarray, *, steps: int = 16
 ) -> np.ndarray:
-    """What each pixel adds to a label's logit, by integrated gradients from a black image.
+    """Returns what each pixel adds to a label's logit, by integrated gradients from a black image.
 
     The pixels of an image add up to logit(image) - logit(black) (Sundararajan et al.,
-    arXiv:1703.01365, eq. 1 and proposition 1), but for the error of the sum that stands for the
-    integral, by the midpoint rule. With 16 steps the maps of the networks here correlate by
-    0.999 with those of 256.
+    arXiv:1703.01365, eq. 1 and proposition 1), up to the error of the midpoint rule. With 16 steps
+    the maps of these networks correlate by 0.999 with those of 256 steps.
 
     Args:
       model: returns [n, K] logits.
       images: [n, S, S, C] float32, 0..1.
-      outputs: [n] int, the logit that is explained of each image.
-      steps: of the sum; the work grows with them, the memory does not.
+      outputs: [n] int, the logit that is explained for each image.
+      steps: of the midpoint rule; more take longer, but no more memory.
 
     Returns:
-      [n, S, S] float32, summed over the channels; what is negative speaks against the label.
+      [n, S, S] float32, summed over the channels; negative values are evidence against the label.
     """
     images, explained = np.asarray(images, np.float32), np.asarray(outputs)
     count = len(images)
     numbers = np.arange(count * steps)
-    which, brightness = numbers % count, ((numbers // count + 0.5) / steps).astype(np.float32)
+    image_numbers = numbers % count
+    brightness = ((numbers // count + 0.5) / steps).astype(np.float32)
     sums = np.zeros_like(images)
     for start in range(0, len(numbers), AT_ONCE):
-        part = which[start : start + AT_ONCE]
+        part = image_numbers[start : start + AT_ONCE]
         scaled = images[part] * brightness[start : start + AT_ONCE, None, None, None]
         np.add.at(sums, part, _gradients(model, scaled, explained[part]))
     return (images * sums / steps).sum(axis=-1)
@@ -85,16 +86,16 @@ def _gradients(model: keras.Model, images: np.ndarray, outputs: np.ndarray) -> n
     with _tape() as tape:
         inputs = tf.constant(images)
         tape.watch(inputs)
-        explained = _of_each(model(inputs, training=False), outputs)
+        explained = _explained_logits(model(inputs, training=False), outputs)
     return tape.gradient(explained, inputs).numpy()
 
 
 def _tape() -> tf.GradientTape:
-    """Returns a tape that spends nothing on the gradients of weights."""
+    """Returns a tape that does not record the gradients of weights."""
     return tf.GradientTape(watch_accessed_variables=False)
 
 
-def _of_each(logits: tf.Tensor, outputs: Sequence[int] | np.ndarray) -> tf.Tensor:
+def _explained_logits(logits: tf.Tensor, outputs: Sequence[int] | np.ndarray) -> tf.Tensor:
     return tf.gather(logits, tf.constant(outputs, tf.int32), axis=1, batch_dims=1)
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("trainer")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Normalises by mean and variance over all replicas, which have equal shares of the batch.
+    """Normalises by mean and variance over all replicas, whose shares of the batch are equal.
 
     One sum over replicas forward and one backward, where Keras' `synchronized=True` makes three;
     each is a round trip between machines.
@@ -18,6 +18,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
             return mean, variance
-        mine = tf.stack([mean, variance + tf.square(mean)]) / replica.num_replicas_in_sync
-        mean, square = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, mine))
+        moments = tf.stack([mean, variance + tf.square(mean)]) / replica.num_replicas_in_sync
+        mean, square = tf.unstack(replica.all_reduce(tf.distribute.ReduceOp.SUM, moments))
         return mean, tf.maximum(square - tf.square(mean), 0.0)

@@ -1,7 +1,7 @@
 """Dropout whose masks depend on (seed, step, row) alone.
 
-Keras' own keeps the state of its generator in a variable that starts equal on every replica:
-replicas would share their masks, and a checkpoint would have to carry that state.
+That of Keras keeps the state of its generator in a variable that starts equal on every replica:
+replicas would share their masks, and a checkpoint would have to contain that state.
 """
 
 import zlib
@@ -17,7 +17,7 @@ from trainer import random_numbers
 
 
 class Draw(NamedTuple):
-    """What a mask is drawn from: key [2] int32, rows [b] int32, and the global batch's size."""
+    """The source of a mask: key [2] int32, rows [b] int32, and the size of the global batch."""
 
     key: tf.Tensor
     rows: tf.Tensor
@@ -29,7 +29,7 @@ _DRAW: ContextVar[Draw | None] = ContextVar("draw", default=None)
 
 @contextmanager
 def drawing_from(key: tf.Tensor, rows: tf.Tensor, global_batch: int) -> Iterator[None]:
-    """Gives the Dropout layers that are called inside what they draw from."""
+    """Sets the source of the masks of all Dropout layers that are called inside."""
     token = _DRAW.set(Draw(key, rows, global_batch))
     try:
         yield

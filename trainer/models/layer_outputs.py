@@ -1,4 +1,4 @@
-"""What a network has inside: its layers' outputs for an image, its stages, its first filters."""
+"""Outputs of the inner layers of a network, its stages, and its first filters."""
 
 import keras
 import numpy as np
@@ -13,10 +13,10 @@ LAYER_TYPES = (
 
 
 def activation_model(model: keras.Model) -> keras.Model:
-    """The part of `model` that ends in its convolution and pooling layers; weights are shared.
+    """Returns a model of the outputs of convolution and pooling layers, which shares its weights.
 
-    Made once and kept: it follows the training of `model`. Global pooling is left out, and
-    models nested inside `model` are not opened.
+    It needs to be made only once, since it follows the training of `model`. Global pooling is left
+    out, and models nested inside `model` are not opened.
 
     Args:
       model: a functional model with channels last.
@@ -35,7 +35,7 @@ def activation_model(model: keras.Model) -> keras.Model:
 
 
 def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs of the inner layers for `images`, as in inference.
+    """Returns the outputs of the inner layers for `images`, as in inference.
 
     Args:
       activation_model: from `activation_model()`.
@@ -46,7 +46,7 @@ def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[s
     """
     # A plain call: predict() under a distribution strategy would run once per replica.
     outputs = activation_model(images, training=False)
-    # Keras hands a single output back without its list.
+    # Keras returns a single output without its list.
     outputs = keras.tree.flatten(outputs)
     return {
         name: keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
@@ -55,16 +55,16 @@ def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[s
 
 
 def stages(model: keras.Model) -> list[str]:
-    """The layers whose output is the last of its size, before the network halves it.
+    """Returns the layers whose output is the last of its size, before the network halves it.
 
-    Of a residual network these are the ends of the stages, after the shortcuts are added.
+    In a residual network these are the ends of the stages, after the shortcuts are added.
 
     Args:
       model: a functional model with channels last.
 
     Returns:
       Names of layers in order of data flow, each with an output [b, h, w, c] of more than one
-      place.
+      position.
 
     Raises:
       ValueError: `model` has no such layer.
@@ -78,12 +78,12 @@ def stages(model: keras.Model) -> list[str]:
         if shape[1:3] != (1, 1):
             last_of_size[shape[1:3]] = layer.name
     if not last_of_size:
-        raise ValueError(f"The model {model.name} has no layer that knows one place from another.")
+        raise ValueError(f"The model {model.name} has no layer with more than one position.")
     return list(last_of_size.values())
 
 
 def first_filters(model: keras.Model) -> tuple[str, np.ndarray]:
-    """The filters of the first convolution, which alone can be looked at as small images.
+    """Returns the filters of the first convolution, which alone can be seen as small images.
 
     Args:
       model: a functional model with channels last.

@@ -6,25 +6,14 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-WEIGHTED = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)
-DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
-TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-POOLING = (
-    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
-    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
-)
-GLOBAL_POOLING = (
-    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
-    *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
-)
-ACTIVATIONS = (
-    *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
-)
-MERGING = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum)
+WEIGHTED = (layers.Dense, layers.Conv2D, layers.DepthwiseConv2D)
+POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
+GLOBAL_POOLING = (layers.GlobalMaxPooling2D, layers.GlobalAveragePooling2D)
+ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU)
+MERGING = (layers.Add, layers.Multiply)
 
 
-class Row(NamedTuple):
+class LayerRow(NamedTuple):
     """One layer.
 
     Attributes:
@@ -42,10 +31,10 @@ class Row(NamedTuple):
     flops: int
 
 
-def rows(model: keras.Model) -> list[Row]:
-    """Returns a row a layer, in order of data flow, without the input."""
+def rows(model: keras.Model) -> list[LayerRow]:
+    """Returns a row for each layer but the input, in order of data flow."""
     return [
-        Row(
+        LayerRow(
             layer.name,
             type(layer).__name__,
             tuple(layer.output.shape[1:]),
@@ -60,22 +49,19 @@ def rows(model: keras.Model) -> list[Row]:
 def flops(layer: keras.Layer) -> int:
     """Returns the floating-point operations of a layer in the forward pass of one image.
 
-    A multiplication and an addition count as two. Counted are convolutions and dense layers with
-    their biases and activations (one operation a value), batch normalisation (two a value: it is
-    a scale and a shift when the network is used), pooling (one for each value of a window),
-    activations and sums of layers. Other layers, which move data or do nothing when the network
-    is used, count 0. Channels come last.
+    A multiplication and an addition count as two. Counted are two-dimensional convolutions and
+    dense layers with their biases and activations (one operation a value), batch normalisation
+    (two a value: in inference it is a scale and a shift), pooling (one for each value of a
+    window), activations, and sums and products of layers. Other layers, which move data or do
+    nothing in inference, count 0. Channels come last.
     """
     shape = layer.output.shape[1:]
     size, positions = math.prod(shape), math.prod(shape[:-1])
-    if isinstance(layer, WEIGHTED + DEPTHWISE):
+    if isinstance(layer, WEIGHTED):
         return 2 * math.prod(layer.kernel.shape) * positions + _bias_and_activation(layer, size)
-    if isinstance(layer, SEPARABLE):
+    if isinstance(layer, layers.SeparableConv2D):
         kernels = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
         return 2 * kernels * positions + _bias_and_activation(layer, size)
-    if isinstance(layer, TRANSPOSED):
-        taken = math.prod(layer.input.shape[1:-1])
-        return 2 * math.prod(layer.kernel.shape) * taken + _bias_and_activation(layer, size)
     if isinstance(layer, layers.BatchNormalization):
         return 2 * size
     if isinstance(layer, POOLING):
@@ -125,7 +111,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _counts(parameters: int, operations: int) -> str:
-    """Returns both as cells, blank where they are 0."""
+    """Returns two cells of a row, blank where they are 0."""
     left = f"{parameters:,}" if parameters else ""
     right = f"{operations / 1e6:,.3f}" if operations else ""
     return f"{left} | {right}"

@@ -10,6 +10,7 @@ from trainer.models.dropout import Dropout
 def network(
     shape: tuple[int, int, int],
     outputs: int = 1,
+    *,
     width: int = 16,
     stages: int = 4,
     blocks: int = 1,
@@ -26,46 +27,48 @@ def network(
       shape: height, width and channels of the images.
       outputs: number of logits.
       width: filters of the first stage.
-      stages: how many stages follow the stem.
-      blocks: residual blocks a stage.
+      stages: number of stages after the stem.
+      blocks: residual blocks in each stage.
       dropout: share of the pooled features dropped in training.
     """
     image = keras.Input(shape, name="image")
-    x = _convolution(image, width, 5, 2, "stem")
+    x = _convolution(image, width, "stem", size=5, stride=2)
     x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
     for stage in range(stages):
         for block in range(blocks):
             stride = 2 if stage > 0 and block == 0 else 1
-            x = _residual(x, width * 2**stage, stride, f"stage{stage + 1}_block{block + 1}")
+            name = f"stage{stage + 1}_block{block + 1}"
+            x = _residual(x, width * 2**stage, name, stride=stride)
     x = layers.GlobalAveragePooling2D(name="average")(x)
     x = Dropout(dropout, name="dropout")(x)
     logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name="resnet")
 
 
-def _residual(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
+def _residual(x: keras.KerasTensor, filters: int, name: str, *, stride: int) -> keras.KerasTensor:
     shortcut = x
     if stride > 1:
         # Averaged, not skipped: no pixel is lost, and oneDNN's gradient of a strided 1x1
         # convolution varies from call to call on CPUs without AVX-512.
         shortcut = layers.AveragePooling2D(stride, padding="same", name=f"{name}_average")(x)
     if x.shape[-1] != filters:
-        shortcut = _convolution(shortcut, filters, 1, 1, f"{name}_shortcut", relu=False)
-    x = _convolution(x, filters, 3, stride, f"{name}_conv1")
-    x = _convolution(x, filters, 3, 1, f"{name}_conv2", relu=False, scale="zeros")
+        shortcut = _convolution(shortcut, filters, f"{name}_shortcut", size=1, relu=False)
+    x = _convolution(x, filters, f"{name}_conv1", stride=stride)
+    x = _convolution(x, filters, f"{name}_conv2", relu=False, scale="zeros")
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, shortcut]))
 
 
 def _convolution(
     x: keras.KerasTensor,
     filters: int,
-    size: int,
-    stride: int,
     name: str,
+    *,
+    size: int = 3,
+    stride: int = 1,
     relu: bool = True,
     scale: str = "ones",
 ) -> keras.KerasTensor:
-    """Convolution, batch normalisation over all replicas, and relu."""
+    """Adds a convolution, batch normalisation over all replicas, and relu."""
     x = layers.Conv2D(
         filters,
         size,

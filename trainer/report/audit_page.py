@@ -66,7 +66,7 @@ def _shortcut_charts(facts: Mapping) -> dict[str, markupsafe.Markup]:
 def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
     """Returns a chart with a row for each group of features: the AUCs and their intervals."""
     title = f"AUC for {plain(label)}"
-    with chart(title, "AUC (0.5 is chance)", "", (4.8, 4.6)) as (figure, axes):
+    with chart(title, "AUC (0.5 is chance)", "", size=(4.8, 4.6)) as (figure, axes):
         figure.subplots_adjust(left=0.39, right=0.98, bottom=0.26, top=0.93)
         places = np.arange(len(relations))[::-1]
         columns = [column for column in COLUMNS if any(r[column[0]] for r in relations)]

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -148,8 +149,7 @@ def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
         "predictions": predictions,
         "is_calibrated": any(prediction.temperature != 1 for prediction in predictions),
         "evidence": [
-            (prediction.label, _evidence(trained, image, inputs, prediction))
-            for prediction in likeliest
+            (prediction.label, _evidence(trained, image, prediction)) for prediction in likeliest
         ],
         "layers": list(_layers(trained, inputs)),
         "facts": _facts(trained, image),
@@ -179,19 +179,18 @@ def _prevalence(data: Mapping[str, Any], label: str) -> float | None:
     return counts["positive"] / known if known else None
 
 
-def _evidence(
-    trained: TrainedModel, image: InputImage, inputs: np.ndarray, prediction: LabelPrediction
-) -> Picture:
+def _evidence(trained: TrainedModel, image: InputImage, prediction: LabelPrediction) -> Picture:
     """Returns a picture of where the evidence for a label lies."""
-    model, outputs = trained.model, [prediction.number]
-    pixels = attribution.integrated_gradients(model, inputs, outputs, STEPS)
-    heat = attribution.grad_cam(model, inputs, outputs, _stages(model))
+    model, inputs = trained.model, trained.inputs(image.fitted[None])
+    outputs = [prediction.number]
+    pixels = attribution.integrated_gradients(model, inputs, outputs, steps=STEPS)
+    heat = attribution.grad_cam(model, inputs, outputs, layers=_stages(model))
     maps = {"integrated gradients": pixels}
     for name, values in heat.items():
         maps[f"Grad-CAM at {name}, {values.shape[1]} x {values.shape[2]}"] = values
     title = f"Evidence for {prediction.label}, probability {likely(prediction.probability)}"
     colours = trained.config.summaries.colour_map
-    sheet = heat_sheet(title, image.fitted[None], maps, [image.name], colours)
+    sheet = heat_sheet(title, image.fitted[None], maps, captions=[image.name], colour_map=colours)
     return _picture(Image.fromarray(sheet))
 
 
@@ -211,10 +210,10 @@ def _layers(trained: TrainedModel, inputs: np.ndarray) -> Iterator[dict[str, Any
     shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
     maps = layer_outputs.activation_maps(layer_outputs.activation_model(trained.model), inputs)
     for name, values in maps.items():
-        few, full = activation_montage(name, values, [""], shown, colours), None
+        montage = partial(activation_montage, name, values, [""], colour_map=colours)
+        few, full = montage(max_channels=shown), None
         if values.shape[-1] > shown:
-            montage = activation_montage(name, values, [""], None, colours)
-            full = _picture(Image.fromarray(montage))
+            full = _picture(Image.fromarray(montage(max_channels=None)))
         yield {
             "name": name,
             "description": _description(trained.model.get_layer(name)),

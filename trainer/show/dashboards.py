@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run beside its curves: paired charts, hyperparameters, texts."""
+"""TensorBoard's dashboards beside curves and pictures: chart layout, hyperparameters, texts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -32,7 +32,7 @@ COMPARED = ("auc", "average_precision", "accuracy", "sensitivity", "specificity"
 
 
 def layout() -> bytes:
-    """Returns a Summary that opens the custom scalars with the pairs that matter."""
+    """Returns a Summary with the layout of the Custom Scalars dashboard."""
     categories = [
         layout_pb2.Category(
             title=title,
@@ -50,9 +50,9 @@ def layout() -> bytes:
 
 
 def hyperparameters(config: ConfigDict) -> list[bytes]:
-    """Returns Summaries for the HParams plugin: what is compared, and the fields of this run.
+    """Returns Summaries for the HParams plugin: the compared metrics, and the fields of this run.
 
-    Fields that move no number of a run are left out.
+    Fields that change no number of a run are left out.
     """
     fields = schema.fields(config)
     values = {path: v for path, v in fields if path not in schema.CHANGEABLE}
@@ -90,9 +90,9 @@ def environment_text(environment: Mapping) -> str:
 def data_text(summary: Mapping) -> str:
     """Returns the counts of `data_summary.json` as a Markdown table."""
     splits = summary["splits"]
-    rows = [(kind, *(of[kind] for of in splits.values())) for kind in ("images", "patients")]
+    rows = [(kind, *(split[kind] for split in splits.values())) for kind in ("images", "patients")]
     rows += [
-        (f"{label}: {value}", *(of["per_label"][label][value] for of in splits.values()))
+        (f"{label}: {value}", *(split["per_label"][label][value] for split in splits.values()))
         for label in summary["labels"]
         for value in ("positive", "negative", "unknown")
     ]

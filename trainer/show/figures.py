@@ -185,7 +185,9 @@ class Figures:
 
     def _montage(self, maps: "_Once", layer: str, channels: int | None) -> np.ndarray:
         colour_map, captions = self._config.summaries.colour_map, self._fixed.captions
-        return activation_montage(layer, maps()[layer], captions, channels, colour_map)
+        return activation_montage(
+            layer, maps()[layer], captions, max_channels=channels, colour_map=colour_map
+        )
 
     def _explained(self, chosen: Callable[[], Examples], what: str) -> np.ndarray:
         found = chosen()
@@ -202,7 +204,9 @@ class Figures:
         maps = {f"Grad-CAM {layer}": cam, "integrated gradients": np.maximum(gradients, 0)}
         title = f"Evidence for {labels[0]}" if len(labels) == 1 else "Evidence for the label"
         colour_map = self._config.summaries.colour_map
-        return heat_sheet(f"{title}: {what}", found.images, maps, captions, colour_map)
+        return heat_sheet(
+            f"{title}: {what}", found.images, maps, captions=captions, colour_map=colour_map
+        )
 
     def _most_confident_errors(
         self, scores: Scores, thresholds: Sequence[float]

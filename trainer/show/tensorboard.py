@@ -158,9 +158,7 @@ class TensorBoard(Logger):
         images, names, shown = examples.first_of_each_group(
             split, self._config.data, SAMPLES, groups
         )
-        groups = [group for group in groups if group in shown]
-        numbers = [groups.index(group) for group in shown]
-        samples = sheet.sample_sheet(images, names, groups, numbers)
+        samples = sheet.sample_sheet(images, names, shown)
         self._summaries.picture("train", 0, "samples", samples)
         augment = augmentation.build(self._config.augment, jit_compile=False)  # runs once
         originals, rows = inputs.images_to_float(tf.constant(images)), tf.range(len(images))

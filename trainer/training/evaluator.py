@@ -30,6 +30,7 @@ class Evaluator:
         replicas: Replicas,
         model: tf.keras.Model,
         split: pipeline.Split,
+        *,
         config: ConfigDict,
         signals: StopSignals,
     ):

@@ -97,7 +97,7 @@ class Run:
     def evaluator(self, split: str) -> Evaluator:
         """Returns what scores a split with the averaged network."""
         averaged, scored = self.state.averaged, self.data.splits[split]
-        return Evaluator(self.replicas, averaged, scored, self.config, self.signals)
+        return Evaluator(self.replicas, averaged, scored, config=self.config, signals=self.signals)
 
 
 def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:

@@ -1,16 +1,18 @@
-"""What the charts of judged labels are tested on."""
+"""What the tests of charts share: the result of a label, and the texts of a chart."""
 
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from trainer.metrics.label_result import LabelResult
+from trainer.show.charts.chart import Chart
 
 
 @pytest.fixture
-def judged() -> Callable[..., LabelResult]:
-    """Makes a judged label of 200 images of 100 patients, a third of them positive."""
+def label_result() -> Callable[..., LabelResult]:
+    """Makes the result of a label with 200 images of 100 patients, a third of them positive."""
     random = np.random.default_rng(0)
     labels = (random.random(200) < 0.35).astype(int)
     probability = 1 / (1 + np.exp(-2 * random.normal(size=200) - 3 * labels + 1.5))
@@ -29,3 +31,11 @@ def judged() -> Callable[..., LabelResult]:
         split="test",
     )
     return lambda **changes: given._replace(**changes)
+
+
+@pytest.fixture
+def texts() -> Callable[[Chart], list[str]]:
+    """Returns the texts of a chart."""
+    return lambda chart: [
+        text for text in ElementTree.fromstring(chart.svg()).itertext() if text.strip()
+    ]

@@ -1,7 +1,6 @@
 """A chart fits into a page and into TensorBoard, whatever its texts are."""
 
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,17 +9,13 @@ from trainer.show.charts.chart import INK, Chart, chart, legend_below, legend_he
 
 
 def drawn(name="A chart", title="Title", label="curve", rows=1):
-    with chart(title, "x", "y", about="about it", legend=legend_height(rows)) as (figure, axes):
+    with chart(title, "x", "y", subtitle="about it", legend=legend_height(rows)) as (figure, axes):
         lines = [axes.plot([0, 1], [0, k])[0] for k in range(rows)]
         legend_below(figure, lines, [label] * rows)
         return Chart(figure, name)
 
 
-def texts(chart):
-    return [text for text in ElementTree.fromstring(chart.svg()).itertext() if text.strip()]
-
-
-def test_the_svg_has_every_text_and_takes_the_colour_of_the_page():
+def test_the_svg_has_every_text_and_takes_the_colour_of_the_page(texts):
     svg = drawn().svg()
     assert {"Title", "about it", "x", "y", "curve"} <= set(texts(drawn()))
     assert svg.startswith('<svg role="img" aria-label="A chart"')
@@ -40,7 +35,7 @@ def test_the_same_chart_gives_the_same_svg():
     assert drawn().svg() == drawn().svg()
 
 
-def test_a_name_cannot_become_markup_nor_a_formula():
+def test_a_name_cannot_become_markup_nor_a_formula(texts):
     name = '"><script>$x^{'
     svg = drawn(name, title=name, label=name).svg()
     assert "<script>" not in svg

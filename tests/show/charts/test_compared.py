@@ -20,11 +20,11 @@ def test_each_run_has_a_line_of_its_own_length_and_a_gap_where_nothing_is_define
     assert list(two.get_xdata()) == [1] and one.get_color() != two.get_color()
 
 
-def test_the_roc_curves_are_named_with_their_areas_and_one_class_is_left_out(judged):
-    of = judged()
-    one_class = of._replace(labels=np.ones_like(of.labels))
+def test_the_roc_curves_are_named_with_their_areas_and_one_class_is_left_out(label_result):
+    result = label_result()
+    one_class = result._replace(labels=np.ones_like(result.labels))
 
-    drawn = compared_roc_chart({"first": of, "nothing": one_class}).svg()
+    drawn = compared_roc_chart({"first": result, "nothing": one_class}).svg()
 
     assert "first: 0." in drawn and "chance" in drawn
     assert "nothing" not in drawn

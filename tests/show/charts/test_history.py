@@ -1,14 +1,13 @@
-"""The charts of a training show its curves, its gaps and the epoch that was kept."""
+"""The charts of a training show its curves, its gaps and the best epoch."""
 
 import re
-from xml.etree import ElementTree
 
 import pytest
 
 from trainer.show.charts.chart import BLUE, ORANGE
 from trainer.show.charts.history import Curve, epoch_chart, history_charts, label_history_charts
 
-OLD_METRICS = ("loss", "accuracy", "auc", "sensitivity", "specificity")
+METRICS = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
 TITLES = [
     "Accuracy",
     "Loss",
@@ -18,13 +17,9 @@ TITLES = [
 ]
 
 
-def history(epochs, metrics=(*OLD_METRICS, "average_precision")):
-    values = {metric: 0.9 for metric in metrics}
+def history(epochs):
+    values = dict.fromkeys(METRICS, 0.9)
     return [{"epoch": e, "train": values, "validation": values} for e in range(1, epochs + 1)]
-
-
-def texts(chart):
-    return [text for text in ElementTree.fromstring(chart.svg()).itertext() if text.strip()]
 
 
 def line_lengths(chart):
@@ -33,19 +28,14 @@ def line_lengths(chart):
     return [len(re.findall("[ML]", line)) for line in lines]
 
 
-def test_a_training_has_charts_with_titles_axes_and_the_kept_epoch():
-    charts = history_charts(history(5), kept_epoch=4)
+def test_a_training_has_charts_with_titles_axes_and_the_best_epoch(texts):
+    charts = history_charts(history(5), best_epoch=4)
 
     units = ["share correct", "cross-entropy", "AUC", "area", "share"]
     assert [chart.name for chart in charts] == TITLES
     for chart, title, unit in zip(charts, TITLES, units, strict=True):
-        assert {title, unit, "epoch", "kept: epoch 4"} <= set(texts(chart))
+        assert {title, unit, "epoch", "best epoch: 4"} <= set(texts(chart))
     assert all({"training", "validation"} <= set(texts(chart)) for chart in charts[:4])
-
-
-def test_an_older_run_without_average_precision_has_the_other_charts():
-    names = [chart.name for chart in history_charts(history(2, OLD_METRICS), 1)]
-    assert names == [title for title in TITLES if title != "Average precision"]
 
 
 def test_curves_go_through_the_values_of_their_split():
@@ -55,9 +45,8 @@ def test_curves_go_through_the_values_of_their_split():
         up["train"] = {"loss": 1.0 + index}
     curve = [Curve("training", "train", "loss", BLUE)]
 
-    down, up = (
-        epoch_chart("Loss", "nats", rows, curve, 1, share=False) for rows in (falling, rising)
-    )
+    look = {"unit": "nats", "best_epoch": 1, "share": False}
+    down, up = (epoch_chart("Loss", rows, curve, **look) for rows in (falling, rising))
 
     assert down.svg() != up.svg()
     assert max(line_lengths(down)) == max(line_lengths(up)) == 3
@@ -68,14 +57,15 @@ def test_an_undefined_value_leaves_a_gap():
     gap[0]["validation"] = {"auc": None}
     curve = [Curve("validation", "validation", "auc", ORANGE)]
 
-    drawn = [max(line_lengths(epoch_chart("A", "", rows, curve, 1))) for rows in (whole, gap)]
+    charts = [epoch_chart("A", rows, curve, unit="", best_epoch=1) for rows in (whole, gap)]
+    drawn = [max(line_lengths(chart)) for chart in charts]
 
     assert drawn == [5, 4]
 
 
 @pytest.mark.filterwarnings("error")
-def test_one_epoch_is_enough_to_see_its_points():
-    for chart in history_charts(history(1), kept_epoch=1):
+def test_one_epoch_is_enough_to_see_its_points(texts):
+    for chart in history_charts(history(1), best_epoch=1):
         assert chart.svg().count("<use") > 4
         assert "1" in texts(chart)
 
@@ -86,19 +76,19 @@ def test_the_legend_lists_sensitivity_beside_specificity():
     assert names == [
         "sensitivity, validation",
         "sensitivity, training",
-        "kept: epoch 2",
+        "best epoch: 2",
         "specificity, validation",
         "specificity, training",
     ]
 
 
-def test_each_label_has_its_curve_of_its_own_look():
+def test_each_label_has_its_curve_of_its_own_look(texts):
     rows = history(3)
     names = [f"label {k}" for k in range(20)]
     for row in rows:
         row["train"] = row["validation"] = {"labels": {name: {"auc": 0.8} for name in names}}
 
-    charts = label_history_charts(rows, kept_epoch=2)
+    charts = label_history_charts(rows, best_epoch=2)
 
     assert [chart.name for chart in charts] == [
         "AUC of each label, validation",
@@ -106,5 +96,5 @@ def test_each_label_has_its_curve_of_its_own_look():
     ]
     for chart in charts:
         assert set(names) <= set(texts(chart))
-        looks = [(of.get_color(), of.get_linestyle()) for of in chart.figure.axes[0].lines]
+        looks = [(line.get_color(), line.get_linestyle()) for line in chart.figure.axes[0].lines]
         assert len(set(looks)) == len(names) + 1

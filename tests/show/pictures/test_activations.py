@@ -33,14 +33,6 @@ def test_the_most_active_channels_come_first():
     assert most_active_channels(maps).tolist() == [2, 0, 3, 1]
 
 
-def test_activity_is_the_mean_over_the_examples():
-    maps = np.zeros((2, 8, 8, 2), np.float32)
-    maps[0, :4, :, 0] = 3.0
-    maps[:, :4, :, 1] = 2.0
-
-    assert most_active_channels(maps, 2).tolist() == [1, 0]
-
-
 def test_a_montage_shows_the_same_channel_of_both_examples_on_one_scale():
     maps = np.zeros((2, 8, 8, 1), np.float32)
     maps[0, :4] = 2.0
@@ -81,12 +73,6 @@ def test_a_montage_fits_the_width(shape, examples):
     assert picture.std() > 10
 
 
-def test_sixteen_channels_of_two_examples_are_a_picture_of_at_most_900_pixels():
-    for size in (3, 12, 23, 48, 90, 96, 180):
-        maps = np.random.default_rng(0).random((2, size, size, 32), dtype=np.float32)
-        assert 620 <= activation_montage("conv", maps, ["a", "b"]).shape[1] <= 910
-
-
 def test_the_pixels_of_a_small_map_are_squares_of_equal_size():
     maps = np.zeros((2, 7, 7, 1), np.float32)
     maps[0, ::2, ::2] = 1.0
@@ -125,10 +111,10 @@ def test_numbers_are_those_of_the_channels():
 def test_the_number_of_channels_can_be_chosen():
     maps = ramps(129)[..., 1:]
 
-    counts = [
-        np.count_nonzero(starts((activation_montage("c", maps, ["", ""], n) == 255).all(axis=-1)))
-        for n in (16, 64, None)
-    ]
+    counts = []
+    for n in (16, 64, None):
+        picture = activation_montage("c", maps, ["", ""], max_channels=n)
+        counts.append(np.count_nonzero(starts((picture == 255).all(axis=-1))))
 
     assert counts == [2 * 16, 2 * 64, 2 * 128]
 
@@ -181,24 +167,3 @@ def test_captions_stand_above_their_blocks_and_do_not_overlap():
         ranges.append(np.flatnonzero(changed)[[0, -1]])
 
     assert ranges[0][1] + canvas.GAP <= ranges[1][0] and ranges[1][1] + canvas.GAP <= ranges[2][0]
-
-
-def test_the_heading_tells_layer_shape_and_channels():
-    maps = ramps(17)
-
-    pictures = [
-        activation_montage("conv1", maps, ["", ""]),
-        activation_montage("conv2", maps, ["", ""]),
-        activation_montage("conv1", maps[:, :, :4], ["", ""]),
-    ]
-
-    headings = [picture[:60, :400].tobytes() for picture in pictures]
-    assert len(set(headings)) == 3
-
-
-def test_the_same_maps_make_the_same_picture():
-    maps = np.random.default_rng(0).random((2, 9, 11, 20), dtype=np.float32)
-
-    once = activation_montage("conv", maps.copy(), ["a", "b"])
-
-    np.testing.assert_array_equal(once, activation_montage("conv", maps, ["a", "b"]))

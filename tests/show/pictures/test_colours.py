@@ -15,20 +15,15 @@ def test_the_colours_are_those_of_matplotlib():
     assert (table("hot")[0] < 12).all() or table("hot")[0, 1] == 0
 
 
-def test_a_table_cannot_be_changed_by_those_who_share_it():
-    with pytest.raises(ValueError, match="read-only"):
-        table("viridis")[0] = 0
-
-
 def test_an_unknown_colour_map_is_refused():
-    with pytest.raises(ValueError, match="'jet' is no colour map; there are grey, viridis"):
+    with pytest.raises(ValueError, match="'jet' is not a colour map: give one of grey, viridis"):
         table("jet")
 
 
 def test_the_bar_runs_from_the_low_word_to_the_high_one():
     picture = canvas.empty(400, 30)
 
-    end = colour_bar(picture, table("viridis"), "none", "most", 10, 6)
+    end = colour_bar(picture, table("viridis"), ("none", "most"), left=10, top=6)
 
     row = picture[15]
     dark = np.flatnonzero((row == table("viridis")[0]).all(axis=-1))

@@ -68,8 +68,3 @@ def test_a_gallery_fits_the_width(count):
     for level in levels:
         rows, columns = np.nonzero((picture == level).all(axis=-1))
         np.testing.assert_allclose(np.ptp(rows) / np.ptp(columns), 30 / 24, atol=0.02)
-
-
-def test_a_caption_for_each_image_is_needed():
-    with pytest.raises(ValueError):
-        error_gallery([(FALSE_POSITIVES, shades(60, 90), ["a"])])

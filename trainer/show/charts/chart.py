@@ -27,7 +27,7 @@ INK = "#010203"
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "trainer",
-    "text.parse_math": False,  # names that come with the data are no formulas
+    "text.parse_math": False,  # names from the data are no formulas
     "font.size": 9.5,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -51,7 +51,7 @@ POINTS = (("o", PURPLE), ("D", GREEN), ("s", ORANGE), ("^", INK))
 LEFT, RIGHT, BOTTOM, TOP = 0.72, 0.1, 0.51, 0.31  # margins, in inches
 SQUARE = (4.8, 4.8)  # size of a chart whose axes are as wide as high
 SMALL = 8.5  # points
-LONGEST = 40  # characters of a name that comes with the data
+LONGEST = 40  # characters of a name from the data
 
 
 class Chart(NamedTuple):
@@ -59,14 +59,14 @@ class Chart(NamedTuple):
 
     Attributes:
       figure: of Matplotlib.
-      name: tells the chart from the others of its page.
+      name: unique on its page; read by screen readers.
     """
 
     figure: Figure
     name: str
 
     def svg(self) -> str:
-        """Returns the `<svg>` element alone, its ids its own, named for a screen reader."""
+        """Returns the `<svg>` element, with ids that are unique on a page."""
         buffer = io.StringIO()
         metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
         with matplotlib.rc_context(STYLE):
@@ -80,7 +80,7 @@ class Chart(NamedTuple):
     def pixels(self, width: int = 720) -> np.ndarray:
         """Returns the chart on white: [H, width, 3] uint8."""
         with matplotlib.rc_context(STYLE):
-            # A little more than the width, which would else be cut to the pixel below it.
+            # A little more than the width, which would otherwise be rounded down by a pixel.
             self.figure.set_dpi((width + 0.01) / self.figure.get_figwidth())
             canvas = FigureCanvasAgg(self.figure)
             canvas.draw()
@@ -92,23 +92,24 @@ def chart(
     title: str,
     xlabel: str,
     ylabel: str,
+    *,
     size: tuple[float, float] = (4.8, 3.4),
-    about: str = "",
+    subtitle: str = "",
     legend: float = 0.0,
 ) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one set of axes in the page's style.
+    """Yields a figure with one set of axes in the style of the pages.
 
     Args:
       title: heading.
       xlabel: what the horizontal axis shows, and its unit.
       ylabel: what the vertical axis shows, and its unit.
       size: width and height in inches, without the second heading and the legend.
-      about: a second heading, smaller.
-      legend: inches by which the figure grows, for `legend_below`.
+      subtitle: a second, smaller heading.
+      legend: height of the legend in inches, see `legend_below`.
     """
     with matplotlib.rc_context(STYLE):
         width, height = size
-        above = 0.19 if about else 0.0
+        above = 0.19 if subtitle else 0.0
         height += above + legend
         figure = Figure(figsize=(width, height))
         # Fixed margins line the charts of a page up, and draw twice as fast as a computed layout.
@@ -120,9 +121,9 @@ def chart(
         )
         axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
         axes.set_title(title, pad=6 + 72 * above)
-        if about:
+        if subtitle:
             axes.annotate(
-                about,
+                subtitle,
                 (0, 1),
                 (0, 6),
                 xycoords="axes fraction",
@@ -134,7 +135,7 @@ def chart(
 
 
 def legend_height(rows: int, size: float = SMALL) -> float:
-    """Returns how high a legend of so many rows is, in inches."""
+    """Returns the height of a legend with that many rows, in inches."""
     return (1.5 * size * rows + 4) / 72 if rows else 0.0
 
 
@@ -142,10 +143,11 @@ def legend_below(
     figure: Figure,
     handles: Sequence[Any],
     names: Sequence[str],
+    *,
     columns: int = 1,
     size: float = SMALL,
 ) -> None:
-    """Puts a legend under the axes, where it covers no curve."""
+    """Places a legend below the axes, where it covers no curve."""
     figure.legend(
         handles,
         [plain(name, longest=100) for name in names],
@@ -159,14 +161,14 @@ def legend_below(
     )
 
 
-def mark(axes: Axes, x: float, y: float, look: tuple[str, str]) -> list[Line2D]:
-    """Marks an operating point, `look` being one of `POINTS`."""
+def mark(axes: Axes, point: tuple[float, float], look: tuple[str, str]) -> list[Line2D]:
+    """Marks an operating point, with a look from `POINTS`."""
     marker, colour = look
     style: dict[str, Any] = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
-    return axes.plot(x, y, marker, color=colour, clip_on=False, **style)
+    return axes.plot(*point, marker, color=colour, clip_on=False, **style)
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """Returns a name that comes with the data, short; Matplotlib hides what begins with "_"."""
+    """Returns a name from the data, shortened; a "_" in front would hide it in a legend."""
     text = text.lstrip("_")
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,4 +1,4 @@
-"""Several runs in one chart, a colour each."""
+"""Charts that compare several runs, each in its own colour."""
 
 import itertools
 import math
@@ -28,10 +28,11 @@ METRICS = {
     "accuracy": ("Validation accuracy", "share correct"),
 }
 LONGEST = 48  # characters of a run's name
+ROC_AXES = ("1 − specificity", "sensitivity")
 
 
 def compared_history_charts(histories: Mapping[str, Sequence[Mapping]]) -> list[Chart]:
-    """What the runs came to on validation over their epochs.
+    """Returns charts of the validation metrics over the epochs.
 
     Args:
       histories: run -> its history; a value of None leaves a gap.
@@ -39,27 +40,29 @@ def compared_history_charts(histories: Mapping[str, Sequence[Mapping]]) -> list[
     return [_over_epochs(metric, histories) for metric in METRICS]
 
 
-def compared_roc_chart(result: Mapping[str, LabelResult]) -> Chart:
-    """The ROC curves of one label of one split.
+def compared_roc_chart(results: Mapping[str, LabelResult]) -> Chart:
+    """Returns a chart of the ROC curves of one label of the test split.
 
     Args:
-      result: run -> what it says; one of a single class is left out.
+      results: run -> the result of the label; one of a single class is left out.
     """
-    both = {name: of for name, of in result.items() if of.has_both_classes}
-    about = next(iter(result.values())).name
-    axes_names = ("1 − specificity", "sensitivity")
-    legend = legend_height(len(both) + 1)
-    with chart("ROC curves, test", *axes_names, SQUARE, about, legend) as (figure, axes):
+    label = next(iter(results.values())).name
+    legend = legend_height(1 + sum(result.has_both_classes for result in results.values()))
+    with chart("ROC curves, test", *ROC_AXES, size=SQUARE, subtitle=label, legend=legend) as (
+        figure,
+        axes,
+    ):
         lines, names = [], []
-        for (name, of), look in zip(result.items(), itertools.cycle(MANY)):
-            if name in both:
-                false_positive, true_positive, _ = roc_curve(of.labels, of.probability)
-                lines += _line(axes, false_positive, true_positive, look)
-                names.append(f"{plain(name, LONGEST)}: {_auc(of):.3f}")
+        for (name, result), look in zip(results.items(), itertools.cycle(MANY)):
+            if result.has_both_classes:
+                false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
+                auc = roc_auc_score(result.labels, result.probability)
+                lines += _line(axes, false_positive, true_positive, look=look)
+                names.append(f"{plain(name, LONGEST)}: {auc:.3f}")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         lines += axes.plot([0, 1], [0, 1], "--", color=INK, alpha=0.35, lw=1)
         legend_below(figure, lines, [*names, "chance"])
-        return Chart(figure, f"{about}: ROC curves of the runs")
+        return Chart(figure, f"{label}: ROC curves of the runs")
 
 
 def _over_epochs(metric: str, histories: Mapping[str, Sequence[Mapping]]) -> Chart:
@@ -72,13 +75,14 @@ def _over_epochs(metric: str, histories: Mapping[str, Sequence[Mapping]]) -> Cha
             values = np.array([epoch["validation"][metric] for epoch in history], float)
             epochs = [epoch["epoch"] for epoch in history]
             # A value between two gaps has no line, so a short history shows its points too.
-            lines += _line(axes, epochs, values, look, "o" if len(epochs) <= 30 else None)
+            marker = "o" if len(epochs) <= 30 else None
+            lines += _line(axes, epochs, values, look=look, marker=marker)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if metric == "loss":
             axes.set_ylim(bottom=0)
         else:
             axes.set_ylim(top=1.01)
-        legend_below(figure, lines, [plain(name, LONGEST) for name in histories], columns)
+        legend_below(figure, lines, [plain(name, LONGEST) for name in histories], columns=columns)
         return Chart(figure, f"{title} of the runs")
 
 
@@ -86,12 +90,9 @@ def _line(
     axes: Axes,
     x: Sequence[float],
     y: np.ndarray,
+    *,
     look: tuple[str, str],
     marker: str | None = None,
 ) -> list[Line2D]:
     colour, line = look
     return axes.plot(x, y, line, color=colour, marker=marker, lw=1.5)
-
-
-def _auc(result: LabelResult) -> float:
-    return float(roc_auc_score(result.labels, result.probability))

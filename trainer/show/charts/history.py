@@ -1,4 +1,4 @@
-"""How a training went: its metrics over the epochs."""
+"""Charts of the metrics of a training over its epochs."""
 
 import itertools
 import math
@@ -35,21 +35,22 @@ class Curve(NamedTuple):
 
 def epoch_chart(
     title: str,
-    unit: str,
     history: Sequence[Mapping],
     curves: Sequence[Curve],
-    kept_epoch: int,
+    *,
+    unit: str,
+    best_epoch: int,
     share: bool = True,
 ) -> Chart:
-    """Curves over the epochs with the kept epoch marked.
+    """Returns a chart of curves over the epochs, with the best epoch marked.
 
     Args:
       title: heading of the chart.
-      unit: label of the vertical axis.
-      history: one entry per epoch; a value of None leaves a gap.
+      history: an entry for each epoch; a value of None leaves a gap.
       curves: the lines to draw.
-      kept_epoch: the epoch whose weights were kept.
-      share: whether the values are shares, whose axis ends at 1.
+      unit: label of the vertical axis.
+      best_epoch: the epoch whose weights were kept.
+      share: whether the values are shares, with an axis that ends at 1.
     """
     columns, size = 3 if len(curves) < 3 else 2, SMALL if len(curves) < 6 else 7.5
     rows = math.ceil((len(curves) + 1) / columns)
@@ -61,7 +62,7 @@ def epoch_chart(
         for curve in curves:
             values = np.array([entry[curve.split][curve.metric] for entry in history], float)
             lines += axes.plot(epochs, values, curve.line, marker=marker, color=curve.colour)
-        kept = axes.axvline(kept_epoch, color=INK, alpha=0.5, ls=":", lw=1.4)
+        best = axes.axvline(best_epoch, color=INK, alpha=0.5, ls=":", lw=1.4)
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if share:
@@ -69,29 +70,28 @@ def epoch_chart(
         else:
             axes.set_ylim(bottom=0)
         names = [curve.label for curve in curves]
-        # Under the first of two columns where this keeps the others in step.
+        # Below the first of two columns where this keeps the other curves side by side.
         place = rows - 1 if columns == 2 and len(curves) % 2 == 0 else len(curves)
-        lines.insert(place, kept)
-        names.insert(place, f"kept: epoch {kept_epoch}")
-        legend_below(figure, lines, names, columns, size)
+        lines.insert(place, best)
+        names.insert(place, f"best epoch: {best_epoch}")
+        legend_below(figure, lines, names, columns=columns, size=size)
         return Chart(figure, title)
 
 
-def history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
-    """The charts of a training: its loss, and what it came to at each epoch.
+def history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Chart]:
+    """Returns the charts of a training: its metrics over the epochs.
 
     Args:
-      history: one entry per epoch: `epoch`, and the metrics under `train` and `validation`; those
-        of an older run lack the average precision.
-      kept_epoch: the epoch whose weights were kept.
+      history: an entry for each epoch: `epoch`, and the metrics under `train` and `validation`.
+      best_epoch: the epoch whose weights were kept.
     """
 
-    def both(title: str, unit: str, metric: str, share: bool = True) -> Chart:
+    def metric_chart(title: str, unit: str, metric: str, *, share: bool = True) -> Chart:
         curves = [
             Curve("training", "train", metric, BLUE),
             Curve("validation", "validation", metric, ORANGE),
         ]
-        return epoch_chart(title, unit, history, curves, kept_epoch, share)
+        return epoch_chart(title, history, curves, unit=unit, best_epoch=best_epoch, share=share)
 
     rates = [
         Curve("sensitivity, validation", "validation", "sensitivity", PURPLE),
@@ -99,30 +99,30 @@ def history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
         Curve("specificity, validation", "validation", "specificity", GREEN),
         Curve("specificity, training", "train", "specificity", GREEN, "--"),
     ]
-    charts = [
-        both("Accuracy", "share correct", "accuracy"),
-        both("Loss", "cross-entropy", "loss", share=False),
-        both("Area under the ROC curve", "AUC", "auc"),
-        epoch_chart("Sensitivity and specificity", "share", history, rates, kept_epoch),
+    return [
+        metric_chart("Accuracy", "share correct", "accuracy"),
+        metric_chart("Loss", "cross-entropy", "loss", share=False),
+        metric_chart("Area under the ROC curve", "AUC", "auc"),
+        metric_chart("Average precision", "area", "average_precision"),
+        epoch_chart(
+            "Sensitivity and specificity", history, rates, unit="share", best_epoch=best_epoch
+        ),
     ]
-    if all("average_precision" in entry["validation"] for entry in history):
-        charts.insert(3, both("Average precision", "area", "average_precision"))
-    return charts
 
 
-def label_history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Chart]:
-    """The AUC of each label over the epochs, on validation and in training.
+def label_history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Chart]:
+    """Returns charts of the AUC of each label over the epochs, on validation and in training.
 
     Args:
       history: as in `history_charts`, with more than one label.
-      kept_epoch: the epoch whose weights were kept.
+      best_epoch: the epoch whose weights were kept.
     """
     charts = []
     for split in ("validation", "train"):
         rows = [
             {
                 "epoch": entry["epoch"],
-                split: {n: of["auc"] for n, of in entry[split]["labels"].items()},
+                split: {name: label["auc"] for name, label in entry[split]["labels"].items()},
             }
             for entry in history
         ]
@@ -131,5 +131,5 @@ def label_history_charts(history: Sequence[Mapping], kept_epoch: int) -> list[Ch
             for name, look in zip(rows[0][split], itertools.cycle(MANY))
         ]
         title = f"AUC of each label, {'training' if split == 'train' else split}"
-        charts.append(epoch_chart(title, "AUC", rows, curves, kept_epoch))
+        charts.append(epoch_chart(title, rows, curves, unit="AUC", best_epoch=best_epoch))
     return charts

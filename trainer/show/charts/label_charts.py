@@ -8,19 +8,19 @@ from trainer.show.charts.reliability import calibration_chart
 from trainer.show.charts.roc import roc_chart
 from trainer.show.charts.score_distribution import scores_chart
 
-BOTH = {
+BOTH_CLASSES = {
     "roc": roc_chart,
     "precision_recall": precision_recall_chart,
     "calibration": calibration_chart,
 }
-ANY = {"scores": scores_chart, "confusion": confusion_chart}
+ANY_CLASS = {"scores": scores_chart, "confusion": confusion_chart}
 
 
 def label_charts(result: LabelResult) -> dict[str, Chart]:
     """Returns the charts by name.
 
     Names are `roc`, `precision_recall`, `calibration`, `scores` and `confusion`. Where one class
-    is missing, those that need both are left out, and all of them where there is no image.
+    is missing, the charts that need both are left out; without images, all are.
     """
-    charts = BOTH | ANY if result.has_both_classes else ANY
+    charts = BOTH_CLASSES | ANY_CLASS if result.has_both_classes else ANY_CLASS
     return {name: draw(result) for name, draw in charts.items() if len(result.labels)}

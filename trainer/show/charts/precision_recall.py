@@ -21,24 +21,27 @@ AXES = ("recall (sensitivity)", "precision (positive predictive value)")
 
 
 def precision_recall_chart(result: LabelResult) -> Chart:
-    """The curve of one label of both classes, with its operating points marked.
+    """Returns the curve of one label of both classes, with its operating points marked.
 
-    A point at which nothing is called has no precision and is left out.
+    A point at which no image is predicted positive has no precision and is left out.
     """
     title, legend = "Precision and recall", legend_height(2 + len(result.operating_points))
-    with chart(title, *AXES, SQUARE, result.subtitle, legend) as (figure, axes):
+    with chart(title, *AXES, size=SQUARE, subtitle=result.subtitle, legend=legend) as (
+        figure,
+        axes,
+    ):
         precision, recall, _ = precision_recall_curve(result.labels, result.probability)
-        # The area under the steps is the average precision; the curve's end at precision 1, where
-        # nothing is called, is none of them.
+        # The area under the steps is the average precision, without the curve's end at precision 1,
+        # where no image is predicted positive.
         precision[-1] = precision[-2]
         handles = axes.plot(recall, precision, color=BLUE, drawstyle="steps-post")
         names = [f"average precision {_average_precision(result)}"]
         for point, look in zip(result.operating_points, itertools.cycle(POINTS)):
             (_, fp), (fn, tp) = result.confusion_matrix(point["threshold"])
             if tp + fp:
-                recalled, precise = tp / (fn + tp), tp / (tp + fp)
-                handles += mark(axes, recalled, precise, look)
-                rates = f"recall {recalled:.2f}, precision {precise:.2f}"
+                point_recall, point_precision = tp / (fn + tp), tp / (tp + fp)
+                handles += mark(axes, (point_recall, point_precision), look)
+                rates = f"recall {point_recall:.2f}, precision {point_precision:.2f}"
                 names.append(f"{point_title(point)}: {rates}")
         prevalence = result.labels.mean()
         handles.append(axes.axhline(prevalence, ls="--", color=INK, alpha=0.35, lw=1))

@@ -1,4 +1,4 @@
-"""How often images of about the same probability are positive."""
+"""The calibration chart: how often images with similar probabilities are positive."""
 
 from typing import Any
 
@@ -11,28 +11,32 @@ from trainer.metrics import calibration
 from trainer.metrics.label_result import LabelResult
 from trainer.show.charts.chart import BLUE, INK, ORANGE, Chart, chart, legend_below, legend_height
 
-GAP, HIGH = 0.06, 0.24  # between the two axes, and of the lower one, as shares of both
+GAP, LOW = 0.06, 0.24  # heights: between the axes, and of the lower one, as shares of all
 
 
 def calibration_chart(result: LabelResult) -> Chart:
-    """The reliability of one label, as the network gives it and at its temperature.
+    """Returns the reliability of one label, uncalibrated and at its temperature.
 
-    Below it is how many of the images have which probability.
+    Below it is a histogram of the probabilities.
     """
-    kinds = [("as trained", result.probability, BLUE, "o")]
+    variants = [("uncalibrated", result.probability, BLUE, "o")]
     if result.temperature != 1:
         after = calibration.calibrate(result.probability, result.temperature)
-        kinds.append((f"at temperature {result.temperature:.2f}", after, ORANGE, "D"))
+        variants.append((f"at temperature {result.temperature:.2f}", after, ORANGE, "D"))
     share = f"share with {result.name}" if len(result.name) < 20 else "share of positives"
-    title, size, legend = "Calibration", (4.8, 5.2), legend_height(1 + len(kinds))
-    with chart(title, "", share, size, result.subtitle, legend) as (figure, axes):
+    title, size, legend = "Calibration", (4.8, 5.2), legend_height(1 + len(variants))
+    with chart(title, "", share, size=size, subtitle=result.subtitle, legend=legend) as (
+        figure,
+        axes,
+    ):
         left, bottom, width, height = axes.get_position().bounds
-        axes.set_position((left, bottom + (GAP + HIGH) * height, width, (1 - GAP - HIGH) * height))
-        below = figure.add_axes((left, bottom, width, HIGH * height), sharex=axes)
+        axes.set_position((left, bottom + (GAP + LOW) * height, width, (1 - GAP - LOW) * height))
+        below = figure.add_axes((left, bottom, width, LOW * height), sharex=axes)
         handles: list[Any] = []
         names = []
-        for name, probability, colour, marker in kinds:
-            handles.append(_reliability(axes, probability, result.labels, colour, marker))
+        for name, probability, colour, marker in variants:
+            bins = calibration.reliability(probability, result.labels)
+            handles.append(_reliability(axes, bins, colour=colour, marker=marker))
             error = calibration.expected_calibration_error(probability, result.labels)
             names.append(f"{name}: calibration error (ECE) {error:.3f}")
             edges = np.linspace(0, 1, 21)
@@ -48,15 +52,14 @@ def calibration_chart(result: LabelResult) -> Chart:
 
 
 def _reliability(
-    axes: Axes, probability: np.ndarray, labels: np.ndarray, colour: str, marker: str
+    axes: Axes, bins: calibration.Reliability, *, colour: str, marker: str
 ) -> ErrorbarContainer:
-    """Draws the bins that are not empty."""
-    of = calibration.reliability(probability, labels)
-    spread = np.abs(np.stack([of.low, of.high]) - of.observed)
+    """Draws the bins that are not empty, with their intervals."""
+    errors = np.abs(np.stack([bins.low, bins.high]) - bins.observed)
     return axes.errorbar(
-        of.predicted,
-        of.observed,
-        spread,
+        bins.predicted,
+        bins.observed,
+        errors,
         marker=marker,
         color=colour,
         lw=1.4,

@@ -1,4 +1,4 @@
-"""ROC curves: of one label with its band and operating points, and of all labels."""
+"""ROC curves of one label, with its band and operating points, and of all labels."""
 
 import itertools
 from collections.abc import Sequence
@@ -31,15 +31,18 @@ AXES = ("1 − specificity", "sensitivity")
 
 
 def roc_chart(result: LabelResult) -> Chart:
-    """The ROC curve of one label of both classes, with its operating points marked.
+    """Returns the ROC curve of one label of both classes, with its operating points marked.
 
     The band holds 95 % of the curves of resampled patients at each specificity (vertical
     averaging: Fawcett, Pattern Recognition Letters 27:861 (2006)).
     """
     legend = legend_height(2 + len(result.operating_points))
-    with chart("ROC curve", *AXES, SQUARE, result.subtitle, legend) as (figure, axes):
-        at, low, high = band(result)
-        shade = axes.fill_between(at, low, high, color=BLUE, alpha=0.2, lw=0)
+    with chart("ROC curve", *AXES, size=SQUARE, subtitle=result.subtitle, legend=legend) as (
+        figure,
+        axes,
+    ):
+        rates, low, high = band(result)
+        shade = axes.fill_between(rates, low, high, color=BLUE, alpha=0.2, lw=0)
         false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
         (line,) = axes.plot(false_positive, true_positive, color=BLUE)
         handles: list[Any] = [(shade, line)]
@@ -47,40 +50,41 @@ def roc_chart(result: LabelResult) -> Chart:
         for point, look in zip(result.operating_points, itertools.cycle(POINTS)):
             (tn, fp), (fn, tp) = result.confusion_matrix(point["threshold"])
             sensitivity, specificity = tp / (fn + tp), tn / (tn + fp)
-            handles += mark(axes, 1 - specificity, sensitivity, look)
-            rates = f"sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"
-            names.append(f"{point_title(point)}: {rates}")
+            handles += mark(axes, (1 - specificity, sensitivity), look)
+            text = f"sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"
+            names.append(f"{point_title(point)}: {text}")
         legend_below(figure, [*handles, _chance(axes)], [*names, "chance"])
         return Chart(figure, result.chart_name("ROC curve"))
 
 
-def label_roc_chart(result: Sequence[LabelResult]) -> Chart:
-    """The ROC curve of each label of one split; a label of one class is left out."""
-    result = [of for of in result if of.has_both_classes]
-    legend = legend_height((len(result) + 2) // 2, SIZE)
-    with chart("ROC curves", *AXES, SQUARE, legend=legend) as (figure, axes):
+def label_roc_chart(results: Sequence[LabelResult]) -> Chart:
+    """Returns the ROC curve of each label of one split; a label of one class is left out."""
+    results = [result for result in results if result.has_both_classes]
+    legend = legend_height((len(results) + 2) // 2, SIZE)
+    with chart("ROC curves", *AXES, size=SQUARE, legend=legend) as (figure, axes):
         lines, names = [], []
-        for of, (colour, line) in zip(result, itertools.cycle(MANY)):
-            false_positive, true_positive, _ = roc_curve(of.labels, of.probability)
+        for result, (colour, line) in zip(results, itertools.cycle(MANY)):
+            false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
             lines += axes.plot(false_positive, true_positive, line, color=colour, lw=1.3)
-            names.append(f"{plain(of.name, 28)} {roc_auc_score(of.labels, of.probability):.3f}")
+            auc = roc_auc_score(result.labels, result.probability)
+            names.append(f"{plain(result.name, 28)} {auc:.3f}")
         legend_below(figure, [*lines, _chance(axes)], [*names, "chance"], columns=2, size=SIZE)
         return Chart(figure, "ROC curves")
 
 
 def band(result: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns shares of false positives and the least and the largest sensitivity there: [101]."""
+    """Returns false-positive rates, and the interval of the sensitivity there: [101] each."""
     counts = bootstrap.resampled_counts(result.patients, 0, BAND_RESAMPLES)[1:]
     order = np.argsort(-result.probability, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(result.probability[order])), len(order) - 1)
-    at, curves = np.linspace(0, 1, 101), []
+    rates, curves = np.linspace(0, 1, 101), []
     positive = result.labels[order] == 1
     for row in counts[:, order]:
         hits, alarms = np.cumsum(row * positive)[ends], np.cumsum(row * ~positive)[ends]
         if hits[-1] and alarms[-1]:
-            curve = np.interp(at, np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1]))
-            curves.append(curve)
-    return at, *bootstrap.percentiles(np.array(curves))
+            x, y = np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1])
+            curves.append(np.interp(rates, x, y))
+    return rates, *bootstrap.percentiles(np.array(curves))
 
 
 def _auc(result: LabelResult) -> str:

@@ -1,4 +1,4 @@
-"""Which probabilities the images of each class get."""
+"""The distribution of the predicted probability in each class."""
 
 import itertools
 from typing import Any
@@ -27,15 +27,15 @@ LINES = ("--", ":", "-.", "-")
 
 
 def scores_chart(result: LabelResult) -> Chart:
-    """Histograms of the probability, of each class that there is, with the thresholds.
+    """Returns histograms of the probability in each class, with the thresholds.
 
     The axis is linear in the logit: nearly all probabilities of a trained network are close to 0
-    or 1, and the images between, where it is unsure or errs, would else not be seen. Shares are of
-    each class, so that a rare one is seen too.
+    or 1, and the images between, where it is unsure or wrong, would otherwise not be seen. Shares
+    are of each class, so that a rare one is seen too.
     """
     legend = legend_height(len(set(result.labels)) + len(result.operating_points))
     xlabel, ylabel = "predicted probability (logit scale)", "share of the class"
-    with chart("Scores", xlabel, ylabel, about=result.subtitle, legend=legend) as (figure, axes):
+    with chart("Scores", xlabel, ylabel, subtitle=result.subtitle, legend=legend) as (figure, axes):
         values = logit(np.clip(result.probability, *ENDS))
         points = result.operating_points
         thresholds = logit(np.clip([point["threshold"] for point in points], *ENDS))
@@ -44,12 +44,12 @@ def scores_chart(result: LabelResult) -> Chart:
         handles: list[Any] = []
         names = []
         for value, colour in enumerate((BLUE, ORANGE)):
-            of_class = values[result.labels == value]
-            if of_class.size:
-                shares = np.histogram(of_class, edges)[0] / of_class.size
+            class_values = values[result.labels == value]
+            if class_values.size:
+                shares = np.histogram(class_values, edges)[0] / class_values.size
                 handles.append(axes.stairs(shares, edges, fill=True, color=colour, alpha=0.35))
                 axes.stairs(shares, edges, color=colour, lw=1.4)
-                names.append(f"{plain(result.classes[value])} ({of_class.size:,} images)")
+                names.append(f"{plain(result.classes[value])} ({class_values.size:,} images)")
         looks = itertools.cycle(zip(LINES, POINTS, strict=True))
         for point, at in zip(points, thresholds, strict=True):
             line, (_, colour) = next(looks)
@@ -57,7 +57,7 @@ def scores_chart(result: LabelResult) -> Chart:
             names.append(f"threshold: {point_title(point)}")
         width = edges[-1] - edges[0]
         ticks = np.array(FINE_TICKS if width < NARROW else TICKS)
-        # The name of one at the very end would be cut off.
+        # A tick's label at the very end would be cut off.
         ticks = ticks[np.abs(logit(ticks) - edges.mean()) < 0.47 * width]
         axes.set_xticks(logit(ticks), [f"{tick:g}" for tick in ticks])
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))

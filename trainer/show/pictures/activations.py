@@ -1,4 +1,4 @@
-"""What the channels of a layer make of examples."""
+"""Montages of the channels of a layer for examples."""
 
 from collections.abc import Sequence
 
@@ -19,15 +19,16 @@ def activation_montage(
     layer: str,
     maps: np.ndarray,
     captions: Sequence[str],
+    *,
     max_channels: int | None = 16,
     colour_map: str = "grey",
 ) -> np.ndarray:
-    """The channels of one layer, for each example a block of tiles, the blocks side by side.
+    """Returns the channels of one layer, as a block of tiles for each example.
 
-    All blocks show the same channels in the same order, each below its number: those of highest
-    standard deviation first. A tile runs from the channel's minimum (dark) to its maximum
-    (bright) over all examples, so a channel can be compared between them. A channel that is
-    constant, as a dead one is, is crossed out. Values that are not finite are shown as 0.
+    All blocks show the same channels in the same order, each below its number: those with the
+    highest standard deviation first. A tile runs from the channel's minimum (dark) to its maximum
+    (bright) over all examples, so a channel can be compared between them. A constant
+    channel, such as a dead one, is crossed out. Values that are not finite are shown as 0.
 
     Args:
       layer: its name, the title.
@@ -58,19 +59,19 @@ def activation_montage(
         across * pitch_x - canvas.MARGIN,
         rows * pitch_y + canvas.LINE,
         layer,
-        _detail(maps.shape, len(channels)),
+        detail=_detail(maps.shape, len(channels)),
     )
     for place, (block, caption) in enumerate(zip(blocks, captions, strict=True)):
         row, column = divmod(place, across)
         x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
-        canvas.caption(picture, caption, x, y, width, canvas.TEXT)
+        canvas.caption(picture, caption, (x, y), width=width, colour=canvas.TEXT)
         picture[y + above : y + above + height, x : x + width] = block
-    _legend(picture, top + rows * pitch_y, colour_map, bool(dead.any()))
+    _legend(picture, top + rows * pitch_y, colour_map=colour_map, crossed=bool(dead.any()))
     return picture
 
 
 def most_active_channels(maps: np.ndarray, count: int | None = None) -> np.ndarray:
-    """Channels of the highest standard deviation within an image, the mean over the examples.
+    """Returns the channels with the highest standard deviation in an image, on average.
 
     Args:
       maps: [n, h, w, c] float.
@@ -87,7 +88,7 @@ def most_active_channels(maps: np.ndarray, count: int | None = None) -> np.ndarr
 
 
 def _tiles(maps: np.ndarray, columns: int, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coloured tiles [n, c, H, W, 3] uint8 of maps [n, c, h, w], and which channels are dead."""
+    """Returns coloured tiles [n, c, H, W, 3] uint8 of maps [n, c, h, w], and [c] bool: dead."""
     room = (canvas.MAX_WIDTH - canvas.MARGIN) // min(len(maps), 2) - canvas.MARGIN
     largest = min(MAX_TILE, (room + BETWEEN) // columns - BETWEEN)
     # Only by whole numbers, so that the pixels of a layer are equally wide.
@@ -105,7 +106,7 @@ def _tiles(maps: np.ndarray, columns: int, colours: np.ndarray) -> tuple[np.ndar
 
 
 def _reduce(maps: np.ndarray, times: int) -> np.ndarray:
-    """Means over squares of `times` pixels; those at the far edges may hold fewer."""
+    """Returns means over squares of `times` pixels; those at the far edges may have fewer."""
     if times == 1:
         return maps
     height, width = maps.shape[2:]
@@ -116,13 +117,13 @@ def _reduce(maps: np.ndarray, times: int) -> np.ndarray:
 
 
 def _columns(channels: int, examples: int) -> int:
-    """How many tiles of a block stand side by side; a lone block is twice as wide."""
+    """Returns how many tiles of a block are side by side; a single block is twice as wide."""
     columns = 4 if channels < 64 else 8 if channels < 256 else 16
     return min(channels, columns if examples > 1 else 2 * columns)
 
 
 def _block(numbers: Sequence[str], tiles: np.ndarray, columns: int) -> np.ndarray:
-    """Tiles [c, h, w, 3] of one example in rows, each below its channel's number."""
+    """Returns the tiles [c, h, w, 3] of one example in rows, each below its channel's number."""
     height, width = tiles.shape[1:3]
     pitch_x, pitch_y = max(width, MIN_PITCH) + BETWEEN, NUMBER_HEIGHT + height + BETWEEN
     rows = -(-len(tiles) // columns)
@@ -131,14 +132,14 @@ def _block(numbers: Sequence[str], tiles: np.ndarray, columns: int) -> np.ndarra
         row, column = divmod(place, columns)
         x, y = column * pitch_x, row * pitch_y
         middle = y + NUMBER_HEIGHT // 2
-        canvas.write(block, number, x, middle, NUMBER_SIZE, canvas.MUTED)
+        canvas.write(block, number, (x, middle), size=NUMBER_SIZE, colour=canvas.MUTED)
         y += NUMBER_HEIGHT
         block[y : y + height, x : x + width] = tile
     return block
 
 
 def _crossed(height: int, width: int) -> np.ndarray:
-    """The tile of a channel that has nothing to show."""
+    """Returns the tile of a constant channel."""
     rows, columns = np.mgrid[:height, :width]
     down = np.abs(rows * width - columns * height) < max(height, width)
     tile = np.empty((height, width, 3), np.uint8)
@@ -154,13 +155,13 @@ def _detail(shape: tuple[int, ...], shown: int) -> str:
     return f"{height} x {width} x {channels}, {count} {noun}, the most active first"
 
 
-def _legend(picture: np.ndarray, top: int, colour_map: str, crossed: bool) -> None:
-    """What dark and bright mean, and the cross where there is one."""
-    high = "maximum of the channel over all examples"
-    x = colour_bar(picture, table(colour_map), "minimum", high, canvas.MARGIN, top)
+def _legend(picture: np.ndarray, top: int, *, colour_map: str, crossed: bool) -> None:
+    """Draws the colour bar, and explains the cross where there is one."""
+    words = ("minimum", "maximum of the channel over all examples")
+    x = colour_bar(picture, table(colour_map), words, left=canvas.MARGIN, top=top)
     if crossed:
         side = canvas.LINE - 4
         x += 2 * canvas.MARGIN
         picture[top + 2 : top + 2 + side, x : x + side] = _crossed(side, side)
         middle = top + canvas.LINE // 2
-        canvas.write(picture, "constant", x + side + 6, middle, colour=canvas.MUTED)
+        canvas.write(picture, "constant", (x + side + 6, middle), colour=canvas.MUTED)

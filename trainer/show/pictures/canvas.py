@@ -1,4 +1,4 @@
-"""The dark ground of every picture: its heading, its captions, its tiles, its file."""
+"""The dark canvas of every picture: headings, captions, tiles, PNG."""
 
 import functools
 import re
@@ -19,8 +19,8 @@ TITLE_SIZE, DETAIL_SIZE, CAPTION_SIZE = 20, 14, 13
 MIN_WIDTH = 620  # of the contents: room for a heading and a legend
 
 
-def ground(width: int, height: int, title: str, detail: str = "") -> tuple[np.ndarray, int]:
-    """An empty picture for contents of a size below a heading.
+def ground(width: int, height: int, title: str, *, detail: str = "") -> tuple[np.ndarray, int]:
+    """Returns an empty picture with a heading, and room for contents below it.
 
     Args:
       width: of the contents, in pixels.
@@ -39,13 +39,13 @@ def ground(width: int, height: int, title: str, detail: str = "") -> tuple[np.nd
     picture = empty(width + 2 * MARGIN, top + height + MARGIN)
     row = MARGIN // 2
     for line, size, colour in lines:
-        write(picture, line, MARGIN, row + (size + GAP) // 2, size, colour)
+        write(picture, line, (MARGIN, row + (size + GAP) // 2), size=size, colour=colour)
         row += size + GAP
     return picture, top
 
 
 def empty(width: int, height: int) -> np.ndarray:
-    """Nothing but the background, [height, width, 3] uint8."""
+    """Returns a picture of background alone, [height, width, 3] uint8."""
     picture = np.empty((height, width, 3), np.uint8)
     picture[0] = BACKGROUND
     picture[1:] = picture[0]  # whole rows are copied ten times as fast as single pixels
@@ -55,8 +55,8 @@ def empty(width: int, height: int) -> np.ndarray:
 def write(
     picture: np.ndarray,
     text: str,
-    x: int,
-    middle: int,
+    place: tuple[int, int],
+    *,
     size: int = CAPTION_SIZE,
     colour: tuple[int, int, int] = TEXT,
     anchor: float = 0.0,
@@ -66,59 +66,61 @@ def write(
     Args:
       picture: [H, W, 3] uint8, changed in place.
       text: one line.
-      x: column of the text's left end, its middle or its right end.
-      middle: row of the middle of the line.
+      place: column of the text's anchor, and row of the middle of the line.
       size: of the font in pixels.
       colour: red, green, blue.
-      anchor: what of the text lies at `x`: 0 its left end, 0.5 its middle, 1 its right end.
+      anchor: which part of the text is at `place`: 0 its left end, 0.5 its middle, 1 its right end.
 
     Returns:
       The column at which the text ends.
     """
-    ink = _ink(text, size)
+    ink, (x, middle) = _ink(text, size), place
     left = x - round(anchor * ink.shape[1])
-    _blend(picture, ink, left, middle - ink.shape[0] // 2, colour)
+    _blend(picture, ink, (left, middle - ink.shape[0] // 2), colour=colour)
     return left + ink.shape[1]
 
 
-def write_upright(picture: np.ndarray, text: str, centre: int, middle: int, size: int) -> None:
-    """Writes one line of text that runs upwards around a place of a picture."""
+def write_upright(picture: np.ndarray, text: str, centre: tuple[int, int], *, size: int) -> None:
+    """Writes one line of text that runs upwards, centred on a column and a row."""
     ink = np.rot90(_ink(text, size))
-    _blend(picture, ink, centre - ink.shape[1] // 2, middle - ink.shape[0] // 2, TEXT)
+    place = (centre[0] - ink.shape[1] // 2, centre[1] - ink.shape[0] // 2)
+    _blend(picture, ink, place, colour=TEXT)
 
 
 def caption(
     picture: np.ndarray,
     text: str,
-    left: int,
-    top: int,
+    place: tuple[int, int],
+    *,
     width: int,
     colour: tuple[int, int, int] = MUTED,
 ) -> None:
     """Writes lines, separated by line breaks, centred on a tile of this width.
 
-    A line that is wider than the tile is cut in its middle.
+    A line that is wider than the tile is cut in its middle. `place` is the left column and the top
+    row.
     """
+    left, top = place
     for number, line in enumerate(_lines(text)):
         short = shorten(line, CAPTION_SIZE, width - GAP)
         middle = top + number * LINE + LINE // 2
-        write(picture, short, left + width // 2, middle, colour=colour, anchor=0.5)
+        write(picture, short, (left + width // 2, middle), colour=colour, anchor=0.5)
 
 
 def caption_height(captions: Iterable[str]) -> int:
-    """Pixels that the highest of some captions takes."""
+    """Returns the height of the tallest caption, in pixels."""
     return max((len(_lines(text)) for text in captions), default=0) * LINE
 
 
 @functools.lru_cache(4096)
 def length(text: str, size: int) -> int:
-    """Pixels that one line of text takes from left to right."""
+    """Returns the width of one line of text, in pixels."""
     return int(np.ceil(_font(size).getlength(text)))
 
 
 @functools.lru_cache(4096)
 def shorten(text: str, size: int, width: int) -> str:
-    """`text`, cut in the middle to fit: both ends tell files of one series apart."""
+    """Returns `text`, cut in the middle to fit: both ends distinguish files of a series."""
     if length(text, size) <= width:
         return text
     least, most = 1, len(text)
@@ -132,7 +134,7 @@ def shorten(text: str, size: int, width: int) -> str:
 
 
 def wrap(text: str, size: int, width: int) -> list[str]:
-    """`text` broken between words into lines of at most a width; longer words are shortened.
+    """Returns `text` broken into lines of at most a width; longer words are shortened.
 
     A size such as "3 x 3" counts as one word.
     """
@@ -147,7 +149,7 @@ def wrap(text: str, size: int, width: int) -> list[str]:
 
 
 def tile(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A radiograph in the size of a tile, smooth between its pixels and no brighter than they.
+    """Returns a radiograph in the size of a tile, interpolated linearly.
 
     Args:
       image: [h, w, 1|3] or [h, w] uint8.
@@ -163,13 +165,13 @@ def tile(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def tile_height(images: np.ndarray, width: int) -> int:
-    """Height in pixels of tiles of a width for images [n, H, W, C]."""
+    """Returns the height of tiles of a width for images [n, H, W, C], in pixels."""
     return max(1, round(width * images.shape[1] / images.shape[2]))
 
 
 def png(picture: np.ndarray) -> bytes:
-    """A picture [H, W, 3] uint8 as a PNG file, written for speed more than for size."""
-    # Rows that repeat the one above are frequent; Pillow takes twice as long.
+    """Returns a picture [H, W, 3] uint8 as a PNG file, fast rather than small."""
+    # Many rows repeat the one above; Pillow takes twice as long.
     up = imagecodecs.PNG.FILTER.UP
     return bytes(imagecodecs.png_encode(np.ascontiguousarray(picture), level=1, filter=up))
 
@@ -183,19 +185,20 @@ def _cut(text: str, kept: int) -> str:
 
 
 def _blend(
-    picture: np.ndarray, ink: np.ndarray, left: int, top: int, colour: tuple[int, int, int]
+    picture: np.ndarray, ink: np.ndarray, place: tuple[int, int], *, colour: tuple[int, int, int]
 ) -> None:
-    """Lays a colour over a picture where there is ink, 0..255."""
+    """Blends a colour into a picture by the coverage `ink`, 0..255."""
+    left, top = place
     ink = ink[max(0, -top) :, max(0, -left) :]
     top, left = max(0, top), max(0, left)
-    place = picture[top : top + ink.shape[0], left : left + ink.shape[1]]
-    cover = ink[: place.shape[0], : place.shape[1], None].astype(np.int32)
-    place[:] = place + (np.asarray(colour) - place) * cover // 255
+    part = picture[top : top + ink.shape[0], left : left + ink.shape[1]]
+    cover = ink[: part.shape[0], : part.shape[1], None].astype(np.int32)
+    part[:] = part + (np.asarray(colour) - part) * cover // 255
 
 
 @functools.lru_cache(4096)
 def _ink(text: str, size: int) -> np.ndarray:
-    """How much of each pixel one line of text covers: [h, w] uint8, as high for any text."""
+    """Returns the coverage of each pixel by one line of text: [h, w] uint8, of equal height."""
     font = _font(size)
     height = sum(font.getmetrics())
     line = Image.new("L", (max(1, length(text, size)), height))

@@ -1,4 +1,4 @@
-"""The filters of the first convolution, as grey radiographs meet them."""
+"""Montages of the filters of the first convolution."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ NUMBER_SIZE, NUMBER_HEIGHT = 11, 13
 
 
 def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") -> np.ndarray:
-    """All filters of a layer on one scale that is symmetrical around 0.
+    """Returns all filters of a layer on one scale that is symmetrical around 0.
 
-    The channels of a colour input are the same in a radiograph, so that the sum over them is
-    what acts on it; the sum is shown. Mid grey is 0. Weights that are not finite are shown as 0.
+    The input channels are equal in a radiograph, so the sum of a filter over them is shown, which
+    is what acts on the image. Mid grey is 0. Weights that are not finite are shown as 0.
 
     Args:
       layer: its name, the title.
@@ -40,19 +40,20 @@ def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") ->
     pitch_y = NUMBER_HEIGHT + height * times + BETWEEN
     detail = f"{count} filters of {height} x {width}"
     if inputs > 1:
-        detail += f", summed over the {inputs} input channels, which are alike in a grey image"
+        detail += f", summed over the {inputs} input channels, which are equal in a grey image"
     picture, top = canvas.ground(
-        columns * pitch_x - BETWEEN, rows * pitch_y + canvas.GAP + canvas.LINE, layer, detail
+        columns * pitch_x - BETWEEN, rows * pitch_y + canvas.GAP + canvas.LINE, layer, detail=detail
     )
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
         middle = y + NUMBER_HEIGHT // 2
-        canvas.write(picture, str(number), x, middle, NUMBER_SIZE, canvas.MUTED)
+        canvas.write(picture, str(number), (x, middle), size=NUMBER_SIZE, colour=canvas.MUTED)
         y += NUMBER_HEIGHT
         picture[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
-    low, high = f"{-largest:.3g}", f"+{largest:.3g}"
+    words = f"{-largest:.3g}", f"+{largest:.3g}"
     y = top + rows * pitch_y + canvas.GAP
-    end = colour_bar(picture, colours, low, high, canvas.MARGIN, y)
-    canvas.write(picture, "the middle is 0", end + 16, y + canvas.LINE // 2, colour=canvas.MUTED)
+    end = colour_bar(picture, colours, words, left=canvas.MARGIN, top=y)
+    place = (end + 16, y + canvas.LINE // 2)
+    canvas.write(picture, "the middle is 0", place, colour=canvas.MUTED)
     return picture

@@ -1,4 +1,4 @@
-"""The images that a network gets wrong."""
+"""Galleries of the images that a network gets wrong."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ LABEL_HEIGHT = 30
 def error_gallery(
     rows: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str = "Most confident errors"
 ) -> np.ndarray:
-    """Rows of images, each below what kind of error it shows.
+    """Returns rows of images, each below the kind of error that it shows.
 
     Args:
-      rows: for each the label, such as "false positives: NORMAL called PNEUMONIA", its images
+      rows: for each a title, such as "false positives: NORMAL predicted as PNEUMONIA", images
         [k, H, W, 1] uint8 and k captions of up to two lines. A row without images says so.
       title: heading of the gallery.
 
@@ -33,24 +33,23 @@ def error_gallery(
     picture, y = canvas.ground(content, sum(heights), title)
     for (label, images, captions), step in zip(rows, heights, strict=True):
         label = canvas.shorten(label, LABEL_SIZE, picture.shape[1] - 2 * canvas.MARGIN)
-        canvas.write(picture, label, canvas.MARGIN, y + LABEL_HEIGHT // 2, LABEL_SIZE)
+        canvas.write(picture, label, (canvas.MARGIN, y + LABEL_HEIGHT // 2), size=LABEL_SIZE)
         top = y + LABEL_HEIGHT
         if not len(images):
-            middle = top + canvas.LINE // 2
-            canvas.write(
-                picture, "no such error", canvas.MARGIN, middle, canvas.DETAIL_SIZE, canvas.MUTED
-            )
+            place = (canvas.MARGIN, top + canvas.LINE // 2)
+            size, colour = canvas.DETAIL_SIZE, canvas.MUTED
+            canvas.write(picture, "no such error", place, size=size, colour=colour)
         for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
             x = canvas.MARGIN + column * pitch
             tile = canvas.tile(image, width, canvas.tile_height(images, width))
             picture[top : top + tile.shape[0], x : x + width] = tile
-            canvas.caption(picture, caption, x, top + tile.shape[0], width)
+            canvas.caption(picture, caption, (x, top + tile.shape[0]), width=width)
         y += step
     return picture
 
 
 def _body(images: np.ndarray, captions: Sequence[str], width: int) -> int:
-    """Height of a row below its label, with the gap to the next."""
+    """Returns the height of a row below its title, with the gap to the next."""
     if not len(images):
         return canvas.LINE + canvas.GAP
     return canvas.tile_height(images, width) + canvas.caption_height(captions) + canvas.GAP
