@@ -24,7 +24,7 @@ def build(folder: Path, splits: dict[str, list[ImageRecord]], labels: list[str])
         for split, records in splits.items()
     }
     tfds.disable_progress_bar()
-    dataset.Radiographs(folder, labels, [], generate).download_and_prepare()
+    dataset.Radiographs(folder, labels, [], generate=generate).download_and_prepare()
     return dataset.directory(folder)
 
 

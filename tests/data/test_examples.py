@@ -20,7 +20,7 @@ def split(phantoms: epath.Path) -> pipeline.Split:
 def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
     data, classes = default().data, examples.groups(split)
     data.image_size = SIZE
-    images, names, groups = examples.first_of_each_group(split, data, 3, classes)
+    images, names, groups = examples.first_of_each_group(split, data, 3, wanted=classes)
     assert images.shape == (6, SIZE, SIZE, 1) and groups == ["NORMAL"] * 3 + ["PNEUMONIA"] * 3
     all_names, _ = examples.identities(split)
     assert set(names) <= {name.split("/")[-1] for name in all_names}

@@ -82,6 +82,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         data_dir: epath.PathLike,
         labels: Sequence[str],
         classes: Sequence[str],
+        *,
         generate: Mapping[str, Callable[[], Any]],
     ):
         """Prepares to write a data set.

@@ -49,7 +49,7 @@ def identities(split: pipeline.Split) -> tuple[list[str], list[str]]:
 
 
 def first_of_each_group(
-    split: pipeline.Split, data: ConfigDict, count: int, wanted: Sequence[str]
+    split: pipeline.Split, data: ConfigDict, count: int, *, wanted: Sequence[str]
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Returns the first `count` images of each of the groups that are wanted.
 

@@ -70,7 +70,7 @@ def local(
         if not (folder / name).exists():
             partial = folder / f"{name}.partial"
             partial.rmtree(missing_ok=True)  # of a process that was killed
-            _check_room(path, summary, folder, room)
+            _check_room(path, summary, folder, room=room)
             try:
                 _stage(path, summary, partial)
                 partial.rename(folder / name)
@@ -161,7 +161,7 @@ def _reason(error: Exception) -> str:
     return gcs.reason(error) or f"{str(error).splitlines()[0][:300]} ({type(error).__name__})"
 
 
-def _check_room(path: epath.Path, summary: dict, folder: epath.Path, room: int) -> None:
+def _check_room(path: epath.Path, summary: dict, folder: epath.Path, *, room: int) -> None:
     needed = sum(shard["bytes"] for shard in summary["shards"])
     taken = _size(folder)
     free = shutil.disk_usage(folder).free

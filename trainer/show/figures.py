@@ -160,7 +160,7 @@ class Figures:
     def _fixed(self) -> Examples:
         groups = examples.groups(self._split)[:GROUPS]
         images, names, shown_groups = examples.first_of_each_group(
-            self._split, self._config.data, self._config.summaries.examples, groups
+            self._split, self._config.data, self._config.summaries.examples, wanted=groups
         )
         labels = self._split.labels
         outputs = [labels.index(group) if group in labels else 0 for group in shown_groups]

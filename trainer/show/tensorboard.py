@@ -156,7 +156,7 @@ class TensorBoard(Logger):
         split = self._run.data.splits["train"]
         groups = examples.groups(split)
         images, names, shown = examples.first_of_each_group(
-            split, self._config.data, SAMPLES, groups
+            split, self._config.data, SAMPLES, wanted=groups
         )
         samples = sheet.sample_sheet(images, names, shown)
         self._summaries.picture("train", 0, "samples", samples)

@@ -85,7 +85,9 @@ class TrainedModel:
           radiograph.Unreadable: it is not a radiograph that can be used; the message is the reason.
         """
         options = self.decoding
-        recoded = radiograph.recode(file, options.max_side, options.any_view, options.uniform)
+        recoded = radiograph.recode(
+            file, options.max_side, options.any_view, uniform=options.uniform
+        )
         return Image.open(io.BytesIO(recoded))
 
     def fitted_image(self, stored: Image.Image) -> np.ndarray:

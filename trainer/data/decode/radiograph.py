@@ -103,7 +103,7 @@ def decode(data: bytes, max_side: int, any_view: bool = False) -> np.ndarray:
     return _decoded(data, max_side, any_view).pixels
 
 
-def recode(data: bytes, max_side: int, any_view: bool = False, uniform: bool = False) -> bytes:
+def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool = False) -> bytes:
     """Turns an image file into a small one of grey pixels and nothing else.
 
     Without `uniform` it holds what `decode` returns, without loss: a grey JPEG that is small
@@ -155,7 +155,7 @@ def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> _Decoded:
     image.load()
     # A draft has another size than the file, and Pillow turns TIFF upright when it loads it.
     size = size if box else image.size
-    grey = _upright(_shrunk(_to_grey(image), max_side, size, box), image)
+    grey = _upright(_shrunk(_to_grey(image), max_side, size, box=box), image)
     return _Decoded(_pixels(grey), plain)
 
 
@@ -257,6 +257,7 @@ def _shrunk(
     grey: Image.Image,
     max_side: int,
     size: tuple[int, int] | None = None,
+    *,
     box: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
     """Shrinks to the longest side allowed; `size` is the file's, and `box` that part of a draft."""

@@ -62,7 +62,7 @@ def examine(source: Source, options: DecodeOptions, record: ImageRecord) -> Exam
         return ExaminedFile(reason=record.refused)
     try:
         data = source.read(record)
-        image = radiograph.recode(data, options.max_side, options.any_view, options.uniform)
+        image = radiograph.recode(data, options.max_side, options.any_view, uniform=options.uniform)
     except radiograph.Unreadable as reason:
         return ExaminedFile(reason=str(reason))
     except OSError as error:

@@ -95,11 +95,11 @@ def prepare(
         else:
             workers = workers or len(os.sched_getaffinity(0))
             backend = LocalBackend(source, options, workers=workers, folder=folder)
-        records, examined, skipped = _examine(backend, source, strict, max_skipped)
+        records, examined, skipped = _examine(backend, source, strict, max_skipped=max_skipped)
         assignment = _assign_splits(records, examined, keep_validation)
         kept = [record for split in assignment.splits.values() for record in split]
         stored = _stored([*kept, *(r for r, _ in skipped)], source.identifying, salt)
-        _build(backend, folder, source, assignment, stored)
+        _build(backend, folder, source, assignment=assignment, stored=stored)
         summary = {"source": source.name, "synthetic": source.synthetic, **settings}
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
         summary |= data_summary.listed_files(assignment, skipped, stored)
@@ -110,7 +110,7 @@ def prepare(
 
 
 def _examine(
-    backend: Backend, source: sources.Source, strict: bool, max_skipped: float
+    backend: Backend, source: sources.Source, strict: bool, *, max_skipped: float
 ) -> tuple[list[sources.ImageRecord], list[ingest.ExaminedFile], skipped_files.Skipped]:
     """Returns the usable records, their results without images, and the others with a reason."""
     records = source.records()
@@ -184,6 +184,7 @@ def _build(
     backend: Backend,
     folder: epath.Path,
     source: sources.Source,
+    *,
     assignment: splits.SplitAssignment,
     stored: dict[str, sources.ImageRecord],
 ) -> None:
@@ -191,7 +192,7 @@ def _build(
         split: backend.examples(split, [(record, stored[record.name]) for record in records])
         for split, records in assignment.splits.items()
     }
-    builder = dataset.Radiographs(folder, source.labels, source.classes, generate)
+    builder = dataset.Radiographs(folder, source.labels, source.classes, generate=generate)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     with redirect_stdout(io.StringIO()):  # it would announce downloads of unknown size

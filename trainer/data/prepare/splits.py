@@ -140,7 +140,7 @@ def stratify(labels: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
     return list(strata.values())
 
 
-def _drawn(stratum: Sequence[str], split: str, share: float, spare: int) -> set[str]:
+def _drawn(stratum: Sequence[str], split: str, share: float, *, spare: int) -> set[str]:
     """Returns the patients of `stratum` that become `split`; at least `spare` are left."""
     asked = share * len(stratum)
     slack = max(1.0, asked / 4)

@@ -67,7 +67,7 @@ def read_labels(
     distinct = set(column) - {""}
     if len(distinct) == 2 and not schema.findings and not any("|" in cell for cell in distinct):
         return _two_classes(column, order_classes(distinct))
-    return _findings(table, lines, column, schema)
+    return _findings(table, lines, column, schema=schema)
 
 
 def _holds_names(cells: Sequence[tuple[str, ...]]) -> bool:
@@ -125,7 +125,7 @@ def _two_classes(column: Sequence[str], classes: list[str]) -> Labels:
     return Labels((classes[1],), tuple(classes), [meaning[cell] for cell in column])
 
 
-def _findings(table: str, lines: Sequence[int], column: Sequence[str], schema: Schema) -> Labels:
+def _findings(table: str, lines: Sequence[int], column: Sequence[str], *, schema: Schema) -> Labels:
     first: dict[str, int] = {}
     for line, cell in zip(lines, column, strict=True):
         first.setdefault(cell, line)

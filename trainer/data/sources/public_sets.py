@@ -147,10 +147,10 @@ def _attempt(download: Download, part: Path) -> None:
         if not resumed:
             start = 0
             _remember_version(version, response.headers.get("ETag", ""))
-        _write(response, part, start, download.file)
+        _write(response, part, start=start, name=download.file)
 
 
-def _write(response: requests.Response, part: Path, start: int, name: str) -> None:
+def _write(response: requests.Response, part: Path, *, start: int, name: str) -> None:
     length = response.headers.get("Content-Length", "")
     bar = tqdm(
         total=start + int(length) if length.isdigit() else None,

@@ -66,12 +66,12 @@ def find_schema(columns: Sequence[str], options: Options, table: str) -> Schema:
         patient=options.patient_column or schema.patient,
         split=options.split_column or schema.split,
     )
-    _check("path_column", schema.path, columns, table)
+    _check("path_column", schema.path, columns, table=table)
     for column in schema.labels or ("",):
-        _check("label_columns", column, columns, table)
+        _check("label_columns", column, columns, table=table)
     for flag, column in (("patient_column", schema.patient), ("split_column", schema.split)):
         if column:
-            _check(flag, column, columns, table)
+            _check(flag, column, columns, table=table)
     return schema
 
 
@@ -99,7 +99,7 @@ def _public(columns: Sequence[str]) -> Schema:
     return Schema()
 
 
-def _check(flag: str, column: str, columns: Sequence[str], table: str) -> None:
+def _check(flag: str, column: str, columns: Sequence[str], *, table: str) -> None:
     if column in columns and column:
         return
     names = [" ".join(name.split())[:MOST_LETTERS] for name in columns[:MOST_COLUMNS] if name]

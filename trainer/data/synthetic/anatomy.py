@@ -79,7 +79,7 @@ def _smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
 
 def torso(a: Anatomy) -> tuple[np.ndarray, np.ndarray]:
     """The patient's tissue and lungs."""
-    cage = _ellipse(0, 0.3, a.cage_width, a.cage_height)
+    cage = _ellipse(0, 0.3, width=a.cage_width, height=a.cage_height)
     heart, abdomen = _heart(a), _abdomen(a)
     mediastinum = np.maximum(_step(a.mediastinum_width - U, 0.06), heart)
     lungs = _step(cage, 0.1) * (1 - abdomen) * (1 - mediastinum)
@@ -134,7 +134,7 @@ def _heart(a: Anatomy) -> np.ndarray:
     x, y = X - a.heart_x, Y - 0.24
     along, across = 0.77 * x + 0.64 * y, 0.77 * y - 0.64 * x
     heart = 1 - (along / (1.25 * a.heart_width)) ** 2 - (across / (0.85 * a.heart_width)) ** 2
-    aortic_arch = _ellipse(0.06, -0.2, 0.2, 0.26)
+    aortic_arch = _ellipse(0.06, -0.2, width=0.2, height=0.26)
     return np.maximum(_step(heart, 0.2), _step(aortic_arch, 0.4))
 
 
@@ -145,7 +145,7 @@ def _abdomen(a: Anatomy) -> np.ndarray:
 
 
 def _gastric_bubble(a: Anatomy) -> np.ndarray:
-    return a.gastric_bubble * _step(_ellipse(0.45, a.dome_left + 0.2, 0.28, 0.14), 0.3)
+    return a.gastric_bubble * _step(_ellipse(0.45, a.dome_left + 0.2, width=0.28, height=0.14), 0.3)
 
 
 def _ribs(a: Anatomy, cage: np.ndarray) -> np.ndarray:
@@ -195,6 +195,6 @@ def _bump(signed: np.ndarray, width: float) -> np.ndarray:
     return t * t
 
 
-def _ellipse(x: float, y: float, width: float, height: float) -> np.ndarray:
+def _ellipse(x: float, y: float, *, width: float, height: float) -> np.ndarray:
     """1 at the centre, 0 on the ellipse with these half-axes, negative outside."""
     return (1 - ((X - x) / width) ** 2) - ((Y - y) / height) ** 2

@@ -72,7 +72,7 @@ def archive(images: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
         person = draw_patient(rng, PATTERN[series])
         for image in range(1, 1 + min(count, images - files.total())):
             files[series] += 1
-            name = _name(series, patients[series], image, files[series])
+            name = _name(series, patients[series], image, file=files[series])
             yield name, _jpeg(radiograph(person, _generator(seed, index, image)))
 
 
@@ -96,7 +96,7 @@ def _generator(*entropy: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(entropy))
 
 
-def _name(series: str, number: int, image: int, file: int) -> str:
+def _name(series: str, number: int, image: int, *, file: int) -> str:
     """A file's name; a patient is in one split, every fifth of a series in test."""
     split = "test" if number % 5 == 2 else "train"
     if PATTERN[series] is None:
