@@ -3,7 +3,7 @@
 import pytest
 
 from trainer.data.sources.labels import Labels, read_labels
-from trainer.data.sources.schema import NIH_FINDINGS, Schema
+from trainer.data.sources.table_schema import NIH_FINDINGS, Schema
 from trainer.system.errors import UsageError
 
 

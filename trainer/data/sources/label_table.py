@@ -11,7 +11,7 @@ from trainer.data.sources.image_record import UNKNOWN, ImageRecord
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.layout import SPLITS
 from trainer.data.sources.options import Options
-from trainer.data.sources.schema import Schema, find_schema
+from trainer.data.sources.table_schema import Schema, find_schema
 from trainer.system.errors import UsageError
 
 NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.layout import order_classes
-from trainer.data.sources.schema import Schema
+from trainer.data.sources.table_schema import Schema
 from trainer.system.errors import UsageError
 
 POSITIVE_WORDS = ("1", "true", "yes", "positive")

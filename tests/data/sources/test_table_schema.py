@@ -3,7 +3,7 @@
 import pytest
 
 from trainer.data.sources.options import Options
-from trainer.data.sources.schema import CHEXPERT_OBSERVATIONS, NIH_FINDINGS, find_schema
+from trainer.data.sources.table_schema import CHEXPERT_OBSERVATIONS, NIH_FINDINGS, find_schema
 from trainer.system.errors import UsageError
 
 NIH = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "View Position")
