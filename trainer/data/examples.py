@@ -20,7 +20,7 @@ class ExampleMetadata(NamedTuple):
     Attributes:
       number: of the record in its split.
       name: of the image's file.
-      patient: whose image it is.
+      patient: the key of its patient.
       labels: [K] int: 1, 0, or -1 where it is not known.
     """
 

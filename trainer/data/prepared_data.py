@@ -13,7 +13,7 @@ class PreparedData:
 
     Attributes:
       path: as the user names it, local or gs://.
-      summary: what `data_summary.json` says.
+      summary: the content of `data_summary.json`.
       splits: train, validation and test, by name.
     """
 

@@ -243,7 +243,7 @@ def _stored(dataset: FileDataset) -> np.ndarray:
 
 
 def _check_frame(frame: bytes, dataset: Dataset) -> None:
-    """Raises Unreadable for compressed pixels of another size than the header says.
+    """Raises Unreadable for compressed pixels of another size than in the header.
 
     The decoders allocate memory by the size in the frame, and nothing else bounds that.
     """

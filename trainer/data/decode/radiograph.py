@@ -1,4 +1,4 @@
-"""Decodes image files of any format to grey pixels, or says why it cannot."""
+"""Decodes image files of any format to grey pixels, or gives the reason why not."""
 
 import io
 import math
@@ -72,7 +72,7 @@ class _Decoded:
 
 
 def decode(data: bytes, max_side: int, any_view: bool = False) -> np.ndarray:
-    """Decodes an image file by its content, whatever its name says.
+    """Decodes an image file by its content, whatever its name.
 
     Formats: those of `FORMATS`, of one frame, and DICOM (see `dicom.decode`).
 

@@ -2,7 +2,7 @@
 
 A patient's hash never changes, and below a fixed threshold it means the held-out split. In a
 stratum (the patients with the same labels) whose share would be off by more than a quarter or a
-whole patient, whichever is more, or that a split would have nothing of, the patients whose hash
+whole patient, whichever is more, or that would be missing from a split, the patients whose hash
 lies nearest to the threshold are moved. So adding patients to a stratum that is off neither
 before nor after moves nobody, and in one that is off only those nearest to the threshold: of the
 same labels, a stratum of 2,000 is off in one of thousands of sets, one of 200 in one of five.
