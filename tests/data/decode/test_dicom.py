@@ -1,5 +1,6 @@
 """DICOM radiographs become what a viewer shows, or a reason why not."""
 
+import functools
 import io
 import random
 import struct
@@ -40,11 +41,7 @@ def dataset_of(pixels: np.ndarray, bits: int, syntax: uid.UID, **attributes) -> 
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.SOPClassUID = uid.DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (
-        "1.2",
-        "1.3",
-        "1.4",
-    )
+    dataset.SOPInstanceUID = "1.2"
     dataset.Modality, dataset.PatientID, dataset.PatientName = "DX", "P1", "Doe^Jane"
     dataset.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
     dataset.SamplesPerPixel = 1 if pixels.ndim == 2 else 3
@@ -102,38 +99,30 @@ def assert_ramp(pixels: np.ndarray, atol: float = 3):
 
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=lambda syntax: syntax.name)
-@pytest.mark.parametrize("bits", [8, 10, 12, 16])
-@pytest.mark.parametrize("signed", [False, True])
-def test_every_encoding_and_depth_shows_the_same(syntax: uid.UID, bits: int, signed: bool):
-    assert_ramp(dicom.decode(file_of(ramp(bits, signed), bits, syntax)))
+def test_every_encoding_and_depth_shows_the_same(syntax: uid.UID):
+    for bits in (8, 10, 12, 16):
+        for signed in (False, True):
+            assert_ramp(dicom.decode(file_of(ramp(bits, signed), bits, syntax)))
+    assert_ramp(dicom.decode(file_of(ramp(12) | 0xF000, 12)))  # bits that are not stored
 
 
 def compressed_files() -> dict[str, bytes]:
     eight, twelve, sixteen = ramp(8), ramp(12), ramp(16)
     rle = dataset_of(twelve, 12, uid.ExplicitVRLittleEndian)
     rle.compress(uid.RLELossless, encoding_plugin="pydicom")
-    j2k = {"no_jp2": True, "irreversible": False}
+    jpeg12 = imagecodecs.jpeg8_encode(twelve, level=98, bitspersample=12)
+    lossless = imagecodecs.jpeg8_encode(sixteen, lossless=True, bitspersample=16)
+    signed = ramp(12, signed=True)
+    signed_frame = imagecodecs.jpegls_encode(signed.view(np.uint16) & 0x0FFF)
+    j2k = functools.partial(pillow, kind="JPEG2000", no_jp2=True, irreversible=False)
     return {
         "JPEG": compressed(eight, 8, uid.JPEGBaseline8Bit, pillow(eight, "JPEG", quality=95)),
-        "JPEG of 12 bits": compressed(
-            twelve,
-            12,
-            uid.JPEGExtended12Bit,
-            imagecodecs.jpeg8_encode(twelve, level=98, bitspersample=12),
-        ),
-        "lossless JPEG": compressed(
-            sixteen,
-            16,
-            uid.JPEGLosslessSV1,
-            imagecodecs.jpeg8_encode(sixteen, lossless=True, bitspersample=16),
-        ),
+        "JPEG of 12 bits": compressed(twelve, 12, uid.JPEGExtended12Bit, jpeg12),
+        "lossless JPEG": compressed(sixteen, 16, uid.JPEGLosslessSV1, lossless),
         "JPEG-LS": compressed(twelve, 12, uid.JPEGLSLossless, imagecodecs.jpegls_encode(twelve)),
-        "JPEG 2000 of 8 bits": compressed(
-            eight, 8, uid.JPEG2000Lossless, pillow(eight, "JPEG2000", **j2k)
-        ),
-        "JPEG 2000": compressed(
-            sixteen, 16, uid.JPEG2000Lossless, pillow(sixteen, "JPEG2000", **j2k)
-        ),
+        "signed JPEG-LS": compressed(signed, 12, uid.JPEGLSLossless, signed_frame),
+        "JPEG 2000 of 8 bits": compressed(eight, 8, uid.JPEG2000Lossless, j2k(eight)),
+        "JPEG 2000": compressed(sixteen, 16, uid.JPEG2000Lossless, j2k(sixteen)),
         "RLE": saved(rle),
     }
 
@@ -141,16 +130,6 @@ def compressed_files() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", list(compressed_files()))
 def test_every_compression_shows_the_same(name: str):
     assert_ramp(dicom.decode(compressed_files()[name]), atol=6)
-
-
-def test_signed_lossless_jpeg():
-    stored = ramp(12, signed=True)
-    frame = imagecodecs.jpegls_encode(stored.view(np.uint16) & 0x0FFF)
-    assert_ramp(dicom.decode(compressed(stored, 12, uid.JPEGLSLossless, frame)))
-
-
-def test_bits_that_are_not_stored_are_left_out():
-    assert_ramp(dicom.decode(file_of(ramp(12) | 0xF000, 12)))
 
 
 def test_monochrome1_and_the_inverse_shape_are_inverted_once():
@@ -163,13 +142,10 @@ def test_monochrome1_and_the_inverse_shape_are_inverted_once():
         np.testing.assert_array_equal(dicom.decode(file_of(ramp(12), **attributes)), 255 - plain)
 
 
-def test_the_first_window_decides_black_and_white():
+def test_the_first_window_decides_black_and_white_linear_or_sigmoid():
     data = file_of(ramp(12), WindowCenter=[1024, 9], WindowWidth=[2048, 1])
     expected = np.clip((ramp(12) - 1023.5) / 2047 + 0.5, 0, 1) * 255  # PS3.3 C.11.2.1.2.1
     np.testing.assert_allclose(dicom.decode(data), expected, atol=1)
-
-
-def test_a_sigmoid_window():
     data = file_of(ramp(12), WindowCenter=2048, WindowWidth=1024, VOILUTFunction="SIGMOID")
     expected = 255 / (1 + np.exp(-4 * (ramp(12) - 2048.0) / 1024))  # PS3.3 C.11.2.1.3.1
     np.testing.assert_allclose(dicom.decode(data), expected, atol=1)
@@ -224,13 +200,11 @@ def test_padding_is_black_and_has_no_part_in_the_window(photometric: str):
     assert (pixels[:16] == 0).all() and (pixels[:, -16:] == 0).all()
 
 
-def test_nothing_but_padding_is_refused():
+def test_an_image_of_one_shade_is_black_and_nothing_but_padding_is_refused():
+    flat = np.full((48, 64), 7, np.uint16)
+    assert (dicom.decode(file_of(flat)) == 0).all()
     with pytest.raises(Unreadable, match="padding"):
-        dicom.decode(file_of(np.full((48, 64), 7, np.uint16), PixelPaddingValue=7))
-
-
-def test_an_image_of_one_shade_is_black():
-    assert (dicom.decode(file_of(np.full((48, 64), 7, np.uint16))) == 0).all()
+        dicom.decode(file_of(flat, PixelPaddingValue=7))
 
 
 def test_colour_becomes_luma():
@@ -245,7 +219,7 @@ def test_colour_becomes_luma():
     np.testing.assert_allclose(dicom.decode(jpeg), ramp(8), atol=3)
 
 
-def test_a_header_says_what_a_source_needs():
+def test_a_header_holds_what_a_source_needs():
     data = file_of(ramp(12), ViewPosition="PA", NumberOfFrames=1)
     assert dicom.header(data) == dicom.Header(
         "P1", "1.2", "DX", "PA", "MONOCHROME2", frames=1, rows=48, columns=64
@@ -254,20 +228,14 @@ def test_a_header_says_what_a_source_needs():
     assert dicom.header(data[:pixels]) == dicom.header(data)
 
 
-def test_file_without_preamble_is_read():
-    for syntax in NATIVE[:3]:
-        data = file_of(ramp(12), syntax=syntax)
-        bare = data[132:]
-        assert dicom.is_dicom(bare) and dicom.header(bare) == dicom.header(data)
-        np.testing.assert_array_equal(dicom.decode(bare), dicom.decode(data))
-
-
-@pytest.mark.parametrize("syntax", NATIVE[:2], ids=lambda syntax: syntax.name)
-def test_no_preamble_and_no_meta_header(syntax: uid.UID):
+@pytest.mark.parametrize("syntax", NATIVE[:3], ids=lambda syntax: syntax.name)
+def test_files_without_preamble_or_meta_header_are_read(syntax: uid.UID):
     data = file_of(ramp(12), syntax=syntax)
-    bare = data[data.index(b"\x08\x00\x16\x00") :]
-    assert dicom.is_dicom(bare)
-    np.testing.assert_array_equal(dicom.decode(bare), dicom.decode(data))
+    for start in (132, data.find(b"\x08\x00\x16\x00")):  # the latter is big endian in one
+        if start > 0:
+            bare = data[start:]
+            assert dicom.is_dicom(bare) and dicom.header(bare) == dicom.header(data)
+            np.testing.assert_array_equal(dicom.decode(bare), dicom.decode(data))
 
 
 def test_other_files_are_not_dicom():
@@ -332,21 +300,17 @@ def test_what_is_no_radiograph_is_refused(attributes: dict, reason: str):
         dicom.decode(file_of(ramp(12), **attributes))
 
 
-def test_compressed_pixels_of_another_size_than_the_header_are_refused():
-    frame = pillow(np.zeros((3000, 4000), np.uint8), "JPEG")
-    with pytest.raises(Unreadable, match="4000x3000 compressed pixels under a header of 64x48"):
-        dicom.decode(compressed(ramp(8), 8, uid.JPEGBaseline8Bit, frame))
-
-
-def test_an_rle_bomb_is_refused():
-    frame = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\0" * 1000
-    with pytest.raises(Unreadable, match="more RLE data than pixels"):
-        dicom.decode(compressed(ramp(8), 8, uid.RLELossless, frame))
-
-
-def test_a_compression_without_a_decoder_is_named():
-    with pytest.raises(Unreadable, match="High-Throughput"):
-        dicom.decode(compressed(ramp(8), 8, uid.HTJ2KLossless, b"\xff\x4f\xff\x51" + bytes(60)))
+def test_hostile_frames_are_refused():
+    large = pillow(np.zeros((3000, 4000), np.uint8), "JPEG")
+    bomb = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\0" * 1000
+    other = b"\xff\x4f\xff\x51" + bytes(60)
+    for syntax, frame, reason in (
+        (uid.JPEGBaseline8Bit, large, "4000x3000 compressed pixels under a header of 64x48"),
+        (uid.RLELossless, bomb, "more RLE data than pixels"),
+        (uid.HTJ2KLossless, other, "High-Throughput"),  # which has no decoder
+    ):
+        with pytest.raises(Unreadable, match=reason):
+            dicom.decode(compressed(ramp(8), 8, syntax, frame))
 
 
 @pytest.mark.parametrize("preamble", [0, 132])
@@ -364,7 +328,7 @@ def test_damaged_files_give_an_array_or_a_reason():
     rng = random.Random(0)
     kept = refused = 0
     for data in [file_of(ramp(12)), *compressed_files().values()]:
-        for _ in range(60):
+        for _ in range(40):
             damaged = bytearray(data)
             for _ in range(rng.choice((1, 2, 8))):
                 damaged[rng.randrange(128, len(data))] = rng.randrange(256)
@@ -381,7 +345,9 @@ def test_damaged_files_give_an_array_or_a_reason():
     assert kept > 50 and refused > 50
 
 
-def test_nothing_is_warned_of(recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture):
+def test_odd_values_give_no_warning(
+    recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+):
     data = file_of(ramp(12), PatientID="P" * 80, StudyInstanceUID="1.no.uid")
     recwarn.clear()
     caplog.clear()

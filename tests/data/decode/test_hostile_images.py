@@ -101,7 +101,7 @@ def test_hostile_files_are_refused_soon_with_a_reason(name: str):
     assert time.process_time() - start < MOST_SECONDS
 
 
-def test_what_a_decoder_raises_in_surprise_is_a_reason(monkeypatch: pytest.MonkeyPatch):
+def test_every_error_of_a_decoder_is_a_reason(monkeypatch: pytest.MonkeyPatch):
     for error in (KeyError("tag"), struct.error("unpack"), MemoryError(), RecursionError("deep")):
         monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_, error=error: raise_(error))
         with pytest.raises(Unreadable, match="damaged: "):

@@ -1,4 +1,4 @@
-"""Patients are divided by a hash, stratified, and what belongs together stays together."""
+"""Patients are split by a hash, stratified, and those with identical files stay together."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -26,17 +26,17 @@ def patients(
 def assign(
     records: list[ImageRecord], keep_validation: bool | None = None
 ) -> splits.SplitAssignment:
-    """Divides records no two of which have the same file."""
+    """Assigns records no two of which have the same file."""
     return splits.assign(
         records, [record.name for record in records], keep_validation=keep_validation
     )
 
 
-def home(assignment: splits.SplitAssignment) -> dict[str, str]:
+def split_of(assignment: splits.SplitAssignment) -> dict[str, str]:
     return {r.name: split for split, part in assignment.splits.items() for r in part}
 
 
-def held(part: list[ImageRecord]) -> set[str]:
+def patients_of(part: list[ImageRecord]) -> set[str]:
     return {record.patient for record in part}
 
 
@@ -45,10 +45,13 @@ def positives(part: list[ImageRecord]) -> int:
 
 
 def test_every_record_is_in_one_split_and_no_patient_in_two():
-    given = patients(300) + patients(50, start=1000, images=1)
+    given = patients(450) + patients(50, start=1000, images=1)
     assignment = assign(given)
-    assert sorted(home(assignment)) == sorted(record.name for record in given)
-    assert sum(len(held(part)) for part in assignment.splits.values()) == 350
+    parts = assignment.splits
+    assert sorted(split_of(assignment)) == sorted(record.name for record in given)
+    assert sum(len(patients_of(part)) for part in parts.values()) == 500
+    assert 0.15 <= len(patients_of(parts["test"])) / 500 <= 0.25
+    assert 0.075 <= len(patients_of(parts["validation"])) / 400 <= 0.125
 
 
 def test_the_official_test_split_stays_and_a_val_of_some_size_is_kept():
@@ -64,22 +67,16 @@ def test_the_official_test_split_stays_and_a_val_of_some_size_is_kept():
         assert len(kept["validation"]) == len(val)
 
 
-def test_without_a_test_split_a_fifth_of_the_patients_is_drawn():
-    parts = assign(patients(500)).splits
-    assert 0.15 <= len(held(parts["test"])) / 500 <= 0.25
-    assert 0.075 <= len(held(parts["validation"])) / 400 <= 0.125
-
-
 @pytest.mark.parametrize("positive", [0.5, 0.2])
 def test_adding_200_patients_to_2000_moves_nobody(positive: float):
-    before = home(assign(patients(2000, positive=positive)))
-    after = home(assign(patients(2200, positive=positive)))
+    before = split_of(assign(patients(2000, positive=positive)))
+    after = split_of(assign(patients(2200, positive=positive)))
     assert before.items() <= after.items()
 
 
 def test_adding_patients_to_a_small_set_moves_only_those_at_the_threshold():
     sizes = range(30, 230, 10)
-    homes = [home(assign(patients(size, images=1))) for size in sizes]
+    homes = [split_of(assign(patients(size, images=1))) for size in sizes]
     moves = [
         sum(after[name] != split for name, split in before.items())
         for before, after in pairwise(homes)
@@ -102,20 +99,20 @@ def test_in_every_stratum_the_share_is_right_within_a_quarter_or_a_patient():
     for count in (12, 40, 90, 250, 900):
         parts = assign(patients(count, positive=0.3)).splits
         for label in (0, 1):
-            of_label = {
-                s: len({r.patient for r in p if r.labels == (label,)}) for s, p in parts.items()
-            }
-            asked = splits.TEST_SHARE * sum(of_label.values())
-            assert abs(of_label["test"] - asked) <= max(1.0, asked / 4)
-            asked = splits.VALIDATION_SHARE * (of_label["train"] + of_label["validation"])
-            assert abs(of_label["validation"] - asked) <= max(1.0, asked / 4)
+            train, validation, test = (
+                len({r.patient for r in parts[split] if r.labels == (label,)})
+                for split in splits.SPLITS
+            )
+            wanted = splits.TEST_SHARE * (train + validation + test)
+            assert abs(test - wanted) <= max(1.0, wanted / 4)
+            wanted = splits.VALIDATION_SHARE * (train + validation)
+            assert abs(validation - wanted) <= max(1.0, wanted / 4)
 
 
 def test_a_patient_with_a_positive_image_counts_as_positive():
-    healthy = [ImageRecord(f"h{n}", (0,), f"H{n}", "") for n in range(60)]
-    mixed = [ImageRecord(f"m{n}-{i}", (i,), f"M{n}", "") for n in range(6) for i in range(2)]
-    for part in assign(healthy + mixed).splits.values():
-        assert positives(part) >= 1
+    healthy = [ImageRecord(f"h{n}", (0,), f"H{n}") for n in range(60)]
+    mixed = [ImageRecord(f"m{n}-{i}", (i,), f"M{n}") for n in range(6) for i in range(2)]
+    assert all(positives(part) for part in assign(healthy + mixed).splits.values())
 
 
 def test_rare_combinations_of_labels_are_pooled_by_their_rarest_label():
@@ -147,8 +144,8 @@ def test_the_same_file_of_two_patients_keeps_them_in_one_split():
     for n in range(0, 400, 2):
         digests[n + 1] = digests[n]
     assignment = splits.assign(given, digests)
-    where = home(assignment)
-    assert all(where[f"{n}-0"] == where[f"{n + 1}-0"] for n in range(0, 400, 2))
+    found = split_of(assignment)
+    assert all(found[f"{n}-0"] == found[f"{n + 1}-0"] for n in range(0, 400, 2))
     assert assignment.moved == []
 
 
@@ -156,25 +153,26 @@ def test_the_same_file_of_two_patients_keeps_them_in_one_split():
 def test_the_same_file_in_two_splits_is_moved_to_the_held_out_side(first: str):
     given = patients(50, "train") + patients(50, "test", start=100)
     digests = [record.name for record in given]
-    of_train, of_test = 8, 102  # the first image of IM-4 and of IM-101
-    digests[of_train if first == "test" else of_test] = digests[
-        of_test if first == "test" else of_train
-    ]
+    train, test = 8, 102  # the first image of IM-4 and of IM-101
+    copy, original = (train, test) if first == "test" else (test, train)
+    digests[copy] = digests[original]
     assignment = splits.assign(given, digests)
     assert assignment.moved == [
         {"name": "4-0", "from": "train", "to": "test"},
         {"name": "4-1", "from": "train", "to": "test"},
     ]
-    assert {"IM-4", "IM-101"} <= held(assignment.splits["test"])
-    assert "IM-4" not in held(assignment.splits["train"]) | held(assignment.splits["validation"])
+    assert {"IM-4", "IM-101"} <= patients_of(assignment.splits["test"])
+    assert "IM-4" not in patients_of(assignment.splits["train"]) | patients_of(
+        assignment.splits["validation"]
+    )
 
 
 def test_identical_files_that_chain_patients_are_one_group():
     given = patients(60, images=2)
     digests = [record.name for record in given]
     digests[2], digests[4], digests[5] = digests[1], digests[3], digests[9]
-    where = home(splits.assign(given, digests))
-    assert len({where[f"{n}-0"] for n in (0, 1, 2, 4)}) == 1
+    found = split_of(splits.assign(given, digests))
+    assert len({found[f"{n}-0"] for n in (0, 1, 2, 4)}) == 1
 
 
 def test_the_same_file_with_two_labels_is_a_conflict():
@@ -192,35 +190,26 @@ def test_records_without_a_patient_are_grouped_by_near_duplicates():
     assert [record.patient for record in found] == ["a", "a", "c", "a", "IM-1"]
 
 
-def test_near_duplicates_in_two_splits_of_the_source_are_moved_and_not_refused():
+def test_near_duplicates_in_two_splits_of_the_source_are_moved_and_known_patients_refused():
     given = patients(50, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
-    assignment = splits.assign(given, [record.name for record in given], guessed={"IM-5"})
+    digests = [record.name for record in given]
+    assignment = splits.assign(given, digests, guessed={"IM-5"})
     assert [item["name"] for item in assignment.moved] == ["5-0", "5-1"]
-
-
-def test_a_known_patient_is_refused_beside_guessed_ones():
-    given = patients(50, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
     with pytest.raises(UsageError, match="patient IM-5 is in both"):
-        splits.assign(given, [record.name for record in given], guessed={"IM-6"})
+        splits.assign(given, digests, guessed={"IM-6"})
 
 
-def test_a_set_that_is_too_small_to_divide_is_refused():
+def test_a_set_that_gives_no_useful_splits_is_refused():
     with pytest.raises(UsageError, match="split would be empty: the source has 2 patients"):
         assign(patients(2))
-
-
-def test_a_train_part_of_one_class_is_refused():
     given = patients(50, "train", positive=0.0) + patients(20, "test", start=100)
     with pytest.raises(UsageError, match="the train split would have one class only"):
         assign(given)
-
-
-def test_to_keep_a_validation_split_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="no val/ that --keep_official_validation"):
         assign(patients(50, "train") + patients(20, "test", start=100), keep_validation=True)
 
 
-def test_what_the_documentation_says_of_strata_is_so():
+def test_the_documented_chances_that_a_stratum_is_off_are_right():
     """The chance that a stratum of 200 or 2,000 patients is off, by the binomial distribution."""
 
     def off(patients: int, share: float) -> float:
@@ -237,4 +226,7 @@ def test_the_real_set_is_split_as_its_patients_are(shared_data: Path):
     source = sources.open_source(str(shared_data / "chest_xray_224.zip"))
     parts = assign(source.records()).splits
     assert len(parts["train"]) + len(parts["validation"]) == 5216 and len(parts["test"]) == 310
-    assert len(held(parts["train"])) + len(held(parts["validation"])) == 1353 + 1090 + 518 + 693
+    assert (
+        len(patients_of(parts["train"])) + len(patients_of(parts["validation"]))
+        == 1353 + 1090 + 518 + 693
+    )

@@ -1,4 +1,4 @@
-"""Archives are read in place; what could do harm in them is listed and never opened."""
+"""Archives are read in place; members that could do harm are listed and never opened."""
 
 import io
 import multiprocessing
@@ -17,15 +17,15 @@ from trainer.system.errors import UsageError
 GOOD = {"train/NORMAL/1.png": b"one", "train/SICK/2.png": b"two"}
 
 
-def archive_of(path: Path, members: dict[str | zipfile.ZipInfo, bytes], **how: int) -> str:
-    with zipfile.ZipFile(path, "w", **how) as archive:
+def archive_of(path: Path, members: dict[str | zipfile.ZipInfo, bytes], **options: int) -> str:
+    with zipfile.ZipFile(path, "w", **options) as archive:
         for member, content in members.items():
             archive.writestr(member, content)
     return str(path)
 
 
 def encrypted(path: Path, *names: str) -> str:
-    """Sets the flag that says so, in both headers of the named members, or of all."""
+    """Sets the encryption flag in both headers of the named members, or of all."""
     with zipfile.ZipFile(path) as archive:
         members = [m for m in archive.infolist() if not names or m.filename in names]
         offsets = [m.header_offset + 6 for m in members]
@@ -42,16 +42,16 @@ def reasons(name: str) -> dict[str, str]:
     return {r.name: r.refused for r in sources.open_source(name).records()}
 
 
-def test_members_are_read_by_record(tmp_path: Path):
-    source = sources.open_source(archive_of(tmp_path / "set.zip", GOOD))
-    assert {r.name: source.read(r) for r in source.records()} == GOOD
+def content_of(source: sources.Source) -> dict[str, bytes]:
+    return {r.name: source.read(r) for r in source.records()}
 
 
-def test_an_archive_that_changed_has_another_fingerprint(tmp_path: Path):
-    one = archive_of(tmp_path / "one.zip", GOOD)
-    two = archive_of(tmp_path / "two.zip", GOOD | {"train/SICK/2.png": b"TWO"})
-    assert sources.open_source(one).fingerprint == sources.open_source(one).fingerprint
-    assert sources.open_source(one).fingerprint != sources.open_source(two).fingerprint
+def test_members_are_read_and_change_the_fingerprint(tmp_path: Path):
+    one = sources.open_source(archive_of(tmp_path / "one.zip", GOOD))
+    other = archive_of(tmp_path / "two.zip", GOOD | {"train/SICK/2.png": b"TWO"})
+    assert content_of(one) == GOOD
+    assert one.fingerprint == sources.open_source(one.name).fingerprint
+    assert one.fingerprint != sources.open_source(other).fingerprint
 
 
 def test_a_folder_of_archives_is_one_set(tmp_path: Path):
@@ -66,31 +66,27 @@ def test_a_folder_of_archives_is_one_set(tmp_path: Path):
     }
 
 
-def test_members_that_leave_the_archive_are_listed_and_refused(tmp_path: Path):
-    bad = ("../train/SICK/1.png", "/train/SICK/2.png", "C:\\train\\SICK\\3.png")
-    name = archive_of(tmp_path / "set.zip", GOOD | dict.fromkeys(bad, b"x"))
-    assert reasons(name) == dict.fromkeys(GOOD, "") | {
-        "../train/SICK/1.png": "its path leaves the archive",
-        "/train/SICK/2.png": "its path is absolute",
-        "C:/train/SICK/3.png": "its path is absolute",
-    }
-
-
-def test_links_nested_archives_and_odd_compression_are_refused(tmp_path: Path):
+def test_harmful_members_are_listed_and_refused(tmp_path: Path):
     link = zipfile.ZipInfo("train/SICK/link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     packed = zipfile.ZipInfo("train/SICK/packed.png")
     packed.compress_type = zipfile.ZIP_BZIP2
-    name = archive_of(
-        tmp_path / "set.zip", GOOD | {link: b"/etc/passwd", packed: b"x", "train/SICK/a.zip": b"x"}
-    )
-    found = reasons(name)
-    assert found["train/SICK/link.png"] == "a symbolic link"
-    assert found["train/SICK/a.zip"] == "an archive within the archive: unpack it first"
-    assert found["train/SICK/packed.png"].startswith("compressed by an unsupported method")
+    names = ("../train/SICK/1.png", "/train/SICK/2.png", "C:\\train\\SICK\\3.png", link, packed)
+    bad = dict.fromkeys([*names, "train/SICK/a.zip", "train/SICK/secret.png"], b"x")
+    archive_of(tmp_path / "set.zip", GOOD | bad)
+    found = reasons(encrypted(tmp_path / "set.zip", "train/SICK/secret.png"))
+    assert found.pop("train/SICK/packed.png").startswith("compressed by an unsupported method")
+    assert found == dict.fromkeys(GOOD, "") | {
+        "../train/SICK/1.png": "its path leaves the archive",
+        "/train/SICK/2.png": "its path is absolute",
+        "C:/train/SICK/3.png": "its path is absolute",
+        "train/SICK/link.png": "a symbolic link",
+        "train/SICK/a.zip": "an archive within the archive: unpack it first",
+        "train/SICK/secret.png": "encrypted",
+    }
 
 
-def test_of_a_name_that_is_there_twice_the_first_counts(tmp_path: Path):
+def test_the_first_of_two_members_of_one_name_counts(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for name, content in GOOD.items():
             archive.writestr(name, content)
@@ -99,9 +95,7 @@ def test_of_a_name_that_is_there_twice_the_first_counts(tmp_path: Path):
     source = sources.open_source(str(tmp_path / "set.zip"))
     records = {r.name: r for r in source.records()}
     assert source.read(records["train/SICK/2.png"]) == b"two"
-    assert [r.refused for n, r in records.items() if n not in GOOD] == [
-        "the archive has this name twice: the first is taken"
-    ]
+    assert [bool(r.refused) for n, r in records.items() if n not in GOOD] == [True]
 
 
 def test_a_bomb_is_stopped_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -112,99 +106,62 @@ def test_a_bomb_is_stopped_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
     content = bytearray(Path(name).read_bytes())
     size = (100_000).to_bytes(4, "little")
     at = content.rindex(size)
-    content[at : at + 4] = (1_000_000 // 2000).to_bytes(4, "little")  # 500, a lie
+    content[at : at + 4] = (500).to_bytes(4, "little")  # a lie
     Path(name).write_bytes(content)
     source = sources.open_source(name)
     (record,) = (r for r in source.records() if r.name == "train/SICK/3.png")
     assert not record.refused
     with pytest.raises(OSError, match="damaged"):
         source.read(record)
-
-
-def test_more_than_the_limit_is_never_returned(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(files, "MAX_BYTES", 10)
-    assert files.within_limit(bytes(10), "a") == bytes(10)
+    assert files.within_limit(bytes(1000), "a") == bytes(1000)
     with pytest.raises(OSError, match="a holds more than"):
-        files.within_limit(bytes(11), "a")
+        files.within_limit(bytes(1001), "a")
 
 
-def test_a_damaged_member_cannot_be_read(tmp_path: Path):
-    name = archive_of(tmp_path / "set.zip", GOOD)
-    Path(name).write_bytes(Path(name).read_bytes().replace(b"two", b"tw0"))
-    source = sources.open_source(name)
-    good, bad = source.records()
-    assert source.read(good) == b"one"
-    with pytest.raises(OSError, match="damaged in the archive .*CRC"):
-        source.read(bad)
-
-
-def test_a_damaged_stream_cannot_be_read(tmp_path: Path):
-    content = {"train/SICK/2.png": bytes(range(256)) * 9}
-    name = archive_of(tmp_path / "set.zip", GOOD | content, compression=zipfile.ZIP_DEFLATED)
+def test_damaged_members_cannot_be_read(tmp_path: Path):
+    noise = {"train/SICK/3.png": bytes(range(256)) * 9}
+    name = archive_of(tmp_path / "set.zip", GOOD | noise, compression=zipfile.ZIP_DEFLATED)
     raw = bytearray(Path(name).read_bytes())
-    at = raw.index(b"train/SICK/2.png") + 16
-    raw[at : at + 8] = b"\xff" * 8
+    for member, length in (("train/SICK/2.png", 3), ("train/SICK/3.png", 8)):
+        start = raw.index(member.encode()) + len(member)
+        raw[start : start + length] = b"\xff" * length
     Path(name).write_bytes(raw)
     source = sources.open_source(name)
-    with pytest.raises(OSError, match="damaged in the archive"):
-        source.read(source.records()[1])
+    good, *bad = source.records()
+    assert source.read(good) == b"one"
+    for record in bad:
+        with pytest.raises(OSError, match="damaged in the archive"):
+            source.read(record)
 
 
-def test_an_encrypted_member_is_refused(tmp_path: Path):
-    archive_of(tmp_path / "set.zip", GOOD | {"train/SICK/3.png": b"3"})
-    name = encrypted(tmp_path / "set.zip", "train/SICK/3.png")
-    assert reasons(name) == dict.fromkeys(GOOD, "") | {"train/SICK/3.png": "encrypted"}
-
-
-def test_an_encrypted_archive_is_refused(tmp_path: Path):
-    archive_of(tmp_path / "set.zip", GOOD)
-    with pytest.raises(UsageError, match="is encrypted: unpack it with its password"):
-        sources.open_source(encrypted(tmp_path / "set.zip"))
-
-
-def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path):
-    name = archive_of(tmp_path / "set.zip", GOOD)
-    Path(name).write_bytes(Path(name).read_bytes()[:-30])
-    with pytest.raises(UsageError, match="damaged or incomplete: download it again"):
-        sources.open_source(name)
-
-
-def test_an_archive_with_damaged_directory_is_refused(tmp_path: Path):
-    name = archive_of(tmp_path / "set.zip", GOOD)
-    content = Path(name).read_bytes()
-    Path(name).write_bytes(content.replace(b"PK\x01\x02", b"PK\x09\x09"))
-    with pytest.raises(UsageError, match="damaged or incomplete"):
-        sources.open_source(name)
-
-
-def test_a_tar_archive_is_refused_with_what_to_do(tmp_path: Path):
+def test_a_file_that_is_no_sound_archive_is_refused(tmp_path: Path):
+    sound = Path(archive_of(tmp_path / "set.zip", GOOD)).read_bytes()
+    (tmp_path / "short.zip").write_bytes(sound[:-30])
+    (tmp_path / "directory.zip").write_bytes(sound.replace(b"PK\x01\x02", b"PK\x09\x09"))
+    (tmp_path / "text.zip").write_text("no archive")
     for file, mode in (("set.tar", "w"), ("set.tar.gz", "w:gz")):
         with tarfile.open(tmp_path / file, mode) as archive:
             archive.addfile(tarfile.TarInfo("train/a/1.png"), io.BytesIO())
-        with pytest.raises(UsageError, match="unpack it first and give the folder"):
+    encrypted(tmp_path / "set.zip")
+    for file, sentence in (
+        ("short.zip", "damaged or incomplete: download it again"),
+        ("directory.zip", "damaged or incomplete"),
+        ("text.zip", "not a zip archive"),
+        ("set.tar", "unpack it first and give the folder"),
+        ("set.tar.gz", "unpack it first and give the folder"),
+        ("set.zip", "is encrypted: unpack it with its password"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
             sources.open_source(str(tmp_path / file))
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path):
-    (tmp_path / "set.zip").write_text("no archive")
-    with pytest.raises(UsageError, match="not a zip archive"):
-        sources.open_source(str(tmp_path / "set.zip"))
-
-
-def _content(source: sources.Source) -> dict[str, bytes]:
-    return {r.name: source.read(r) for r in source.records()}
-
-
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_other_processes_read_it_at_the_same_time(tmp_path: Path, start: str):
+def test_other_processes_read_it_at_the_same_time(tmp_path: Path):
     members = {f"{c}/{n}.png": str(n).encode() * 5000 for n in range(50) for c in ("a", "b")}
     source = sources.open_source(archive_of(tmp_path / "set.zip", members))
-    assert _content(source) == members  # the parent has it open
-    if start == "spawn":
-        assert _content(pickle.loads(pickle.dumps(source))) == members
-        return
+    assert content_of(source) == members  # this process has it open
+    assert content_of(pickle.loads(pickle.dumps(source))) == members
     with multiprocessing.get_context("fork").Pool(3) as pool:
-        assert pool.map(_content, [source] * 6) == [members] * 6
+        assert pool.map(content_of, [source] * 6) == [members] * 6
 
 
 def test_the_public_archive(shared_data: Path):

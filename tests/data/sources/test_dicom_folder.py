@@ -1,4 +1,4 @@
-"""Of DICOM files the header tells the patient and what is refused."""
+"""DICOM headers give the patient and the reason for a refusal."""
 
 import io
 import shutil
@@ -67,21 +67,18 @@ def test_class_folders_of_dicom_files(tmp_path: Path):
     assert [r.patient for r in records.values()] == ["MRN 7", "MRN 8", "MRN 8", "MRN 8", ""]
     assert "lateral view" in records["SICK/IM-0001-0002.dcm"].refused
     assert "modality CT" in records["SICK/ct.dcm"].refused
-    assert not records["SICK/damaged.dcm"].refused  # decoding it tells why
+    assert not records["SICK/damaged.dcm"].refused  # decoding it will give the reason
     assert source.read(records["NORMAL/IM-0001-0001.dcm"]) == dicom_file("MRN 7")
     any_view = sources.open_source(name, Options(any_view=True))
     assert sum(bool(r.refused) for r in any_view.records()) == 1
     assert any_view.fingerprint != source.fingerprint
 
 
-def test_files_without_a_suffix_are_known_by_their_content(tmp_path: Path):
-    name = fill(tmp_path, {"NORMAL/1": dicom_file("A"), "SICK/1.2.3.4": dicom_file("B")})
+def test_files_without_a_suffix_are_recognised_by_their_content(tmp_path: Path):
+    name = fill(tmp_path / "a", {"NORMAL/1": dicom_file("A"), "SICK/1.2.3.4": dicom_file("B")})
     source = sources.open_source(name)
     assert source.identifying and [r.patient for r in source.records()] == ["A", "B"]
-
-
-def test_other_images_are_not_identifying(tmp_path: Path):
-    name = fill(tmp_path, {"NORMAL/1.png": b"x", "SICK/2.png": b"y"})
+    name = fill(tmp_path / "b", {"NORMAL/1.png": b"x", "SICK/2.png": b"y"})
     assert not sources.open_source(name).identifying
 
 

@@ -19,21 +19,10 @@ def read(
 
 
 def test_every_way_to_write_a_value():
-    cells = (
-        "1",
-        "1.0",
-        "true",
-        "TRUE",
-        "Yes",
-        "positive",
-        "0",
-        "0.0",
-        "False",
-        "no",
-        "Negative",
-        "",
+    found = read(
+        *("1", "1.0", "true", "TRUE", "Yes", "positive"),
+        *("0", "0.0", "False", "no", "Negative", ""),
     )
-    found = read(*cells)
     assert [value for (value,) in found.values] == [1] * 6 + [0] * 5 + [-1]
     assert found.names == ("L0",) and found.classes == ("no L0", "L0")
 
@@ -64,13 +53,10 @@ def test_one_column_of_names_is_as_many_labels():
     assert found.values == [(1, 1, 0), (0, 0, 0), (1, 0, 0), (-1, -1, -1), (0, 1, 1)]
 
 
-def test_the_names_of_a_public_table_are_all_there_in_a_part_of_it():
+def test_a_part_of_a_public_table_has_all_its_labels_and_no_others():
     found = read("Hernia", "No Finding", findings=NIH_FINDINGS)
     assert found.names == NIH_FINDINGS
     assert [sum(values) for values in found.values] == [1, 0]
-
-
-def test_a_name_that_the_public_table_does_not_have_is_refused():
     with pytest.raises(UsageError, match="line 3, column 'L0' holds 'Hernea': a finding is one of"):
         read("Hernia", "Mass|Hernea", findings=NIH_FINDINGS)
 
@@ -86,11 +72,8 @@ def test_two_names_are_two_classes():
     assert found.values == [(1,), (0,), (-1,), (1,)]
 
 
-def test_three_names_are_three_labels():
+def test_three_names_are_three_labels_and_a_single_finding_has_two_classes():
     assert read("VIRUS", "NORMAL", "COVID").values == [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
-
-
-def test_a_single_finding_has_two_classes():
     found = read("Edema", "No Finding|", "Edema")
     assert found.names == ("Edema",) and found.classes == ("no Edema", "Edema")
 

@@ -1,4 +1,4 @@
-"""Class folders, in splits or not, tell labels and splits."""
+"""Class folders, in splits or not, give labels and splits."""
 
 import pytest
 
@@ -43,24 +43,17 @@ def test_a_second_copy_and_what_a_computer_leaves_are_left_out():
     ]
 
 
-def test_class_folders_alone_have_no_splits():
-    records = records_of("set/sick/a.png", "set/healthy/b.png")
-    assert [(r.split, r.labels) for r in records] == [("", (0,)), ("", (1,))]
-
-
 def test_three_classes_are_three_labels():
     source = ClassFolders("x", InMemory("VIRUS/a.png", "NORMAL/b.png", "COVID/c.png"), Options())
     assert source.labels == ("NORMAL", "COVID", "VIRUS") and source.classes == ()
     assert [r.labels for r in source.records()] == [(0, 1, 0), (1, 0, 0), (0, 0, 1)]
 
 
-def test_folders_within_a_class_folder_belong_to_the_class():
+def test_folders_give_splits_and_classes():
+    records = records_of("set/sick/a.png", "set/healthy/b.png")
+    assert [(r.split, r.labels) for r in records] == [("", (0,)), ("", (1,))]
     records = records_of("train/NORMAL/p1/a.png", "train/SICK/p2/a.png", "valid/SICK/p3/a.png")
-    assert [(r.split, r.labels) for r in records] == [
-        ("train", (0,)),
-        ("train", (1,)),
-        ("val", (1,)),
-    ]
+    assert [(r.split, r.labels[0]) for r in records] == [("train", 0), ("train", 1), ("val", 1)]
 
 
 def test_the_healthy_class_is_class_0():
@@ -86,17 +79,14 @@ def test_refused_files_are_listed_and_displace_no_other():
     ]
 
 
-def test_one_class_is_refused():
+def test_one_class_and_images_outside_of_class_folders_are_refused():
     with pytest.raises(UsageError, match="one class a: two are needed"):
         records_of("a/1.png", "a/2.png")
-
-
-def test_images_outside_of_class_folders_are_refused():
     with pytest.raises(UsageError, match="no images in class folders"):
         records_of("a.png", "notes/readme.txt")
 
 
-def test_a_pattern_tells_the_patient():
+def test_a_pattern_finds_the_patient():
     options = Options(patient_regex=r"p\d")
     records = records_of("a/p1_x.png", "b/p2_x.png", options=options)
     assert [r.patient for r in records] == ["p1", "p2"]

@@ -1,4 +1,4 @@
-"""The name says what kind of source it is."""
+"""The name decides what kind of source is opened."""
 
 import zipfile
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_options_of_tables_are_refused_elsewhere(archive: str):
         sources.open_source(archive, Options(image_root="images"))
 
 
-def test_two_ways_to_tell_the_patient_are_refused():
+def test_two_ways_to_find_the_patient_are_refused():
     with pytest.raises(UsageError, match="give one"):
         sources.open_source("set.csv", Options(patient_column="p", patient_regex="p"))
 

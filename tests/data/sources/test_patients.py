@@ -39,11 +39,8 @@ def test_a_name_that_the_pattern_does_not_match_has_no_patient():
     assert [r.patient for r in by_pattern(records, r"p\d+")] == ["p1", ""]
 
 
-def test_a_pattern_that_finds_nobody_is_refused_with_an_example():
+def test_a_pattern_that_is_invalid_or_finds_nobody_is_refused():
     with pytest.raises(UsageError, match=r"finds no patient in any name, such as 'a/scan.png'"):
         by_pattern([ImageRecord("a/scan.png", (1,))], r"p\d+")
-
-
-def test_a_pattern_that_is_none_is_refused():
     with pytest.raises(UsageError, match="not a regular expression: .*unterminated"):
         by_pattern([ImageRecord("a.png", (1,))], "(p")

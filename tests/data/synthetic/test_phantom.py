@@ -1,6 +1,7 @@
+"""Phantoms look like the public archive, and their classes differ in the opacity alone."""
+
 import io
 import re
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def linear_auc(features: np.ndarray, sick: np.ndarray, test: np.ndarray, strengt
 
 @pytest.fixture(scope="module")
 def files() -> list[tuple[str, bytes]]:
-    return list(phantom.archive(600, seed=0))
+    return list(phantom.archive(300, seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -51,44 +52,23 @@ def in_test(files) -> np.ndarray:
     return np.array(["/test/" in name for name, _ in files])
 
 
-def test_same_seed_draws_the_same_bytes(files):
+def test_a_file_depends_on_the_seed_and_its_place_alone(files):
     assert list(phantom.archive(20, seed=0)) == files[:20]
-
-
-def test_a_shorter_archive_is_the_longer_ones_beginning():
-    for length in range(1, 6):
-        assert list(phantom.archive(length, seed=3)) == list(islice(phantom.archive(6, 3), length))
-
-
-def test_another_seed_draws_other_images(files):
+    for length in range(1, 5):
+        assert list(phantom.archive(length, seed=0)) == files[:length]
     assert not {jpeg for _, jpeg in phantom.archive(20, seed=1)} & {jpeg for _, jpeg in files}
 
 
-def test_names_follow_the_public_archive_and_are_unique(files):
-    for name, _ in files:
-        split_and_patient(name)
-    assert len({name for name, _ in files}) == len(files) == 600
-
-
-def test_no_patient_is_in_both_splits(files):
-    pairs = {split_and_patient(name) for name, _ in files}
-    assert len(pairs) == len({patient for _, patient in pairs})
-
-
-def test_a_patient_has_one_to_three_images(files):
-    patients = [split_and_patient(name)[1] for name, _ in files]
+def test_names_follow_the_public_archive_and_no_patient_is_in_both_splits(files, sick, in_test):
+    assert len({name for name, _ in files}) == len(files)
+    pairs = [split_and_patient(name) for name, _ in files]
+    patients = [patient for _, patient in pairs]
+    assert len(set(pairs)) == len(set(patients))
     assert {patients.count(patient) for patient in patients} == {1, 2, 3}
-
-
-def test_a_fifth_is_in_test_and_more_than_half_are_sick(sick, in_test):
     assert 0.15 < in_test.mean() < 0.25
-    assert 0.5 < sick.mean() < 0.62
+    assert 0.5 < sick.mean() < 0.65
     assert 0.5 < sick[in_test].mean() < 0.65
-
-
-def test_a_small_archive_has_both_classes_in_both_splits():
-    folders = {name.rsplit("/", 1)[0] for name, _ in phantom.archive(30)}
-    assert len(folders) == 4
+    assert len({name.rsplit("/", 1)[0] for name, _ in files[:30]}) == 4
 
 
 def test_images_are_grayscale_jpegs_of_varied_size(files):
@@ -96,7 +76,7 @@ def test_images_are_grayscale_jpegs_of_varied_size(files):
     assert {(image.format, image.mode) for image in images} == {("JPEG", "L")}
     sides = [side for image in images for side in image.size]
     assert min(sides) >= 200 and max(sides) <= 340
-    assert len({image.size for image in images}) > 300
+    assert len({image.size for image in images}) > len(images) / 2
 
 
 def test_every_image_carries_the_same_label_in_the_same_place():
@@ -131,7 +111,7 @@ def test_diffuse_opacity_is_in_both_lungs_and_a_focal_one_in_one():
     assert np.mean([share_of_the_fainter_side("diffuse", seed) for seed in range(10)]) > 0.2
 
 
-def test_file_size_shape_and_exposure_do_not_tell_the_class(files, sick, in_test):
+def test_file_size_shape_and_exposure_do_not_predict_the_class(files, sick, in_test):
     images = [opened(jpeg) for _, jpeg in files]
     features = np.array(
         [
@@ -143,15 +123,8 @@ def test_file_size_shape_and_exposure_do_not_tell_the_class(files, sick, in_test
 
 
 @pytest.mark.parametrize("side", [16, 32])
-@pytest.mark.parametrize("strength", [0.001, 0.1])
-def test_a_linear_model_finds_some_of_the_pneumonia_but_not_most(
-    files, sick, in_test, side, strength
-):
-    thumbnails = np.array(
-        [
-            np.asarray(opened(jpeg).resize((side, side), Image.Resampling.LANCZOS)).ravel()
-            for _, jpeg in files
-        ],
-        np.float64,
-    )
-    assert 0.55 < linear_auc(thumbnails, sick, in_test, strength) < 0.85
+def test_a_linear_model_finds_some_of_the_pneumonia_but_not_most(files, sick, in_test, side):
+    images = (opened(jpeg).resize((side, side), Image.Resampling.LANCZOS) for _, jpeg in files)
+    thumbnails = np.array([np.asarray(image).ravel() for image in images], np.float64)
+    for strength in (0.001, 0.1):
+        assert 0.55 < linear_auc(thumbnails, sick, in_test, strength) < 0.85
