@@ -24,7 +24,7 @@ def test_the_task_is_told_its_strategy_and_devices(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--workers=2"], "python -m trainer launch --workers=2 -- --config="),
         (["--workers=2", "--"], "the flags of the task are missing after --"),
@@ -35,12 +35,12 @@ def test_the_task_is_told_its_strategy_and_devices(monkeypatch: pytest.MonkeyPat
         (["--", "--config.distribute.cpu_devices=2"], "give --devices before -- instead"),
     ],
 )
-def test_a_mistake_in_the_flags_gets_one_sentence(arguments: list[str], said: str):
+def test_a_mistake_in_the_flags_gets_one_sentence(arguments: list[str], message: str):
     command = [sys.executable, "-m", "trainer", "launch", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_the_flags_say_what_is_launched():

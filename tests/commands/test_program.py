@@ -45,7 +45,7 @@ def test_arguments_are_passed_on(arguments: Sequence[str], given: Sequence[str])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "given", "said"),
+    ("arguments", "given", "message"),
     [
         ((), ("a",), "unexpected argument 'a': use --name=value flags (--help)."),
         (("RUN",), ("a", "b"), "unexpected argument 'b': use --name=value flags (--help)."),
@@ -57,10 +57,10 @@ def test_arguments_are_passed_on(arguments: Sequence[str], given: Sequence[str])
     ],
 )
 def test_what_is_missing_or_too_much_is_named(
-    arguments: Sequence[str], given: Sequence[str], said: str
+    arguments: Sequence[str], given: Sequence[str], message: str
 ):
     done = program(arguments, *given)
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and said in done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and message in done.stderr
     assert done.stderr.count("\n") == 1 and not done.stdout
 
 
@@ -71,8 +71,8 @@ def test_an_ending_is_one_sentence_and_its_code():
 
 def test_ctrl_c_is_one_sentence_too():
     done = program(("RUN",), "interrupted")
-    said = "stopped: by SIGINT; the same command goes on from there.\n"
-    assert (done.returncode, done.stderr) == (130, said)
+    message = "stopped: by SIGINT; the same command goes on from there.\n"
+    assert (done.returncode, done.stderr) == (130, message)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def tune(runs: Path, *flags: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--config=configs/article.py"], r"configs/article.py has no sweep()"),
         (["--config=configs/demo.py", "--trials=0"], "flag --trials=0"),
@@ -187,11 +187,11 @@ def tune(runs: Path, *flags: str) -> list[str]:
         ([], "--config=FILE is missing"),
     ],
 )
-def test_a_mistake_in_the_flags_gets_one_sentence(tmp_path: Path, flags: list[str], said: str):
+def test_a_mistake_in_the_flags_gets_one_sentence(tmp_path: Path, flags: list[str], message: str):
     done = subprocess.run(tune(tmp_path / "runs", *flags), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert said in done.stderr and not (tmp_path / "runs").exists()
+    assert message in done.stderr and not (tmp_path / "runs").exists()
 
 
 RECIPE = """
@@ -228,9 +228,9 @@ def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Pa
         assert first.poll() is None, first.communicate()
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
-    _, said = first.communicate(timeout=300)
-    assert first.returncode == 143, said
-    assert said.decode().splitlines()[-1] == (
+    _, message = first.communicate(timeout=300)
+    assert first.returncode == 143, message
+    assert message.decode().splitlines()[-1] == (
         "stopped: by SIGTERM in trial 2 of 3; the same command goes on from there."
     )
     before = written(runs)

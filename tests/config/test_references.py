@@ -20,7 +20,7 @@ def test_nothing_is_no_figure(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("accuracy=0.9", "must be a name and then its figures"),
         ("a accuracy=0.9 b", "must be a name and then its figures"),
@@ -33,7 +33,7 @@ def test_nothing_is_no_figure(text):
         ("fine auc=0.9; a auc=high", "'auc=high' must be a number"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_one_sentence(text, said):
-    with pytest.raises(ValueError, match=said) as raised:
+def test_what_cannot_be_read_is_said_in_one_sentence(text, message):
+    with pytest.raises(ValueError, match=message) as raised:
         references.parse(text)
     assert "\n" not in str(raised.value)

@@ -45,7 +45,7 @@ def test_vertex_ai_counts_chief_and_workers_apart(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("{worker", "cannot be read"),
         ([1], "cannot be read"),
@@ -64,9 +64,9 @@ def test_vertex_ai_counts_chief_and_workers_apart(
     ],
 )
 def test_what_names_no_worker_is_refused(
-    monkeypatch: pytest.MonkeyPatch, content: object, said: str
+    monkeypatch: pytest.MonkeyPatch, content: object, message: str
 ):
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         named(monkeypatch, content)
 
 

@@ -97,8 +97,8 @@ def test_no_tpu_in_this_machine_is_said_in_one_sentence():
 
 def test_a_tensorflow_without_tpu_support_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TPU_NAME", "local")
-    said = refusal_of("local")
-    assert "ACCELERATOR=tpu scripts/setup.sh" in said or "cannot be initialised" in said
+    message = refusal_of("local")
+    assert "ACCELERATOR=tpu scripts/setup.sh" in message or "cannot be initialised" in message
 
 
 @pytest.mark.parametrize("name", ["", "grpc://127.0.0.1:1", "grpc://127.0.0.1:what"])

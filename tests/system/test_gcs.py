@@ -1,4 +1,4 @@
-"""Files in a bucket, and what is said when they cannot be used."""
+"""Files in a bucket, and the reason why one cannot be used."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ FAILED = tf.errors.UnavailableError
 
 
 @pytest.mark.parametrize(
-    ("kind", "message", "said"),
+    ("kind", "message", "reason"),
     [
         (
             tf.errors.PermissionDeniedError,
@@ -48,12 +48,12 @@ FAILED = tf.errors.UnavailableError
         ),
     ],
 )
-def test_why_a_bucket_cannot_be_used_is_one_line(kind: type, message: str, said: str):
-    assert gcs.reason(kind(None, None, message)) == said
+def test_why_a_bucket_cannot_be_used_is_one_line(kind: type, message: str, reason: str):
+    assert gcs.reason(kind(None, None, message)) == reason
 
 
 @pytest.mark.parametrize(
-    ("message", "passes"),
+    ("message", "temporary"),
     [
         (f"Error executing an HTTP request: HTTP response code 503{UPLOAD}", True),
         (f"Error executing an HTTP request: HTTP response code 429{UPLOAD}", True),
@@ -61,15 +61,15 @@ def test_why_a_bucket_cannot_be_used_is_one_line(kind: type, message: str, said:
         (DENIED + UPLOAD, False),
     ],
 )
-def test_what_fails_of_itself_may_pass_by_itself(message: str, passes: bool):
-    assert gcs.is_transient(FAILED(None, None, message)) == passes
+def test_failures_of_service_and_network_are_temporary(message: str, temporary: bool):
+    assert gcs.is_transient(FAILED(None, None, message)) == temporary
 
 
 @pytest.mark.parametrize(
     "error",
     [FAILED(None, None, "Connection reset by peer"), OSError("disk"), ValueError("gs://b/x")],
 )
-def test_other_errors_are_not_a_buckets(error: Exception):
+def test_other_errors_have_no_reason_of_a_bucket(error: Exception):
     assert gcs.reason(error) is None
 
 
@@ -78,4 +78,4 @@ def test_folders_are_made_on_a_disk_and_needless_in_a_bucket(tmp_path: Path):
     gcs.make_folder(folder)
     gcs.make_folder(folder)
     assert gcs.is_folder(folder)
-    gcs.make_folder(epath.Path("gs://no-such-bucket-here/a"))  # would be sought without end
+    gcs.make_folder(epath.Path("gs://no-such-bucket-here/a"))  # would be searched for ever

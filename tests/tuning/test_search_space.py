@@ -83,7 +83,7 @@ def test_rounded_numbers_stay_within_the_ends():
 
 
 @pytest.mark.parametrize(
-    ("path", "values", "said"),
+    ("path", "values", "message"),
     [
         ("optimiser.learning_rate", uniform(0, 1), "did you mean 'optimizer.learning_rate'"),
         ("optimizer.learning_rate", uniform(0.0, 1.0), "optimizer.learning_rate=0.0 is not"),
@@ -102,10 +102,12 @@ def test_rounded_numbers_stay_within_the_ends():
         ("name", choice("a", "b"), "leave it out"),
     ],
 )
-def test_what_cannot_be_varied_is_refused_by_name_and_remedy(path: str, values: object, said: str):
+def test_what_cannot_be_varied_is_refused_by_name_and_remedy(
+    path: str, values: object, message: str
+):
     with pytest.raises(UsageError) as refusal:
         search_space.check({path: values})
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert path.rpartition(".")[2] in str(refusal.value) and "\n" not in str(refusal.value)
 
 
@@ -116,7 +118,7 @@ def test_a_sweep_is_read_from_the_config_file(recipe: Callable[[str], Path]):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("return {}", "returns {}, no ranges"),
         ("return [uniform(0, 1)]", "no ranges: write def sweep(): return {"),
@@ -126,10 +128,12 @@ def test_a_sweep_is_read_from_the_config_file(recipe: Callable[[str], Path]):
         ("return {'model.drop': uniform(0, 1)}", "recipe.py: the config has no field 'model.drop'"),
     ],
 )
-def test_a_sweep_that_cannot_be_read_is_told(recipe: Callable[[str], Path], body: str, said: str):
+def test_a_sweep_that_cannot_be_read_is_told(
+    recipe: Callable[[str], Path], body: str, message: str
+):
     with pytest.raises(UsageError) as refusal:
         search_space.read(recipe(body))
-    assert said in str(refusal.value) and "recipe.py" in str(refusal.value)
+    assert message in str(refusal.value) and "recipe.py" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
