@@ -34,6 +34,7 @@ from trainer.distribute.local_workers import cluster_variables
 from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
 
+MOMENTS = ("in its start", "in a save", "later")  # in turn
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
 # How long all may take to end, and a run to get to where it is killed.
@@ -44,6 +45,7 @@ _KILLS = flags.DEFINE_integer("kills", 30, "how often the job is killed", lower_
 _SEED = flags.DEFINE_integer("seed", 0, "of when it is killed, and how")
 _WORKERS = flags.DEFINE_integer("workers", 1, "processes of the job", lower_bound=1, upper_bound=8)
 _OUT = flags.DEFINE_string("out", None, "new folder for data, runs and logs", required=True)
+_DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
 
 
 class Worker:
@@ -138,7 +140,7 @@ class Death(NamedTuple):
     """How a job was killed.
 
     Attributes:
-      when: "in its start" or soon after, "in a save", or "later".
+      when: one of MOMENTS, or soon after.
       saved: the step of its newest checkpoint.
       sent: the signal that each worker got.
       codes: how each worker ended.
@@ -171,18 +173,13 @@ def main(argv: Sequence[str]) -> None:
         raise UsageError(f"--out={out} is not empty: name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
     draws, kills, workers = random.Random(_SEED.value), _KILLS.value, _WORKERS.value
-    data = out / "data"
-    prepare = (
-        sys.executable,
-        "-m",
-        "trainer",
-        "prepare",
-        "--source=phantom:120",
-        f"--out={data}",
-    )
-    subprocess.run(prepare, check=True, capture_output=True)
+    data = _DATA.value
+    if data is None:
+        data = str(out / "data")
+        prepare = (sys.executable, "-m", "trainer", "prepare", "--source=phantom:120")
+        subprocess.run([*prepare, f"--out={data}"], check=True, capture_output=True)
     images = dataset.read_summary(data)["splits"]["train"]["images"]
-    config = small_config(data, epochs=max(6, kills * 2 // 3))
+    config = small_config(data, epochs=max(3, kills * 2 // 3))
     total = pipeline.steps(config.train.epochs * images, config.train.batch_size)
     unbroken, killed = (Job(config, out / name, workers, total) for name in ("unbroken", "killed"))
     began = time.monotonic()
@@ -195,7 +192,8 @@ def main(argv: Sequence[str]) -> None:
     deaths = []
     early = range(total * 2 // 3)  # a start that is killed late trains on, too
     for number, step in enumerate(sorted(draws.choices(early, k=kills)), 1):
-        deaths.append(kill_once(killed, step, start_seconds, draws))
+        when = MOMENTS[number % len(MOMENTS)]
+        deaths.append(kill_once(killed, step, draws, when=when, start_seconds=start_seconds))
         print(f"kill {number:>2} of {kills}: {deaths[-1]}", flush=True)
     killed.finish()
     found = differences(unbroken.workdir, killed.workdir, total, 0.0 if workers == 1 else 1e-6)
@@ -206,11 +204,11 @@ def main(argv: Sequence[str]) -> None:
     print(f"verdict: alike after {kills} kills; at the longest they took {times}")
 
 
-def small_config(data: Path, epochs: int) -> ConfigDict:
+def small_config(data: str, epochs: int) -> ConfigDict:
     """Returns a job with everything that draws or averages switched on, which starts quickly."""
     config = default()
     config.name = "chaos"
-    config.data.path = str(data)
+    config.data.path = data
     config.data.image_size = 48
     config.augment.rotation_range = 20.0
     config.augment.zoom_range = 0.2
@@ -239,9 +237,10 @@ def wait(until: Callable[[], bool], seconds: float = STUCK_SECONDS) -> None:
         time.sleep(0.005)
 
 
-def kill_once(job: Job, step: int, start_seconds: float, draws: random.Random) -> Death:
+def kill_once(
+    job: Job, step: int, draws: random.Random, *, when: str, start_seconds: float
+) -> Death:
     """Starts the job, and kills it in its start, or after it has saved `step` and a new one."""
-    when = draws.choice(("in its start", "in a save", "later"))
     step = max(step, job.saved() + 1)
     with job.started() as workers:
 
@@ -258,7 +257,8 @@ def kill_once(job: Job, step: int, start_seconds: float, draws: random.Random) -
             time.sleep(draws.uniform(0, start_seconds if when == "in its start" else LATE_SECONDS))
         trained = job.saved() == job.steps
         if trained and all([worker.ended() and worker.code == 0 for worker in workers]):
-            return kill_once(job, step, start_seconds, draws)  # it had only to be evaluated
+            # It had only to be evaluated.
+            return kill_once(job, step, draws, when=when, start_seconds=start_seconds)
         kinds = (signal.SIGKILL, signal.SIGTERM)[: 1 if when == "in a save" else 2]
         spared = draws.choice((None, *range(len(workers)))) if len(workers) > 1 else None
         sent = [None if i == spared else draws.choice(kinds) for i in range(len(workers))]

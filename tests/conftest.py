@@ -1,5 +1,6 @@
 """What the tests share: logical devices, a small prepared data set, a tiny config, a bucket."""
 
+import contextlib
 import json
 import os
 import ssl
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
+from tests.forks import Forks
+from trainer import train
 from trainer.commands.set_up import set_up
 from trainer.config.schema import default
 from trainer.data import sources
@@ -57,30 +60,55 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def new_tiny(phantoms: epath.Path) -> Callable[[], ConfigDict]:
+    """Returns what makes a config that trains in seconds, with all that draws or averages."""
+
+    def new_tiny() -> ConfigDict:
+        config = default()
+        config.name = "tiny"
+        config.data.path = str(phantoms)
+        config.data.image_size = 32
+        config.augment.rotation_range = 20.0
+        config.augment.zoom_range = 0.2
+        config.augment.horizontal_flip = True
+        config.augment.contrast_range = 0.2
+        config.augment.jit_compile = False  # it takes longer than these few steps
+        config.model.width = 4
+        config.model.stages = 2
+        config.model.dropout = 0.3
+        config.train.epochs = 2
+        config.train.batch_size = 8
+        config.train.ema = 0.9
+        config.optimizer.clip_norm = 1.0
+        config.loss.label_smoothing = 0.1
+        config.loss.class_weights = "balanced"
+        config.schedule.name = "cosine"
+        config.schedule.warmup_epochs = 0.5
+        config.distribute.strategy = "one_device"
+        return config
+
+    return new_tiny
+
+
 @pytest.fixture
-def tiny(phantoms: epath.Path) -> ConfigDict:
-    """A config that trains in seconds, with everything that draws or averages switched on."""
-    config = default()
-    config.name = "tiny"
-    config.data.path = str(phantoms)
-    config.data.image_size = 32
-    config.augment.rotation_range = 20.0
-    config.augment.zoom_range = 0.2
-    config.augment.horizontal_flip = True
-    config.augment.contrast_range = 0.2
-    config.model.width = 4
-    config.model.stages = 2  # half the layers to trace
-    config.model.dropout = 0.3
-    config.train.epochs = 2
-    config.train.batch_size = 8
-    config.train.ema = 0.9
-    config.optimizer.clip_norm = 1.0
-    config.loss.label_smoothing = 0.1
-    config.loss.class_weights = "balanced"
-    config.schedule.name = "cosine"
-    config.schedule.warmup_epochs = 0.5
-    config.distribute.strategy = "one_device"
-    return config
+def tiny(new_tiny: Callable[[], ConfigDict]) -> ConfigDict:
+    """A config that trains in seconds, for a test to change."""
+    return new_tiny()
+
+
+@pytest.fixture(scope="session")
+def finished(
+    new_tiny: Callable[[], ConfigDict], tmp_path_factory: pytest.TempPathFactory
+) -> epath.Path:
+    """A finished run with all its pictures and a trace; what it printed is in `stdout` there."""
+    workdir = epath.Path(tmp_path_factory.mktemp("finished"))
+    config = new_tiny()
+    config.data.image_size, config.data.fit, config.model.channels = 64, "pad", 3
+    config.checkpoint.every_steps, config.profile.steps = 3, "3,5"
+    with (workdir / "stdout").open("w") as stdout, contextlib.redirect_stdout(stdout):
+        train.train_and_evaluate(config, workdir)
+    return workdir
 
 
 @pytest.fixture
@@ -96,6 +124,7 @@ class Bucket:
     """gs://bucket, as a subprocess with `environment` sees it."""
 
     environment: dict[str, str]
+    forks: Forks
 
     def fail(self, **faults: int) -> None:
         """Orders these faults and no others, see tests/gcs.py."""
@@ -123,14 +152,7 @@ class Bucket:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         """Runs Python in a process that can reach the bucket, with more in its environment."""
-        return subprocess.run(
-            [sys.executable, *arguments],
-            env=self.environment | environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
+        return self.forks.run(*arguments, environment=self.environment | environment)
 
     def _storage(self, path: str, content: bytes | None = None) -> bytes:
         context = ssl.create_default_context(cafile=self.environment["CURL_CA_BUNDLE"])
@@ -150,8 +172,16 @@ class Bucket:
             return json.loads(answer.read())
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Runs programs in processes that begin at once."""
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()
+
+
 @pytest.fixture(scope="module")
-def running_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+def running_bucket(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     for module in ("gcp_storage_emulator", "cryptography"):
         if find_spec(module) is None:
             pytest.skip(f"needs {module}, of requirements/test.txt")
@@ -163,7 +193,7 @@ def running_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]
         text=True,
     )
     try:
-        yield Bucket(os.environ | json.loads(server.stdout.readline()))
+        yield Bucket(os.environ | json.loads(server.stdout.readline()), forks)
     finally:
         server.stdin.close()
         server.wait(20)

@@ -18,7 +18,10 @@ from pathlib import Path
 
 import pytest
 from etils import epath
+from ml_collections import ConfigDict
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from trainer import train
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -117,36 +120,18 @@ def _troubles(page: Page, foreign: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def runs(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two runs as small as can be, `first` and `second`."""
+def runs(
+    finished: epath.Path,
+    new_tiny: Callable[[], ConfigDict],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder with two runs as small as can be, `first` with pictures and `second` without."""
     folder = tmp_path_factory.mktemp("runs")
-    flags = [
-        *(f"--config={ROOT}/configs/resnet.py", f"--config.data.path={phantoms}"),
-        "--config.data.image_size=64",
-        "--config.model.width=4",
-        "--config.train.epochs=2",
-        "--config.train.batch_size=8",
-        "--config.distribute.strategy=one_device",
-        "--config.summaries.times=1000",
-    ]
-    differences = {
-        "first": "--config.profile.steps=3,5",
-        # HParams takes runs of the same hyperparameters for one.
-        "second": "--config.optimizer.learning_rate=0.01",
-    }
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "trainer.task", *flags, f"--workdir={folder / name}", flag],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-        )
-        for name, flag in differences.items()
-    ]
-    for job in jobs:
-        said, _ = job.communicate()
-        assert job.returncode == 0, said
+    shutil.copytree(finished, folder / "first")
+    config = new_tiny()
+    config.optimizer.learning_rate = 0.01  # HParams takes runs of the same for one
+    config.summaries.times = 0
+    train.train_and_evaluate(config, folder / "second")
     return folder
 
 
@@ -173,7 +158,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
             yield url[0]
         finally:
             os.killpg(server.pid, signal.SIGKILL)  # with its data server
-            server.wait()
+            server.wait(20)
 
     return served
 
@@ -182,7 +167,7 @@ def _tags(url: str) -> str:
     """Returns what TensorBoard at `url` has found so far, "" where that is nothing."""
     found = ""
     for plugin in ("scalars", "images", "histograms"):
-        with urllib.request.urlopen(f"{url}/data/plugin/{plugin}/tags") as answer:
+        with urllib.request.urlopen(f"{url}/data/plugin/{plugin}/tags", timeout=60) as answer:
             tags = json.load(answer)
         found += json.dumps(tags, sort_keys=True) if tags else ""
     return found

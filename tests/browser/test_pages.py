@@ -1,18 +1,18 @@
 """The pages that a person opens: whole in one file, legible on any screen, in light and dark."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from etils import epath
 from playwright.sync_api import Page
 
+from trainer.commands import audit as audit_command
 from trainer.data import sources
+from trainer.report import comparison as comparison_page
+from trainer.report import image_page
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 PAGES = ("report", "comparison", "image", "audit")
-WIDTHS = (360, 800, 1400)
 
 # What sticks out to the right of the page, or is cut off, but for what scrolls by itself.
 STICKING_OUT = """() => {
@@ -108,19 +108,11 @@ def pages(browser, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     record = source.records()[0]
     (folder / "radiograph.jpeg").write_bytes(source.read(record))
     first, second, comparison = runs / "first", runs / "second", folder / "comparison.html"
-    audit, images = folder / "audit.html", folder / "images"
-    commands = [
-        ["trainer", "report", first, second, f"--out={comparison}"],
-        ["trainer", "report", first, f"--image={folder / 'radiograph.jpeg'}", f"--out={images}"],
-        ["trainer", "audit", "--source=phantom:120", f"--out={audit}"],
-    ]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, cwd=ROOT
-        )
-        assert done.returncode == 0, done.stderr
-    (image,) = images.glob("*.html")
-    return dict(zip(PAGES, (first / "report.html", comparison, image, audit), strict=True))
+    audit = folder / "audit.html"
+    comparison_page.write([first, second], comparison)
+    (image,) = image_page.write(first, [folder / "radiograph.jpeg"], folder)
+    audit_command.write(sources.open_source("phantom:120"), epath.Path(audit))
+    return dict(zip(PAGES, (first / "report.html", comparison, Path(image), audit), strict=True))
 
 
 def faults(page: Page) -> list[str]:
@@ -144,8 +136,9 @@ def test_faults_are_found(browser):
     assert "scrolls by itself" not in told
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(360, "light"), (800, "dark"), (1400, "light"), (1400, "dark")]
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_legible(pages: dict[str, Path], visit, name: str, width: int, scheme: str):
     file, dark = pages[name].as_uri(), scheme == "dark"

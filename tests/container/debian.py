@@ -21,7 +21,7 @@ def suite_and_mirror() -> tuple[str, str] | None:
     asked = ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(SITE)"]
     if not shutil.which(asked[0]):
         return None
-    told = subprocess.run(asked, capture_output=True, text=True).stdout
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=60).stdout
     targets = [line.split() for line in told.splitlines()]
     sites = [site for release, part, site in targets if (release, part) == (suite, "main")]
     return (suite, sites[0]) if sites else None
@@ -33,7 +33,7 @@ def build(engine: Engine, name: str, suite: str, mirror: str) -> None:
     root = Path(engine.buildah("mount", container))
     packages = "--include=python3,python3-venv,ca-certificates"
     bootstrap = ["debootstrap", "--variant=minbase", packages, suite, str(root), mirror]
-    done = subprocess.run(bootstrap, capture_output=True, text=True)
+    done = subprocess.run(bootstrap, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     for leftover in ("var/cache/apt", "var/lib/apt/lists"):
         shutil.rmtree(root / leftover)
@@ -58,7 +58,7 @@ def write_pip_configuration(file: Path) -> None:
 
 def _pip_settings() -> dict[str, str]:
     command = [sys.executable, "-m", "pip", "config", "list"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     settings = {}
     for line in told.splitlines():
         section_and_name, value = line.split("=", 1)

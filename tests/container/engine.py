@@ -58,7 +58,9 @@ class Engine:
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess:
         command = ["buildah", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=600
+        )
 
 
 @dataclass(frozen=True)

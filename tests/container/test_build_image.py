@@ -77,6 +77,7 @@ class Checkout:
             cwd=self.root.parent,
             capture_output=True,
             text=True,
+            timeout=60,
         )
 
     def given(self, call: str = "build") -> list[str]:
@@ -119,19 +120,17 @@ def test_the_builder_is_told_the_accelerator_the_version_and_the_commit(checkout
     ]
 
 
-def test_a_commit_that_is_not_all_of_it_is_dirty(checkout: Checkout):
-    checkout.add("docker")
-    commit = checkout.commit()
-    (checkout.root / "trainer/new.py").touch()
-    checkout.build()
-    assert f"COMMIT={commit}-dirty" in checkout.given()
-
-
-def test_outside_a_repository_there_is_no_commit(checkout: Checkout):
+def test_the_commit_says_where_more_is_built_and_is_empty_outside_a_repository(
+    checkout: Checkout,
+):
     checkout.add("docker")
     done = checkout.build()
     assert done.returncode == 0 and "COMMIT=" in checkout.given()
     assert "fatal" not in done.stderr
+    commit = checkout.commit()
+    (checkout.root / "trainer/new.py").touch()
+    checkout.build()
+    assert f"COMMIT={commit}-dirty" in checkout.given()
 
 
 def test_the_configuration_of_pip_is_a_secret_of_the_build(checkout: Checkout):
@@ -205,44 +204,27 @@ def test_a_failure_prints_no_name(
     [
         ({"ACCELERATOR": "npu"}, [], "ACCELERATOR is 'npu', but must be cpu, gpu or tpu."),
         ({"BUILDER": "kaniko"}, [], "must be docker, podman, buildah or gcloud."),
-        ({"BUILDER": "docker"}, [], "'docker info' fails: install or start it"),
-        ({"BUILDER": "podman"}, [], "'podman info' fails: install or start it"),
-        ({"BUILDER": "gcloud"}, [], "which only pushes: add --push."),
+        ({"BUILDER": "podman"}, [], "'podman info' fails"),
+        ({"BUILDER": "gcloud"}, [], "add --push."),
         ({"BUILDER": "gcloud"}, ["--push", "a/b"], "gcloud config set project PROJECT."),
-        ({}, [], "found no docker, podman or buildah that works: install one"),
-        ({}, ["--push", "a/b"], "found no docker, podman or buildah that works: install one"),
-        ({}, ["--push"], "--push needs to know where to, as in scripts/build_image.sh --push"),
+        ({}, ["--push", "a/b"], "found no docker, podman or buildah that works"),
+        ({}, ["--push"], "--push needs to know where to"),
         ({}, ["--push", "trainer:1"], "--push needs to know where to"),
-        ({}, ["--puhs"], "unknown option '--puhs': there is --push alone."),
-        ({}, ["one", "two"], "'two' is an image too many, after 'one'."),
+        ({}, ["--puhs"], "unknown option '--puhs'"),
+        ({}, ["one", "two"], "'two' is an image too many"),
+        ({"BUILDER": "docker"}, ["a'b"], "is no image's name"),
+        ({"BASE_IMAGE": "python 3.12"}, [], "'python 3.12' is no image's name"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
     checkout: Checkout, environment: dict, arguments: list[str], says: str
 ):
     checkout.add("docker", "gcloud")
-    checkout.tell("docker.off")
+    if "no image's name" not in says:
+        checkout.tell("docker.off")
     (checkout.bin / "project").write_text("")
     done = checkout.build(*arguments, **environment)
     assert (done.returncode, done.stdout, checkout.calls) == (1, "", [])
-    assert done.stderr.startswith("build_image: ") and done.stderr.count("\n") == 1
-    assert says in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("environment", "arguments", "says"),
-    [
-        ({}, ["Trainer"], "'Trainer:1.2.3-gpu' is no image's name"),
-        ({}, ["a'b"], "is no image's name"),
-        ({"BASE_IMAGE": "python 3.12"}, [], "'python 3.12' is no image's name"),
-    ],
-)
-def test_what_names_no_image_is_refused(
-    checkout: Checkout, environment: dict, arguments: list[str], says: str
-):
-    checkout.add("docker")
-    done = checkout.build(*arguments, **environment)
-    assert (done.returncode, checkout.calls) == (1, [])
     assert done.stderr.startswith("build_image: ") and done.stderr.count("\n") == 1
     assert says in done.stderr
 
@@ -270,5 +252,5 @@ def test_gclouds_uploads_follow_what_docker_ignores(tmp_path: Path):
         (tmp_path / file).touch()
     listing = ["gcloud", "meta", "list-files-for-upload", str(tmp_path)]
     settings = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path / "settings")}
-    done = subprocess.run(listing, env=settings, capture_output=True, text=True)
+    done = subprocess.run(listing, env=settings, capture_output=True, text=True, timeout=100)
     assert sorted(done.stdout.split()) == kept, done.stderr

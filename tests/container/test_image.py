@@ -25,7 +25,7 @@ TASK = [
     *("--config.train.batch_size=8", "--config.summaries.times=0"),
 ]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
             env=engine.environment | asked,
             capture_output=True,
             text=True,
+            timeout=1500,
         )
         assert built.returncode == 0, built.stderr
         assert built.stdout == f"radiograph-trainer:{trainer.__version__}-cpu\n"

@@ -12,10 +12,11 @@ BENCHMARK = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
 def benchmark(*flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(BENCHMARK), *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_pair_is_printed_with_its_ratio():
     done = benchmark("--source=phantom:60", "--epochs=2")
     assert done.returncode == 0, done.stderr

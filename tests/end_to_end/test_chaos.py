@@ -7,27 +7,37 @@ import sys
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 1200  # several times what it takes on two cores with nothing else to do
+SHORT = (pytest.mark.slow, pytest.mark.timeout(300))
+LONG = (pytest.mark.long, pytest.mark.timeout(1300))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers, kills", [(1, 30), (2, 10)])
-def test_a_killed_job_arrives_where_an_unbroken_one_does(tmp_path: Path, workers: int, kills: int):
-    command = (sys.executable, ROOT / "scripts/chaos.py", f"--out={tmp_path / 'chaos'}")
+@pytest.mark.parametrize(
+    ("workers", "kills"),
+    [
+        pytest.param(1, 3, marks=SHORT),
+        pytest.param(1, 30, marks=LONG),
+        pytest.param(2, 10, marks=LONG),
+    ],
+)
+def test_a_killed_job_arrives_where_an_unbroken_one_does(
+    phantoms: epath.Path, tmp_path: Path, workers: int, kills: int
+):
+    flags = {"data": phantoms, "out": tmp_path / "chaos", "workers": workers, "kills": kills}
     with subprocess.Popen(
-        [*command, f"--workers={workers}", f"--kills={kills}"],
+        [sys.executable, ROOT / "scripts/chaos.py", *(f"--{k}={v}" for k, v in flags.items())],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     ) as chaos:
         try:
-            said, _ = chaos.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(chaos.pid, signal.SIGKILL)  # with the workers that it has forked
-            raise
-    assert chaos.returncode == 0, said
-    assert said.count("saved: ended with") == kills
-    assert f"verdict: alike after {kills} kills" in said
+            output, _ = chaos.communicate(timeout=1200)
+        finally:
+            if chaos.poll() is None:
+                os.killpg(chaos.pid, signal.SIGKILL)  # with the workers that it has forked
+    assert chaos.returncode == 0, output
+    assert output.count("saved: ended with") == kills
+    assert f"verdict: alike after {kills} kills" in output

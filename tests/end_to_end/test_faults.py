@@ -6,9 +6,7 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +18,8 @@ from etils import epath
 from ml_collections import ConfigDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from scripts.alike import final_variables
+from tests.end_to_end.conftest import AtStep, plan_at_step, stop
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.config.schema import default
@@ -40,7 +40,6 @@ from trainer.training import run as training_run
 from trainer.training import step
 from trainer.training.state import State
 
-ROOT = Path(__file__).parents[2]
 STEPS = 21  # two epochs of 84 images
 LEFTOVER = ".radiograph-trainer-0123456789abcdef.tmp"  # of an atomic write that was killed
 SMALL = {
@@ -56,9 +55,10 @@ SMALL = {
     "train.ema": 0.9,
     "distribute.strategy": "one_device",
     "checkpoint.every_steps": 2,
+    "summaries.times": 0,
 }
 
-AtStep = Callable[[int, Callable[[], object]], None]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def small(data: epath.PathLike) -> ConfigDict:
@@ -80,28 +80,22 @@ def unbroken(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return workdir
 
 
+@pytest.fixture(scope="module")
+def stopped_run(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped at step 14, in the second epoch."""
+    workdir = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        plan_at_step(patch)(14, stop)
+        with pytest.raises(Stopped):
+            train.train_and_evaluate(small(phantoms), workdir)
+    assert saved(workdir)[-1] == 14
+    return workdir
+
+
 @pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> AtStep:
-    """Returns what has a function called once, after a loop that reaches a step."""
-    make_loop = step.train_loop
-
-    def plan(number: int, function: Callable[[], object]) -> None:
-        calls = iter([function])
-
-        def train_loop(strategy: tf.distribute.Strategy, state: object, *rest: object) -> Callable:
-            loop = make_loop(strategy, state, *rest)
-
-            def run(batches: Iterator, steps: int) -> step.LoopResult:
-                result = loop(batches, steps)
-                if int(state.step) >= number:
-                    next(calls, lambda: None)()
-                return result
-
-            return run
-
-        monkeypatch.setattr(step, "train_loop", train_loop)
-
-    return plan
+def stopped(stopped_run: Path, tmp_path: Path) -> Path:
+    """A copy of the stopped run."""
+    return shutil.copytree(stopped_run, tmp_path / "stopped")
 
 
 @pytest.fixture
@@ -144,18 +138,6 @@ def saved(workdir: Path) -> list[int]:
     return [checkpoint.step_and_epoch(folder)[0] for folder in folders]
 
 
-def stop_at(number: int, at_step: AtStep, config: ConfigDict, workdir: Path) -> None:
-    """Trains until a step and stops there."""
-    at_step(number, lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.2)))
-    with pytest.raises(Stopped):
-        train.train_and_evaluate(config, workdir)
-    assert saved(workdir)[-1] == number
-
-
-def final_variables(workdir: Path) -> dict[str, np.ndarray]:
-    return checkpoint.read(checkpoint.newest(epath.Path(workdir) / "checkpoints"))
-
-
 def curve(workdir: Path, part: str = "validation", tag: str = "loss") -> list[int]:
     """The steps of a curve in TensorBoard."""
     folder = str(workdir / "tensorboard" / part)
@@ -174,35 +156,6 @@ def goes_on_as_unbroken(config: ConfigDict, workdir: Path, unbroken: Path) -> No
     assert (workdir / scores).read_text() == (unbroken / scores).read_text()
     assert curve(workdir) == curve(unbroken) == [11, STEPS]
     assert not list(workdir.rglob("*.tmp"))
-
-
-def command(data: epath.Path, workdir: Path) -> list[str]:
-    flags = (SMALL | {"data.path": data}).items()
-    return [
-        *(sys.executable, "-m", "trainer.task", f"--config={ROOT}/configs/article.py"),
-        *(f"--config.{name}={value}" for name, value in flags),
-        f"--workdir={workdir}",
-    ]
-
-
-def run(data: epath.Path, workdir: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(data, workdir), capture_output=True, text=True, check=False, cwd=ROOT
-    )
-
-
-def test_a_disk_that_is_too_small_is_one_sentence_and_a_larger_one_mends_it(
-    phantoms: epath.Path, disk: Path
-):
-    mount("-o", "remount,size=5m", disk)
-    full = run(phantoms, disk / "run")
-    assert full.returncode == CannotWrite.exit_code
-    assert "No space left on device" in full.stderr and "Traceback" not in full.stderr
-    assert len([line for line in full.stderr.splitlines() if line.startswith("error:")]) == 1
-    mount("-o", "remount,size=100m", disk)
-    again = run(phantoms, disk / "run")
-    assert again.returncode == 0, again.stderr
-    assert (disk / "run/report.html").exists()
 
 
 def test_a_disk_that_is_full_in_mid_save_leaves_the_checkpoint_before(
@@ -373,18 +326,13 @@ def test_half_precision_skips_a_step_that_is_not_finite(
     assert (skipped.step, tf.make_ndarray(skipped.tensor_proto)) == (STEPS, 1)
 
 
-@pytest.mark.parametrize("factor", [-1.0, 1000.0], ids=["back", "ahead"])
 def test_a_clock_that_jumps_moves_nothing_but_the_time_of_day(
-    config: ConfigDict,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    unbroken: Path,
-    factor: float,
+    config: ConfigDict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unbroken: Path
 ):
     seconds, timestamp = time.time, tf.timestamp
-    jumps = itertools.cycle([0.0, factor * 3600])
+    jumps = itertools.cycle([0.0, -3600.0, 3.6e6])
     monkeypatch.setattr(time, "time", lambda: seconds() + next(jumps))
-    monkeypatch.setattr(tf, "timestamp", lambda: factor * timestamp())
+    monkeypatch.setattr(tf, "timestamp", lambda: -timestamp())
     goes_on_as_unbroken(config, tmp_path / "run", unbroken)
     for row in json.loads((tmp_path / "run/history.json").read_text()):
         assert 0.0 <= row["train"]["input_wait"] <= 1.0
@@ -400,59 +348,36 @@ def flip(folder: epath.Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    config: ConfigDict,
-    at_step: AtStep,
-    tmp_path: Path,
-    unbroken: Path,
-    capsys: pytest.CaptureFixture,
+    config: ConfigDict, stopped: Path, unbroken: Path, capsys: pytest.CaptureFixture
 ):
-    stop_at(14, at_step, config, tmp_path / "run")
-    flip(checkpoint.complete(epath.Path(tmp_path) / "run/checkpoints")[-1])
-    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
-    said = capsys.readouterr()
-    assert "step-000000014-epoch-000001 is damaged" in said.err
-    assert "going on at step 12" in said.out
+    flip(checkpoint.complete(epath.Path(stopped) / "checkpoints")[-1])
+    goes_on_as_unbroken(config, stopped, unbroken)
+    printed = capsys.readouterr()
+    assert "step-000000014-epoch-000001 is damaged" in printed.err
+    assert "going on at step 12" in printed.out
 
 
 def test_where_all_checkpoints_are_damaged_nothing_is_written_over_them(
-    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
+    config: ConfigDict, stopped: Path
 ):
-    stop_at(4, at_step, config, tmp_path / "run")
-    root = epath.Path(tmp_path) / "run/checkpoints"
-    shutil.copytree(root, tmp_path / "backup")
+    root = epath.Path(stopped) / "checkpoints"
     for folder in checkpoint.complete(root):
         flip(folder)
-    names = {folder.name.removeprefix("damaged-") for folder in root.iterdir()}
-    history = (tmp_path / "run/history.json").read_text()
+    names = {f"damaged-{folder.name}" for folder in root.iterdir()}
+    history = (stopped / "history.json").read_text()
     for _ in range(2):
-        ends(config, tmp_path / "run", CheckpointsDamaged, str(root), "backup")
-        assert {folder.name for folder in root.iterdir()} == {f"damaged-{name}" for name in names}
-        assert (tmp_path / "run/history.json").read_text() == history
-    shutil.rmtree(root)
-    shutil.copytree(tmp_path / "backup", root)
-    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+        ends(config, stopped, CheckpointsDamaged, str(root), "backup")
+        assert {folder.name for folder in root.iterdir()} == names
+        assert (stopped / "history.json").read_text() == history
 
 
-def test_the_checkpoint_of_another_network_is_refused_by_name(
-    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
-):
-    stop_at(4, at_step, config, tmp_path / "run")
-    root = epath.Path(tmp_path) / "run/checkpoints"
-    foreign = checkpoint.path(root, 9, 0)
-    variables = final_variables(tmp_path / "run")
+def test_the_checkpoint_of_another_network_is_refused_by_name(config: ConfigDict, stopped: Path):
+    foreign = checkpoint.path(epath.Path(stopped) / "checkpoints", 19, 1)
+    variables = final_variables(stopped)
     variables["model/article/conv1/kernel"] = np.zeros((5, 5, 1, 8), np.float32)
-    del variables["model/article/conv2/bias"]
-    checkpoint.write(foreign, variables, {"step": 9, "epoch": 0})
-    ends(
-        config,
-        tmp_path / "run",
-        UsageError,
-        f"{foreign} does not fit this network",
-        "model/article/conv1/kernel is of shape [5, 5, 1, 8] there",
-        "model/article/conv2/bias is missing there",
-    )
-    foreign.rmtree()
-    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+    checkpoint.write(foreign, variables, {"step": 19, "epoch": 1})
+    kernel = "model/article/conv1/kernel is of shape [5, 5, 1, 8] there"
+    ends(config, stopped, UsageError, f"{foreign} does not fit this network", kernel)
 
 
 def halve(file: Path) -> None:
@@ -478,27 +403,24 @@ def test_half_written_files_of_a_finished_run_are_written_again(
 
 
 def test_half_written_events_do_not_reach_tensorboard(
-    config: ConfigDict, at_step: AtStep, tmp_path: Path, unbroken: Path
+    config: ConfigDict, stopped: Path, unbroken: Path
 ):
-    workdir = tmp_path / "run"
-    stop_at(14, at_step, config, workdir)
-    for file in [*workdir.glob("tensorboard/*/events*")]:
+    for file in [*stopped.glob("tensorboard/*/events*")]:
         content = file.read_bytes()
         file.write_bytes(content + content[: len(content) // 2])  # died after the checkpoint
         file.with_name(LEFTOVER).write_bytes(content[: len(content) // 2])
-    goes_on_as_unbroken(config, workdir, unbroken)
-    steps = curve(workdir, "train", "training/step_loss")
+    goes_on_as_unbroken(config, stopped, unbroken)
+    steps = curve(stopped, "train", "training/step_loss")
     assert steps == sorted(set(steps)) and steps[-1] == STEPS
 
 
 def test_events_that_are_cut_short_of_their_checkpoint_do_not_stop_the_run(
-    config: ConfigDict, at_step: AtStep, tmp_path: Path
+    config: ConfigDict, stopped: Path
 ):
-    stop_at(14, at_step, config, tmp_path / "run")
-    for file in (tmp_path / "run").glob("tensorboard/*/events*"):
+    for file in stopped.glob("tensorboard/*/events*"):
         halve(file)  # the machine lost its power before they were on the disk
-    train.train_and_evaluate(config, tmp_path / "run")
-    assert curve(tmp_path / "run")[-1] == STEPS
+    train.train_and_evaluate(config, stopped)
+    assert curve(stopped)[-1] == STEPS
 
 
 def test_work_directory_with_files_of_another_program_is_left_as_it_is(

@@ -2,28 +2,17 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.forks import Forks
+from trainer import train
+from trainer.config import recipe
 from trainer.data.synthetic import phantom
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("Pneumonia", "Focal", "Rotated")
-
-
-def python(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def write_table(folder: Path) -> Path:
@@ -42,22 +31,26 @@ def write_table(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_table_of_several_labels_becomes_a_report_of_each(tmp_path: Path):
+@pytest.mark.timeout(240)
+def test_a_table_of_several_labels_becomes_a_report_of_each(
+    forks: Forks, tmp_path: Path, capsys: pytest.CaptureFixture
+):
     (tmp_path / "images").mkdir()
     table = write_table(tmp_path / "images")
-    python(
-        *("trainer", "prepare", f"--source={table}", f"--image_root={tmp_path / 'images'}"),
+    prepared = forks.run(
+        *("-m", "trainer", "prepare", f"--source={table}", f"--image_root={tmp_path / 'images'}"),
         *("--path_column=file", "--patient_column=patient", f"--label_columns={','.join(LABELS)}"),
         *("--max_side=96", f"--out={tmp_path / 'data'}"),
     )
-    small = {"data.path": tmp_path / "data", "data.image_size": 32, "data.fit": "pad"}
-    small |= {"model.width": 4, "model.blocks": 1, "train.epochs": 2, "train.batch_size": 16}
-    said = python(
-        *("trainer.task", f"--config={ROOT}/configs/chestxray14.py"),
-        *(f"--config.{name}={value}" for name, value in small.items()),
-        f"--workdir={tmp_path / 'run'}",
-    )
-    assert "mean over the labels" in said and all(label in said for label in LABELS)
+    assert prepared.returncode == 0, prepared.stderr
+    config = recipe.read(str(ROOT / "configs/chestxray14.py"))
+    small = {"data.path": str(tmp_path / "data"), "data.image_size": 32, "data.fit": "pad"}
+    small |= {"augment.jit_compile": False, "distribute.strategy": "one_device"}
+    small |= {"summaries.times": 1, "model.width": 4, "model.stages": 2, "model.blocks": 1}
+    config.update_from_flattened_dict(small | {"train.epochs": 2, "train.batch_size": 16})
+    train.train_and_evaluate(config, tmp_path / "run")
+    output = capsys.readouterr().out
+    assert "mean over the labels" in output and all(label in output for label in LABELS)
 
     result = json.loads((tmp_path / "run/evaluation/test.json").read_text())
     assert list(result["labels"]) == list(LABELS)

@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 def benchmark(*flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "scripts/summaries_benchmark.py"), *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_recipe_is_timed_with_and_without():
     done = benchmark("--source=phantom:40", "--recipes=demo", "--epochs=2", "--pairs=1")
     assert done.returncode == 0, done.stderr

@@ -19,11 +19,12 @@ TOPOLOGIES = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_all_topologies_train_alike(phantoms: epath.Path):
     command = [sys.executable, str(SCRIPT), f"--data={phantoms}"]
     small = ["--image_size=32", "--steps=20", "--timed_steps=1"]
-    done = subprocess.run([*command, *small], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *small], capture_output=True, text=True, timeout=840)
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == TOPOLOGIES

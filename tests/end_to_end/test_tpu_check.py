@@ -26,10 +26,11 @@ def get_config() -> ConfigDict:
 
 def check(*flags: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "scripts/tpu_check.py"), *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=ROOT)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(
     not (ROOT / ".venv-tpu-check/stamp").exists(), reason="scripts/tpu_check.py was never run"
 )

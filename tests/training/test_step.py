@@ -1,5 +1,6 @@
 """The step does what the config says, alike on one replica and on two."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,18 +16,31 @@ from trainer.models import inputs
 from trainer.training import optimizer, step
 from trainer.training.state import State, create_state
 
-STEPS = 20
+STEPS = 8
 
 
 def trained(
-    strategy: tf.distribute.Strategy, config: ConfigDict, steps: int = STEPS, loops: int = 2
+    strategy: tf.distribute.Strategy, config: ConfigDict, loops: tuple[int, ...] = (1, STEPS - 1)
 ) -> tuple[State, list[step.LoopResult]]:
+    """Returns what a new network comes to in loops of so many steps, and what each returned."""
     with strategy.scope():
         state = create_state(config, 2 * STEPS, STEPS)
-    if steps == 0:
-        return state, []
-    loop, batches = prepared(strategy, state, config)
-    return state, [loop(batches, steps // loops) for _ in range(loops)]
+    take_steps, batches = prepared(strategy, state, config)
+    return state, [take_steps(batches, steps) for steps in loops]
+
+
+@pytest.fixture(scope="module")
+def by_gradient_descent(new_tiny: Callable[[], ConfigDict]) -> ConfigDict:
+    """Without Adam, which turns gradients of rounding size into whole steps; not to be changed."""
+    config = new_tiny()
+    config.optimizer.name = "sgd"
+    config.optimizer.learning_rate = 0.01
+    return config
+
+
+@pytest.fixture(scope="module")
+def on_one_device(by_gradient_descent: ConfigDict) -> tuple[State, list[step.LoopResult]]:
+    return trained(tf.distribute.OneDeviceStrategy("CPU:0"), by_gradient_descent)
 
 
 def prepared(
@@ -55,18 +69,13 @@ def largest_difference(one: State, other: step.State) -> float:
     return max(np.abs(ours[name].astype(np.float64) - theirs[name]).max() for name in ours)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_one_replica_and_two_arrive_at_the_same_weights(
-    tiny: ConfigDict,
-    one_device: tf.distribute.Strategy,
+    by_gradient_descent: ConfigDict,
+    on_one_device: tuple[State, list[step.LoopResult]],
     two_replicas: tf.distribute.Strategy,
-    dropout: float,
 ):
-    tiny.model.dropout = dropout
-    tiny.optimizer.name = "sgd"  # Adam turns gradients of rounding size into whole steps
-    tiny.optimizer.learning_rate = 0.01
-    one, one_results = trained(one_device, tiny)
-    two, two_results = trained(two_replicas, tiny)
+    one, one_results = on_one_device
+    two, two_results = trained(two_replicas, by_gradient_descent)
     assert int(one.step.numpy()) == int(two.step.numpy()) == STEPS
     assert largest_difference(one, two) < 1e-5
     for ours, theirs in zip(one_results, two_results, strict=True):
@@ -75,20 +84,21 @@ def test_one_replica_and_two_arrive_at_the_same_weights(
         np.testing.assert_array_equal(ours.scores.labels, theirs.scores.labels)
 
 
-def test_training_moves_every_weight(tiny: ConfigDict, one_device: tf.distribute.Strategy):
-    state, _ = trained(one_device, tiny, steps=4)
-    begun = create_state(tiny, 2 * STEPS, STEPS)
-    moved = weights(state)
-    for name, before in weights(begun).items():
+def test_training_moves_every_weight(
+    by_gradient_descent: ConfigDict, on_one_device: tuple[State, list[step.LoopResult]]
+):
+    moved = weights(on_one_device[0])
+    for name, before in weights(create_state(by_gradient_descent, 2 * STEPS, STEPS)).items():
         assert not np.array_equal(moved[name], before), name
 
 
 def test_how_steps_are_grouped_into_loops_changes_nothing(
-    tiny: ConfigDict, one_device: tf.distribute.Strategy
+    by_gradient_descent: ConfigDict,
+    on_one_device: tuple[State, list[step.LoopResult]],
+    one_device: tf.distribute.Strategy,
 ):
-    one, _ = trained(one_device, tiny, steps=6, loops=1)
-    other, _ = trained(one_device, tiny, steps=6, loops=3)
-    assert largest_difference(one, other) == 0
+    other, _ = trained(one_device, by_gradient_descent, loops=(3, 3, STEPS - 6))
+    assert largest_difference(on_one_device[0], other) == 0
 
 
 def test_the_gradient_is_clipped_as_a_whole(
@@ -99,7 +109,7 @@ def test_the_gradient_is_clipped_as_a_whole(
     tiny.optimizer.clip_norm = 0.01
     tiny.schedule.warmup_epochs = 0.0
     for strategy in (one_device, two_replicas):
-        state, _ = trained(strategy, tiny, steps=1, loops=1)
+        state, _ = trained(strategy, tiny, loops=(1,))
         with strategy.scope():
             begun = create_state(tiny, 2 * STEPS, STEPS)
         pairs = zip(state.model.trainable_variables, begun.model.trainable_variables, strict=True)
@@ -110,7 +120,7 @@ def test_the_gradient_is_clipped_as_a_whole(
 def test_the_average_follows_the_weights_with_its_momentum(
     tiny: ConfigDict, one_device: tf.distribute.Strategy
 ):
-    state, _ = trained(one_device, tiny, steps=1, loops=1)
+    state, _ = trained(one_device, tiny, loops=(1,))
     begun = weights(create_state(tiny, 2 * STEPS, STEPS))
     keep = 2 / 11  # (1 + 1) / (10 + 1)
     for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
@@ -118,19 +128,16 @@ def test_the_average_follows_the_weights_with_its_momentum(
         np.testing.assert_allclose(average.value.numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
 def test_a_step_in_parts_equals_the_whole_step(
-    tiny: ConfigDict,
+    by_gradient_descent: ConfigDict,
     one_device: tf.distribute.Strategy,
     two_replicas: tf.distribute.Strategy,
-    parts: int,
 ):
-    tiny.model.name, tiny.data.image_size = "article", 48  # without batch normalisation
-    tiny.optimizer.name, tiny.optimizer.learning_rate = "sgd", 0.01
-    whole, whole_results = trained(one_device, tiny)
-    tiny.train.accumulate = parts
-    for strategy in (one_device, two_replicas):
-        in_parts, results = trained(strategy, tiny)
+    config = by_gradient_descent.copy_and_resolve_references()
+    config.model.name, config.data.image_size = "article", 48  # without batch normalisation
+    whole, whole_results = trained(one_device, config)
+    for strategy, config.train.accumulate in ((one_device, 4), (two_replicas, 2)):
+        in_parts, results = trained(strategy, config)
         assert largest_difference(whole, in_parts) < 1e-5
         for ours, theirs in zip(results, whole_results, strict=True):
             np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-5)
@@ -139,53 +146,60 @@ def test_a_step_in_parts_equals_the_whole_step(
             assert all(np.all(v.numpy() == 0) for v in strategy.experimental_local_results(total))
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_learns_what_float32_learns(
-    tiny: ConfigDict, two_replicas: tf.distribute.Strategy, precision: str
+    by_gradient_descent: ConfigDict,
+    on_one_device: tuple[State, list[step.LoopResult]],
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
 ):
-    _, expected = trained(two_replicas, tiny)
-    tiny.precision = precision
-    state, results = trained(two_replicas, tiny)
-    assert all(variable.dtype == tf.float32 for variable in state.model.trainable_variables)
-    for ours, theirs in zip(results, expected, strict=True):
-        np.testing.assert_allclose(ours.losses.mean(), theirs.losses.mean(), rtol=0.1)
-    assert all(np.isfinite(result.losses).all() for result in results)
+    _, expected = on_one_device
+    config = by_gradient_descent.copy_and_resolve_references()
+    for config.precision, strategy in (
+        ("mixed_bfloat16", two_replicas),
+        ("mixed_float16", one_device),
+    ):
+        state, results = trained(strategy, config)
+        assert all(variable.dtype == tf.float32 for variable in state.model.trainable_variables)
+        for ours, theirs in zip(results, expected, strict=True):
+            assert np.isfinite(ours.losses).all()
+            np.testing.assert_allclose(ours.losses.mean(), theirs.losses.mean(), rtol=0.1)
+        # That of a scaled loss, too, is as long as that of the loss.
+        assert results[0].gradient_norm == pytest.approx(expected[0].gradient_norm, rel=0.1)
 
 
 def test_a_gradient_that_overflows_skips_the_step_and_halves_the_loss_scale(
-    tiny: ConfigDict, one_device: tf.distribute.Strategy, two_replicas: tf.distribute.Strategy
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
 ):
     tiny.precision = "mixed_float16"
     tiny.train.ema = 0.0
-    for strategy in (one_device, two_replicas):
-        state, _ = trained(strategy, tiny, steps=0, loops=1)
-        begun = weights(state)
-        too_large = 2.0**40
-        state.optimizer.dynamic_scale.assign(too_large)
-        loop, batches = prepared(strategy, state, tiny)
-        result = loop(batches, 3)
-        assert state.skipped_steps == 3 and int(state.step.numpy()) == 3
-        assert np.isfinite(result.losses).all()
-        assert state.loss_scale == too_large / 8
-        for variable in state.model.trainable_variables:
-            np.testing.assert_array_equal(variable.numpy(), begun[f"model/{variable.path}"])
-        state.optimizer.dynamic_scale.assign(1.0)
-        loop(batches, 2)
-        assert state.skipped_steps == 3  # it goes on
+    state = create_state(tiny, 2 * STEPS, STEPS)
+    begun = weights(state)
+    too_large = 2.0**40
+    state.optimizer.dynamic_scale.assign(too_large)
+    loop, batches = prepared(one_device, state, tiny)
+    result = loop(batches, 3)
+    assert state.skipped_steps == 3 and int(state.step.numpy()) == 3
+    assert np.isfinite(result.losses).all()
+    assert state.loss_scale == too_large / 8
+    for variable in state.model.trainable_variables:
+        np.testing.assert_array_equal(variable.numpy(), begun[f"model/{variable.path}"])
+    state.optimizer.dynamic_scale.assign(1.0)
+    loop(batches, 2)
+    assert state.skipped_steps == 3  # it goes on
 
 
 def test_half_precision_resumes_exactly_after_skipped_steps(
     tiny: ConfigDict, one_device: tf.distribute.Strategy, tmp_path: Path
 ):
     tiny.precision = "mixed_float16"
-    state, _ = trained(one_device, tiny, steps=0)
+    state = create_state(tiny, 2 * STEPS, STEPS)
     state.optimizer.dynamic_scale.assign(2.0**22)
     loop, batches = prepared(one_device, state, tiny)
     loop(batches, 12)
     assert 0 < state.skipped_steps < 12
     folder = epath.Path(tmp_path) / "checkpoint"
     checkpoint.write(folder, weights(state), {})
-    resumed, _ = trained(one_device, tiny, steps=0)
+    resumed = create_state(tiny, 2 * STEPS, STEPS)
     checkpoint.restore(folder, resumed.variables())
     assert resumed.skipped_steps == state.skipped_steps
     loop(batches, 4)
@@ -199,7 +213,7 @@ def test_where_one_replica_overflows_both_skip_the_step(
 ):
     """Keras asks the first replica alone, whose gradient is finite here."""
     tiny.precision = "mixed_float16"
-    state, _ = trained(two_replicas, tiny, steps=0, loops=1)
+    state, _ = trained(two_replicas, tiny, loops=())
     replica_step = step.ReplicaStep(state, tiny)
 
     def overflow_on_the_second() -> None:
@@ -255,7 +269,7 @@ def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribu
     pixels = pipeline.pixels(pipeline.open_split(tiny.data.path, "train"), 32, "host")
 
     def late(batch: dict) -> dict:
-        tf.py_function(lambda: __import__("time").sleep(0.3), [], [])
+        tf.py_function(lambda: time.sleep(0.1), [], [])
         return batch
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -266,7 +280,7 @@ def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribu
 
     iterator = iter(one_device.distribute_datasets_from_function(batches))
     loop(iterator, 1)
-    assert loop(iterator, 20).wait_seconds > 0.5  # some are fetched ahead
+    assert loop(iterator, 10).wait_seconds > 0.3  # some are fetched ahead
 
 
 def test_evaluation_scores_every_record_in_order(
@@ -287,18 +301,13 @@ def test_evaluation_scores_every_record_in_order(
     np.testing.assert_allclose(scores.logits, direct, atol=1e-5)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_a_loop_tells_how_long_its_last_gradient_was_and_how_far_it_moved_the_weights(
-    tiny: ConfigDict,
-    one_device: tf.distribute.Strategy,
-    two_replicas: tf.distribute.Strategy,
-    parts: int,
+def test_a_loop_returns_the_norm_of_its_last_gradient_and_how_far_the_weights_moved(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, two_replicas: tf.distribute.Strategy
 ):
     tiny.optimizer.name = "sgd"
     tiny.optimizer.learning_rate = 0.1
     tiny.optimizer.clip_norm, tiny.schedule.warmup_epochs = 0.0, 0.0
-    tiny.train.accumulate = parts
-    for strategy in (one_device, two_replicas):
+    for strategy, tiny.train.accumulate in ((one_device, 1), (two_replicas, 2)):
         with strategy.scope():
             state = create_state(tiny, 2 * STEPS, STEPS)
         variables = state.model.trainable_variables
@@ -312,13 +321,3 @@ def test_a_loop_tells_how_long_its_last_gradient_was_and_how_far_it_moved_the_we
         assert result.gradient_norm * 0.1 * 1.9 == pytest.approx(moved, rel=1e-3)
         length = np.sqrt(sum(np.sum(b**2) for b in before))
         assert result.update_ratio == pytest.approx(moved / length, rel=1e-3)
-
-
-def test_the_gradient_of_a_scaled_loss_is_as_long_as_that_of_the_loss(
-    tiny: ConfigDict, one_device: tf.distribute.Strategy
-):
-    tiny.precision, tiny.optimizer.learning_rate = "mixed_float16", 1e-6
-    _, (half,) = trained(one_device, tiny, steps=2, loops=1)
-    tiny.precision = "float32"
-    _, (full,) = trained(one_device, tiny, steps=2, loops=1)
-    assert half.gradient_norm == pytest.approx(full.gradient_norm, rel=0.1)
