@@ -1,4 +1,4 @@
-"""A temperature makes probabilities mean what they say, and the error tells how far they do."""
+"""A temperature calibrates probabilities, and the error measures how far they are off."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_no_other_temperature_has_less_loss():
     assert log_loss(labels, expit(logits / found)) <= min(losses) + 1e-6
 
 
-def test_what_is_not_known_does_not_count():
+def test_unknown_labels_do_not_count():
     some = np.arange(40_000) % 3 == 0
     logits, labels = np.where(some, 50, 2 * LOGITS), np.where(some, -1, LABELS)
     expected = calibration.temperature(2 * LOGITS[~some], LABELS[~some])
@@ -32,14 +32,12 @@ def test_what_is_not_known_does_not_count():
     assert calibration.measure(logits, labels) == calibration.measure(
         2 * LOGITS[~some], LABELS[~some]
     )
+    assert set(calibration.measure(np.zeros(3), -np.ones(3)).values()) == {None}
 
 
-@pytest.mark.parametrize("labels", [np.ones(5), np.zeros(5), -np.ones(5), np.zeros(0)])
-def test_one_class_alone_leaves_the_probabilities_as_they_are(labels: np.ndarray):
-    assert calibration.temperature(np.linspace(-1, 1, len(labels)), labels) == 1
-
-
-def test_the_temperature_of_separable_examples_is_bounded():
+def test_the_temperature_is_1_for_one_class_and_bounded_for_separable_examples():
+    for labels in (np.ones(5), np.zeros(5), -np.ones(5), np.zeros(0)):
+        assert calibration.temperature(np.linspace(-1, 1, len(labels)), labels) == 1
     logits = np.array([-2.0, -1.0, 1.0, 2.0])
     assert calibration.temperature(logits, logits > 0) == pytest.approx(0.1, rel=1e-3)
 
@@ -52,37 +50,28 @@ def test_calibrating_divides_the_logit():
     assert 0 < certain[0] < 1e-4 and 1 - 1e-4 < certain[1] < 1
 
 
-def test_the_error_of_calibrated_probabilities_is_small_and_of_overconfident_large():
-    error = calibration.expected_calibration_error
-    assert error(expit(LOGITS), LABELS) < 0.01
-    assert error(expit(4 * LOGITS), LABELS) > 0.1
-    assert error(np.array([1.0, 1.0, 0.0]), np.array([0, 0, 1])) == 1
-
-
 def test_the_error_is_the_weighted_distance_of_the_bins():
-    probability = np.array([0.12, 0.18, 0.95, 1.0])
-    labels = np.array([0, 1, 1, 1])
+    error = calibration.expected_calibration_error
+    probability, labels = np.array([0.12, 0.18, 0.95, 1.0]), np.array([0, 1, 1, 1])
     expected = 0.5 * abs(0.15 - 0.5) + 0.5 * abs(0.975 - 1)
-    assert calibration.expected_calibration_error(probability, labels) == pytest.approx(expected)
+    assert error(probability, labels) == pytest.approx(expected)
+    assert error(np.array([1.0, 1.0, 0.0]), np.array([0, 0, 1])) == 1
+    assert error(expit(LOGITS), LABELS) < 0.01 and error(expit(4 * LOGITS), LABELS) > 0.1
 
 
 def test_bins_have_wilson_intervals_and_empty_ones_are_left_out():
-    of = calibration.reliability(np.full(10, 0.55), np.arange(10) < 3)
-    assert of.count.tolist() == [10] and of.observed.tolist() == [0.3]
+    bins = calibration.reliability(np.full(10, 0.55), np.arange(10) < 3)
+    assert bins.count.tolist() == [10] and bins.observed.tolist() == [0.3]
     # Newcombe, Statistics in Medicine 17:857 (1998), method 3, gives such for 3 of 10.
-    assert (of.low[0], of.high[0]) == pytest.approx((0.1078, 0.6032), abs=1e-4)
+    assert (bins.low[0], bins.high[0]) == pytest.approx((0.1078, 0.6032), abs=1e-4)
     none = calibration.reliability(np.full(10, 0.55), np.zeros(10))
     assert none.low[0] == pytest.approx(0, abs=1e-12) and none.high[0] > 0.2
 
 
 def test_measures_agree_with_scikit_learn_and_improve_with_the_temperature():
     logits = 3 * LOGITS
-    of = calibration.before_and_after(logits, LABELS, calibration.temperature(logits, LABELS))
+    change = calibration.before_and_after(logits, LABELS, calibration.temperature(logits, LABELS))
     probability = expit(logits)
-    assert of["before"]["brier"] == pytest.approx(brier_score_loss(LABELS, probability))
-    assert of["before"]["loss"] == pytest.approx(log_loss(LABELS, probability))
-    assert all(of["after"][name] < of["before"][name] for name in ("ece", "brier", "loss"))
-
-
-def test_a_label_that_is_never_known_has_no_measures():
-    assert set(calibration.measure(np.zeros(3), -np.ones(3)).values()) == {None}
+    assert change["before"]["brier"] == pytest.approx(brier_score_loss(LABELS, probability))
+    assert change["before"]["loss"] == pytest.approx(log_loss(LABELS, probability))
+    assert all(change["after"][name] < change["before"][name] for name in ("ece", "brier", "loss"))

@@ -41,7 +41,7 @@ def test_metrics_agree_with_scikit_learn():
     assert measured["specificity"] == np.mean(probability[~LABELS] < 0.5)
 
 
-def test_rows_that_fill_up_a_batch_do_not_count():
+def test_padding_does_not_count():
     padded = Scores(
         np.append(LOGITS, [9.0, 9.0])[:, None],
         np.append(LABELS, [0.0, 0.0])[:, None],
@@ -50,7 +50,7 @@ def test_rows_that_fill_up_a_batch_do_not_count():
     assert classification.measure_all(padded, ["sick"]) == classification.measure(LOGITS, LABELS)
 
 
-def test_a_label_is_measured_where_it_is_known():
+def test_a_label_is_measured_on_the_images_for_which_it_is_known():
     unknown = RANDOM.random(300) < 0.3
     labels = np.stack([np.where(unknown, -1, LABELS), ~LABELS, np.full(300, -1)], 1)
     scores = Scores(np.stack([LOGITS, LOGITS, LOGITS], 1), labels.astype("f"), np.ones(300))
@@ -60,18 +60,18 @@ def test_a_label_is_measured_where_it_is_known():
         1 - classification.measure(LOGITS, LABELS)["auc"]
     )
     assert set(measured["labels"]["never"].values()) == {None}
-    both = [measured["labels"][name]["auc"] for name in "ab"]
-    assert measured["auc"] == pytest.approx(np.mean(both))
+    aucs = [measured["labels"][name]["auc"] for name in "ab"]
+    assert measured["auc"] == pytest.approx(np.mean(aucs))
 
 
-def test_what_is_not_defined_is_none():
+def test_undefined_metrics_are_none():
     measured = classification.measure(LOGITS[:3], np.ones(3))
     assert measured["auc"] is None and measured["average_precision"] is None
     assert measured["specificity"] is None
     assert measured["sensitivity"] is not None
 
 
-def test_evaluation_agrees_with_scikit_learn_and_holds_its_value():
+def test_intervals_contain_the_values_of_scikit_learn():
     probability = np.round(classification.probabilities(LOGITS), 2)  # with ties
     result = evaluate(LABELS, probability, PATIENTS)
     for area, expected in (("auc", roc_auc_score), ("average_precision", average_precision_score)):
@@ -94,12 +94,12 @@ def test_areas_of_a_resample_are_those_of_its_examples():
     assert np.isnan([aucs[7], averages[7]]).all()
     for k in (0, 99, 100, 149):
         drawn = np.repeat(np.arange(300), counts[k].astype(int))
-        of = LABELS[drawn], probability[drawn]
-        assert aucs[k] == pytest.approx(roc_auc_score(*of))
-        assert averages[k] == pytest.approx(average_precision_score(*of))
+        sample = LABELS[drawn], probability[drawn]
+        assert aucs[k] == pytest.approx(roc_auc_score(*sample))
+        assert averages[k] == pytest.approx(average_precision_score(*sample))
 
 
-def test_images_of_one_patient_are_no_independent_examples():
+def test_images_of_one_patient_are_not_independent_examples():
     def width(patients: list[str]) -> float:
         repeated = [np.repeat(a[:100], 3) for a in (LABELS, classification.probabilities(LOGITS))]
         auc = evaluate(*repeated, patients)["auc"]
@@ -122,7 +122,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     assert 88 <= covered <= 100
 
 
-def test_labels_are_judged_apart_where_they_are_known_and_together_by_their_mean():
+def test_labels_are_evaluated_separately_and_together_by_their_mean():
     probability = classification.probabilities(LOGITS)
     unknown = np.arange(300) % 5 == 0
     labels = np.stack([LABELS, np.where(unknown, -1, LABELS), np.ones(300)], 1)
@@ -141,6 +141,6 @@ def test_labels_are_judged_apart_where_they_are_known_and_together_by_their_mean
     assert b["operating_points"][0]["threshold"] == 0.4
     assert c["auc"]["value"] is None and c["operating_points"][0]["specificity"]["value"] is None
     for area in ("auc", "average_precision"):
-        both = result[area]
-        assert both["value"] == pytest.approx((a[area]["value"] + b[area]["value"]) / 2)
-        assert both["low"] < both["value"] < both["high"] and c[area]["value"] is None
+        mean = result[area]
+        assert mean["value"] == pytest.approx((a[area]["value"] + b[area]["value"]) / 2)
+        assert mean["low"] < mean["value"] < mean["high"] and c[area]["value"] is None

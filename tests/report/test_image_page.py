@@ -124,8 +124,8 @@ def test_evidence_and_every_layer_are_shown_in_order(page):
     assert full and all(int(channels) > 16 for channels in full)
     assert "stem" not in full.values() and "<details open" not in page.html
     assert "Convolution 5 x 5, stride 2, 4 filters; its output is 24 x 24 x 4." in page.text
-    assert "The largest of each 3 x 3 places, stride 2; its output is 12 x 12 x 4." in page.text
-    assert "The mean of each 2 x 2 places; its output is 6 x 6 x 4." in page.text
+    assert "Max pooling 3 x 3, stride 2; its output is 12 x 12 x 4." in page.text
+    assert "Average pooling 2 x 2; its output is 6 x 6 x 4." in page.text
 
 
 def test_the_article_network_without_calibration_has_its_page_too(tmp_path, files, read_page):

@@ -65,7 +65,7 @@ def test_a_missing_run_ends_the_program_with_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["a", "--out=b.html"], "--out=b.html goes with several runs or with --image"),
+        (["a", "--out=b.html"], "--out=b.html needs several runs or --image"),
         (["a", "b", "--out=c"], "--out=c must end in .html"),
         (["a", "b", "--out=no/where.html"], "the folder no does not exist"),
         (["a", "b", "--image=c.png"], "--image takes one run, but there are 2"),

@@ -116,8 +116,8 @@ def test_the_audit_is_shown_and_a_shortcut_as_good_as_the_network(run, write, au
     assert "✕ Danger Do not trust this." in text
     assert "✕ Danger The encoding reveals it It can be learnt. Prepare with --uniform" in text
     assert "✓ Fine All files can be read." in text
-    assert f"Shortcut, no network encoding seen in the pixels {auc:.3f}" in text
-    assert ("A shortcut does as well." in text) == as_good
+    assert f"Shortcut without a network encoding seen in the pixels {auc:.3f}" in text
+    assert ("A shortcut performs as well as the network." in text) == as_good
 
 
 def test_without_audit_pictures_and_commit_the_page_is_shorter(run, write):

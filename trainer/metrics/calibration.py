@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and the temperature that makes it so."""
+"""Calibration: how well probabilities match observed frequencies, and temperature scaling."""
 
 from typing import NamedTuple
 
@@ -10,18 +10,18 @@ from trainer.metrics import bootstrap, classification
 
 BINS = 10
 LARGEST_TEMPERATURE = 10.0  # and its inverse the smallest
-CERTAIN = 1e-9  # nearer to 0 or 1 than this, a probability counts as this near
+CLOSEST = 1e-9  # distance of a probability from 0 and 1 that calibration keeps
 
 
 class Reliability(NamedTuple):
-    """The examples by bins of their probability, without empty bins; each [m] float64.
+    """Examples in bins of their probability, without empty bins; each [m] float64.
 
     Attributes:
       predicted: mean probability.
       observed: share of positives.
       low: of its 95 % interval.
       high: of its 95 % interval.
-      count: examples.
+      count: number of examples.
     """
 
     predicted: np.ndarray
@@ -54,11 +54,11 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 def calibrate(probability: np.ndarray | float, temperature: float) -> np.ndarray:
     """Returns the probabilities at that temperature: float64 of the same shape."""
     probability = np.asarray(probability, np.float64)
-    return expit(logit(np.clip(probability, CERTAIN, 1 - CERTAIN)) / temperature)
+    return expit(logit(np.clip(probability, CLOSEST, 1 - CLOSEST)) / temperature)
 
 
 def reliability(probability: np.ndarray, labels: np.ndarray) -> Reliability:
-    """Returns how often examples of about the same probability are positive.
+    """Returns how often examples with similar probabilities are positive.
 
     There are 10 bins of equal width; intervals are Wilson's (JASA 22:209 (1927)).
 
@@ -82,16 +82,16 @@ def reliability(probability: np.ndarray, labels: np.ndarray) -> Reliability:
 
 
 def expected_calibration_error(probability: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the mean distance of the probability from the share of positives, over 10 bins.
+    """Returns the mean distance between probability and share of positives, over 10 bins.
 
-    The bins are those of Guo et al. (2017), of the probability of the label.
+    The bins of Guo et al. (2017), here for the probability of the label.
 
     Args:
       probability: [n] float, n > 0.
       labels: [n] float or bool, 1 or 0.
     """
-    of = reliability(probability, labels)
-    return float(np.average(np.abs(of.predicted - of.observed), weights=of.count))
+    bins = reliability(probability, labels)
+    return float(np.average(np.abs(bins.predicted - bins.observed), weights=bins.count))
 
 
 def brier(probability: np.ndarray, labels: np.ndarray) -> float:
@@ -100,7 +100,7 @@ def brier(probability: np.ndarray, labels: np.ndarray) -> float:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Returns calibration error (`ece`), Brier score and log loss; None of no example.
+    """Returns calibration error (`ece`), Brier score and log loss, all None without examples.
 
     Args:
       logits: [n] float.
@@ -118,7 +118,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
 
 
 def before_and_after(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
-    """Returns {temperature, before, after}, the latter two as `measure` gives them."""
+    """Returns {temperature, before, after}, the latter two as `measure` returns them."""
     return {
         "temperature": temperature,
         "before": measure(logits, labels),

@@ -52,7 +52,7 @@ def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | Non
         about += "; trained on train, measured on test"
     if explanation.may_be_patient:
         about += "; it may also be the disease"
-    return Reference("Shortcut, no network", about, {"auc": auc})
+    return Reference("Shortcut without a network", about, {"auc": auc})
 
 
 def _explained(relations: Sequence[Mapping]) -> Iterator[tuple[Mapping, Explanation]]:

@@ -33,7 +33,7 @@ CONVOLUTIONS = {
     "SeparableConv2D": "separable convolution",
     "DepthwiseConv2D": "depthwise convolution",
 }
-POOLINGS = {"MaxPooling2D": "largest", "AveragePooling2D": "mean"}
+POOLINGS = {"MaxPooling2D": "max pooling", "AveragePooling2D": "average pooling"}
 FITS = {
     "squash": "squashed to {side} x {side} pixels",
     "pad": "the whole image within {side} x {side} pixels, on black",
@@ -228,7 +228,7 @@ def _description(layer: keras.Layer) -> str:
     """Returns what a layer does, in words."""
     kind = type(layer).__name__
     if kind in POOLINGS:
-        words = f"the {POOLINGS[kind]} of each {_by(layer.pool_size)} places"
+        words = f"{POOLINGS[kind]} {_by(layer.pool_size)}"
         return words + ("" if layer.strides == layer.pool_size else _stride(layer))
     words = f"{CONVOLUTIONS[kind]} {_by(layer.kernel_size)}{_stride(layer)}"
     words += f", {layer.output.shape[-1]} filters"
