@@ -18,7 +18,7 @@ from trainer.training.run_paths import run_paths
 
 with epy.lazy_imports():  # TensorFlow
     from trainer import train
-    from trainer.show.trial_log import TrialLog
+    from trainer.show import trial_log
 
 flags.adopt_module_key_flags(config_flags)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder that the run is written to")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     line = terminal.LiveLine(quiet=program.verbosity() < 0)
     paths = run_paths(_WORKDIR.value, os.environ)
     trial = hypertune.from_environment(os.environ)
-    loggers = [TrialLog(trial.report)] if trial else []
+    loggers = [trial_log.TrialLog(trial.report)] if trial else []
     train.train_and_evaluate(config, paths.workdir, events=paths.events, line=line, loggers=loggers)
 
 

@@ -23,44 +23,37 @@ from trainer.system.errors import UsageError
         ("cpu", "kubernetes", Machine("", "", 0)),
     ],
 )
-def test_each_platform_has_a_default_machine(accelerator: str, platform: str, machine: Machine):
+def test_platform_has_a_default_machine(accelerator: str, platform: str, machine: Machine):
     assert choose(accelerator, "", platform) == machine
 
 
-@pytest.mark.parametrize("name", ["NVIDIA_L4:2", "nvidia_l4:2", "Nvidia-L4:2"])
-def test_an_accelerator_may_be_written_as_google_writes_it(name: str):
-    assert choose(name, "", "vertex") == choose("nvidia-l4:2", "", "vertex")
+def test_accelerator_may_be_written_as_google_writes_it():
+    assert choose("NVIDIA_L4:2", "", "vertex") == choose("nvidia-l4:2", "", "vertex")
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "machine_type", "platform", "said"),
+    ("accelerator", "machine_type", "platform", "sentence"),
     [
         ("l4", "", "vertex", "give nvidia-l4."),
-        ("a100:8", "", "vertex", "give nvidia-tesla-a100 or nvidia-a100-80gb."),
         ("nvidia-l40", "", "vertex", "give nvidia-l4."),
         ("gpu", "", "vertex", "give nvidia-tesla-t4, .* or cpu."),
         ("nvidia-l4:3", "", "vertex", "nvidia-l4 comes in machines of 1, 2, 4 or 8; .*--workers"),
-        ("nvidia-h200-141gb", "", "vertex", "comes in machines of 8"),
         ("tpu-v5e:16", "", "tpu_vm", "tpu-v5e comes in machines of 1, 4 or 8.$"),
         ("nvidia-l4:two", "", "vertex", "how many a machine has, 1, 2, 4 or 8"),
-        ("nvidia-l4:-1", "", "vertex", "how many a machine has, 1, 2, 4 or 8"),
         ("cpu:4", "", "vertex", "give cpu alone; .*--machine_type"),
         ("nvidia-l4:2", "g2-standart-24", "vertex", "for nvidia-l4:2, give g2-standard-24."),
-        ("nvidia-l4", "g2-standart-24", "vertex", "for nvidia-l4:1, give g2-standard-[48]"),
         ("cpu", "m9-huge", "vertex", "for cpu, give n2-standard-8, .* or [0-9]+ others."),
         ("nvidia-l4:2", "g2-standard-8", "vertex", "has nvidia-l4:1, .*give g2-standard-24"),
-        ("nvidia-l4", "a2-highgpu-1g", "vertex", "has nvidia-tesla-a100:1, not nvidia"),
         ("nvidia-tesla-t4:1", "n1-standard-96", "vertex", "has nvidia-tesla-t4:4, .* or cpu"),
         ("nvidia-l4", "", "tpu_vm", "only TPUs, .*--accelerator=tpu-v5e or tpu-v6e"),
-        ("cpu", "", "tpu_vm", "only TPUs"),
         ("tpu-v5e:8", "ct5lp-hightpu-8t", "tpu_vm", "leave it out"),
         ("tpu-v6e:8", "", "vertex", "not run TensorFlow on TPU v6e: .*--platform=tpu_vm"),
     ],
 )
-def test_what_a_platform_does_not_have_is_refused_with_what_it_has(
-    accelerator: str, machine_type: str, platform: str, said: str
+def test_unavailable_machine_is_refused_with_those_available(
+    accelerator: str, machine_type: str, platform: str, sentence: str
 ):
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=sentence):
         choose(accelerator, machine_type, platform)
 
 
@@ -74,7 +67,7 @@ def test_every_machine_type_of_the_table_can_be_ordered_by_name():
                 assert (machine.type, machine.count) == (machine_type, count)
 
 
-def test_a_large_machine_needs_many_gpus_and_a_small_one_takes_few_or_many():
+def test_large_machine_needs_many_gpus():
     assert "n1-standard-32" not in GPUS["nvidia-tesla-t4"][1]
     assert "n1-standard-32" in GPUS["nvidia-tesla-t4"][2]
     assert "n1-standard-16" not in GPUS["nvidia-tesla-v100"][1]
@@ -90,17 +83,15 @@ def test_vertex_knows_every_accelerator_by_the_name_it_is_given():
         assert not machines.vertex_enum(Machine("", name, 1))
 
 
-def test_the_tpu_api_has_its_own_names():
+def test_tpu_api_has_names_of_its_own():
     v5e, v6e = (choose(f"tpu-{each}:8", "", "tpu_vm") for each in ("v5e", "v6e"))
-    assert machines.tpu_vm_type(v5e) == "v5litepod-8"
-    assert machines.tpu_vm_type(v6e) == "v6e-8"
-    assert machines.tpu_vm_runtime(v5e) == "v2-alpha-tpuv5-lite"
-    assert machines.tpu_vm_runtime(v6e) == "v2-alpha-tpuv6e"
+    assert (machines.tpu_vm_type(v5e), machines.tpu_vm_type(v6e)) == ("v5litepod-8", "v6e-8")
+    runtimes = machines.tpu_vm_runtime(v5e), machines.tpu_vm_runtime(v6e)
+    assert runtimes == ("v2-alpha-tpuv5-lite", "v2-alpha-tpuv6e")
 
 
-def test_a_machine_tells_what_it_is_and_over_how_many_it_divides_a_batch():
-    assert str(choose("nvidia-l4:2", "", "vertex")) == "g2-standard-24 with 2 x nvidia-l4"
+def test_machine_has_a_description_and_a_number_of_replicas():
+    gpus, cpu = choose("nvidia-l4:2", "", "vertex"), choose("cpu", "", "vertex")
+    assert (str(gpus), gpus.replicas) == ("g2-standard-24 with 2 x nvidia-l4", 2)
+    assert (str(cpu), cpu.replicas) == ("n2-standard-8", 1)
     assert str(choose("tpu-v5e:8", "", "tpu_vm")) == "8 x tpu-v5e"
-    assert str(choose("cpu", "", "vertex")) == "n2-standard-8"
-    assert choose("nvidia-l4:2", "", "vertex").replicas == 2
-    assert choose("cpu", "", "vertex").replicas == 1

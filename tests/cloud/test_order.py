@@ -19,7 +19,7 @@ from trainer.system.errors import UsageError
         ("a" * 39 + "-b", "a" * 39),
     ],
 )
-def test_a_runs_name_becomes_one_that_clouds_take(folder: str, name: str):
+def test_name_of_a_run_becomes_a_valid_resource_name(folder: str, name: str):
     assert resource_name(folder) == name
     assert re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", name)
 
@@ -29,6 +29,6 @@ def test_labels_are_read():
 
 
 @pytest.mark.parametrize("label", ["team", "Team=x", "1team=x", "team=X", "team=" + "x" * 64])
-def test_what_google_takes_for_no_label_is_refused(label: str):
+def test_invalid_label_is_refused(label: str):
     with pytest.raises(UsageError, match=f"--label={label}"):
         read_labels([label])

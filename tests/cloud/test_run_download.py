@@ -1,4 +1,4 @@
-"""A run is brought from its bucket whole, and only what is not here yet."""
+"""A run is downloaded completely, and only files that differ."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
 
 
-def test_everything_is_brought_and_marks_come_last(gcs, run: str, tmp_path: Path):
+def test_run_is_complete_and_its_markers_come_last(gcs, run: str, tmp_path: Path):
     brought = fetch(run, tmp_path / "here")
     assert files(tmp_path / "here") == FILES
     assert brought == (5, sum(map(len, FILES.values())), 0)
@@ -48,7 +48,7 @@ def test_everything_is_brought_and_marks_come_last(gcs, run: str, tmp_path: Path
     assert {*names[-2:]} == {"manifest.json", "test.json"}
 
 
-def test_only_what_differs_is_brought_again(gcs, run: str, tmp_path: Path):
+def test_only_files_that_differ_are_brought_again(gcs, run: str, tmp_path: Path):
     fetch(run, tmp_path)
     (tmp_path / "report.html").write_text("<HTML>")  # of the same size
     (tmp_path / "config.json").unlink()
@@ -57,9 +57,7 @@ def test_only_what_differs_is_brought_again(gcs, run: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("fault", ["drop", "fail"])
-def test_it_is_whole_although_the_bucket_fails_now_and_then(
-    gcs, run: str, tmp_path: Path, fault: str
-):
+def test_run_is_complete_despite_temporary_failures(gcs, run: str, tmp_path: Path, fault: str):
     if fault == "drop":
         gcs.drop("GET /download/", times=2)
     else:
@@ -68,7 +66,7 @@ def test_it_is_whole_although_the_bucket_fails_now_and_then(
     assert files(tmp_path) == FILES
 
 
-def test_a_file_that_cannot_be_had_leaves_no_half_of_it(gcs, run: str, tmp_path: Path):
+def test_failed_download_leaves_no_part_of_a_file(gcs, run: str, tmp_path: Path):
     gcs.fail(403, "GET /download/.*report", times=9)
     with pytest.raises(UsageError, match=r"roles/storage\.objectUser"):
         fetch(run, tmp_path)
@@ -76,13 +74,13 @@ def test_a_file_that_cannot_be_had_leaves_no_half_of_it(gcs, run: str, tmp_path:
     assert not (tmp_path / ".report.html.part").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(run: str, tmp_path: Path):
+def test_unwritable_folder_cannot_be_written(run: str, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CannotWrite, match="file"):
         fetch(run, tmp_path / "file")
 
 
-def test_nothing_there_and_names_that_lead_elsewhere_are_refused(run: str, tmp_path: Path):
+def test_missing_run_and_names_outside_of_the_folder_are_refused(run: str, tmp_path: Path):
     with pytest.raises(UsageError, match="there is nothing at"):
         fetch(f"{run}-2", tmp_path)
     google_storage.write_text(google_storage.client("project"), f"{run}/../outside", "x")

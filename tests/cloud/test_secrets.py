@@ -1,8 +1,6 @@
 """Credentials are sent to the service, and are found nowhere else."""
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from etils import epath
 
+from tests.cloud import programs
 from tests.cloud.vertex_server import Vertex
 
 ROOT = Path(__file__).parents[2]
@@ -61,28 +60,24 @@ def key_file(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("ending", ["submitted", "refused", "dry"])
-def test_they_are_neither_told_nor_written(
+def test_credentials_are_neither_printed_nor_written(
     gcs, key_file: Path, phantoms: epath.Path, tmp_path: Path, ending: str
 ):
     vertex, bucket, folder = Vertex(), gcs.bucket(), tmp_path / "cwd"
     folder.mkdir()
     if ending == "refused":
         vertex.failures = [(403, {"message": "Permission denied."}, {})]
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer", "submit", f"--config={ROOT}/configs/article.py"]
-        + [f"--data={phantoms}", f"--workdir=gs://{bucket}/runs/first", "--accelerator=cpu"]
-        + ["--image=127.0.0.1:1/trainer:1", "--verbosity=1", *["--dry_run"] * (ending == "dry")],
-        env={
+    done = programs.run(
+        *("submit", f"--config={ROOT}/configs/article.py", f"--data={phantoms}"),
+        *(f"--workdir=gs://{bucket}/runs/first", "--accelerator=cpu", "--verbosity=1"),
+        *("--image=127.0.0.1:1/trainer:1", *["--dry_run"] * (ending == "dry")),
+        environment={
             **gcs.environment,
             **vertex.environment,
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "false",
             "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),
-            "PYTHONPATH": str(ROOT),
         },
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
+        folder=folder,
     )
     vertex.close()
     assert done.returncode == (2 if ending == "refused" else 0), done.stderr

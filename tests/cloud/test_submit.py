@@ -10,6 +10,7 @@ import pytest
 import yaml
 from etils import epath
 
+from tests.cloud import programs
 from tests.cloud.vertex_server import Vertex
 from trainer.cloud import google_storage
 
@@ -24,31 +25,20 @@ def bucket(gcs) -> str:
 
 @pytest.fixture
 def run(gcs, service: Vertex, tmp_path: Path) -> Run:
-    """Runs a program of the cloud in a folder of its own."""
+    """Runs a command of the package in a folder of its own."""
 
-    def of(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "trainer", program, *arguments],
-            env={
-                **gcs.environment,
-                **service.environment,
-                "PYTHONPATH": str(ROOT),
-                **environment,
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+    def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        everything = {**gcs.environment, **service.environment, **environment}
+        return programs.run(*arguments, environment=everything, folder=tmp_path)
 
-    return of
+    return run_command
 
 
 @pytest.fixture
 def submit(run: Run, bucket: str) -> Run:
     """Submits the article's recipe as gs://BUCKET/runs/first, with more or other flags."""
 
-    def of(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    def run_submit(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return run(
             "submit",
             f"--config={ROOT}/configs/article.py",
@@ -60,14 +50,14 @@ def submit(run: Run, bucket: str) -> Run:
             **environment,
         )
 
-    return of
+    return run_submit
 
 
 def text(url: str) -> str | None:
     return google_storage.read_text(google_storage.client("project"), url)
 
 
-def test_data_config_and_job_are_sent(
+def test_submit_sends_data_config_and_job(
     submit: Run, service: Vertex, bucket: str, phantoms: epath.Path
 ):
     done = submit(f"--data={phantoms}", "--config.seed=7", "--spot", "--workers=2", "--label=a=b")
@@ -81,19 +71,11 @@ def test_data_config_and_job_are_sent(
     config = json.loads(text(argument.removeprefix("--config=")))
     assert (config["seed"], config["data"]["path"]) == (7, f"gs://{bucket}/data")
     assert json.loads(text(f"gs://{bucket}/data/data_summary.json"))["synthetic"] is True
-    for said in ("projects/project/locations/us-central1/customJobs/1000", "agent-platform/loc"):
-        assert said in done.stdout
-    assert "python -m trainer jobs cancel projects/project/" in done.stdout
+    assert "python -m trainer jobs cancel projects/project/locations/us-central1/" in done.stdout
+    assert "console.cloud.google.com/agent-platform/" in done.stdout
 
 
-def test_the_job_is_waited_for(submit: Run, service: Vertex, phantoms: epath.Path):
-    service.states = ["JOB_STATE_SUCCEEDED"]
-    done = submit(f"--data={phantoms}", "--wait")
-    assert done.returncode == 0, done.stderr
-    assert "the run is in gs://" in done.stdout.splitlines()[-1]
-
-
-def test_a_dry_run_checks_and_writes_the_job_file(
+def test_dry_run_sends_nothing_and_writes_the_job_file(
     submit: Run, service: Vertex, tmp_path: Path, phantoms: epath.Path, bucket: str
 ):
     done = submit(f"--data={phantoms}", "--dry_run")
@@ -101,49 +83,33 @@ def test_a_dry_run_checks_and_writes_the_job_file(
     spec = yaml.safe_load((tmp_path / "first.vertex.yaml").read_text())
     assert spec["baseOutputDirectory"]["outputUriPrefix"] == f"gs://{bucket}/runs/first"
     assert "gcloud ai custom-jobs create --project=project --region=us-central1" in done.stdout
-    assert (
-        f"gcloud storage cp first.config.json gs://{bucket}/runs/first/submitted.json"
-        in done.stdout
-    )
+    copied = f"first.config.json gs://{bucket}/runs/first/submitted.json"
+    assert f"gcloud storage cp {copied}" in done.stdout
     assert json.loads((tmp_path / "first.config.json").read_text())["name"] == "article"
     assert not service.asked and text(f"gs://{bucket}/data/data_summary.json") is None
 
 
 @pytest.mark.parametrize(
-    ("platform", "flags", "file", "command"),
+    ("flags", "file", "command"),
     [
+        (["--platform=kubernetes"], "first.kubernetes.yaml", "kubectl apply --filename=first."),
         (
-            "kubernetes",
-            ["--accelerator=nvidia-l4:2", "--workers=2"],
-            "first.kubernetes.yaml",
-            "kubectl apply --filename=first.kubernetes.yaml",
-        ),
-        (
-            "tpu_vm",
-            ["--accelerator=tpu-v5e:8", "--zone=us-central1-a", "--spot"],
+            ["--platform=tpu_vm", "--accelerator=tpu-v5e:8", "--zone=us-central1-a", "--spot"],
             "first.tpu_vm.sh",
             "gcloud compute tpus queued-resources create first-",
         ),
     ],
 )
 def test_other_platforms_have_files_and_commands_of_their_own(
-    submit: Run,
-    tmp_path: Path,
-    platform: str,
-    flags: list[str],
-    file: str,
-    command: str,
-    phantoms: epath.Path,
+    submit: Run, tmp_path: Path, phantoms: epath.Path, flags: list[str], file: str, command: str
 ):
-    done = submit(f"--platform={platform}", f"--data={phantoms}", "--dry_run", *flags)
+    done = submit(f"--data={phantoms}", "--dry_run", *flags)
     assert done.returncode == 0, done.stderr
     assert command in done.stdout and (tmp_path / file).exists()
 
 
-def test_a_dry_run_goes_without_credentials(
-    submit: Run, service: Vertex, tmp_path: Path, bucket: str
-):
-    nobody = {
+def test_only_a_dry_run_needs_no_credentials(submit: Run, service: Vertex, tmp_path: Path):
+    anonymous = {
         "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "false",
         "STORAGE_EMULATOR_HOST": "",
         "NO_GCE_CHECK": "true",
@@ -151,53 +117,51 @@ def test_a_dry_run_goes_without_credentials(
         "CLOUDSDK_CONFIG": str(tmp_path),
     }
     flags = ["--region=us-central1", "--project=p"]
-    done = submit("--dry_run", *flags, **nobody)
+    done = submit("--dry_run", *flags, **anonymous)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("not checked: there are no credentials") == 4
     assert (tmp_path / "first.vertex.yaml").exists()
-    refused = submit(*flags, **nobody)
+    refused = submit(*flags, **anonymous)
     assert refused.returncode == 2 and not service.asked
-    assert refused.stderr.strip().endswith("set GOOGLE_APPLICATION_CREDENTIALS to a key file.")
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in refused.stderr
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "reason"),
     [
         (["--machine_type=g2-standart-24"], "g2-standard-24"),
-        (["--accelerator=nvidia-l4:3"], "nvidia-l4"),
         (["--accelerator=tpu-v6e:8"], "--platform=tpu_vm"),
-        (["--accelerator=tpu-v5e:8", "--workers=2"], "--workers must be 1"),
+        (["--accelerator=tpu-v5e:8", "--workers=2"], "--workers"),
         (["--config.train.epoch=3"], "train.epochs"),
-        (["--config.data.path=data"], "data.path='data' is not in a bucket"),
-        (["--workdir=runs/first"], "'runs/first' is not in a bucket"),
-        (["--label=Team=x"], "--label=Team=x is not a label"),
-        (["--platform=vertx"], "--platform"),
-        (["--spot", "--flex_start_hours=2"], "two different offers"),
-        (["--tensorboard=12"], "--tensorboard needs --service_account"),
-        (["--platform=tpu_vm", "--accelerator=tpu-v5e:8"], "--zone=ZONE is missing"),
-        (["--platform=kubernetes", "--trials=3"], "--trials is only for Vertex AI"),
+        (["--config.data.path=data"], "data.path='data'"),
+        (["--workdir=runs/first"], "gs://BUCKET/PATH"),
+        (["--label=Team=x"], "--label=Team=x"),
+        (["--spot", "--flex_start_hours=2"], "--flex_start_hours"),
+        (["--tensorboard=12"], "--service_account"),
+        (["--platform=tpu_vm", "--accelerator=tpu-v5e:8"], "--zone"),
+        (["--platform=kubernetes", "--trials=3"], "--trials"),
         (["--trials=3"], "sweep()"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence_and_nothing_is_sent(
-    submit: Run, service: Vertex, flags: list[str], said: str
+def test_mistake_ends_in_one_sentence_and_nothing_is_sent(
+    submit: Run, service: Vertex, flags: list[str], reason: str
 ):
     done = submit(*flags)
     assert done.returncode == 2
-    assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert reason in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not service.asked
 
 
-def test_what_the_checks_find_is_listed_and_nothing_is_sent(submit: Run, service: Vertex):
+def test_failed_checks_are_listed_and_nothing_is_sent(submit: Run, service: Vertex):
     done = submit("--config.train.batch_size=33")
     assert done.returncode == 2
     wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
     assert [line.split()[1] for line in wrong] == ["batch", "data"]
-    assert done.stderr == "error: nothing was submitted: 2 of the checks above failed.\n"
+    assert "2 of the checks above failed" in done.stderr and done.stderr.count("\n") == 1
     assert not service.asked
 
 
-def test_what_google_says_no_to_is_told(submit: Run, service: Vertex, phantoms: epath.Path):
+def test_exhausted_quota_ends_in_one_sentence(submit: Run, service: Vertex, phantoms: epath.Path):
     message = "The following quota metrics exceed quota limits: custom_model_training_nvidia_l4"
     service.failures = [(429, {"message": message}, {})]
     done = submit(f"--data={phantoms}")
@@ -206,9 +170,7 @@ def test_what_google_says_no_to_is_told(submit: Run, service: Vertex, phantoms: 
     assert not service.jobs
 
 
-def test_jobs_are_listed_shown_and_cancelled(
-    run: Run, submit: Run, service: Vertex, phantoms: epath.Path
-):
+def test_jobs_lists_shows_and_cancels(run: Run, submit: Run, service: Vertex, phantoms: epath.Path):
     service.states = ["JOB_STATE_RUNNING"]
     assert submit(f"--data={phantoms}").returncode == 0
     (name,) = service.jobs
@@ -221,39 +183,35 @@ def test_jobs_are_listed_shown_and_cancelled(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
-        ([], "give one of: list, show JOB, cancel JOB, fetch JOB DIR"),
-        (["shwo"], "give one of: list"),
-        (["cancel"], "give one of: list"),
-        (["fetch", "gs://bucket/runs/first"], "give one of: list"),
+        ([], "list, show JOB, cancel JOB, fetch JOB DIR"),
+        (["cancel"], "list, show JOB, cancel JOB, fetch JOB DIR"),
         (["fetch", "gs://no-such-bucket/runs/first", "here"], "no-such-bucket"),
-        (["list"], "--region=us-central1"),
         (["list", "--platform=tpu_vm"], "--zone=us-central1-a"),
-        (["show", "nothing", "--region=us-central1"], "has no job 'nothing' of this program"),
+        (["show", "nothing", "--region=us-central1"], "'nothing'"),
     ],
 )
-def test_what_jobs_cannot_do_is_told(run: Run, arguments: list[str], said: str):
+def test_mistake_of_jobs_ends_in_one_sentence(run: Run, arguments: list[str], reason: str):
     done = run("jobs", *arguments)
     assert done.returncode == 2
-    assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert reason in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_a_run_is_brought_here(run: Run, bucket: str, tmp_path: Path):
-    workdir = f"gs://{bucket}/runs/first"
-    google_storage.write_text(
-        google_storage.client("project"), f"{workdir}/report.html", "a report"
-    )
+def test_jobs_fetches_a_run(run: Run, bucket: str, tmp_path: Path):
+    workdir, client = f"gs://{bucket}/runs/first", google_storage.client("project")
+    google_storage.write_text(client, f"{workdir}/report.html", "a report")
     done = run("jobs", "fetch", workdir, "here/first")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "here/first/report.html").read_text() == "a report"
     assert "scripts/tensorboard.sh here/first" in done.stdout
 
 
-@pytest.mark.parametrize("program", ["submit", "jobs"])
-def test_nothing_loads_tensorflow(program: str):
+def test_submit_and_jobs_do_not_import_tensorflow():
     code = (
-        f"import sys; from trainer.commands import {program}; sys.exit('tensorflow' in sys.modules)"
+        "import sys; from absl import flags; from trainer.commands import submit\n"
+        "for name in list(flags.FLAGS): delattr(flags.FLAGS, name)\n"
+        "from trainer.commands import jobs; sys.exit('tensorflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -35,21 +35,21 @@ print(json.dumps(config_flags.overrides()))
 
 
 @pytest.mark.parametrize(
-    "of",
+    "sweep",
     [SWEEP, *(search_space.read(ROOT / "configs" / f"{name}.py") for name in ("demo", "resnet"))],
 )
-def test_googles_type_and_document_take_the_study(of: search_space.Sweep):
-    study = vertex_tuning.study(of)
+def test_study_is_valid(sweep: search_space.Sweep):
+    study = vertex_tuning.study(sweep)
     parsed = StudySpec.pb(StudySpec())
     json_format.ParseDict(study, parsed)  # refuses unknown fields and names
     assert [parameter.parameter_id for parameter in parsed.parameters] == [
-        f"config.{path}" for path in sorted(of)
+        f"config.{path}" for path in sorted(sweep)
     ]
     assert all(parameter.WhichOneof("parameter_value_spec") for parameter in parsed.parameters)
     assert discovery.errors(study, "aiplatform", "v1", "GoogleCloudAiplatformV1StudySpec") == []
 
 
-def test_they_refuse_what_is_wrong():
+def test_wrong_value_would_be_found():
     study = vertex_tuning.study(SWEEP)
     study["parameters"][0]["scaleType"] = "LOG"
     with pytest.raises(json_format.ParseError, match="LOG"):
@@ -64,18 +64,20 @@ def test_validation_auc_is_maximised_at_its_best_epoch():
 
 
 def test_each_range_keeps_its_ends_and_its_scale():
-    of = {
+    parameters = {
         p.pop("parameterId").removeprefix("config."): p
         for p in vertex_tuning.study(SWEEP)["parameters"]
     }
-    assert of["optimizer.learning_rate"] == {
+    assert parameters["optimizer.learning_rate"] == {
         "doubleValueSpec": {"minValue": 1e-4, "maxValue": 1e-2},
         "scaleType": "UNIT_LOG_SCALE",
     }
-    assert of["model.dropout"]["scaleType"] == "UNIT_LINEAR_SCALE"
-    assert of["model.blocks"]["integerValueSpec"] == {"minValue": "1", "maxValue": "3"}
-    assert of["train.batch_size"] == {"categoricalValueSpec": {"values": ["16", "32"]}}
-    assert of["augment.horizontal_flip"] == {"categoricalValueSpec": {"values": ["true", "false"]}}
+    assert parameters["model.dropout"]["scaleType"] == "UNIT_LINEAR_SCALE"
+    assert parameters["model.blocks"]["integerValueSpec"] == {"minValue": "1", "maxValue": "3"}
+    assert parameters["train.batch_size"] == {"categoricalValueSpec": {"values": ["16", "32"]}}
+    assert parameters["augment.horizontal_flip"] == {
+        "categoricalValueSpec": {"values": ["true", "false"]}
+    }
 
 
 @pytest.mark.parametrize("separator", ["=", " "])
@@ -83,14 +85,14 @@ def test_the_flags_of_a_trial_are_the_tasks_own(separator: str):
     given = []
     for parameter in vertex_tuning.study(SWEEP)["parameters"]:
         (kind,) = (key for key in parameter if key.endswith("ValueSpec"))
-        of = parameter[kind]
+        values = parameter[kind]
         # A double may come with all its digits, or with an exponent.
-        value = "3.3e-04" if "rate" in parameter["parameterId"] else of.get("maxValue")
-        value = value if "values" not in of else of["values"][-1]
+        value = "3.3e-04" if "rate" in parameter["parameterId"] else values.get("maxValue")
+        value = value if "values" not in values else values["values"][-1]
         if value != "false" or separator == "=":
             given += f"--{parameter['parameterId']}{separator}{value}".split(" ")
     command = [sys.executable, "-c", PARSED, "--config=configs/demo.py", "--workdir=run", *given]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     expected = {
         "optimizer.learning_rate": 3.3e-4,

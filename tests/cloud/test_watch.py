@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cloud.orders import order
+from tests.cloud import orders
 from trainer.cloud import cloud_job, google_storage, watch
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
@@ -22,12 +22,12 @@ LOG = [
 
 @pytest.fixture
 def in_bucket(gcs) -> Order:
-    return order(workdir=f"gs://{gcs.bucket()}/runs/first")
+    return orders.order(workdir=f"gs://{gcs.bucket()}/runs/first")
 
 
-def follow(vertex_ai: Vertex, of: Order) -> None:
+def follow(vertex_ai: Vertex, order: Order) -> None:
     client = google_storage.client("project")
-    watch.follow(vertex_ai, vertex_ai.submit(of), of, client=client, poll_seconds=0.01)
+    watch.follow(vertex_ai, vertex_ai.submit(order), order, client=client, poll_seconds=0.01)
 
 
 def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
@@ -46,7 +46,7 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
     ]
 
 
-def test_a_job_that_fails_ends_in_its_reason(vertex_ai, service, in_bucket):
+def test_failed_job_ends_with_its_reason(vertex_ai, service, in_bucket):
     service.states, service.error = (
         ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"],
         "exit status 65",
@@ -55,7 +55,7 @@ def test_a_job_that_fails_ends_in_its_reason(vertex_ai, service, in_bucket):
         follow(vertex_ai, in_bucket)
 
 
-def test_a_log_that_cannot_be_read_ends_nothing(vertex_ai, service, in_bucket, capsys):
+def test_job_is_followed_although_its_log_cannot_be_read(vertex_ai, service, in_bucket, capsys):
     made = vertex_ai.submit(in_bucket)
     service.failures = [None, (403, {"message": "no logs for you"}, {})]
     watch.follow(
@@ -87,8 +87,8 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(
     assert vertex_ai.show(made.name).state == cloud_job.RUNNING
 
 
-class TakenBack:
-    """A platform whose machine is taken back once."""
+class Preempting:
+    """A platform whose machine is preempted once."""
 
     def __init__(self):
         self.states, self.resumed = (
@@ -99,16 +99,16 @@ class TakenBack:
     def show(self, name: str) -> CloudJob:
         return CloudJob(name, "first", self.states.pop(0))
 
-    def resume(self, of: Order, gone: CloudJob) -> CloudJob:
-        self.resumed.append((of, gone.name))
-        return gone._replace(state=cloud_job.WAITING)
+    def resume(self, order: Order, job: CloudJob) -> CloudJob:
+        self.resumed.append((order, job.name))
+        return job._replace(state=cloud_job.WAITING)
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:
         return []
 
 
-def test_a_machine_that_was_taken_back_is_asked_for_again(in_bucket):
-    platform = TakenBack()
+def test_preempted_job_is_resumed(in_bucket):
+    platform = Preempting()
     watch.follow(
         platform,
         CloudJob("a/b", "first", cloud_job.WAITING),
