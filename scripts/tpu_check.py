@@ -192,7 +192,7 @@ def lower_augmentation(config: Any) -> bytes:
     augmentation = augment.build(config.augment, jit_compile=False, matrix_product=True)
 
     def augmented(images: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        return augmentation(images, random_numbers.key(config.seed, step), rows, batch)
+        return augmentation(images, random_numbers.key(config.seed, step), rows, global_batch=batch)
 
     return stablehlo(
         augmented,

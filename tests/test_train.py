@@ -50,7 +50,7 @@ def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(train.examples, "identities", lambda split: (names, names))
     monkeypatch.setattr(train.checkpoint, "restore", lambda *given: found.restored.append(given[0]))
     monkeypatch.setattr(train.run_page, "write", lambda *given: "report.html")
-    found.result = train.evaluate_best(run, progress, found.log, NoSaver())
+    found.result = train.evaluate_best(run, progress, found.log, saver=NoSaver())
     found.written = {name: evaluation_files.read(run.workdir, name) for name in SCORES}
     return found
 

@@ -21,6 +21,7 @@ def uniform(
     key: tf.Tensor,
     salt: int,
     rows: tf.Tensor,
+    *,
     global_batch: int,
     shape: Sequence[int] = (),
 ) -> tf.Tensor:

@@ -72,14 +72,14 @@ def train_and_evaluate(
         saver: Saver | NoSaver = NoSaver()
         if replicas.is_chief:
             line = stack.enter_context(line or LiveLine())
-            stack.enter_context(run_folder(workdir, config, data, replicas))
+            stack.enter_context(run_folder(workdir, config, data, replicas=replicas))
             log = Loggers([HistoryFile(), TerminalLog(line), TensorBoard(), *loggers])
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         run = create_run(config, workdir, events, data=data, replicas=replicas, signals=signals)
         progress = restore_newest(run, log, saver)
         if progress.epoch < config.train.epochs:
-            train(run, progress, log, saver)
-        return evaluate_best(run, progress, log, saver)
+            train(run, progress, log, saver=saver)
+        return evaluate_best(run, progress, log, saver=saver)
 
 
 def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
@@ -94,14 +94,14 @@ def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
     return progress
 
 
-def train(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> None:
+def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) -> None:
     """Takes the steps that are left; evaluates and saves at the end of each epoch."""
     config, split = run.config, run.data.splits["train"]
     batches = run.train_batches(progress.step)
     log.status("compiling the training step ...")
     validation = run.evaluator("validation")
     take_steps = step.train_loop(
-        run.replicas.strategy, run.state, config, class_weights(config, split)
+        run.replicas.strategy, run.state, config, class_weights=class_weights(config, split)
     )
     timer = LoopTimer(run.replicas, run.signals)
     trace = Profile(config, run.events / "train", run.replicas)
@@ -123,7 +123,7 @@ def train(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> 
             trace.at(progress.step)
             steps = timer.steps(run.steps_until_pause(progress.step, progress.epoch))
             result = take_steps(batches, steps)
-            check_finite(run, progress, result.losses, saver)
+            check_finite(run, progress, result.losses, saver=saver)
             progress.add_loop(result)
             log.steps(progress, result, timer)
             timer.end_loop(steps, result.seconds)
@@ -143,7 +143,9 @@ def train(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> 
     log.checkpoint_state()
 
 
-def evaluate_best(run: Run, progress: Progress, log: Logger, saver: Saver | NoSaver) -> dict | None:
+def evaluate_best(
+    run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver
+) -> dict | None:
     """Evaluates the best epoch on validation and test; the chief writes the results."""
     best, results = progress.best, dict[str, dict]()
     assert best is not None, "no epoch is finished"
@@ -181,7 +183,9 @@ def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
     return counts.sum(0) / (2 * np.maximum(counts, 1))
 
 
-def check_finite(run: Run, progress: Progress, losses: np.ndarray, saver: Saver | NoSaver) -> None:
+def check_finite(
+    run: Run, progress: Progress, losses: np.ndarray, *, saver: Saver | NoSaver
+) -> None:
     """Raises NotFinite, unless half precision may recover from it with a smaller loss scale."""
     bad = np.flatnonzero(~np.isfinite(losses))
     may_recover = run.config.precision == "mixed_float16" and run.state.loss_scale >= 1.0

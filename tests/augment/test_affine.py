@@ -10,7 +10,7 @@ from trainer.augment.affine import RandomAffine
 def drawn(rows, **fields):
     """The affine parameters of each row, with images of 50 by 200 pixels."""
     return RandomAffine(**fields).draw(
-        random_numbers.key(seed=3, step=7), rows, len(rows), height=50, width=200
+        random_numbers.key(seed=3, step=7), rows, global_batch=len(rows), height=50, width=200
     )
 
 

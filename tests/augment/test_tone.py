@@ -16,7 +16,9 @@ def noise_images(batch: int = 8, size: int = 24) -> tf.Tensor:
 
 
 def toned(images: tf.Tensor, **fields: float) -> np.ndarray:
-    return RandomTone(**fields)(images, KEY, tf.range(len(images)), len(images)).numpy()
+    return RandomTone(**fields)(
+        images, KEY, tf.range(len(images)), global_batch=len(images)
+    ).numpy()
 
 
 def test_brightness_adds_one_amount_to_the_whole_image():

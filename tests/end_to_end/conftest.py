@@ -25,8 +25,10 @@ def plan_at_step(patch: pytest.MonkeyPatch) -> AtStep:
     def plan(number: int, function: Callable[[], object]) -> None:
         calls = iter([function])
 
-        def train_loop(strategy: object, state: object, *rest: object) -> Callable:
-            loop = make_loop(strategy, state, *rest)
+        def train_loop(
+            strategy: object, state: object, config: object, **named: object
+        ) -> Callable:
+            loop = make_loop(strategy, state, config, **named)
 
             def run(batches: Iterator, steps: int) -> step.LoopResult:
                 result = loop(batches, steps)

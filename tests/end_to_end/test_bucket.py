@@ -55,8 +55,8 @@ from trainer import task
 number, last_step = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 make_loop = step.train_loop
 
-def train_loop(strategy, state, *rest):
-    loop = make_loop(strategy, state, *rest)
+def train_loop(strategy, state, config, **named):
+    loop = make_loop(strategy, state, config, **named)
 
     def run(batches, steps):
         result = loop(batches, steps)

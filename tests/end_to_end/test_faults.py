@@ -261,12 +261,15 @@ def not_finite_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     make_loop, loss_of = step.train_loop, step.loss_of
 
     def plan(number: int) -> None:
-        def train_loop(strategy: tf.distribute.Strategy, state: object, *rest: object) -> Callable:
-            def loss(*arguments: object) -> tf.Tensor:
-                return loss_of(*arguments) * tf.where(state.step == number - 1, np.nan, 1.0)
+        def train_loop(
+            strategy: tf.distribute.Strategy, state: object, config: ConfigDict, **named: object
+        ) -> Callable:
+            def loss(*arguments: object, **named: object) -> tf.Tensor:
+                spoilt = tf.where(state.step == number - 1, np.nan, 1.0)
+                return loss_of(*arguments, **named) * spoilt
 
             monkeypatch.setattr(step, "loss_of", loss)
-            return make_loop(strategy, state, *rest)
+            return make_loop(strategy, state, config, **named)
 
         monkeypatch.setattr(step, "train_loop", train_loop)
 
@@ -298,8 +301,8 @@ def test_weights_that_are_no_number_are_neither_saved_nor_evaluated(
 ):
     states, create_state = [], training_run.create_state
 
-    def kept(*arguments: object) -> State:
-        states.append(create_state(*arguments))
+    def kept(*arguments: object, **named: object) -> State:
+        states.append(create_state(*arguments, **named))
         return states[0]
 
     def spoil() -> None:

@@ -56,7 +56,7 @@ def prepared(
         )
 
     iterator = iter(strategy.distribute_datasets_from_function(batches))
-    return step.train_loop(strategy, state, config, (1.3, 0.8)), iterator
+    return step.train_loop(strategy, state, config, class_weights=(1.3, 0.8)), iterator
 
 
 def weights(state: State) -> dict[str, np.ndarray]:
@@ -232,7 +232,13 @@ def test_where_one_replica_overflows_both_skip_the_step(
 
 def test_smoothing_and_class_weights_follow_their_formulas():
     logits, labels = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [0.0]])
-    loss = step.loss_of(logits, labels, tf.constant([1.0, 0.5]), 0.2, np.array([[3.0], [0.7]], "f"))
+    loss = step.loss_of(
+        logits,
+        labels,
+        tf.constant([1.0, 0.5]),
+        label_smoothing=0.2,
+        class_weights=np.array([[3.0], [0.7]], "f"),
+    )
     of = lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))  # noqa: E731
     sick, healthy = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))
     expected = 0.7 * of(sick, 0.9) + 3.0 * 0.5 * of(healthy, 0.1)
@@ -243,7 +249,13 @@ def test_a_label_that_is_not_known_moves_nothing():
     logits = tf.Variable([[2.0, -1.0], [0.5, 3.0]])
     labels, weights = tf.constant([[1.0, -1.0], [-1.0, 0.0]]), tf.constant([1.0, 0.5])
     with tf.GradientTape() as tape:
-        loss = step.loss_of(logits, labels, weights, 0.0, np.array([[1, 2], [3, 4]], "f"))
+        loss = step.loss_of(
+            logits,
+            labels,
+            weights,
+            label_smoothing=0.0,
+            class_weights=np.array([[1, 2], [3, 4]], "f"),
+        )
     gradient = tape.gradient(loss, logits).numpy()
     assert gradient[0, 1] == gradient[1, 0] == 0
     # Half of each label's: the positive of the first weighs 3, the negative of the second 2.

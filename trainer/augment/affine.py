@@ -84,10 +84,10 @@ class RandomAffine(RandomLayer):
         return bool(self.rotation_range or shifts or self.shear_range or zooms or flips)
 
     def draw(
-        self, key: tf.Tensor, rows: tf.Tensor, global_batch: int, *, height: int, width: int
+        self, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int, height: int, width: int
     ) -> AffineParameters:
         """Returns the parameters of each of `rows`, for images of `height` by `width` pixels."""
-        unit = random_numbers.uniform(key, SALT, rows, global_batch, (8,))
+        unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(8,))
         rotation, x_shift, y_shift, shear, x_zoom, y_zoom, x_flip, y_flip = tf.unstack(unit, axis=1)
         low, high = self.zoom_range
         return AffineParameters(
@@ -106,6 +106,7 @@ class RandomAffine(RandomLayer):
         images: tf.Tensor,
         key: tf.Tensor,
         rows: tf.Tensor,
+        *,
         global_batch: int,
         matrix_product: bool = False,
     ) -> tf.Tensor:
@@ -113,7 +114,8 @@ class RandomAffine(RandomLayer):
         if not self.is_on:
             return images
         height, width = images.shape[1:3]
-        matrices = affine_matrices(self.draw(key, rows, global_batch, height=height, width=width))
+        parameters = self.draw(key, rows, global_batch=global_batch, height=height, width=width)
+        matrices = affine_matrices(parameters)
         return resample(
             images,
             matrices,

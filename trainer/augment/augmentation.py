@@ -17,7 +17,7 @@ class Augmentation(RandomLayer):
     Compiled and plain runs place a pixel alike to within float32 rounding, some 1e-7 of the
     image's size; with "constant" a pixel right on the border may thus fall either way.
 
-    Called as `augmentation(images, key, rows, global_batch)`:
+    Called as `augmentation(images, key, rows, global_batch=...)`:
       images: [b, H, W, C] float32 in 0..1; H, W and C static.
       key: [2] int32 from `random_numbers.key()`.
       rows: [b] int32, each example's row in the global batch.
@@ -48,13 +48,15 @@ class Augmentation(RandomLayer):
         self._apply_tone = tf.function(tone, jit_compile=True) if jit_compile else tone
 
     def call(
-        self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, global_batch: int
+        self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
     ) -> tf.Tensor:
         """Returns augmented images; the arguments are those of the class."""
         if self.affine.is_on:
-            images = self._apply_affine(images, key, rows, global_batch, self.matrix_product)
+            images = self._apply_affine(
+                images, key, rows, global_batch=global_batch, matrix_product=self.matrix_product
+            )
         if self.tone.is_on:
-            images = self._apply_tone(images, key, rows, global_batch)
+            images = self._apply_tone(images, key, rows, global_batch=global_batch)
         return images
 
 

@@ -5,12 +5,11 @@ import tensorflow as tf
 
 
 class RandomLayer(keras.layers.Layer):
-    """A stateless layer in float32, called as `layer(images, key, rows, global_batch)`."""
+    """A stateless layer in float32, called as `layer(images, key, rows, global_batch=...)`."""
 
     def __init__(self):
         # float32 under any policy: half precision places pixels wrongly and bands grey levels.
         super().__init__(dtype="float32")
-        self._allow_non_tensor_positional_args = True  # global_batch is a Python int
         self.built = True
 
 

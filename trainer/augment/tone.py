@@ -72,12 +72,14 @@ class RandomTone(RandomLayer):
         return bool(grey_levels or self.blur_range or self.noise_range or self.compression_range)
 
     def call(
-        self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, global_batch: int
+        self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
     ) -> tf.Tensor:
         """Changes [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
         if not self.is_on:
             return images
-        unit = random_numbers.uniform(key, TONE_SALT, rows, global_batch, (5, 1, 1, 1))
+        unit = random_numbers.uniform(
+            key, TONE_SALT, rows, global_batch=global_batch, shape=(5, 1, 1, 1)
+        )
         brightness, contrast, gamma, blur, noise = tf.unstack(unit, axis=1)
         if self.brightness_range:
             images += self.brightness_range * signed(brightness)
@@ -92,11 +94,13 @@ class RandomTone(RandomLayer):
         if self.blur_range:
             images = gaussian_blur(images, self.blur_range * blur, self.blur_range)
         if self.noise_range:
-            row_draw = random_numbers.uniform(key, NOISE_SALT, rows, global_batch)
+            row_draw = random_numbers.uniform(key, NOISE_SALT, rows, global_batch=global_batch)
             images += self.noise_range * noise * pixel_noise(row_draw, images.shape[1:])
         images = tf.clip_by_value(images, 0.0, 1.0)
         if self.compression_range:
-            unit = random_numbers.uniform(key, COMPRESSION_SALT, rows, global_batch, (3,))
+            unit = random_numbers.uniform(
+                key, COMPRESSION_SALT, rows, global_batch=global_batch, shape=(3,)
+            )
             quality = 100 - tf.cast(tf.round(self.compression_range * unit[:, 0]), tf.int32)
             corner = tf.cast(jpeg.BLOCK * unit[:, 1:], tf.int32)
             images = jpeg.compress(images, quality, corner)

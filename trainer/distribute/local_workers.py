@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from trainer.system.errors import (
@@ -227,13 +228,14 @@ def _relay_all(workers: Mapping[int, subprocess.Popen]) -> list[threading.Thread
     for index, worker in workers.items():
         for source, sink in ((worker.stdout, sys.stdout), (worker.stderr, sys.stderr)):
             if source:
-                arguments = (source, sink.buffer, f"[worker {index}] ".encode(), lock)
-                relays.append(threading.Thread(target=_relay, args=arguments, daemon=True))
+                prefix = f"[worker {index}] ".encode()
+                relay = partial(_relay, source, sink.buffer, prefix, lock=lock)
+                relays.append(threading.Thread(target=relay, daemon=True))
                 relays[-1].start()
     return relays
 
 
-def _relay(source: BinaryIO, sink: BinaryIO, prefix: bytes, lock: threading.Lock) -> None:
+def _relay(source: BinaryIO, sink: BinaryIO, prefix: bytes, *, lock: threading.Lock) -> None:
     with source:
         for line in source:
             with lock, contextlib.suppress(BrokenPipeError):  # the job goes on if nobody reads

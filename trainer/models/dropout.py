@@ -54,7 +54,7 @@ class Dropout(keras.layers.Layer):
             raise RuntimeError("Dropout in training is called inside dropout.drawing_from(...)")
         salt = zlib.crc32(self.name.encode()) & 0x7FFFFFFF
         uniform = random_numbers.uniform(
-            draw.key, salt, draw.rows, draw.global_batch, inputs.shape[1:]
+            draw.key, salt, draw.rows, global_batch=draw.global_batch, shape=inputs.shape[1:]
         )
         kept = tf.cast(uniform >= self.rate, inputs.dtype)
         return inputs * kept / (1 - self.rate)

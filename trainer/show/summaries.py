@@ -51,7 +51,7 @@ class Summaries:
         with self._writer("train").as_default(0):
             tf.summary.text(tag, markdown)
 
-    def picture(self, part: str, step: int, tag: str, picture: np.ndarray) -> None:
+    def picture(self, part: str, step: int, tag: str, *, picture: np.ndarray) -> None:
         """Writes a picture [H, W, 3] uint8 as a summary and as `PART/TAG.png` of the pictures."""
         png = canvas.png(picture)
         height, width, _ = picture.shape
@@ -62,7 +62,7 @@ class Summaries:
             tf.summary.write(tag, value, metadata=metadata)
         atomic.write_bytes(self._pictures / part / f"{tag}.png", png)
 
-    def histogram(self, part: str, step: int, tag: str, values: np.ndarray) -> None:
+    def histogram(self, part: str, step: int, tag: str, *, values: np.ndarray) -> None:
         """Writes how `values`, of any shape, are distributed; those that are no number are not."""
         values = values[np.isfinite(values)]
         counts, edges = np.histogram(values, BUCKETS)

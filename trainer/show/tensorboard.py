@@ -159,20 +159,22 @@ class TensorBoard(Logger):
             split, self._config.data, SAMPLES, wanted=groups
         )
         samples = sheet.sample_sheet(images, names, shown)
-        self._summaries.picture("train", 0, "samples", samples)
+        self._summaries.picture("train", 0, "samples", picture=samples)
         augment = augmentation.build(self._config.augment, jit_compile=False)  # runs once
         originals, rows = inputs.images_to_float(tf.constant(images)), tf.range(len(images))
         key = random_numbers.key(self._config.seed, tf.constant(0))
-        augmented = augment(originals, key, rows, len(images))
+        augmented = augment(originals, key, rows, global_batch=len(images))
         picture = sheet.augmented_batch(augmented.numpy(), originals.numpy())
-        self._summaries.picture("train", 0, "augmented", picture)
+        self._summaries.picture("train", 0, "augmented", picture=picture)
 
     def _scalars(self, at_step: int, group: str, values: Mapping[str, float]) -> None:
         self._summaries.scalars("train", at_step, {f"{group}/{n}": v for n, v in values.items()})
 
     def _write(self, part: str, at_step: int, figure: Figure) -> None:
-        write = {"picture": self._summaries.picture, "histogram": self._summaries.histogram}
-        write[figure.kind](part, at_step, figure.tag, figure.draw())
+        if figure.kind == "picture":
+            self._summaries.picture(part, at_step, figure.tag, picture=figure.draw())
+        else:
+            self._summaries.histogram(part, at_step, figure.tag, values=figure.draw())
 
 
 def epochs_shown(epochs: int, times: int) -> set[int]:

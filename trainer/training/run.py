@@ -131,5 +131,5 @@ def create_run(
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():
         epoch_steps = pipeline.steps(images, batch)
-        state = create_state(config, total_steps, epoch_steps, len(data.labels))
+        state = create_state(config, total_steps, epoch_steps, outputs=len(data.labels))
     return Run(config, workdir, events, data, replicas, signals, state, total_steps)

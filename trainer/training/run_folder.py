@@ -22,7 +22,7 @@ WRITTEN = (
 
 @contextmanager
 def run_folder(
-    workdir: epath.Path, config: ConfigDict, data: PreparedData, replicas: Replicas
+    workdir: epath.Path, config: ConfigDict, data: PreparedData, *, replicas: Replicas
 ) -> Iterator[None]:
     """Makes the work directory, keeps other jobs out of it, and writes what describes the run.
 

@@ -54,7 +54,9 @@ class State:
         return int(self.step.numpy()) - int(self.optimizer.iterations.numpy())
 
 
-def create_state(config: ConfigDict, total_steps: int, epoch_steps: int, outputs: int = 1) -> State:
+def create_state(
+    config: ConfigDict, total_steps: int, epoch_steps: int, *, outputs: int = 1
+) -> State:
     """Builds network and optimizer, to be called in the strategy's scope.
 
     Args:

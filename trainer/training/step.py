@@ -62,6 +62,7 @@ class ReplicaStep:
         state: State,
         config: ConfigDict,
         class_weights: np.ndarray = EQUAL_WEIGHTS,
+        *,
         on_tpu: bool = False,
     ):
         self._state, self._config, self._class_weights = state, config, class_weights
@@ -102,7 +103,9 @@ class ReplicaStep:
         outputs = self._state.model.output_shape[-1]
         logits, labels, weights = tf.split(scores, [outputs, outputs, 1], axis=1)
         smoothing, class_weights = self._config.loss.label_smoothing, self._class_weights
-        total = loss_of(logits, labels, weights[:, 0], smoothing, class_weights)
+        total = loss_of(
+            logits, labels, weights[:, 0], label_smoothing=smoothing, class_weights=class_weights
+        )
         return total / self._config.train.batch_size
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -110,7 +113,7 @@ class ReplicaStep:
         global_batch = config.train.batch_size
         key = random_numbers.key(config.seed, state.step)
         images = images_to_float(batch["image"])
-        images = self._augmentation(images, key, batch["row"], global_batch)
+        images = self._augmentation(images, key, batch["row"], global_batch=global_batch)
         images = repeat_channels(images, config.model.channels)
         with tf.GradientTape() as tape:
             with dropout.drawing_from(key, batch["row"], global_batch):
@@ -134,11 +137,12 @@ def train_loop(
     strategy: tf.distribute.Strategy,
     state: State,
     config: ConfigDict,
+    *,
     class_weights: np.ndarray = EQUAL_WEIGHTS,
 ) -> Callable[[Iterator[Batch], int], LoopResult]:
     """Returns a function that takes n training steps on the batches of an iterator."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-    replica_step = ReplicaStep(state, config, class_weights, on_tpu)
+    replica_step = ReplicaStep(state, config, class_weights, on_tpu=on_tpu)
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
 
     def take_step(batch: Batch, measure: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -226,6 +230,7 @@ def loss_of(
     logits: tf.Tensor,
     labels: tf.Tensor,
     weights: tf.Tensor,
+    *,
     label_smoothing: float = 0.0,
     class_weights: np.ndarray = EQUAL_WEIGHTS,
 ) -> tf.Tensor:

@@ -185,7 +185,9 @@ def test_compressing_and_blurring_on_the_device_hides_how_the_files_were_encoded
     options.compression_range, options.blur_range = 90.0, 2.0
     augmentation = augment.build(options, jit_compile=False)
     images = tf.constant(pixels / 255, tf.float32)
-    seen = augmentation(images, random_numbers.key(0, tf.constant(0)), tf.range(count), count)
+    seen = augmentation(
+        images, random_numbers.key(0, tf.constant(0)), tf.range(count), global_batch=count
+    )
 
     def aucs(shown: np.ndarray) -> list[float]:
         found = [file_features.measure(b"", image) for image in shown]  # of the pixels alone
