@@ -204,8 +204,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"\n{_SOURCE.value}: {images:,} training images, {SIDE}x{SIDE}, {os.cpu_count()} CPUs")
     print(f"{'images/s after the first epoch':<50}{'ours':>10}{'theirs':>10}{'ratio':>8}")
     for ours, theirs, what in PAIRS:
-        mine, peer = (rate(found[name], images) for name in (ours, theirs))
-        print(f"{what:<50}{mine:>10,.0f}{peer:>10,.0f}{mine / peer:>8.2f}")
+        rate_of_ours, peer = (rate(found[name], images) for name in (ours, theirs))
+        print(f"{what:<50}{rate_of_ours:>10,.0f}{peer:>10,.0f}{rate_of_ours / peer:>8.2f}")
     print(f"cache=host was filled in {found['pipeline_host']['filled']:.1f} s")
     print(f"the job waited for input {found['train_job']['input_wait']:.2%} of its last epoch")
 

@@ -124,9 +124,12 @@ def measured(kind: str, folder: str, setting: tuple[int, int]) -> float:
 
 def table(rates: dict[tuple[int, int], dict[str, float]]) -> str:
     """Returns the rates, and their ratios to TensorFlow's defaults."""
-    lines = [f"{'block MiB':>9}{'cache MiB':>11}" + "".join(f"{of:>22}" for of in KINDS.values())]
-    for (block, cache), of in rates.items():
-        cells = (f"{of[kind]:>14,.0f} {of[kind] / rates[DEFAULTS][kind]:6.2f}x" for kind in KINDS)
+    lines = [
+        f"{'block MiB':>9}{'cache MiB':>11}" + "".join(f"{title:>22}" for title in KINDS.values())
+    ]
+    for (block, cache), by_kind in rates.items():
+        pairs = ((by_kind[kind], rates[DEFAULTS][kind]) for kind in KINDS)
+        cells = (f"{rate:>14,.0f} {rate / default:6.2f}x" for rate, default in pairs)
         lines.append(f"{block:>9}{cache:>11}" + "".join(cells))
     return "\n".join(lines)
 
@@ -149,8 +152,8 @@ def main(argv: Sequence[str]) -> None:
         for _, kind, setting in itertools.product(range(given.repeats), KINDS, SETTINGS):
             found[setting][kind].append(measured(kind, str(folder), setting))
     medians = {
-        setting: {kind: statistics.median(values) for kind, values in of.items()}
-        for setting, of in found.items()
+        setting: {kind: statistics.median(values) for kind, values in by_kind.items()}
+        for setting, by_kind in found.items()
     }
     print(f"{given.folder or f'the emulator, {DELAY} ms late'}; ratios to TensorFlow's defaults")
     print(table(medians))

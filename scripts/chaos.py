@@ -281,11 +281,11 @@ def kill_once(
 
 def check_end(worker: Worker, allowed: set[int]) -> None:
     """Raises a Failure unless a worker ended with an allowed code, and said why in one line."""
-    said = worker.log.read_text().splitlines()
-    endings = [line for line in said if line.startswith(("stopped: ", "error: "))]
+    lines = worker.log.read_text().splitlines()
+    endings = [line for line in lines if line.startswith(("stopped: ", "error: "))]
     if worker.code not in allowed:
         raise Failure(f"{worker.log} ended with {worker.code}, not {sorted(allowed)}")
-    if (worker.code > 0 and len(endings) != 1) or "Traceback" in "".join(said):
+    if (worker.code > 0 and len(endings) != 1) or "Traceback" in "".join(lines):
         raise Failure(f"{worker.log} does not say in one line why it ended")
 
 

@@ -185,17 +185,17 @@ def table(measured: dict[Topology, Measured], batch_size: int) -> str:
         " of any variable | of a score | images/s | time a step |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for topology, of in measured.items():
-        same = "equal" if of.rows == one.rows else "DIFFERENT"
-        scores = float(np.abs(of.scores - one.scores).max())
-        over = of.seconds_a_step / one.seconds_a_step
-        milliseconds = 1000 * of.seconds_a_step
+    for topology, result in measured.items():
+        same = "equal" if result.rows == one.rows else "DIFFERENT"
+        scores = float(np.abs(result.scores - one.scores).max())
+        over = result.seconds_a_step / one.seconds_a_step
+        milliseconds = 1000 * result.seconds_a_step
         cells = (
             *(str(topology), same),
-            f"{largest_difference(of, one, True):.1e}",
-            f"{largest_difference(of, one, False):.1e}",
+            f"{largest_difference(result, one, True):.1e}",
+            f"{largest_difference(result, one, False):.1e}",
             f"{scores:.1e}",
-            f"{batch_size / of.seconds_a_step:.0f}",
+            f"{batch_size / result.seconds_a_step:.0f}",
             f"{milliseconds:.0f} ms, {over:.2f} x one device",
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -208,8 +208,10 @@ def _checksums(
     for number in range(steps):
         batch = next(batches)
         columns = {
-            name: np.concatenate([part.numpy() for part in strategy.experimental_local_results(of)])
-            for name, of in batch.items()
+            name: np.concatenate(
+                [part.numpy() for part in strategy.experimental_local_results(column)]
+            )
+            for name, column in batch.items()
         }
         for i, row in enumerate(columns["row"]):
             content = b"".join(columns[name][i].tobytes() for name in ("image", "label", "weight"))

@@ -168,12 +168,12 @@ def lower_step(config: Any) -> bytes:
     built = state.create_state(config, total_steps=1000, epoch_steps=100)
     replica_step = step.ReplicaStep(built, config, on_tpu=True)
 
-    def of_columns(*columns: tf.Tensor) -> tf.Tensor:
+    def step_of_columns(*columns: tf.Tensor) -> tf.Tensor:
         return replica_step(dict(zip(("image", "label", "row", "weight"), columns, strict=True)))
 
     batch, size = config.train.batch_size, config.data.image_size
     return stablehlo(
-        of_columns,
+        step_of_columns,
         tf.TensorSpec((batch, size, size, 1), tf.uint8),
         tf.TensorSpec((batch, 1), tf.float32),
         tf.TensorSpec((batch,), tf.int32),
@@ -241,11 +241,11 @@ def largest_batch(programs: Programs, topology: str) -> int:
     where to look; that takes seconds, a program that fits a minute.
     """
     batch = TOO_LARGE
-    while not (said := refused_for(programs, batch, topology)):
+    while not (refusal := refused_for(programs, batch, topology)):
         batch *= 2
     needed, available = (
         float(size) * 1024 ** "MGT".index(unit)
-        for size, unit in re.findall(r"([\d.]+)([MGT])\b", said)[:2]
+        for size, unit in re.findall(r"([\d.]+)([MGT])\b", refusal)[:2]
     )
     batch = guess = 2 ** int(math.log2(batch * available / needed))
     while batch and refused_for(programs, batch, topology):

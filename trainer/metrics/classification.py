@@ -92,9 +92,9 @@ def evaluate(
             "negative": int((~positive).sum()),
             **{area: bootstrap.interval(values) for area, values in label_areas.items()},
             "operating_points": [
-                {"name": point, "threshold": of_labels[k]}
-                | _rates(positive, score >= of_labels[k], known_counts)
-                for point, of_labels in thresholds.items()
+                {"name": point, "threshold": label_thresholds[k]}
+                | _rates(positive, score >= label_thresholds[k], known_counts)
+                for point, label_thresholds in thresholds.items()
             ],
         }
     means = {

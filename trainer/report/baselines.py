@@ -40,7 +40,8 @@ def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | Non
     candidates = [
         (relation, explanation, relation["transfer"] or relation["train"] or relation["test"])
         for relation, explanation in _explained(audit["shortcuts"]["relations"])
-        if relation["label"] in labels and not (explanation.of_file and audit["prepared"])
+        if relation["label"] in labels
+        and not (explanation.removed_by_prepare and audit["prepared"])
     ]
     if not candidates:
         return None

@@ -123,8 +123,8 @@ class Figures:
         results, found = _Once(read), []
         for number, label in enumerate(self._split.labels):
             charts = _Once(partial(lambda number: label_charts(results()[number]), number))
-            both = {0, 1} <= set(scores.labels[:, number])
-            for name in CHARTS if both else CHARTS_OF_ONE_CLASS:
+            has_both_classes = {0, 1} <= set(scores.labels[:, number])
+            for name in CHARTS if has_both_classes else CHARTS_OF_ONE_CLASS:
                 draw = partial(lambda charts, name: charts()[name].pixels(), charts, name)
                 found.append(Figure(f"{tag_of(label)}/{name}", "picture", draw))
         return found

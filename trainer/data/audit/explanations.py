@@ -22,14 +22,15 @@ class Explanation:
       title: what predicts the label.
       groups: their names in `file_features.GROUPS`.
       may_be_patient: whether the label itself may be what is measured.
-      of_file: whether they belong to the file alone, of which a prepared image shows nothing.
+      removed_by_prepare: whether they describe the file itself, of which a prepared image shows
+        nothing.
       meaning, advice: see `verdicts.Verdict`.
     """
 
     title: str
     groups: tuple[str, ...]
     may_be_patient: bool
-    of_file: bool
+    removed_by_prepare: bool
     meaning: str
     advice: tuple[str, ...]
 
@@ -39,7 +40,7 @@ EXPLANATIONS = (
         "how the file is encoded",
         ("EXIF present", "file format", "JPEG quantisation tables", "chroma and colour mode"),
         may_be_patient=False,
-        of_file=True,
+        removed_by_prepare=True,
         meaning="The classes were saved by different programs or settings. The network does not "
         "see the file, but its compression is in the pixels, and it can learn that instead of the "
         "patient.",
@@ -49,7 +50,7 @@ EXPLANATIONS = (
         "how the pixels were encoded",
         ("encoding seen in the pixels",),
         may_be_patient=False,
-        of_file=False,
+        removed_by_prepare=False,
         meaning="The pixels show the steps of a different JPEG compression in each class, whatever "
         "the file around them is now; a network sees that.",
         advice=(UNIFORM, COMPRESSION, AUDIT_AGAIN),
@@ -58,7 +59,7 @@ EXPLANATIONS = (
         "the image's size",
         ("width", "height", "aspect ratio"),
         may_be_patient=False,
-        of_file=False,
+        removed_by_prepare=False,
         meaning="The classes come from different devices or were cropped differently. Squashed to "
         "one square, another aspect ratio is another stretch of the anatomy, which a network can "
         "see.",
@@ -68,7 +69,7 @@ EXPLANATIONS = (
         "the fine structure",
         ("fine structure",),
         may_be_patient=True,
-        of_file=False,
+        removed_by_prepare=False,
         meaning="Noise, sharpness and block borders differ between the classes. Compression, "
         "resizing and the device change them, and so does the patient: an opacity hides fine "
         "structure.",
@@ -78,7 +79,7 @@ EXPLANATIONS = (
         "the file's size",
         ("file size",),
         may_be_patient=True,
-        of_file=True,
+        removed_by_prepare=True,
         meaning="Where the encoding and the number of pixels are the same, it shows how much fine "
         "structure the picture has: what an earlier compression left of it, or the patient.",
         advice=(UNIFORM, COMPRESSION),
@@ -87,7 +88,7 @@ EXPLANATIONS = (
         "a border or the brightness",
         ("border darkness", "mean and contrast"),
         may_be_patient=True,
-        of_file=False,
+        removed_by_prepare=False,
         meaning="Exposure, collimation or black borders differ between the classes. It may be the "
         "disease itself, since an opacity is bright, or it may be the device.",
         advice=(

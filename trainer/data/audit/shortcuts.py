@@ -93,8 +93,8 @@ def measure(
             typical = _typical(features, train if train.is_enough else test)
             parts: dict[str, Any] = {"train": train, "test": test, "typical": typical}
             by_label.append([_shortcut(label, g, table=tables[g], **parts) for g in EVERYTHING])
-    by_label.sort(key=lambda of_one_label: -max(_largest(s) for s in of_one_label))
-    return [shortcut for of_one_label in by_label for shortcut in of_one_label]
+    by_label.sort(key=lambda shortcuts: -max(_largest(s) for s in shortcuts))
+    return [shortcut for shortcuts in by_label for shortcut in shortcuts]
 
 
 @dataclass(frozen=True)

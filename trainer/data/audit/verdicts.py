@@ -170,7 +170,7 @@ def _shortcuts(facts: Mapping) -> Iterator[Verdict]:
             continue
         unremarkable = False
         worst = max(predictive, key=_low)
-        hidden = explanation.of_file and facts["prepared"]
+        hidden = explanation.removed_by_prepare and facts["prepared"]
         yield Verdict(
             LOOK if hidden else _severity(explanation, predictive),
             "shortcuts",

@@ -83,8 +83,8 @@ class MedMnist:
         self.fingerprint = files.digest(stamps)
 
     def __getstate__(self) -> dict:
-        of_process = ("_opened", "_streams", "_block", "_lock")
-        return {name: value for name, value in vars(self).items() if name not in of_process}
+        unpicklable = ("_opened", "_streams", "_block", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in unpicklable}
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)

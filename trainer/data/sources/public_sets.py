@@ -120,8 +120,8 @@ def _complete(download: Download, part: Path) -> None:
             if failures == ATTEMPTS:
                 raise
             pause = min(PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
-            said = _reason(mistake)
-        LOGGER.warning("%s: %s; trying again in %.0f s.", download.url, said, pause)
+            reason = _reason(mistake)
+        LOGGER.warning("%s: %s; trying again in %.0f s.", download.url, reason, pause)
         time.sleep(pause)
 
 
