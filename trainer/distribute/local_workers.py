@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from trainer.system.errors import (
     CannotWrite,
@@ -235,7 +235,7 @@ def _relay_all(workers: Mapping[int, subprocess.Popen]) -> list[threading.Thread
     return relays
 
 
-def _relay(source: BinaryIO, sink: BinaryIO, prefix: bytes, *, lock: threading.Lock) -> None:
+def _relay(source: IO[bytes], sink: IO[bytes], prefix: bytes, *, lock: threading.Lock) -> None:
     with source:
         for line in source:
             with lock, contextlib.suppress(BrokenPipeError):  # the job goes on if nobody reads
