@@ -15,6 +15,7 @@ def main(argv):
     if argv[1:] == ["broken"]:
         raise errors.DataLost("the data is gone.")
     if argv[1:] == ["interrupted"]:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ... & has it ignored
         signal.raise_signal(signal.SIGINT)
     print(argv[1:], program.verbosity())
     for level in (logging.error, logging.warning, logging.info, logging.debug):

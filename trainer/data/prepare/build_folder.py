@@ -66,30 +66,34 @@ def build_folder(out: epath.Path, in_bucket: bool = False) -> Iterator[BuildFold
     Raises:
       UsageError: if another preparation uses `out`, or `out` holds files that no preparation wrote.
     """
-    existed = out.exists()
-    gcs.make_folder(out)
-    with ExitStack() as stack:
-        stack.enter_context(file_lock.held(out))
-        atomic.remove_leftovers(out)
-        own = _marked(out)
-        _refuse_others(out, own)
-        _remove(out, own)
-        name = f".building-{secrets.token_hex(8)}"
-        _mark(out, name, [])
-        if gcs.is_gcs(out) and not in_bucket:
-            folder = epath.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prepare-")))
-        else:
-            folder = out / name
-            gcs.make_folder(folder)
-        try:
+    existed, locked, marked = out.exists(), False, False
+    try:
+        gcs.make_folder(out)
+        with ExitStack() as stack:
+            stack.enter_context(file_lock.held(out))
+            locked = True
+            atomic.remove_leftovers(out)
+            own = _marked(out)
+            _refuse_others(out, own)
+            _remove(out, own)
+            name = f".building-{secrets.token_hex(8)}"
+            marked = True
+            _mark(out, name, [])
+            if gcs.is_gcs(out) and not in_bucket:
+                temporary = tempfile.TemporaryDirectory(prefix="prepare-")
+                folder = epath.Path(stack.enter_context(temporary))
+            else:
+                folder = out / name
+                gcs.make_folder(folder)
             yield BuildFolder(folder, out)
-        except BaseException:
+            _remove(out, {"building": name, "files": []})
+    except BaseException as error:
+        if marked:
             _remove(out, _marked(out))
-            if not existed:
-                (out / file_lock.FILE).unlink(missing_ok=True)
-                gcs.remove_if_empty(out)
-            raise
-        _remove(out, {"building": name, "files": []})
+        if not existed and (locked or not isinstance(error, UsageError)):  # another job has it
+            (out / file_lock.FILE).unlink(missing_ok=True)
+            gcs.remove_if_empty(out)
+        raise
 
 
 def _mark(out: epath.Path, building: str, files: list[str]) -> None:
