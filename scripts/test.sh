@@ -22,13 +22,16 @@ while (($#)); do
 done
 beam=$all
 [[ -z $selection && ${#arguments[@]} == 0 ]] || beam=
+# Most tests keep one core busy; those of a file share what they train.
+((${#arguments[@]})) || arguments=(-n 2 --dist loadfile)
 [[ $all ]] || selection=${selection:+"($selection) and "}'not long'
 
+caches=()
 if [[ ! -w . ]]; then # what the tools remember goes elsewhere
-  caches=$(mktemp -d)
-  trap 'rm -r "$caches"' EXIT
-  export RUFF_CACHE_DIR=$caches/ruff MYPY_CACHE_DIR=$caches/mypy
-  arguments+=(-o "cache_dir=$caches/pytest")
+  folder=$(mktemp -d)
+  trap 'rm -r "$folder"' EXIT
+  export RUFF_CACHE_DIR=$folder/ruff MYPY_CACHE_DIR=$folder/mypy
+  caches=(-o "cache_dir=$folder/pytest")
 fi
 
 scripts/setup.sh --test --profile
@@ -36,10 +39,10 @@ scripts/setup.sh --test --profile
 .venv/bin/python -m ruff format --check .
 .venv/bin/lint-imports --no-cache --no-logo
 .venv/bin/python -m mypy
-.venv/bin/python -m pytest -m "$selection" "${arguments[@]}"
+.venv/bin/python -m pytest -m "$selection" "${caches[@]}" "${arguments[@]}"
 if [[ $beam ]]; then
   if scripts/setup.sh --beam; then
-    .venv-beam/bin/python -m pytest "${arguments[@]}" tests/data/prepare/test_beam_backend.py
+    .venv-beam/bin/python -m pytest "${caches[@]}" tests/data/prepare/test_beam_backend.py
   else
     echo 'Apache Beam could not be installed (see above): its tests were left out.' >&2
   fi

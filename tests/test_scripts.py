@@ -177,19 +177,20 @@ def test_tensorboard_shows_a_run_a_folder_of_runs_or_several(tensorboard):
 
 
 BEAM_TESTS = "tests/data/prepare/test_beam_backend.py"
+TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "runs"),
     [
-        ([], [["-m", "not long"]]),
-        (["-m", "not slow"], [["-m", "(not slow) and not long"]]),
+        ([], [["-m", "not long", *TWO_AT_ONCE]]),
+        (["-m", "not slow"], [["-m", "(not slow) and not long", *TWO_AT_ONCE]]),
         (
             ["-x", "-mslow or browser", "tests"],
             [["-m", "(slow or browser) and not long", "-x", "tests"]],
         ),
-        (["--all"], [["-m", ""], [BEAM_TESTS]]),
-        (["--all", "-m", "long"], [["-m", "long"]]),
+        (["--all"], [["-m", "", *TWO_AT_ONCE], [BEAM_TESTS]]),
+        (["--all", "-m", "long"], [["-m", "long", *TWO_AT_ONCE]]),
         (["tests/data", "--all"], [["-m", "", "tests/data"]]),
     ],
 )
