@@ -29,6 +29,7 @@ def get_config() -> ConfigDict:
     config.train.epochs = 12
     config.train.batch_size = 32
     config.train.ema = 0.98
+    config.summaries.times = 2
     config.optimizer.name = "adamw"
     config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 1e-3

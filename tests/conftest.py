@@ -19,7 +19,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from tests.forks import Forks
+from tests.forks import RETRIES, Forks
 from trainer import train
 from trainer.commands.set_up import set_up
 from trainer.config.schema import default
@@ -150,9 +150,21 @@ class Bucket:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(self._storage(f"bucket/{urllib.parse.quote(name)}"))
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    def run(
+        self, *arguments: str, timeout: float = 110, **environment: str
+    ) -> subprocess.CompletedProcess:
         """Runs Python in a process that can reach the bucket, with more in its environment."""
-        return self.forks.run(*arguments, environment=self.environment | environment)
+        environment = self.environment | environment
+        if environment.keys() & RETRIES.keys():
+            return subprocess.run(
+                [sys.executable, *arguments],
+                env=RETRIES | environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+            )
+        return self.forks.run(*arguments, environment=environment, timeout=timeout)
 
     def _storage(self, path: str, content: bytes | None = None) -> bytes:
         context = ssl.create_default_context(cafile=self.environment["CURL_CA_BUNDLE"])

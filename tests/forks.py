@@ -20,6 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 POLL_SECONDS = 0.02
 
+# How often and how soon TensorFlow asks a bucket again; it reads them when it is loaded.
+RETRIES = {
+    "GCS_RETRY_CONFIG_MAX_RETRIES": "1",
+    "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "1000",
+}
+
 
 class Forks:
     """The client of such a process, which ends with it."""
@@ -33,7 +39,7 @@ class Forks:
             stderr=self._log.open("w"),
             text=True,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | RETRIES | {"PYTHONPATH": str(ROOT)},
         )
 
     def run(

@@ -253,8 +253,6 @@ def _environment(port: int, folder: Path) -> dict[str, str]:
         "CURL_CA_BUNDLE": str(folder / "ca.pem"),
         "GOOGLE_AUTH_TOKEN_FOR_TESTING": "a test's",
         "NO_GCE_CHECK": "true",
-        "GCS_RETRY_CONFIG_MAX_RETRIES": "1",
-        "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "1000",
     }
 
 

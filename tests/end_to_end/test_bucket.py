@@ -25,7 +25,7 @@ from trainer.data import sources
 from trainer.system import file_lock
 from trainer.system.errors import CannotWrite, ExitError, Unavailable
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RECIPE = Path(__file__).parents[2] / "configs/demo.py"
 DATA, RUN = "gs://bucket/data", "gs://bucket/runs/x"
@@ -105,7 +105,9 @@ def run(running_bucket, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 
     def run(*arguments: object, code: int = 0) -> str:
         with failing_now_and_then(running_bucket):
-            done = running_bucket.run(*map(str, arguments), XDG_CACHE_HOME=cache, **PATIENT)
+            done = running_bucket.run(
+                *map(str, arguments), timeout=240, XDG_CACHE_HOME=cache, **PATIENT
+            )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr

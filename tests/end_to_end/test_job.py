@@ -1,6 +1,7 @@
 """The whole job, as a user starts it: trains, goes on, is evaluated, and refuses."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -198,7 +199,7 @@ def test_a_run_lies_where_vertex_ai_says_and_goes_on_there(
     for name, folder in (("MODEL", "model"), ("CHECKPOINT", "checkpoints")):
         monkeypatch.setenv(f"AIP_{name}_DIR", f"{tmp_path}/{folder}/")
     monkeypatch.setenv("AIP_TENSORBOARD_LOG_DIR", f"{tmp_path}/logs/")
-    paths = run_paths.from_environment(None)
+    paths = run_paths.run_paths(None, os.environ)
     tiny.train.epochs, tiny.summaries.times = 1, 0
     at_step(3, stop)
     tiny.checkpoint.every_steps = 3
