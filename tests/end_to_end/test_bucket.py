@@ -19,8 +19,7 @@ import pytest
 from etils import epath
 
 from scripts.alike import differences, history
-from trainer import train
-from trainer.config import recipe
+from tests.forks import Forks
 from trainer.data import sources
 from trainer.system import file_lock
 from trainer.system.errors import CannotWrite, ExitError, Unavailable
@@ -116,12 +115,11 @@ def run(running_bucket, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 
 
 @pytest.fixture(scope="module")
-def unbroken(phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same run on a disk."""
+def unbroken(forks: Forks, phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run on a disk, in a process with one device as those beside the bucket have."""
     workdir = tmp_path_factory.mktemp("unbroken")
-    config = recipe.read(str(RECIPE))
-    config.update_from_flattened_dict(SMALL | {"data.path": str(phantoms)})
-    train.train_and_evaluate(config, workdir)
+    done = forks.run("-m", "trainer.task", *flags(phantoms, workdir))
+    assert done.returncode == 0, done.stdout + done.stderr
     return workdir
 
 
