@@ -152,7 +152,8 @@ def run(topology: Topology, command: Sequence[str], results: Path) -> Measured:
     results.mkdir()
     number = TOPOLOGIES.index(topology)
     command = [*command, f"--topology={number}", f"--results={results}"]
-    if code := launch(command, topology.workers, topology.devices, max_restarts=0):
+    workers, devices = topology.workers, topology.devices
+    if code := launch(command, workers=workers, devices=devices, max_restarts=0):
         raise errors.UsageError(f"{topology} ended with exit code {code}: see above.")
     rows: dict[str, str] = {}
     variables = []
