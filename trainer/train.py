@@ -103,13 +103,15 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
     take_steps = step.train_loop(
         run.replicas.strategy, run.state, config, class_weights=class_weights(config, split)
     )
-    timer = LoopTimer(run.replicas, run.signals)
+    every_steps, every_minutes = config.checkpoint.every_steps, config.checkpoint.every_minutes
+    timer = LoopTimer(run.replicas, run.signals, every_minutes)
     trace = Profile(config, run.events / "train", run.replicas)
 
     def save() -> None:
         log.saved(saver.take_durations())
         content = progress.to_dict() | log.checkpoint_state()
         saver.save(run.state.variables(), {"scores": progress.scores}, content)
+        timer.begin_checkpoint()
 
     try:
         while progress.epoch < config.train.epochs:
@@ -127,7 +129,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
             progress.add_loop(result)
             log.steps(progress, result, timer)
             timer.end_loop(steps, result.seconds)
-            if config.checkpoint.every_steps and progress.step % config.checkpoint.every_steps == 0:
+            if timer.checkpoint_due or (every_steps and progress.step % every_steps == 0):
                 save()
     except Stopped as stopped:
         save()

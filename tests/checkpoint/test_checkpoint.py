@@ -172,6 +172,21 @@ def test_a_disk_that_takes_no_more_is_one_sentence(
     assert names(root) == ["step-000000001-epoch-000001"]
 
 
+def test_checkpoint_lost_to_any_exception_is_noticed(
+    root: epath.Path, monkeypatch: pytest.MonkeyPatch
+):
+    def out_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(checkpoint, "write", out_of_memory)
+    saver = Saver(root, 3)
+    saver.save(variables(), {}, {"step": 2, "epoch": 0})
+    with pytest.raises(MemoryError):
+        saver.wait()
+    saver.wait()  # raised once
+    assert names(root) == []
+
+
 def test_the_manifest_tells_size_and_checksum_of_every_file(root: epath.Path):
     save(root, 1)
     folder = checkpoint.newest(root)

@@ -189,6 +189,21 @@ def test_the_article_network_trains_without_a_cache_and_without_pictures(
     assert not (tmp_path / "pictures").exists() and (tmp_path / "report.html").exists()
 
 
+def test_checkpoints_by_time_change_no_weight(tiny: ConfigDict, tmp_path: Path):
+    tiny.model.name, tiny.data.image_size, tiny.train.epochs = "article", 48, 1
+    tiny.summaries.times, tiny.checkpoint.keep = 0, 100
+    runs = {}
+    for tiny.checkpoint.every_minutes in (0.0, 1e-9):
+        workdir = epath.Path(tmp_path) / str(tiny.checkpoint.every_minutes)
+        train.train_and_evaluate(tiny, workdir)
+        runs[tiny.checkpoint.every_minutes] = checkpoint.complete(workdir / "checkpoints")
+    without, by_time = runs.values()
+    assert len(without) == 1 and len(by_time) > 1
+    ours, theirs = (checkpoint.read(folders[-1]) for folders in (without, by_time))
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], name)
+
+
 def test_a_run_lies_where_vertex_ai_says_and_goes_on_there(
     tiny: ConfigDict,
     at_step: AtStep,

@@ -21,7 +21,7 @@ class TwoWorkers:
 
 
 def test_stop_signal_of_another_worker_ends_the_run():
-    timer = LoopTimer(TwoWorkers(is_chief=True, peer=[1, 0, 0, 0]), StopSignals())
+    timer = LoopTimer(TwoWorkers(is_chief=True, peer=[1, 0, 0, 0, 0]), StopSignals())
     with pytest.raises(Stopped) as stopped:
         timer.end_loop(10, 1.0)
     assert stopped.value.number == signal.SIGTERM
@@ -30,15 +30,15 @@ def test_stop_signal_of_another_worker_ends_the_run():
 def test_own_stop_signal_ends_the_run_once_all_have_agreed():
     signals = StopSignals()
     signals.received = signal.SIGUSR1
-    timer = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1]), signals)
+    timer = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0]), signals)
     with pytest.raises(Stopped) as stopped:
         timer.end_loop(10, 1.0)
     assert stopped.value.number == signal.SIGUSR1
 
 
 def test_workers_take_loops_of_the_length_that_suits_the_chief():
-    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0, 0, 0, 0]), StopSignals())
-    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1]), StopSignals())
+    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0, 0, 0, 0, 0]), StopSignals())
+    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0]), StopSignals())
     assert chief.steps(most=1000) == other.steps(most=1000) == 1  # the speed is not known yet
     for _ in range(2):
         chief.end_loop(10, 1.0)
@@ -46,3 +46,14 @@ def test_workers_take_loops_of_the_length_that_suits_the_chief():
     assert chief.known and other.known
     assert chief.steps(most=1000) == other.steps(most=1000) == LOOP_SECONDS / 0.1
     assert chief.steps(most=3) == 3
+
+
+def test_chief_decides_for_all_when_a_checkpoint_is_due():
+    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0] * 5), StopSignals(), 1e-9)
+    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 1]), StopSignals())
+    never = LoopTimer(TwoWorkers(is_chief=True, peer=[0] * 5), StopSignals(), 0)
+    for timer in (chief, other, never):
+        timer.end_loop(10, 1.0)
+    assert chief.checkpoint_due and other.checkpoint_due and not never.checkpoint_due
+    chief.begin_checkpoint()
+    assert not chief.checkpoint_due

@@ -23,7 +23,7 @@ class Saver:
     def __init__(self, folder: epath.Path, keep: int):
         self._folder, self._keep = folder, keep
         self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._durations: list[tuple[int, float]] = []
 
     def save(
@@ -51,12 +51,15 @@ class Saver:
         Raises:
           CannotWrite: if the last could not be written.
           Unavailable: if a bucket did not answer.
+          BaseException: whatever else ended the writing, such as a MemoryError.
         """
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         if self._error is not None:
             error, self._error = self._error, None
+            if not isinstance(error, OSError | tf.errors.OpError):
+                raise error
             left = checkpoint.complete(self._folder)
             sentence = (
                 f"a checkpoint could not be written to {self._folder} "
@@ -92,7 +95,7 @@ class Saver:
                 checkpoint.write(folder, arrays, progress)
                 self._durations.append((progress["step"], time.perf_counter() - began))
             self._remove_old(progress.get("best"))
-        except (OSError, tf.errors.OpError) as error:
+        except BaseException as error:  # `wait` raises it in the thread that trains
             self._error = error
 
     def _remove_old(self, best: dict | None) -> None:

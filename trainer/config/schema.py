@@ -129,7 +129,12 @@ FIELDS: dict[str, Field] = {
         has_form=references.is_valid,
     ),
     "checkpoint.keep": Field(3, "newest checkpoints kept", low=1),
-    "checkpoint.every_steps": Field(0, "steps between checkpoints; 0 is once an epoch", low=0),
+    "checkpoint.every_minutes": Field(
+        15.0, "minutes between checkpoints within an epoch; 0 is none", low=0
+    ),
+    "checkpoint.every_steps": Field(
+        0, "steps between checkpoints within an epoch; 0 is none", low=0
+    ),
 }
 
 # Fields that may change when a run is resumed. None changes a number of the run, except for the
@@ -146,6 +151,7 @@ CHANGEABLE = (
     "profile.steps",
     "report.references",
     "checkpoint.keep",
+    "checkpoint.every_minutes",
     "checkpoint.every_steps",
     "distribute.strategy",
     "distribute.tpu",
