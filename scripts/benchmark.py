@@ -27,7 +27,7 @@ _EPOCHS = flags.DEFINE_integer(
     "epochs", 3, "epochs of each training; the first, which compiles, is left out", lower_bound=2
 )
 _MEASURE = flags.DEFINE_string("measure", None, "takes this one figure; used by the benchmark")
-_WORK = flags.DEFINE_string("work", None, "folder with the data; used by the benchmark")
+_WORK = flags.DEFINE_string("work", "", "folder with the data; used by the benchmark")
 
 
 def unpack(work: Path) -> dict:

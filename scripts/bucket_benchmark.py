@@ -106,6 +106,7 @@ def emulator() -> Iterator[dict[str, str]]:
             stdout=subprocess.PIPE,
         ) as server,
     ):
+        assert server.stdin and server.stdout  # pipes
         environment = json.loads(server.stdout.readline())
         faults = json.dumps({"slow": 10**9, "milliseconds": DELAY}).encode()
         url = f"{environment['HTTPS_PROXY']}/faults"

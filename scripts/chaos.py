@@ -29,7 +29,8 @@ from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.commands import program
 from trainer.config.schema import default
-from trainer.data import dataset, pipeline
+from trainer.data import pipeline
+from trainer.data.prepared_data import open_data
 from trainer.distribute.local_workers import cluster_variables
 from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
@@ -57,7 +58,8 @@ class Worker:
     """
 
     def __init__(self, log: Path, environment: dict[str, str], main: Callable[[], object]):
-        self.log, self.code = log, None
+        self.log = log
+        self.code: int | None = None
         log.write_text("")
         sys.stdout.flush()  # else the child would print it once more
         self._pid = os.fork()
@@ -150,7 +152,7 @@ class Death(NamedTuple):
     when: str
     saved: int
     sent: list[signal.Signals | None]
-    codes: list[int]
+    codes: list[int | None]
     seconds: float
 
     def __str__(self) -> str:
@@ -178,7 +180,7 @@ def main(argv: Sequence[str]) -> None:
         data = str(out / "data")
         prepare = (sys.executable, "-m", "trainer", "prepare", "--source=phantom:120")
         subprocess.run([*prepare, f"--out={data}"], check=True, capture_output=True)
-    images = dataset.read_summary(data)["splits"]["train"]["images"]
+    images = open_data(data).splits["train"].size
     config = small_config(data, epochs=max(3, kills * 2 // 3))
     total = pipeline.steps(config.train.epochs * images, config.train.batch_size)
     unbroken, killed = (Job(config, out / name, workers, total) for name in ("unbroken", "killed"))
@@ -285,7 +287,7 @@ def check_end(worker: Worker, allowed: set[int]) -> None:
     endings = [line for line in lines if line.startswith(("stopped: ", "error: "))]
     if worker.code not in allowed:
         raise Failure(f"{worker.log} ended with {worker.code}, not {sorted(allowed)}")
-    if (worker.code > 0 and len(endings) != 1) or "Traceback" in "".join(lines):
+    if ((worker.code or 0) > 0 and len(endings) != 1) or "Traceback" in "".join(lines):
         raise Failure(f"{worker.log} does not say in one line why it ended")
 
 

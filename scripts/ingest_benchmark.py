@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from absl import flags
 from etils import epath
@@ -47,7 +48,7 @@ class First:
     whole: sources.Source
     count: int
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.whole, name)
@@ -55,7 +56,7 @@ class First:
     def __reduce__(self) -> tuple:  # a process that decodes reads from the whole
         return copy.copy, (self.whole,)
 
-    def records(self) -> list[sources.ImageRecord]:
+    def records(self) -> Sequence[sources.ImageRecord]:
         records = self.whole.records()
         return records[:: max(1, len(records) // self.count)][: self.count]
 
@@ -87,8 +88,8 @@ def main(argv: Sequence[str]) -> None:
     source = First(sources.open_source(given.source), given.images)
     records = source.records()
     records_at_length = [*itertools.islice(itertools.cycle(records), given.images)]
-    files = {record: source.read(record) for record in records}
-    files = [files[record] for record in records_at_length]
+    contents = {record: source.read(record) for record in records}
+    files = [contents[record] for record in records_at_length]
     shrunk = functools.partial(shrink, side=given.max_side)
     options = ingest.DecodeOptions(given.max_side, uniform=given.uniform)
     times: dict[str, list[float]] = {what: [] for what in WHAT}
@@ -108,7 +109,8 @@ def main(argv: Sequence[str]) -> None:
                 out = epath.Path(folder) / "out"
                 times["prepare"].append(
                     seconds(
-                        lambda out=out: preparation.prepare(
+                        functools.partial(
+                            preparation.prepare,
                             source,
                             out,
                             max_side=given.max_side,

@@ -34,13 +34,13 @@ from trainer.training.evaluator import Evaluator
 from trainer.training.run import check_replicas
 from trainer.training.state import create_state
 
-_DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
+_DATA = flags.DEFINE_string("data", "", "prepared data set; without one, phantoms are drawn")
 _STEPS = flags.DEFINE_integer("steps", 20, "steps that are compared", lower_bound=1)
 _TIMED_STEPS = flags.DEFINE_integer("timed_steps", 40, "further steps that are timed", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "global batch, a multiple of 8", 8)
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "side of the images, pixels", 32)
 _TOPOLOGY = flags.DEFINE_integer("topology", None, "run as a worker of this one (internal)")
-_RESULTS = flags.DEFINE_string("results", None, "where a worker writes (internal)")
+_RESULTS = flags.DEFINE_string("results", "", "where a worker writes (internal)")
 
 
 class Topology(NamedTuple):
@@ -129,7 +129,7 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     rows = dict(_checksums(strategy, iter(distributed), steps))
     with strategy.scope():
         state = create_state(config, steps + 2 * timed_steps, steps)
-    loop = step.train_loop(strategy, state, config, class_weights=(1.3, 0.8))
+    loop = step.train_loop(strategy, state, config, class_weights=np.array([[1.3], [0.8]], np.float32))
     iterator = iter(distributed)
     loop(iterator, steps)
     variables = {name: variable.numpy() for name, variable in state.variables().items()}
@@ -229,7 +229,7 @@ def main(argv: Sequence[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         data = _DATA.value
-        if data is None:
+        if not data:
             data = f"{folder}/data"
             prepare = [sys.executable, "-m", "trainer", "prepare", "--source=phantom:200"]
             subprocess.run([*prepare, f"--out={data}"], check=True, stdout=sys.stderr)

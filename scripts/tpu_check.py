@@ -21,7 +21,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -273,7 +273,7 @@ def compiled(program: Path, topology: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def row(cells: Sequence[str]) -> str:
+def row(cells: Iterable[str]) -> str:
     """Returns one line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 

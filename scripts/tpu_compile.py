@@ -92,7 +92,7 @@ def main() -> None:
     """Compiles what the command line names and prints what came of it."""
     path, topology = sys.argv[1:]
     try:
-        found = describe(compile_for(Path(path).read_bytes(), topology))
+        found: dict = describe(compile_for(Path(path).read_bytes(), topology))
     except JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

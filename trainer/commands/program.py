@@ -14,7 +14,7 @@ from trainer.system.errors import ExitError, Stopped, UsageError, WorkerLost, bu
 
 
 def run(
-    main: Callable[[Sequence[str]], None],
+    main: Callable[[Sequence[str]], object],
     parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
     arguments: Sequence[str] = (),
 ) -> None:
