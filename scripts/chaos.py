@@ -29,8 +29,7 @@ from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.commands import program
 from trainer.config.schema import default
-from trainer.data import pipeline
-from trainer.data.prepared_data import open_data
+from trainer.data import dataset, pipeline
 from trainer.distribute.local_workers import cluster_variables
 from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
@@ -180,7 +179,10 @@ def main(argv: Sequence[str]) -> None:
         data = str(out / "data")
         prepare = (sys.executable, "-m", "trainer", "prepare", "--source=phantom:120")
         subprocess.run([*prepare, f"--out={data}"], check=True, capture_output=True)
-    images = open_data(data).splits["train"].size
+    summary = dataset.read_summary(data)
+    if summary is None:
+        raise UsageError(f"--data={data} is no prepared data set: make one with trainer prepare.")
+    images = summary["splits"]["train"]["images"]
     config = small_config(data, epochs=max(3, kills * 2 // 3))
     total = pipeline.steps(config.train.epochs * images, config.train.batch_size)
     unbroken, killed = (Job(config, out / name, workers, total) for name in ("unbroken", "killed"))

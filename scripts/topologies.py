@@ -129,7 +129,8 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     rows = dict(_checksums(strategy, iter(distributed), steps))
     with strategy.scope():
         state = create_state(config, steps + 2 * timed_steps, steps)
-    loop = step.train_loop(strategy, state, config, class_weights=np.array([[1.3], [0.8]], np.float32))
+    class_weights = np.array([[1.3], [0.8]], np.float32)
+    loop = step.train_loop(strategy, state, config, class_weights=class_weights)
     iterator = iter(distributed)
     loop(iterator, steps)
     variables = {name: variable.numpy() for name, variable in state.variables().items()}
