@@ -115,7 +115,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
 
     try:
         while progress.epoch < config.train.epochs:
-            if progress.step == run.epoch_end(progress.epoch + 1):
+            if progress.step >= run.epoch_end(progress.epoch + 1):
                 log.status("evaluating ...")
                 scores = validation.scores()
                 progress.end_epoch(split.labels, scores, run.learning_rate)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
@@ -63,6 +64,25 @@ def test_tfds_opens_several_labels(tmp_path: Path):
     np.testing.assert_array_equal(example["labels"], [1, 0, -1])
     assert example["image"].dtype == np.uint8 and example["image"].shape[-1] == 1
     assert builder.info.metadata["labels"] == ["mass", "nodule", "hernia"]
+
+
+def test_equal_examples_are_equal_bytes(phantoms: epath.Path):
+    split = pipeline.open_split(phantoms, "train")
+    for stored in split.read(np.arange(split.size)):
+        example = tf.train.Example.FromString(stored)
+        assert example.SerializeToString(deterministic=True) == stored
+
+
+def test_the_fingerprint_is_that_of_labels_splits_and_shards(phantoms: epath.Path, tmp_path: Path):
+    summary = dataset.read_summary(phantoms)
+    older = {name: value for name, value in summary.items() if name != "dataset_fingerprint"}
+    dataset.write_summary(tmp_path, older | {"source": "moved", "fingerprint": "of the source"})
+    fingerprint = summary["dataset_fingerprint"]
+    assert dataset.read_summary(tmp_path)["dataset_fingerprint"] == fingerprint
+    shards = [dict(shard) for shard in older["shards"]]
+    shards[-1]["sha256"] = "0"
+    for change in ({"labels": ["other"]}, {"splits": {}}, {"shards": shards}):
+        assert dataset.with_fingerprint(older | change)["dataset_fingerprint"] != fingerprint
 
 
 def test_a_damaged_summary_is_refused(tmp_path: Path):

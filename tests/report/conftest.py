@@ -30,7 +30,7 @@ ENVIRONMENT = {
 }
 DATA = {
     "source": "Some hospital",
-    "fingerprint": "f1e2d3c4",
+    "dataset_fingerprint": "f1e2d3c4",
     "synthetic": False,
     "labels": CLASSES[1:],
     "classes": CLASSES,

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
+from tensorflow_datasets.core import writer as example_writer
 
 from trainer.data.sources.image_record import KNOWN, ImageRecord
 from trainer.system import atomic, threads
@@ -47,6 +48,8 @@ def directory(path: epath.PathLike) -> epath.Path:
 def read_summary(path: epath.PathLike) -> dict | None:
     """Returns the summary of the finished data set under `path`, or None.
 
+    One from before there was a `dataset_fingerprint` gets it here.
+
     Raises:
       UsageError: if it cannot be read.
     """
@@ -54,17 +57,53 @@ def read_summary(path: epath.PathLike) -> dict | None:
     if not file.exists():
         return None
     try:
-        return json.loads(file.read_text())
-    except ValueError as error:
+        summary = json.loads(file.read_text())
+        return with_fingerprint(summary)
+    except (ValueError, LookupError, TypeError) as error:
         raise UsageError(
-            f"{file} is damaged ({error}): prepare the data set again into another folder, or "
+            f"{file} is damaged ({error!r}): prepare the data set again into another folder, or "
             "delete this one."
         ) from error
+
+
+def with_fingerprint(summary: Mapping[str, Any]) -> dict:
+    """Returns a summary with the `dataset_fingerprint` of its content, unless it has that already.
+
+    It is the SHA-256 of labels, splits and the checksums of the shards, whatever the path of the
+    data set; `fingerprint` is that of the source, and the same for another `max_side`.
+
+    Args:
+      summary: with labels, splits and shards.
+    """
+    if "dataset_fingerprint" in summary:
+        return dict(summary)
+    shards = {
+        shard["file"]: shard["sha256"]
+        for shard in summary["shards"]
+        if ".array_record" in shard["file"]  # the others describe them
+    }
+    content = [summary["labels"], summary["splits"], shards]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {**summary, "dataset_fingerprint": digest}
 
 
 def write_summary(path: epath.PathLike, summary: dict) -> None:
     """Writes the summary, which marks the data set under `path` as finished."""
     atomic.write_json(epath.Path(path) / SUMMARY, summary)
+
+
+class OrderedWriter(example_writer.ExampleWriter):
+    """Writes the features of an example in one order, so that equal data sets are equal files."""
+
+    def write(
+        self, path: epath.PathLike, examples: Iterable[tuple[Any, bytes]]
+    ) -> list[Any] | None:
+        """Writes a shard of (key, serialised example); returns their positions if there are any."""
+        ordered = (
+            (key, tf.train.Example.FromString(example).SerializeToString(deterministic=True))
+            for key, example in examples
+        )
+        return super().write(path, ordered)
 
 
 class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -112,6 +151,9 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
             supervised_keys=("image", "labels"),
             metadata=tfds.core.MetadataDict(labels=self._labels, classes=self._classes),
         )
+
+    def _example_writer(self) -> OrderedWriter:
+        return OrderedWriter(self.info.file_format)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager

@@ -11,6 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
+from trainer.data import dataset
 from trainer.metrics import evaluation_files
 from trainer.metrics.label_result import LabelResult
 from trainer.system import gcs, json_files
@@ -78,8 +79,10 @@ class RunFiles:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The content of data_summary.json."""
-        return json_files.read(self.workdir / "data_summary.json")
+        """The content of data_summary.json, with a fingerprint if it is older than that."""
+        file = self.workdir / "data_summary.json"
+        with json_files.damage_reported(file):
+            return dataset.with_fingerprint(json.loads(file.read_text()))
 
     @cached_property
     def audit(self) -> dict[str, Any] | None:

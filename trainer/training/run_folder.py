@@ -1,22 +1,30 @@
 """The work directory of a run: held by one job at a time, and described before training begins."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
+from trainer.data import dataset
 from trainer.data.prepared_data import PreparedData
 from trainer.distribute.replicas import Replicas
-from trainer.system import atomic, environment, file_lock, gcs
+from trainer.system import atomic, environment, file_lock, gcs, json_files
 from trainer.system.errors import UsageError
 
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
     *("data_summary.json", "environment.json", "history.json", "audit.json", "report.html"),
     *("evaluation", "pictures"),
+)
+
+# What a data set was made from, and how.
+RECIPE = (
+    *("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform"),
+    *("labels", "classes", "splits"),
 )
 
 
@@ -29,8 +37,8 @@ def run_folder(
     The config comes first: a folder that has one is a run's.
 
     Raises:
-      UsageError: if another job is at work in it, if its run began with another config, or if it
-        holds files of another program under the names that a run writes.
+      UsageError: if another job is at work in it, if its run began with another config or on other
+        data, or if it holds files of another program under the names that a run writes.
     """
     gcs.make_folder(workdir)
     with file_lock.held(workdir):
@@ -41,7 +49,9 @@ def run_folder(
         else:
             _refuse_other_files(workdir)
             atomic.write_json(file, config.to_dict())
-        if not (workdir / "data_summary.json").exists():
+        if (workdir / "data_summary.json").exists():
+            check_same_data(json_files.read(workdir / "data_summary.json"), data)
+        else:
             atomic.write_json(workdir / "data_summary.json", data.summary)
             if audit := data.audit():
                 atomic.write_text(workdir / "audit.json", audit)
@@ -49,6 +59,29 @@ def run_folder(
             described = environment.describe(replicas.devices)
             atomic.write_json(workdir / "environment.json", described)
         yield
+
+
+def check_same_data(saved: Mapping[str, Any], data: PreparedData) -> None:
+    """Raises a UsageError unless the data set is the one that a run began on, wherever it lies.
+
+    Args:
+      saved: the content of the run's data_summary.json. Where a version without fingerprints wrote
+        it, data that were made from the same files in the same way are the same.
+      data: what the run is to go on with.
+    """
+    identity = ("dataset_fingerprint",) if "dataset_fingerprint" in saved else RECIPE
+    if any(saved.get(name) != data.summary.get(name) for name in identity):
+        raise UsageError(
+            f"data.path={data.path} ({_described(data.summary)}) is not the data set on which this "
+            f"work directory was begun ({_described(saved)}): give the path where that lies now, "
+            "or name another --workdir."
+        )
+
+
+def _described(summary: Mapping[str, Any]) -> str:
+    images = [f"{split['images']:,} {name}" for name, split in summary["splits"].items()]
+    fingerprint = dataset.with_fingerprint(summary)["dataset_fingerprint"]
+    return f"{', '.join(images)}, from {summary['source']}, dataset_fingerprint {fingerprint[:16]}"
 
 
 def _refuse_other_files(workdir: epath.Path) -> None:

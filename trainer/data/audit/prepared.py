@@ -31,7 +31,7 @@ class PreparedSource:
         self._splits = {split: pipeline.open_split(local, split) for split in dataset.SPLITS}
         self.name = str(path)
         self.synthetic: bool = summary["synthetic"]
-        self.fingerprint: str = summary["fingerprint"]
+        self.fingerprint: str = summary["dataset_fingerprint"]
         self.labels: tuple[str, ...] = tuple(summary["labels"])
         self.classes: tuple[str, ...] = tuple(summary["classes"])
 

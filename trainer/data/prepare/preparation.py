@@ -104,6 +104,7 @@ def prepare(
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
         summary |= data_summary.listed_files(assignment, skipped, stored)
         summary |= _checked(folder, source, assignment)
+        summary = dataset.with_fingerprint(summary)
         building.publish(dataset.directory(folder), dataset.directory(out))
         dataset.write_summary(out, summary)
     return summary

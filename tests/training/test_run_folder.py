@@ -1,0 +1,54 @@
+"""A run goes on with the data that it began on, wherever they lie, and with no others."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer.data import dataset, sources
+from trainer.data.prepare import preparation
+from trainer.data.prepared_data import open_data
+from trainer.system.errors import UsageError
+from trainer.training.run_folder import run_folder
+
+
+@pytest.fixture(scope="module")
+def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same source as that of `phantoms`, and the same splits, with smaller images."""
+    out = tmp_path_factory.mktemp("smaller")
+    preparation.prepare(sources.open_source("phantom:120"), epath.Path(out), max_side=64)
+    return out
+
+
+def begin(workdir: Path, config: ConfigDict, data: epath.PathLike) -> None:
+    replicas = SimpleNamespace(devices=["CPU:0"])
+    with run_folder(epath.Path(workdir), config, open_data(str(data)), replicas=replicas):
+        pass
+
+
+def test_the_path_of_the_data_may_change_and_their_content_may_not(
+    tiny: ConfigDict, phantoms: epath.Path, smaller: Path, tmp_path: Path
+):
+    begin(tmp_path / "run", tiny, phantoms)
+    begin(tmp_path / "run", tiny, shutil.copytree(phantoms, tmp_path / "moved"))
+    with pytest.raises(UsageError, match="is not the data set on which .* was begun") as refused:
+        begin(tmp_path / "run", tiny, smaller)
+    assert str(smaller) in str(refused.value) and "84 train" in str(refused.value)
+
+
+def test_a_run_without_a_fingerprint_goes_on_with_data_that_were_made_alike(
+    tiny: ConfigDict, phantoms: epath.Path, smaller: Path, tmp_path: Path
+):
+    begin(tmp_path / "run", tiny, phantoms)
+    file = tmp_path / "run" / dataset.SUMMARY
+    saved = json.loads(file.read_text())
+    del saved["dataset_fingerprint"]
+    saved["shards"][-1]["sha256"] = "0"  # the same images, prepared by an earlier version
+    file.write_text(json.dumps(saved))
+    begin(tmp_path / "run", tiny, phantoms)
+    with pytest.raises(UsageError, match="is not the data set"):
+        begin(tmp_path / "run", tiny, smaller)
