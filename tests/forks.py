@@ -13,6 +13,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ class Forks:
     """The client of such a process, which ends with it."""
 
     def __init__(self, folder: Path):
-        self._folder, self._count = folder, 0
+        self._folder, self._count, self._lock = folder, 0, threading.Lock()
         self._log = folder / "log"  # of what TensorFlow says while it is loaded
         self._server = subprocess.Popen(
             [sys.executable, __file__],
@@ -48,17 +49,18 @@ class Forks:
         environment: Mapping[str, str] = os.environ,
         timeout: float = 110,
     ) -> subprocess.CompletedProcess:
-        """Runs `python ARGUMENTS`, as `subprocess.run` does.
+        """Runs `python ARGUMENTS`, as `subprocess.run` does; several threads may call it.
 
         Raises:
           subprocess.TimeoutExpired: if it takes longer; it is killed.
         """
-        self._count += 1
-        folder = self._folder / str(self._count)
-        folder.mkdir()
         asked = {"arguments": [*map(str, arguments)], "environment": dict(environment)}
-        asked["folder"] = str(folder)
-        print(json.dumps(asked), file=self._server.stdin, flush=True)
+        with self._lock:
+            self._count += 1
+            folder = self._folder / str(self._count)
+            folder.mkdir()
+            asked["folder"] = str(folder)
+            print(json.dumps(asked), file=self._server.stdin, flush=True)
         deadline = time.monotonic() + timeout
         while not (folder / "code").exists():
             assert self._server.poll() is None, self._log.read_text()

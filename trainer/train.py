@@ -32,7 +32,7 @@ from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
 from trainer.training.progress import Progress
 from trainer.training.run import Run, check_replicas, create_run
-from trainer.training.run_folder import run_folder
+from trainer.training.run_folder import check_shared, run_folder
 
 
 def train_and_evaluate(
@@ -75,6 +75,7 @@ def train_and_evaluate(
             stack.enter_context(run_folder(workdir, config, data, replicas=replicas))
             log = Loggers([HistoryFile(), TerminalLog(line), TensorBoard(), *loggers])
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
+        check_shared(workdir, replicas)
         run = create_run(config, workdir, events, data=data, replicas=replicas, signals=signals)
         progress = restore_newest(run, log, saver)
         if progress.epoch < config.train.epochs:

@@ -23,6 +23,17 @@ from trainer.system.errors import UsageError, WorkerLost
 JOIN_SECONDS = 600
 
 
+# What every collective of the others raises once a worker has ended, stands still or was started
+# again: by TensorFlow's coordination service, gRPC, or NCCL.
+LOST_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+)
+LOST_WORKER_WORDS = ("current incarnation doesn't match", "NCCL: unhandled", "NCCL: remote")
+
+
 @dataclass(frozen=True)
 class Cluster:
     """The workers that train together.
@@ -97,6 +108,12 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
                 f"({str(error).splitlines()[0]}): start all of them, and let nothing else listen "
                 f"at {cluster.addresses[cluster.worker]}."
             ) from error
+
+
+def is_lost_worker(error: Exception) -> bool:
+    """Returns whether this is an error that a worker raises because it has lost another."""
+    words = getattr(error, "message", "")
+    return isinstance(error, LOST_WORKER) or any(part in words for part in LOST_WORKER_WORDS)
 
 
 class _CpuWorkers(tf.distribute.MultiWorkerMirroredStrategy):

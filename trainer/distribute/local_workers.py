@@ -21,13 +21,15 @@ from trainer.system.errors import (
     CheckpointsDamaged,
     DataLost,
     NotFinite,
+    OutOfMemory,
     UsageError,
     WorkerLost,
 )
 
 # Exit codes that a restart cannot help.
 FINAL = tuple(
-    error.exit_code for error in (UsageError, NotFinite, DataLost, CheckpointsDamaged, CannotWrite)
+    error.exit_code
+    for error in (UsageError, NotFinite, DataLost, CheckpointsDamaged, OutOfMemory, CannotWrite)
 )
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)

@@ -43,6 +43,12 @@ class Replicas:
         """Returns the chief's values, to every worker; all must call it."""
         return self.sum(values if self.is_chief else [0.0] * len(values))
 
+    def gather(self, values: list[float]) -> np.ndarray:
+        """Returns the values of each worker, [workers, n] float64; all must call it."""
+        rows = np.zeros((self.workers, len(values)))
+        rows[self.worker] = values
+        return self.sum(list(rows.ravel())).reshape(rows.shape)
+
     def barrier(self) -> None:
         """Returns once every worker has called it."""
         self.sum([0.0])

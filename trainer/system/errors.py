@@ -48,6 +48,12 @@ class CheckpointsDamaged(ExitError):
     exit_code = 70
 
 
+class OutOfMemory(ExitError):
+    """A device has too little memory for the config; starting again does not help."""
+
+    exit_code = 71
+
+
 class CannotWrite(ExitError):
     """The work directory cannot be written: the disk is full, or permission is missing."""
 

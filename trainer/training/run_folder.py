@@ -1,10 +1,12 @@
 """The work directory of a run: held by one job at a time, and described before training begins."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -26,6 +28,9 @@ RECIPE = (
     *("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform"),
     *("labels", "classes", "splits"),
 )
+
+# File systems over the network show a new file to other machines after a while.
+VISIBLE_SECONDS = 60.0
 
 
 @contextmanager
@@ -82,6 +87,23 @@ def _described(summary: Mapping[str, Any]) -> str:
     images = [f"{split['images']:,} {name}" for name, split in summary["splits"].items()]
     fingerprint = dataset.with_fingerprint(summary)["dataset_fingerprint"]
     return f"{', '.join(images)}, from {summary['source']}, dataset_fingerprint {fingerprint[:16]}"
+
+
+def check_shared(workdir: epath.Path, replicas: Replicas) -> None:
+    """Raises a UsageError on all workers unless all see the work directory that the chief has made.
+
+    Every worker calls it, the chief inside `run_folder`.
+    """
+    replicas.barrier()  # the chief has written the config
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while not (seen := (workdir / "config.json").exists()) and time.monotonic() < deadline:
+        time.sleep(1)
+    unseen = np.flatnonzero(replicas.gather([float(not seen)]))
+    if unseen.size:
+        raise UsageError(
+            f"worker {unseen[0]} of {replicas.workers} does not see --workdir={workdir}, which "
+            "worker 0 has made: name a folder on storage that all workers share."
+        )
 
 
 def _refuse_other_files(workdir: epath.Path) -> None:
