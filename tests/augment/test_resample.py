@@ -10,6 +10,7 @@ from trainer.augment.resample import (
     gaussian_blur,
     resample,
 )
+from trainer.config.schema import BLUR_REACH
 
 GREY_LEVEL = 1 / 255
 IDENTITY = {
@@ -168,6 +169,13 @@ def test_blur_spreads_a_point_by_each_images_own_sigma():
     squared_offset = (np.arange(21) - 10.0) ** 2
     assert (blurred.sum(0) @ squared_offset) ** 0.5 == pytest.approx(1.5, rel=0.01)
     assert (blurred.sum(1) @ squared_offset) ** 0.5 == pytest.approx(1.5, rel=0.01)
+
+
+def test_blur_reaches_as_far_as_the_config_says():
+    sigma, images = tf.ones((1, 1, 1, 1)), tf.ones((1, 16, 16, 1))
+    gaussian_blur(images, sigma, 16 / BLUR_REACH)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="paddings"):
+        gaussian_blur(images, sigma, 16.1 / BLUR_REACH)
 
 
 def test_blur_leaves_a_uniform_image_as_it_is():

@@ -53,3 +53,20 @@ def test_texts_of_a_form_are_checked(path: str, good: str, bad: str):
     given.update_from_flattened_dict({path: bad})
     with pytest.raises(UsageError, match=f"{path}=.*is not allowed"):
         schema.check(given)
+
+
+@pytest.mark.parametrize(
+    ("fields", "least"),
+    [
+        ({"model.name": "article", "data.image_size": 45}, 46),
+        ({"augment.blur_range": 16.0, "data.image_size": 16}, 48),
+        ({"augment.blur_range": 5.4, "data.image_size": 16}, 17),
+    ],
+)
+def test_images_too_small_for_what_is_done_with_them_are_refused(fields: dict, least: int):
+    given = schema.default()
+    given.update_from_flattened_dict(fields)
+    with pytest.raises(UsageError, match=rf"--config\.data\.image_size={least} or more"):
+        schema.check(given)
+    given.data.image_size = least
+    schema.check(given)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import models
-from trainer.config.schema import default
+from trainer.config.schema import FIELDS, SMALLEST_IMAGES, default
 from trainer.models import article, resnet
 
 
@@ -30,6 +30,18 @@ def test_a_network_returns_a_float32_logit_an_image(name: str, channels: int):
     network = models.build(config, 48)
     logits = network(np.zeros((2, 48, 48, channels), np.float32), training=False)
     assert logits.shape == (2, 1) and logits.dtype == tf.float32
+
+
+@pytest.mark.parametrize("name", ["article", "resnet"])
+def test_the_smallest_image_that_the_config_allows_is_the_smallest_that_a_network_takes(name: str):
+    config = default().model
+    config.name, config.stages, config.width = name, FIELDS["model.stages"].high, 1
+    least = max(SMALLEST_IMAGES.get(name, 0), FIELDS["data.image_size"].low)
+    network = models.build(config, least)
+    assert network(np.zeros((1, least, least, 1), np.float32)).shape == (1, 1)
+    if name in SMALLEST_IMAGES:
+        with pytest.raises(ValueError, match="zero or negative"):
+            models.build(config, least - 1)
 
 
 def test_logits_stay_float32_under_half_precision():

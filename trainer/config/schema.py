@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ PARSERS: dict[type, Any] = {
     bool: flags.BooleanParser(),
     str: flags.ArgumentParser(),
 }
+
+SMALLEST_IMAGES = {"article": 46}  # sides that leave a pixel after each layer
+BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
 
 
 def _is_range(steps: str) -> bool:
@@ -226,6 +230,7 @@ def check(config: ConfigDict) -> None:
                 f"{path} is missing from the config: start from trainer.config.schema.default()."
             )
         check_field(path, given[path])
+    _check_image_size(config)
 
 
 def check_field(path: str, value: Any) -> None:
@@ -286,6 +291,21 @@ def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
             raise UsageError(
                 f"this work directory was begun with {path}={former!r}, not {value!r}: "
                 f"name another --workdir, or give --config.{path}={former} to go on."
+            )
+
+
+def _check_image_size(config: ConfigDict) -> None:
+    """Raises a UsageError if the images are too small for the network or the augmentation."""
+    size, blur = config.data.image_size, config.augment.blur_range
+    smallest = {
+        f"model.name={config.model.name}": SMALLEST_IMAGES.get(config.model.name, 1),
+        f"augment.blur_range={blur:g}": math.ceil(BLUR_REACH * blur),
+    }
+    for setting, least in smallest.items():
+        if size < least:
+            raise UsageError(
+                f"data.image_size={size} is too small for {setting}: give "
+                f"--config.data.image_size={least} or more, or change {setting.split('=')[0]}."
             )
 
 

@@ -117,6 +117,20 @@ def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
     schema.check_global_batch(config, replicas)
 
 
+def check_data(config: ConfigDict, data: PreparedData) -> None:
+    """Raises a UsageError if there are fewer training images than a batch has.
+
+    Some epoch would then have no step of its own.
+    """
+    images, batch = data.splits["train"].size, config.train.batch_size
+    if images < batch:
+        raise UsageError(
+            f"train.batch_size={batch} is more than the {images:,} training images of "
+            f"data.path={data.path}: give --config.train.batch_size={images} or less, or prepare "
+            "more images."
+        )
+
+
 def create_run(
     config: ConfigDict,
     workdir: epath.Path,
