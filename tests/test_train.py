@@ -1,4 +1,4 @@
-"""The best epoch is evaluated with what validation decides, and with its own weights."""
+"""The best epoch is evaluated with its own weights; what is not finite ends the run."""
 
 from types import SimpleNamespace
 
@@ -8,10 +8,13 @@ from etils import epath
 
 from trainer import train
 from trainer.checkpoint.saver import NoSaver
+from trainer.config import schema
 from trainer.metrics import evaluation_files, operating_points
 from trainer.metrics.scores import Scores
 from trainer.show.logger import Logger
+from trainer.system.errors import NotFinite
 from trainer.training.progress import Progress
+from trainer.training.step import LoopResult
 
 LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 1], np.float32)[:, None]
 
@@ -70,3 +73,41 @@ def test_thresholds_and_temperatures_are_those_of_validation(evaluated: SimpleNa
 def test_checkpoint_of_the_best_epoch_is_restored(evaluated: SimpleNamespace):
     assert [folder.name for folder in evaluated.restored] == ["step-000000006-epoch-000002"]
     assert evaluated.result["epoch"] == 2 and evaluated.result["split"] == "test"
+
+
+def test_balanced_weights_are_those_of_negative_and_positive_examples():
+    config = schema.default()
+    split = SimpleNamespace(labels=["a", "b"], counts=[(10, 30), (0, 40)])  # positive, negative
+    np.testing.assert_array_equal(train.class_weights(config, split), np.ones((2, 2)))
+    config.loss.class_weights = "balanced"
+    expected = [[40 / 60, 40 / 80], [40 / 20, 40 / 2]]
+    np.testing.assert_allclose(train.class_weights(config, split), expected)
+
+
+@pytest.mark.parametrize(
+    ("precision", "loss_scale", "loss", "gradient", "ends"),
+    [
+        ("float32", 1.0, 0.5, True, False),
+        ("float32", 1.0, np.nan, True, True),
+        ("float32", 1.0, 0.5, False, True),
+        ("mixed_float16", 1.0, np.nan, False, False),  # a smaller scale may help
+        ("mixed_float16", 0.5, np.nan, False, True),  # none has
+        ("mixed_bfloat16", 1.0, np.inf, False, True),
+    ],
+)
+def test_loss_or_gradient_that_is_not_finite_ends_the_run(
+    tmp_path, precision: str, loss_scale: float, loss: float, gradient: bool, ends: bool
+):
+    run = SimpleNamespace(
+        config=SimpleNamespace(precision=precision),
+        state=SimpleNamespace(loss_scale=loss_scale, finite=True),
+        learning_rate=0.1,
+        checkpoints=epath.Path(tmp_path),
+    )
+    losses, finite = np.array([0.5, loss]), np.array([True, gradient])
+    result = LoopResult(losses, finite, 1.0, 0.1, SCORES["test"], 1.0, 0.0)
+    if ends:
+        with pytest.raises(NotFinite, match="step 11"):
+            train.check_finite(run, Progress(step=9), result, saver=NoSaver())
+    else:
+        train.check_finite(run, Progress(step=9), result, saver=NoSaver())

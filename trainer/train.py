@@ -26,7 +26,7 @@ from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
 from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
-from trainer.training import run_paths, step
+from trainer.training import optimizer, run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
@@ -127,7 +127,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
             trace.at(progress.step)
             steps = timer.steps(run.steps_until_pause(progress.step, progress.epoch))
             result = take_steps(batches, steps)
-            check_finite(run, progress, result.losses, saver=saver)
+            check_finite(run, progress, result, saver=saver)
             progress.add_loop(result)
             log.steps(progress, result, timer)
             timer.end_loop(steps, result.seconds)
@@ -188,13 +188,15 @@ def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
 
 
 def check_finite(
-    run: Run, progress: Progress, losses: np.ndarray, *, saver: Saver | NoSaver
+    run: Run, progress: Progress, result: step.LoopResult, *, saver: Saver | NoSaver
 ) -> None:
     """Raises NotFinite, unless half precision may recover from it with a smaller loss scale."""
-    bad = np.flatnonzero(~np.isfinite(losses))
+    losses = result.losses
+    bad = np.flatnonzero(~(np.isfinite(losses) & result.finite))
     may_recover = run.config.precision == "mixed_float16" and run.state.loss_scale >= 1.0
     if bad.size and not may_recover:
-        reason = f"the loss is {losses[bad[0]]} at step {progress.step + int(bad[0]) + 1}"
+        loss, at_step = losses[bad[0]], progress.step + int(bad[0]) + 1
+        reason = f"the gradient is not finite, and the loss is {loss:.3g}, at step {at_step}"
     elif not run.state.finite:
         reason = f"a weight is not finite at step {progress.step + len(losses)}"
     else:
@@ -203,8 +205,7 @@ def check_finite(
     good = checkpoint.complete(run.checkpoints)
     raise NotFinite(
         f"{reason}, learning rate {run.learning_rate:.3g}; the last good checkpoint is "
-        f"{good[-1] if good else 'none yet'}. Lower optimizer.learning_rate or set "
-        "optimizer.clip_norm=1, in another --workdir."
+        f"{good[-1] if good else 'none yet'}. {optimizer.remedy(run.config.precision)}"
     )
 
 

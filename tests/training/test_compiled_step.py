@@ -50,8 +50,7 @@ def replica_step(config: ConfigDict, on_tpu: bool, jit_compile: bool) -> tuple[S
 
     @tf.function(jit_compile=jit_compile, autograph=False)
     def of_columns(*columns: tf.Tensor) -> tf.Tensor:
-        scores, _ = of_batch(dict(zip(COLUMNS, columns, strict=True)))
-        return scores
+        return of_batch(dict(zip(COLUMNS, columns, strict=True))).scores
 
     return state, of_columns
 

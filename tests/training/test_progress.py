@@ -1,5 +1,6 @@
 """A run remembers its epochs, and which of them was the best."""
 
+import copy
 import re
 
 import numpy as np
@@ -24,7 +25,8 @@ ONE_CLASS = scores([-4, -3, 3, 4], [1, 1, 1, 1])
 
 
 def loop(steps: int, seen: Scores, seconds: float, wait_seconds: float) -> LoopResult:
-    return LoopResult(np.zeros(steps), 1.0, 1e-3, seen, seconds, wait_seconds)
+    finite = np.ones(steps, bool)
+    return LoopResult(np.zeros(steps), finite, 1.0, 1e-3, seen, seconds, wait_seconds)
 
 
 def record_after(*validations: Scores) -> tuple[Progress, list[bool]]:
@@ -43,7 +45,7 @@ def test_an_epoch_is_measured_over_all_of_its_loops_and_begins_anew():
     for row in record.history:
         assert row["seconds"] == 4 and row["train"]["input_wait"] == 0.25
         assert row["train"]["images_per_second"] == 2 and row["train"]["accuracy"] == 0.75
-    assert record.epoch_seconds == 0 and record.scores.shape == (0, 3)
+    assert record.epoch_seconds == 0 and not record.scores.size
 
 
 def test_rows_that_fill_up_a_batch_do_not_count():
@@ -52,6 +54,24 @@ def test_rows_that_fill_up_a_batch_do_not_count():
     record.add_loop(loop(1, filled, 1.0, 0.0))
     record.end_epoch(["sick"], GOOD, 0.1)
     assert record.history[0]["train"]["accuracy"] == 1
+
+
+def test_outputs_that_overflowed_are_left_out_and_counted():
+    record = Progress()
+    record.add_loop(loop(1, scores([np.nan, np.inf, -1, 1], [0, 0, 0, 1]), 1.0, 0.0))
+    saved = Progress.from_dict(copy.deepcopy(record.to_dict()), record.scores)
+    for progress in (record, saved):
+        progress.end_epoch(["sick"], GOOD, 0.1)
+        (row,) = progress.history
+        assert row["train"]["not_finite"] == 2 and row["train"]["accuracy"] == 1
+        assert row["train"]["images_per_second"] == 4
+
+
+def test_epoch_without_any_finite_output_has_no_training_metrics():
+    record = Progress()
+    record.add_loop(loop(1, scores([np.nan, np.inf], [0, 1]), 1.0, 0.0))
+    record.end_epoch(["sick"], GOOD, 0.1)
+    assert record.history[0]["train"]["auc"] is None
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.checkpoint import checkpoint
+from trainer.config import schema
 from trainer.data import pipeline
 from trainer.models import inputs
+from trainer.models.batch_normalization import BatchNormalization
 from trainer.training import optimizer, step
 from trainer.training.state import State, create_state
 
@@ -44,7 +46,12 @@ def on_one_device(by_gradient_descent: ConfigDict) -> tuple[State, list[step.Loo
 
 
 def prepared(
-    strategy: tf.distribute.Strategy, state: State, config: ConfigDict, start_step: int = 0
+    strategy: tf.distribute.Strategy,
+    state: State,
+    config: ConfigDict,
+    *,
+    start_step: int = 0,
+    change: Callable[[step.Batch], step.Batch] = lambda batch: batch,
 ) -> tuple[Callable, Iterator[step.Batch]]:
     split = pipeline.open_split(config.data.path, "train")
     pixels = pipeline.pixels(split, config.data.image_size, "host")
@@ -52,8 +59,14 @@ def prepared(
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         batch_size = config.train.batch_size
         return pipeline.train_batches(
-            pixels, batch_size, seed=config.seed, epochs=4, start_step=start_step, context=context
-        )
+            pixels,
+            batch_size,
+            seed=config.seed,
+            epochs=4,
+            start_step=start_step,
+            context=context,
+            parts=config.train.accumulate,
+        ).map(change)
 
     iterator = iter(strategy.distribute_datasets_from_function(batches))
     return step.train_loop(strategy, state, config, class_weights=(1.3, 0.8)), iterator
@@ -78,6 +91,9 @@ def test_one_replica_and_two_arrive_at_the_same_weights(
     two, two_results = trained(two_replicas, by_gradient_descent)
     assert int(one.step.numpy()) == int(two.step.numpy()) == STEPS
     assert largest_difference(one, two) < 1e-5
+    for average in two.averaged.variables:
+        first, second = two_replicas.experimental_local_results(average.value)
+        np.testing.assert_array_equal(first, second)
     for ours, theirs in zip(one_results, two_results, strict=True):
         np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-5)
         np.testing.assert_allclose(ours.scores.logits, theirs.scores.logits, atol=1e-4)
@@ -117,12 +133,15 @@ def test_the_gradient_is_clipped_as_a_whole(
         assert moved == pytest.approx(0.01 * 1.9, rel=1e-3)  # Nesterov's first step: 1 + 0.9
 
 
+@pytest.mark.parametrize("momentum", [0.05, 0.9])
 def test_the_average_follows_the_weights_with_its_momentum(
-    tiny: ConfigDict, one_device: tf.distribute.Strategy
+    tiny: ConfigDict, one_device: tf.distribute.Strategy, momentum: float
 ):
+    tiny.train.ema = momentum
     state, _ = trained(one_device, tiny, loops=(1,))
     begun = weights(create_state(tiny, 2 * STEPS, STEPS))
-    keep = 2 / 11  # (1 + 1) / (10 + 1)
+    ramp = 2 / 11  # (1 + 1) / (10 + 1)
+    keep = min(momentum, ramp)
     for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
         expected = keep * begun[f"averaged/{average.path}"] + (1 - keep) * variable.value.numpy()
         np.testing.assert_allclose(average.value.numpy(), expected, rtol=1e-5, atol=1e-7)
@@ -220,7 +239,7 @@ def test_where_one_replica_overflows_both_skip_the_step(
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
         value = tf.where(number == 1, np.inf, 0.0)
         variables = state.model.trainable_variables
-        replica_step._apply([tf.fill(v.shape, value) for v in variables])
+        replica_step._update([tf.fill(v.shape, value) for v in variables] + [tf.zeros(())])
 
     begun = weights(state)
     tf.function(lambda: two_replicas.run(overflow_on_the_second))()
@@ -228,6 +247,58 @@ def test_where_one_replica_overflows_both_skip_the_step(
     for variable in state.model.trainable_variables:
         for replica in two_replicas.experimental_local_results(variable.value):
             np.testing.assert_array_equal(replica.numpy(), begun[f"model/{variable.path}"])
+
+
+def broken(batch: step.Batch) -> step.Batch:
+    """The batch with a weight that makes loss and gradient infinite in its last row alone."""
+    rows = tf.cast(batch["row"], tf.float32)
+    return batch | {"weight": tf.where(rows == 15.0, np.float32(np.inf), batch["weight"])}
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gradient_that_is_not_finite_reaches_no_weight_of_any_replica(
+    tiny: ConfigDict, two_replicas: tf.distribute.Strategy, accumulate: int
+):
+    tiny.train.batch_size, tiny.train.accumulate = 16, accumulate
+    with two_replicas.scope():
+        state = create_state(tiny, 2 * STEPS, STEPS)
+    loop, batches = prepared(two_replicas, state, tiny, change=broken)
+    result = loop(batches, 2)
+    assert not np.isfinite(result.losses).any() and not result.finite.any()
+    for name, variable in state.variables().items():
+        for replica in two_replicas.experimental_local_results(variable):
+            assert np.isfinite(replica.numpy()).all(), name
+    loop, batches = prepared(two_replicas, state, tiny)
+    assert loop(batches, 2).finite.all()
+
+
+def test_moments_that_are_not_finite_reach_no_moving_average():
+    layer = BatchNormalization()
+    images = np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype("f4")
+    layer(images, training=True)
+    before = [v.numpy() for v in layer.non_trainable_variables]
+    images[0, 0, 0, 1] = np.inf
+    assert not np.isfinite(layer(images, training=True)).all()
+    for variable, former in zip(layer.non_trainable_variables, before, strict=True):
+        assert np.isfinite(variable).all()
+        np.testing.assert_array_equal(variable.numpy() == former, [False, True, False])
+
+
+@pytest.mark.parametrize("source", ["augment.noise_range", "model.dropout"])
+def test_each_step_draws_anew(tiny: ConfigDict, one_device: tf.distribute.Strategy, source: str):
+    config = schema.default()
+    config.data.path, config.train.batch_size = tiny.data.path, 8
+    config.data.image_size, config.model.width, config.model.stages = 32, 4, 2
+    config.update_from_flattened_dict({source: 0.5, "optimizer.learning_rate": 1e-30})
+    state = create_state(config, 10, 10)
+    replica_step = step.ReplicaStep(state, config)
+    batch = next(prepared(one_device, state, config)[1])
+    logits = []
+    for state_step in (3, 4, 3):
+        state.step.assign(state_step)
+        logits.append(replica_step(batch).scores[:, 0].numpy())
+    np.testing.assert_array_equal(logits[0], logits[2])
+    assert np.abs(logits[0] - logits[1]).min() > 0
 
 
 def test_smoothing_and_class_weights_follow_their_formulas():

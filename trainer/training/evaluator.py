@@ -10,6 +10,8 @@ from trainer.data import pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics.scores import Scores
+from trainer.system.errors import NotFinite
+from trainer.training import optimizer
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.step import Batch, evaluation_loop
 
@@ -34,8 +36,10 @@ class Evaluator:
         config: ConfigDict,
         signals: StopSignals,
     ):
-        batch = config.train.batch_size
+        # In the parts that a training step is computed in: no more has to fit the memory.
+        batch = config.train.batch_size // config.train.accumulate
         data = config.data
+        self._name, self._remedy = split.name, optimizer.remedy(config.precision)
         pixels = pipeline.pixels(split, data.image_size, data.cache, fit_mode=data.fit)
 
         def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -53,6 +57,7 @@ class Evaluator:
 
         Raises:
           Stopped: on all workers, if one of them got a stop signal.
+          NotFinite: if the network's output is not.
         """
         batches, parts, done = iter(self._batches), [], 0
         while done < self._steps:
@@ -61,4 +66,10 @@ class Evaluator:
             self._timer.end_loop(steps, time.perf_counter() - began)
             done += steps
         columns = np.concatenate([part.columns() for part in parts])
-        return Scores.from_columns(columns).without_padding()
+        scores = Scores.from_columns(columns).without_padding()
+        if bad := int(np.sum(~np.isfinite(scores.logits).all(1))):
+            raise NotFinite(
+                f"the network's output is not finite for {bad:,} of the {len(scores.logits):,} "
+                f"{self._name} images. {self._remedy}"
+            )
+        return scores

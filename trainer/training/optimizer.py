@@ -63,15 +63,31 @@ def loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Variable | float:
     return 1.0 if scale is None else scale.value
 
 
-def sum_over_replicas(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Returns the sum of each gradient over the replicas: one round trip for all of them."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
+def remedy(precision: str) -> str:
+    """Returns what to do where loss, gradient or output are not finite, as a sentence."""
+    milder = "Lower optimizer.learning_rate or set optimizer.clip_norm=1, in another --workdir"
+    if precision == "mixed_float16":
+        milder += ", or go on in this one with --config.precision=float32"
+    return f"{milder}."
+
+
+def all_finite(gradients: list[tf.Tensor]) -> tf.Tensor:
+    """Returns whether every element is finite, a bool scalar."""
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+
+
+def zero_unless(
+    finite: tf.Tensor, gradients: list[tf.Tensor], optimizer: keras.optimizers.Optimizer
+) -> list[tf.Tensor]:
+    """Returns the gradients, or zeros in their place unless `finite`.
+
+    An optimizer that scales the loss gets them as they are: it skips the step and tries a smaller
+    scale.
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return gradients
-    flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], 0)
-    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat)
-    parts = tf.split(total, [gradient.shape.num_elements() for gradient in gradients])
-    return [tf.reshape(p, g.shape) for p, g in zip(parts, gradients, strict=True)]
+    zeros = lambda: [tf.zeros_like(gradient) for gradient in gradients]  # noqa: E731
+    return tf.cond(finite, lambda: gradients, zeros)
 
 
 def clip(

@@ -20,8 +20,8 @@ class Progress:
       best: step, epoch, AUC and loss of the best epoch by validation AUC.
       epoch_seconds: time spent on the current epoch.
       wait_seconds: the part of it spent waiting for input.
-      scores: of the training images seen in the current epoch, [n, 2 K + 1] float32 as in
-        `Scores.columns()`; [0, 0] before the first.
+      score_parts: of the training images seen in the current epoch, loop by loop, each
+        [n, 2 K + 1] float32 as in `Scores.columns()`.
     """
 
     step: int = 0
@@ -29,34 +29,45 @@ class Progress:
     best: dict | None = None
     epoch_seconds: float = 0.0
     wait_seconds: float = 0.0
-    scores: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    score_parts: list[np.ndarray] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
         """The number of finished epochs."""
         return len(self.history)
 
+    @property
+    def scores(self) -> np.ndarray:
+        """All parts of the scores: [n, 2 K + 1] float32, [0, 0] before the first."""
+        return np.concatenate(self.score_parts or [np.zeros((0, 0), np.float32)])
+
     def to_dict(self) -> dict:
         """Returns everything but the scores, as JSON."""
-        return {**vars(self), "epoch": self.epoch, "scores": None}
+        fields = {name: value for name, value in vars(self).items() if name != "score_parts"}
+        return {**fields, "epoch": self.epoch}
 
     @classmethod
     def from_dict(cls, saved: dict, scores: np.ndarray) -> "Progress":
         """Returns the progress that `to_dict` and a checkpoint's scores describe."""
-        fields = {name: saved[name] for name in cls.__dataclass_fields__}
-        return cls(**(fields | {"scores": scores}))
+        fields = {n: saved[n] for n in cls.__dataclass_fields__ if n != "score_parts"}
+        return cls(**fields, score_parts=[scores] if scores.size else [])
 
     def add_loop(self, result: LoopResult) -> None:
         """Adds a loop of training steps."""
         self.step += len(result.losses)
         self.epoch_seconds += result.seconds
         self.wait_seconds += result.wait_seconds
-        seen = result.scores.without_padding().columns()
-        self.scores = np.concatenate([self.scores, seen]) if self.scores.size else seen
+        self.score_parts.append(result.scores.without_padding().columns())
 
     def end_epoch(self, labels: Sequence[str], validation: Scores, learning_rate: float) -> None:
-        """Adds the epoch's row to the history, and notes whether it is the best so far."""
-        training = Scores.from_columns(self.scores)
+        """Adds the epoch's row to the history, and notes whether it is the best so far.
+
+        Half precision may recover from an output that overflowed: such an image is left out of the
+        training metrics, and counted.
+        """
+        columns = self.scores
+        finite = np.isfinite(columns).all(1)
+        training = Scores.from_columns(columns[finite])
         row: dict[str, Any] = {
             "epoch": len(self.history) + 1,
             "step": self.step,
@@ -64,13 +75,14 @@ class Progress:
             "train": {
                 **classification.measure_all(training, labels),
                 "learning_rate": learning_rate,
-                "images_per_second": len(training.logits) / self.epoch_seconds,
+                "not_finite": int(np.sum(~finite)),
+                "images_per_second": len(columns) / self.epoch_seconds,
                 "input_wait": self.wait_seconds / self.epoch_seconds,
             },
             "validation": classification.measure_all(validation, labels),
         }
         self.history.append(row)
-        self.scores = self.scores[:0]
+        self.score_parts = []
         self.epoch_seconds = self.wait_seconds = 0.0
         candidate = {"epoch": row["epoch"], "step": self.step}
         candidate |= {name: row["validation"][name] for name in ("auc", "loss")}

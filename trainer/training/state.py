@@ -1,5 +1,6 @@
 """Everything that training changes: the network, its optimizer, the averaged network, the step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -20,8 +21,8 @@ class State:
       optimizer: its optimizer, built.
       averaged: the network whose variables are the moving average of the model's, batch
         statistics included; the model itself where there is no averaging.
-      accumulated: the gradients of a step's parts so far, zero between steps; empty where a step
-        has one part.
+      accumulated: each replica's sums of gradients and scores over a step's parts so far, zero
+        between steps; empty where a step has one part.
     """
 
     step: tf.Variable
@@ -79,14 +80,16 @@ def create_state(
         averaged.set_weights(model.get_weights())
     accumulated = []
     if config.train.accumulate > 1:
-        accumulated = [_replica_variable(v) for v in model.trainable_variables]
+        shapes = [v.shape for v in model.trainable_variables]
+        shapes.append((config.train.batch_size, 2 * outputs + 1))
+        accumulated = [_replica_variable(shape) for shape in shapes]
     return State(step, model, built_optimizer, averaged, accumulated)
 
 
-def _replica_variable(like: keras.Variable) -> tf.Variable:
+def _replica_variable(shape: Sequence[int]) -> tf.Variable:
     """Returns a variable of zeros of which each replica has a copy of its own."""
     return tf.Variable(
-        tf.zeros(like.shape),
+        tf.zeros(shape),
         trainable=False,
         synchronization=tf.VariableSynchronization.ON_READ,
         aggregation=tf.VariableAggregation.SUM,

@@ -24,11 +24,26 @@ Batch = dict[str, tf.Tensor]
 EQUAL_WEIGHTS = np.ones((2, 1), np.float32)  # of negative and of positive examples
 
 
+class StepResult(NamedTuple):
+    """The result of one training step, equal on all replicas.
+
+    Attributes:
+      scores: [B, 2 K + 1] float32, logits, labels and weight of the rows of the global batch.
+      gradient_norm: length of the gradient before clipping, where it was asked for, else 0.
+      finite: whether the gradient was, bool; if it was not, it has not reached the weights.
+    """
+
+    scores: tf.Tensor
+    gradient_norm: tf.Tensor
+    finite: tf.Tensor
+
+
 class LoopResult(NamedTuple):
     """The result of one loop of training steps.
 
     Attributes:
       losses: [steps] float32, the loss of each step.
+      finite: [steps] bool, whether the gradient of each step was.
       gradient_norm: length of the last step's gradient, before clipping.
       update_ratio: length of the last step's change of the weights, as a share of their length.
       scores: of every example of the loop, [steps * global batch].
@@ -37,6 +52,7 @@ class LoopResult(NamedTuple):
     """
 
     losses: np.ndarray
+    finite: np.ndarray
     gradient_norm: float
     update_ratio: float
     scores: Scores
@@ -51,10 +67,9 @@ class ReplicaStep:
     `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
     the replica's rows, and `update()` the last; only one part's activations are in memory.
 
-    The first two return [B, 2 K + 1] float32: logits, labels and weight at the replica's rows of
-    the global batch of B, 0 elsewhere, so that their sum over replicas is that of the whole batch.
-    Where `measured` is true, the update also returns the norm of the gradient, equal on all
-    replicas; else 0, since in a large network the norm takes a hundredth of the step.
+    Each replica's scores are 0 but at its rows of the global batch, so that one sum over replicas,
+    of gradient and scores together, is that of the whole batch. The norm is computed only where
+    `measured` is true, since in a large network it takes a hundredth of the step.
     """
 
     def __init__(
@@ -70,15 +85,12 @@ class ReplicaStep:
             config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
         )
 
-    def __call__(
-        self, batch: Batch, measured: tf.Tensor | bool = False
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Takes a whole step; returns the scores and the norm."""
-        gradients, scores = self._gradients(batch)
-        return scores, self._apply(gradients, measured)
+    def __call__(self, batch: Batch, measured: tf.Tensor | bool = False) -> StepResult:
+        """Takes a whole step."""
+        return self._update(self._gradients_and_scores(batch), measured)
 
-    def add_part(self, batch: Batch, part: tf.Tensor) -> tf.Tensor:
-        """Adds up the gradient of one part of the rows; returns its scores."""
+    def add_part(self, batch: Batch, part: tf.Tensor) -> None:
+        """Adds up gradient and scores of one part of the rows."""
         rows = batch["row"].shape[0] // self._config.train.accumulate
         slices = {
             name: tf.ensure_shape(
@@ -86,17 +98,16 @@ class ReplicaStep:
             )
             for name, column in batch.items()
         }
-        gradients, scores = self._gradients(slices)
-        for total, gradient in zip(self._state.accumulated, gradients, strict=True):
-            total.assign_add(gradient)
-        return scores
+        part_values = self._gradients_and_scores(slices)
+        for total, value in zip(self._state.accumulated, part_values, strict=True):
+            total.assign_add(value)
 
-    def update(self, measured: tf.Tensor | bool = False) -> tf.Tensor:
-        """Updates the variables by the gradient of all parts; returns the norm."""
-        norm = self._apply([total.read_value() for total in self._state.accumulated], measured)
+    def update(self, measured: tf.Tensor | bool = False) -> StepResult:
+        """Updates the variables by the gradient of all parts."""
+        result = self._update([total.read_value() for total in self._state.accumulated], measured)
         for total in self._state.accumulated:
             total.assign(tf.zeros_like(total))
-        return norm
+        return result
 
     def loss(self, scores: tf.Tensor) -> tf.Tensor:
         """Returns what examples with these scores contribute to the step's loss: a scalar."""
@@ -108,7 +119,8 @@ class ReplicaStep:
         )
         return total / self._config.train.batch_size
 
-    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _gradients_and_scores(self, batch: Batch) -> list[tf.Tensor]:
+        """Returns this replica's share of the gradient of each variable, and its scores."""
         state, config = self._state, self._config
         global_batch = config.train.batch_size
         key = random_numbers.key(config.seed, state.step)
@@ -121,16 +133,21 @@ class ReplicaStep:
             scores = _scores(logits, batch)
             scaled_loss = self.loss(scores) * optimizer.loss_scale(state.optimizer)
         gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
-        return gradients, _in_global_batch(scores, batch["row"], global_batch)
+        return [*gradients, _in_global_batch(scores, batch["row"], global_batch)]
 
-    def _apply(self, gradients: list[tf.Tensor], measured: tf.Tensor | bool = False) -> tf.Tensor:
-        built = self._state.optimizer
-        gradients = optimizer.sum_over_replicas(gradients)
+    def _update(self, shares: list[tf.Tensor], measured: tf.Tensor | bool = False) -> StepResult:
+        """Updates the variables by what `_gradients_and_scores` returned on each replica."""
+        state, built = self._state, self._state.optimizer
+        *gradients, scores = _sum_over_replicas(shares)
         measured = tf.convert_to_tensor(measured)
         norm = tf.cond(measured, lambda: optimizer.global_norm(gradients, built), lambda: 0.0)
+        finite = optimizer.all_finite(gradients)
+        gradients = optimizer.zero_unless(finite, gradients, built)
         clipped = optimizer.clip(gradients, self._config.optimizer.clip_norm, built)
-        built.apply(clipped, self._state.model.trainable_variables)
-        return norm
+        built.apply(clipped, state.model.trainable_variables)
+        if self._config.train.ema:
+            _update_average(state, self._config.train.ema)
+        return StepResult(scores, norm, finite)
 
 
 def train_loop(
@@ -145,18 +162,14 @@ def train_loop(
     replica_step = ReplicaStep(state, config, class_weights, on_tpu=on_tpu)
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
 
-    def take_step(batch: Batch, measure: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def take_step(batch: Batch, measure: tf.Tensor) -> StepResult:
         if config.train.accumulate == 1:
-            scores, norm = strategy.run(replica_step, args=(batch, measure))
-            return strategy.reduce("SUM", scores, axis=None), on_one_replica(norm)
-        scores = tf.zeros(shape)
-        for part in tf.range(config.train.accumulate):
-            part_scores = strategy.run(replica_step.add_part, args=(batch, part))
-            scores += strategy.reduce("SUM", part_scores, axis=None)
-        return scores, on_one_replica(strategy.run(replica_step.update, args=(measure,)))
-
-    def on_one_replica(value: tf.Tensor) -> tf.Tensor:
-        return strategy.experimental_local_results(value)[0]
+            result = strategy.run(replica_step, args=(batch, measure))
+        else:
+            for part in tf.range(config.train.accumulate):
+                strategy.run(replica_step.add_part, args=(batch, part))
+            result = strategy.run(replica_step.update, args=(measure,))
+        return StepResult(*(strategy.experimental_local_results(value)[0] for value in result))
 
     @tf.function
     def loop(
@@ -164,7 +177,7 @@ def train_loop(
     ) -> tuple[tf.Tensor, ...]:
         losses, norm = tf.TensorArray(tf.float32, steps), tf.constant(0.0)
         scores = tf.TensorArray(tf.float32, steps, element_shape=shape)
-        wait = tf.constant(0.0, tf.float64)
+        finite, wait = tf.TensorArray(tf.bool, steps), tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             wait_began = tf.timestamp()
@@ -174,13 +187,12 @@ def train_loop(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
                 wait += tf.timestamp() - wait_began
-            step_scores, norm = take_step(batch, measure)
-            losses = losses.write(i, replica_step.loss(step_scores))
-            scores = scores.write(i, step_scores)
+            result = take_step(batch, measure)
+            losses = losses.write(i, replica_step.loss(result.scores))
+            finite = finite.write(i, result.finite)
+            scores, norm = scores.write(i, result.scores), result.gradient_norm
             state.step.assign_add(1)
-            if config.train.ema:
-                _update_average(state, config.train.ema)
-        return losses.stack(), scores.stack(), wait, norm
+        return losses.stack(), finite.stack(), scores.stack(), wait, norm
 
     def run(iterator: Iterator[Batch], steps: int) -> LoopResult:
         began, parts = time.perf_counter(), []
@@ -189,14 +201,15 @@ def train_loop(
         before = [tf.identity(v.value) for v in state.model.trainable_variables]
         parts.append(loop(iterator, tf.constant(1), tf.constant(True)))
         ratio = float(_update_ratio(before, state.model.trainable_variables))
-        norm = float(parts[-1][3])
-        losses = np.concatenate([part[0].numpy() for part in parts])
-        scores = np.concatenate([part[1].numpy() for part in parts])
-        wait = sum(float(part[2]) for part in parts)
+        norm = float(parts[-1][4])
+        losses, finite, scores = (
+            np.concatenate([part[column].numpy() for part in parts]) for column in range(3)
+        )
+        wait = sum(float(part[3]) for part in parts)
         seconds = time.perf_counter() - began
         # The graph only knows the time of day, which may be set while the loop runs.
         wait = min(max(wait, 0.0), seconds)
-        return LoopResult(losses, norm, ratio, _by_example(scores), seconds, wait)
+        return LoopResult(losses, finite, norm, ratio, _by_example(scores), seconds, wait)
 
     return run
 
@@ -210,14 +223,15 @@ def evaluation_loop(
     def evaluation_step(batch: Batch) -> tf.Tensor:
         images = repeat_channels(images_to_float(batch["image"]), channels)
         scores = _scores(model(images, training=False), batch)
-        return _in_global_batch(scores, batch["row"], global_batch)
+        (scores,) = _sum_over_replicas([_in_global_batch(scores, batch["row"], global_batch)])
+        return scores
 
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
         scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
         for i in tf.range(steps):
             step_scores = strategy.run(evaluation_step, args=(next(iterator),))
-            scores = scores.write(i, strategy.reduce("SUM", step_scores, axis=None))
+            scores = scores.write(i, strategy.experimental_local_results(step_scores)[0])
         return scores.stack()
 
     def run(iterator: Iterator[Batch], steps: int) -> Scores:
@@ -260,12 +274,23 @@ def _update_ratio(before: list[tf.Tensor], variables: list[keras.Variable]) -> t
 
 
 def _update_average(state: State, momentum: float) -> None:
-    """Updates the moving average, faster in the first steps so that the initial weights fade."""
-    step = tf.cast(state.step, tf.float32)
+    """Updates a replica's average, faster in the first steps so that the initial weights fade."""
+    step = tf.cast(state.step + 1, tf.float32)
     keep = tf.minimum(momentum, (1 + step) / (10 + step))
     for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
         if average.dtype == "float32":
             average.assign(keep * average + (1 - keep) * variable)
+
+
+def _sum_over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the sum of each value over the replicas: one round trip for all of them."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return values
+    flat = tf.concat([tf.reshape(value, [-1]) for value in values], 0)
+    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat)
+    parts = tf.split(total, [value.shape.num_elements() for value in values])
+    return [tf.reshape(p, v.shape) for p, v in zip(parts, values, strict=True)]
 
 
 def _scores(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
