@@ -14,8 +14,7 @@ from tests.cloud.orders import order
 from trainer.cloud import cloud_job, kubernetes, machines
 from trainer.cloud.order import Order
 from trainer.distribute import cluster as worker_cluster
-from trainer.distribute.local_workers import FINAL
-from trainer.system.errors import UsageError, WorkerLost
+from trainer.system.errors import FINAL, RESUMABLE, UsageError
 
 VERSIONS = ["1.31", "1.32", "1.33", "1.34", kubernetes_validate.latest_version()]
 NAME = "first-try-abcd1234"
@@ -131,10 +130,11 @@ def test_single_worker_needs_no_service_and_runs_the_images_own_command():
 
 
 def test_lasting_errors_end_the_job_and_lost_workers_or_nodes_do_not():
-    fatal, ignored = documents(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
+    ignored, fatal = documents(ORDERS["Spot"])[-1]["spec"]["podFailurePolicy"]["rules"]
     assert fatal["action"] == "FailJob"
-    assert fatal["onExitCodes"]["values"] == sorted(FINAL)
-    assert not {WorkerLost.exit_code, 130, 137, 143} & set(fatal["onExitCodes"]["values"])
+    assert fatal["onExitCodes"]["operator"] == "NotIn"
+    restarted = set(fatal["onExitCodes"]["values"])
+    assert {*RESUMABLE, 137} <= restarted and not {0, 1, *FINAL} & restarted
     assert ignored["action"] == "Ignore"
     assert ignored["onPodConditions"][0]["type"] == "DisruptionTarget"
     limits = [documents(on_cluster(workers=n))[-1]["spec"]["backoffLimit"] for n in (1, 4)]

@@ -20,7 +20,7 @@ from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import TOKEN, Tpu
 from trainer.cloud import google_storage, tpu_vm
 from trainer.cloud.order import Order
-from trainer.distribute.local_workers import FINAL
+from trainer.system.errors import FINAL
 
 # Records its arguments; `run` ends with the next code of $DOCKER/codes, or when it is stopped.
 DOCKER = r"""#!/bin/bash

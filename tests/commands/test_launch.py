@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trainer.checkpoint import checkpoint
 from trainer.commands import launch
 
 ROOT = Path(__file__).parents[2]
@@ -43,15 +44,23 @@ def test_a_mistake_in_the_flags_gets_one_sentence(arguments: list[str], message:
     assert message in done.stderr
 
 
-def test_the_flags_say_what_is_launched():
+def test_the_flags_say_what_is_launched(tmp_path: Path):
     told = """
 from trainer.commands import program
 from trainer.commands import launch
-launch.launch = lambda command, **options: print(command[2:4], *options.values()) or 75
+launch.launch = lambda command, **options: print(
+    command[2:4], *list(options.values())[:4], options["newest_checkpoint"]()
+) or 75
 program.run(launch.main, launch.parse_flags)
 """
     own = ["--workers=3", "--devices=2", "--max_restarts=4", "--grace_seconds=5"]
-    command = [sys.executable, "-c", told, *own, "--", "--config=c.py", "--", "--workers=9"]
+    command = [sys.executable, "-c", told, *own, "--", "--config=c.py"]
+    command += ["--workdir", tmp_path, "--", "--workers=9"]
+    for folder in ("step-000000012-epoch-000001", "step-000000007-epoch-000000"):
+        (tmp_path / "checkpoints" / folder).mkdir(parents=True)
+        (tmp_path / "checkpoints" / folder / checkpoint.MANIFEST).touch()
+    (tmp_path / "checkpoints/step-000000013-epoch-000001").mkdir()  # half a checkpoint
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "['trainer.task', '--config=c.py'] 3 2 4 5.0\n", done.stderr
+    launched = "['trainer.task', '--config=c.py'] 3 2 4 5.0 step-000000012-epoch-000001\n"
+    assert done.stdout == launched, done.stderr
     assert done.returncode == 75

@@ -32,10 +32,11 @@ def ready():
 """
 
 LAUNCH = """
-import json, sys
+import json, pathlib, sys
 from trainer.distribute.local_workers import launch
 
-code = launch(**json.loads(sys.argv[1]))
+newest = lambda: pathlib.Path("saved").exists() and pathlib.Path("saved").read_text() or None
+code = launch(**json.loads(sys.argv[1]), newest_checkpoint=newest)
 assert "tensorflow" not in sys.modules
 sys.exit(code)
 """
@@ -119,7 +120,7 @@ def alive(pid: int) -> bool:
 
 
 def test_every_worker_is_told_its_place_in_one_cluster(run, tmp_path: Path):
-    tell = 'pathlib.Path(f"place-{me}-{start}").write_text(json.dumps(place))\nsys.exit(not start)'
+    tell = 'pathlib.Path(f"place-{me}-{start}").write_text(json.dumps(place))\nsys.exit(0 if start else 75)'
     assert run(tell, workers=3, max_restarts=1).returncode == 0
     clusters = []
     for start in (0, 1):
@@ -175,7 +176,7 @@ def test_restarts_are_used_up(run, tmp_path: Path):
     assert starts(tmp_path) == [3, 3]
 
 
-@pytest.mark.parametrize("code", [1, 75, 128 + signal.SIGTERM])
+@pytest.mark.parametrize("code", [69, 75, 138, 143])
 def test_what_a_restart_may_mend_is_tried_again(run, tmp_path: Path, code: int):
     done = run(f"sys.exit({code} if me == 0 else 0)", max_restarts=1)
     assert done.returncode == code
@@ -191,12 +192,31 @@ def test_what_no_restart_mends_ends_the_job(run, tmp_path: Path, code: int):
     assert starts(tmp_path) == [1, 1]
 
 
+def test_a_fault_of_the_program_ends_the_job(run, tmp_path: Path):
+    done = run("sys.exit(1)")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert starts(tmp_path) == [1, 1]
+
+
+def test_restarts_are_forgiven_after_a_new_checkpoint(run, tmp_path: Path):
+    saves_twice = """
+if start in (2, 4) and me == 0:
+    pathlib.Path("saved").write_text(str(start))
+sys.exit(0 if start == 7 else 143)
+"""
+    done = run(saves_twice, max_restarts=2)
+    numbers = [line.split("restart ")[1] for line in done.stderr.splitlines()[:-1]]
+    assert numbers == [f"{number} of 2" for number in (1, 2, 1, 2, 1, 2)]
+    assert done.stderr.splitlines()[-1].endswith("given up after 2 restarts")
+    assert starts(tmp_path) == [7, 7]
+
+
 def test_a_worker_that_hangs_when_another_died_is_killed(run, tmp_path: Path):
-    done = run("if me == 1: sys.exit(1)\n" + STUBBORN, grace_seconds=0.3, max_restarts=0)
-    assert done.returncode == 1
+    done = run("if me == 1: sys.exit(75)\n" + STUBBORN, grace_seconds=0.3, max_restarts=0)
+    assert done.returncode == 75
     assert done.stderr.splitlines() == [
         "worker 0 did not end within 0.3 s and is killed",
-        "worker 1 ended with exit code 1: given up after 0 restarts",
+        "worker 1 ended with exit code 75: given up after 0 restarts",
     ]
     assert not alive(pids(tmp_path, 1)[0])
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from trainer.cloud import cloud_job, machines, templates
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import LABEL, Order
-from trainer.distribute.local_workers import FINAL
-from trainer.system.errors import Unavailable, UsageError
+from trainer.system.errors import KILLED, RESUMABLE, Unavailable, UsageError
 
 SUFFIX = "kubernetes.yaml"
 KUBECTL_SECONDS = 120
@@ -38,7 +37,7 @@ def file(order: Order) -> str:
         spot=order.capacity == "spot",
         port=PORT,
         limit_seconds=round(order.timeout_hours * 3600),
-        final_codes=sorted(FINAL),
+        restarted_codes=sorted(RESUMABLE + KILLED),
         variables=machines.environment(order.machine),
     )
 

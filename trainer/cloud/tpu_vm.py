@@ -19,8 +19,7 @@ from trainer.cloud.api import AnswerLost, Api, ResourceNotFound
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.logs import Logs
 from trainer.cloud.order import LABEL, Order, resource_name
-from trainer.distribute.local_workers import FINAL
-from trainer.system.errors import Unavailable, UsageError
+from trainer.system.errors import FINAL, Unavailable, UsageError
 
 SUFFIX = "tpu_vm.sh"
 OUTCOME = "outcome.json"

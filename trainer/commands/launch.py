@@ -1,17 +1,23 @@
 """Trains with several workers on this machine: `python -m trainer launch --workers=2 -- FLAGS`.
 
 Each worker is a process that runs trainer.task with the flags after `--`; together they train one
-network. When a worker dies, all are started again and resume from the newest checkpoint.
+network. When a worker dies, all are started again and resume from the newest checkpoint. A job that
+saves one now and then may lose workers as often as it likes.
 """
 
+import argparse
+import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from absl import flags
+from etils import epath
 
 from trainer.commands import program
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system.errors import UsageError
+from trainer.training.run_paths import run_paths
 
 USAGE = "python -m trainer launch --workers=2 -- --config=configs/resnet.py --workdir=RUN"
 
@@ -20,7 +26,7 @@ _DEVICES = flags.DEFINE_integer(
     "devices", 1, "devices of each worker: GPUs or, without any, logical CPU devices", 1, 64
 )
 _MAX_RESTARTS = flags.DEFINE_integer(
-    "max_restarts", 3, "how often the workers are started again after one has died", lower_bound=0
+    "max_restarts", 3, "how often they are started again without a new checkpoint", lower_bound=0
 )
 _GRACE_SECONDS = flags.DEFINE_float(
     "grace_seconds",
@@ -54,6 +60,31 @@ def task_command(task_flags: Sequence[str], devices: int) -> list[str]:
     return command
 
 
+def newest_checkpoint(workdir: epath.Path | None) -> str | None:
+    """Returns the name of the newest checkpoint of a run, None before the first.
+
+    Here TensorFlow is not imported, which would take longer than to start the workers.
+
+    Args:
+      workdir: of the run; None has no checkpoints.
+    """
+    if workdir is None:
+        return None
+    manifests = (workdir / "checkpoints").glob("step-*/manifest.json")
+    return max((manifest.parent.name for manifest in manifests), default=None)
+
+
+def _workdir(task_flags: Sequence[str]) -> epath.Path | None:
+    """Returns where the task writes its run; where the flags are wrong, the task says so."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--workdir", "-workdir")
+    try:
+        named, _ = parser.parse_known_args(task_flags)
+        return run_paths(named.workdir, os.environ).workdir
+    except (argparse.ArgumentError, UsageError):
+        return None
+
+
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses the flags before the first `--`, and raises a UsageError without any after it."""
     own, task_flags = _split(argv)
@@ -84,6 +115,7 @@ def main(argv: Sequence[str]) -> None:
             devices=devices,
             max_restarts=_MAX_RESTARTS.value,
             grace_seconds=_GRACE_SECONDS.value,
+            newest_checkpoint=partial(newest_checkpoint, _workdir(task_flags)),
         )
     )
 

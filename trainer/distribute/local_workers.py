@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import glob
-import itertools
 import json
 import os
 import signal
@@ -16,21 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import IO, NamedTuple
 
-from trainer.system.errors import (
-    CannotWrite,
-    CheckpointsDamaged,
-    DataLost,
-    NotFinite,
-    OutOfMemory,
-    UsageError,
-    WorkerLost,
-)
-
-# Exit codes that a restart cannot help.
-FINAL = tuple(
-    error.exit_code
-    for error in (UsageError, NotFinite, DataLost, CheckpointsDamaged, OutOfMemory, CannotWrite)
-)
+from trainer.system.errors import FINAL, RESUMABLE, UsageError, WorkerLost
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 POLL_SECONDS = 0.05
@@ -56,8 +41,12 @@ def launch(
     devices: int = 1,
     max_restarts: int = 3,
     grace_seconds: float = 60.0,
+    newest_checkpoint: Callable[[], str | None] = lambda: None,
 ) -> int:
     """Runs `command` as every worker of a cluster on this machine and returns the exit code.
+
+    All workers are started again if one was killed or another start goes on, unless the error of
+    one is final. Restarts count until there is a new checkpoint: what makes progress ends some day.
 
     SIGTERM, SIGINT and SIGUSR1 are passed on to the workers, after which nothing is restarted.
     Must be called from the main thread, which receives the signals.
@@ -66,8 +55,9 @@ def launch(
       command: of each worker, which finds its number in TF_CONFIG.
       workers: processes to start.
       devices: GPUs that each worker sees, where there are GPUs.
-      max_restarts: how often all workers are started again after one has failed.
-      grace_seconds: how long the others may take to end then, before they are killed.
+      max_restarts: how often all workers are started again without a new checkpoint.
+      grace_seconds: how long the others may take to end, before they are killed.
+      newest_checkpoint: returns the name of the run's newest checkpoint.
 
     Returns:
       0 if all workers succeeded, else the code of the most telling failure: one that a restart
@@ -79,8 +69,9 @@ def launch(
     """
     slices = _device_slices(workers, devices)
     shared = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    saved, restart = None, 0
     with received(STOP_SIGNALS) as signals:
-        for restart in itertools.count(1):
+        while True:
             tasks = zip(cluster_variables(workers), slices, strict=True)
             environments = [shared | place | gpus for place, gpus in tasks]
             failures = run(command, environments, grace_seconds=grace_seconds, signals=signals)
@@ -89,13 +80,19 @@ def launch(
             worst = min(
                 failures, key=lambda f: (f.code not in FINAL, f.code == WorkerLost.exit_code)
             )
-            if worst.code in FINAL or signals:
+            if worst.code in FINAL or signals or not any(map(_may_resume, failures)):
                 break
+            before, saved = saved, newest_checkpoint()
+            restart = 1 if saved != before else restart + 1
             if restart > max_restarts:
                 print(f"{worst}: given up after {max_restarts} restarts", file=sys.stderr)
                 break
             print(f"{worst}: restart {restart} of {max_restarts}", file=sys.stderr)
     return exit_code(worst.code)
+
+
+def _may_resume(failure: Failure) -> bool:
+    return failure.code < 0 or failure.code in RESUMABLE
 
 
 def visible_gpus() -> list[str]:

@@ -75,6 +75,24 @@ class Stopped(ExitError):
         self.exit_code = 128 + number
 
 
+# What a scheduler makes of an exit code; `scripts/slurm.sh` has the same. After the first the same
+# command goes on. The second no restart mends. After the third, of a process that was killed or
+# crashed before it could say why, it may: where restarts are counted, they are worth one. Any other
+# is a fault of the program.
+RESUMABLE = (
+    *(Unavailable.exit_code, WorkerLost.exit_code),
+    *(128 + signal.SIGUSR1, 128 + signal.SIGTERM),
+)
+FINAL = tuple(
+    error.exit_code
+    for error in (UsageError, NotFinite, DataLost, CheckpointsDamaged, OutOfMemory, CannotWrite)
+)
+KILLED = tuple(
+    128 + number
+    for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV)
+)
+
+
 def bucket_error(error: Exception, sentence: str, otherwise: type[ExitError]) -> ExitError:
     """Returns the error that ends a program after one of a bucket.
 
