@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from trainer.commands import program
 from trainer.config import schema
 from trainer.data import pipeline
+from trainer.data.pixel_cache import PixelCache
 from trainer.distribute.local_workers import launch
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
@@ -111,7 +112,8 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     replicas = connect(config.distribute, partial(check_replicas, config))
     strategy = replicas.strategy
     splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
-    pixels = pipeline.pixels(splits["train"], config.data.image_size, "host")
+    cache = PixelCache(splits, config.data, processes=replicas.workers_here)
+    pixels = cache.pixels("train")
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         train = config.train
@@ -136,7 +138,12 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     variables = {name: variable.numpy() for name, variable in state.variables().items()}
     with StopSignals() as signals:
         evaluator = Evaluator(
-            replicas, state.averaged, splits["validation"], config=config, signals=signals
+            replicas,
+            state.averaged,
+            splits["validation"],
+            pixels=cache.pixels("validation"),
+            config=config,
+            signals=signals,
         )
         scores = evaluator.scores().columns()
     loop(iterator, timed_steps)

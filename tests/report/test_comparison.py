@@ -50,7 +50,7 @@ def test_runs_are_compared_on_the_same_images(runs, compare, tmp_path, finished_
 
 
 def test_only_settings_that_differ_are_listed(runs, compare):
-    runs[1].change("config.json", seed=8, data={"cache": "host"})  # the latter is the default
+    runs[1].change("config.json", seed=8, data={"cache": "auto"})  # the latter is the default
     runs[1].change("environment.json", git_commit="def5678")
 
     text = compare(*runs).text

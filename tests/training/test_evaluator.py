@@ -20,7 +20,10 @@ def test_outputs_that_are_not_finite_end_it_and_parts_change_nothing(
     split, state, seen = pipeline.open_split(phantoms, "test"), create_state(tiny, 10, 10), []
     replicas = Replicas(one_device, "a test")
     for tiny.train.accumulate in (1, 4):
-        evaluator = Evaluator(replicas, state.averaged, split, config=tiny, signals=StopSignals())
+        pixels = pipeline.pixels(split, tiny.data.image_size, "host")
+        evaluator = Evaluator(
+            replicas, state.averaged, split, pixels=pixels, config=tiny, signals=StopSignals()
+        )
         seen.append(evaluator.scores().logits)
     np.testing.assert_allclose(*seen, atol=1e-5)
     state.averaged.trainable_variables[-1].assign([np.nan])

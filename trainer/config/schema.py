@@ -48,7 +48,11 @@ FIELDS: dict[str, Field] = {
         180, "side of the square that images are fitted to, pixels", low=16, high=4096
     ),
     "data.fit": Field("squash", "how an image fits the square", choices=("squash", "pad", "crop")),
-    "data.cache": Field("host", "where decoded pixels are kept", choices=("host", "none")),
+    "data.cache": Field(
+        "auto",
+        "where decoded pixels are kept: auto in memory if they fit",
+        choices=("auto", "host", "none"),
+    ),
     "augment.rotation_range": Field(0.0, "largest rotation, degrees", low=0, high=180),
     "augment.width_shift_range": Field(0.0, "largest shift, fraction of the width", low=0, high=1),
     "augment.height_shift_range": Field(

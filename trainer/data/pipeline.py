@@ -12,6 +12,7 @@ A batch is a dict, b rows of the global batch of B:
 """
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from trainer.data.decode import fit
 from trainer.system.errors import DataLost, UsageError
 
 READ_BATCH = 64
+ALIGNMENT = 64  # bytes; TensorFlow ends the process at a tensor that lies otherwise
 ONE_HOST = tf.distribute.InputContext(1, 0, 1)
 
 
@@ -117,24 +119,35 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
     Args:
       split: where they are read from.
       image_size: side of the square S, pixels.
-      cache: "host" decodes everything once and keeps it in memory; "none" reads and decodes at
-        every visit, for data of any size.
+      cache: "host" decodes everything once and keeps it in memory, `pixel_bytes` of it; "none"
+        reads and decodes at every visit, for data of any size.
       fit_mode: how an image fits the square, see `trainer.data.decode.fit`.
     """
     decoded = _decoder(split, image_size, fit_mode)
     if cache == "none":
         return Pixels(split.size, decoded)
+    arrays = (
+        _aligned((split.size, image_size, image_size, 1), np.uint8),
+        _aligned((split.size, len(split.labels)), np.float32),
+    )
     with tf.device("CPU:0"):
         numbers = tf.data.Dataset.range(split.size).batch(READ_BATCH)
-        parts = list(decoded(numbers).prefetch(2))
-        images = tf.concat([image for image, _ in parts], 0)
-        labels = tf.concat([label for _, label in parts], 0)
+        for part, decoded_part in enumerate(decoded(numbers).prefetch(2)):
+            for array, values in zip(arrays, decoded_part, strict=True):
+                array[part * READ_BATCH :][: len(values)] = values
+        # The other ways from an array to a tensor copy it.
+        images, labels = (tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in arrays)
 
     def gather(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.device("CPU:0"):
             return tf.gather(images, numbers), tf.gather(labels, numbers)
 
     return Pixels(split.size, lambda batches: batches.map(gather))
+
+
+def pixel_bytes(split: Split, image_size: int) -> int:
+    """Returns how much memory the decoded images and the labels of a split take."""
+    return split.size * (image_size**2 + 4 * len(split.labels))
 
 
 def train_batches(
@@ -230,6 +243,14 @@ def _batches(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     batches = tf.data.Dataset.zip(looked_up, rows).map(as_dict)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Returns an array without values that TensorFlow can use where it lies."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + size].view(dtype).reshape(shape)
 
 
 def _decoder(

@@ -18,7 +18,7 @@ from typing import Any
 
 from etils import epath, epy
 
-from trainer.system import cache, file_lock, gcs, threads
+from trainer.system import cache, file_lock, gcs, memory, threads
 from trainer.system.errors import CannotWrite, DataLost, UsageError, bucket_error
 
 with epy.lazy_imports():  # TensorFlow
@@ -167,14 +167,14 @@ def _check_room(path: epath.Path, summary: dict, folder: epath.Path, *, room: in
     free = shutil.disk_usage(folder).free
     if taken + needed > room:
         raise UsageError(
-            f"{path} takes {_gib(needed)}, and {folder} holds {_gib(taken)} of the "
-            f"{_gib(room)} that it may: delete what is not needed there."
+            f"{path} takes {memory.gib(needed)}, and {folder} holds {memory.gib(taken)} of the "
+            f"{memory.gib(room)} that it may: delete what is not needed there."
         )
     if needed > FREE_SHARE * free:
         raise UsageError(
-            f"{path} takes {_gib(needed)}, and the disk of {folder} has {_gib(free)} free, of "
-            f"which {FREE_SHARE:.0%} may be taken: make room, or set XDG_CACHE_HOME to a folder "
-            "on another disk."
+            f"{path} takes {memory.gib(needed)}, and the disk of {folder} has {memory.gib(free)} "
+            f"free, of which {FREE_SHARE:.0%} may be taken: make room, or set XDG_CACHE_HOME to a "
+            "folder on another disk."
         )
 
 
@@ -185,10 +185,6 @@ def _size(folder: epath.Path) -> int:
         for parent, _, names in os.walk(folder)
         for name in names
     )
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:,.2f} GiB"
 
 
 def _each(work: Callable[[Any], None], items: Iterable) -> None:

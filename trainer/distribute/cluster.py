@@ -46,6 +46,12 @@ class Cluster:
     addresses: tuple[str, ...]
     worker: int
 
+    @property
+    def workers_here(self) -> int:
+        """The number of workers on the machine of this process."""
+        hosts = [address.rpartition(":")[0] for address in self.addresses]
+        return hosts.count(hosts[self.worker])
+
 
 def from_environment() -> Cluster | None:
     """Returns the cluster of TF_CONFIG, or None where it is not set or lists no workers.

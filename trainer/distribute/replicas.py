@@ -21,12 +21,14 @@ class Replicas:
       reason: why this strategy was chosen.
       workers: number of processes that train together.
       worker: number of this process; 0 is the chief, which alone writes.
+      workers_here: number of the processes that are on this machine.
     """
 
     strategy: tf.distribute.Strategy
     reason: str
     workers: int = 1
     worker: int = 0
+    workers_here: int = 1
 
     @property
     def is_chief(self) -> bool:
@@ -140,7 +142,7 @@ def _several_workers(
     local = len(tf.config.list_physical_devices("GPU")) or max(1, options.cpu_devices)
     check("multi_worker", workers * local)
     joined = cluster.strategy(members, options.cpu_devices)
-    return Replicas(joined, reason, workers, members.worker)
+    return Replicas(joined, reason, workers, members.worker, members.workers_here)
 
 
 def _one_machine(options: ConfigDict, strategy: str, reason: str) -> Replicas:

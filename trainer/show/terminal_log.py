@@ -32,6 +32,7 @@ class TerminalLog(Logger):
             f"{run.config.name}: {run.state.model.count_params():,} parameters, {run.replicas}, "
             f"{run.total_steps:,} steps of {run.config.train.batch_size} images{resumed}"
         )
+        self._line.settle(run.pixels.description)
 
     def status(self, text: str) -> None:
         """Shows what is being done."""

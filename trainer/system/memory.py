@@ -1,9 +1,15 @@
-"""How much memory a run takes."""
+"""How much memory a run takes, and how much it can take."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 GIB = 2**30
+# Names of the limit, the usage, and the share of it that is cached, by the name of the controller:
+# version 2 of cgroups has one hierarchy without a name.
+CGROUP_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def peak_bytes() -> int:
@@ -30,3 +36,42 @@ def peak_gib(devices: Sequence[str]) -> dict[str, float]:
         if name.startswith("GPU")
     ]
     return {"host": peak_bytes() / GIB} | ({"device": max(peaks) / GIB} if peaks else {})
+
+
+def free_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Returns how much memory this process can still take: of the machine, and of its cgroups.
+
+    Args:
+      proc: where the kernel describes processes and memory.
+      cgroups: where it describes control groups, of either version.
+    """
+    lines = (proc / "meminfo").read_text().splitlines()
+    (available,) = (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    left = [available * 1024]
+    groups = proc / "self/cgroup"
+    for line in groups.read_text().splitlines() if groups.exists() else []:
+        _, controllers, path = line.split(":", 2)
+        if controllers in CGROUP_FILES:
+            group = cgroups / controllers / path.lstrip("/")
+            folders = [group, *group.parents]
+            for folder in folders[: folders.index(cgroups / controllers) + 1]:
+                left += _left_in_cgroup(folder, *CGROUP_FILES[controllers])
+    return max(0, min(left))
+
+
+def gib(size: int) -> str:
+    """Returns a number of bytes in words."""
+    return f"{size / GIB:,.2f} GiB"
+
+
+def _left_in_cgroup(folder: Path, limit: str, usage: str, cached: str) -> list[int]:
+    """Returns what a cgroup may still take, or nothing where it has no limit or cannot be read.
+
+    Files that were read and are not in use count as usage, and make room when it is needed.
+    """
+    try:
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        most, used = (int((folder / name).read_text()) for name in (limit, usage))
+    except (OSError, ValueError):
+        return []
+    return [most - used + int(stat.get(cached, 0))]

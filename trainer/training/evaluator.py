@@ -23,6 +23,7 @@ class Evaluator:
       replicas: where the network runs.
       model: the network.
       split: what it is evaluated on.
+      pixels: of the split.
       config: of the run.
       signals: that end it between two loops.
     """
@@ -33,14 +34,13 @@ class Evaluator:
         model: tf.keras.Model,
         split: pipeline.Split,
         *,
+        pixels: pipeline.Pixels,
         config: ConfigDict,
         signals: StopSignals,
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
         batch = config.train.batch_size // config.train.accumulate
-        data = config.data
         self._name, self._remedy = split.name, optimizer.remedy(config.precision)
-        pixels = pipeline.pixels(split, data.image_size, data.cache, fit_mode=data.fit)
 
         def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             return pipeline.evaluation_batches(pixels, batch, context).repeat()

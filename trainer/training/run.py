@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import schema
 from trainer.data import pipeline
+from trainer.data.pixel_cache import PixelCache
 from trainer.data.prepared_data import PreparedData
 from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
@@ -28,6 +29,7 @@ class Run:
       workdir: where everything is written, local or gs://.
       events: folder of TensorBoard's event files.
       data: the data set.
+      pixels: of its splits.
       replicas: the devices and workers that train.
       signals: the stop signals that this worker received.
       state: network, optimizer and average.
@@ -38,6 +40,7 @@ class Run:
     workdir: epath.Path
     events: epath.Path
     data: PreparedData
+    pixels: PixelCache
     replicas: Replicas
     signals: StopSignals
     state: State
@@ -73,12 +76,7 @@ class Run:
     def train_batches(self, start_step: int) -> Iterator[step.Batch]:
         """Returns the training batches of every replica, from `start_step` on."""
         config = self.config
-        images = pipeline.pixels(
-            self.data.splits["train"],
-            config.data.image_size,
-            config.data.cache,
-            fit_mode=config.data.fit,
-        )
+        images = self.pixels.pixels("train")
 
         def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             finite = pipeline.train_batches(
@@ -96,8 +94,14 @@ class Run:
 
     def evaluator(self, split: str) -> Evaluator:
         """Returns what scores a split with the averaged network."""
-        averaged, scored = self.state.averaged, self.data.splits[split]
-        return Evaluator(self.replicas, averaged, scored, config=self.config, signals=self.signals)
+        return Evaluator(
+            self.replicas,
+            self.state.averaged,
+            self.data.splits[split],
+            pixels=self.pixels.pixels(split),
+            config=self.config,
+            signals=self.signals,
+        )
 
 
 def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
@@ -141,9 +145,10 @@ def create_run(
     signals: StopSignals,
 ) -> Run:
     """Builds network and optimizer on the replicas; see `Run` for the arguments."""
+    pixels = PixelCache(data.splits, config.data, processes=replicas.workers_here)
     images, batch = data.splits["train"].size, config.train.batch_size
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():
         epoch_steps = pipeline.steps(images, batch)
         state = create_state(config, total_steps, epoch_steps, outputs=len(data.labels))
-    return Run(config, workdir, events, data, replicas, signals, state, total_steps)
+    return Run(config, workdir, events, data, pixels, replicas, signals, state, total_steps)
