@@ -9,7 +9,7 @@ into .venv-tpu-check. A recipe takes some minutes for each topology.
 
 This environment lowers the step to StableHLO, the other compiles it. What that does not show:
   - speed: the times are what the published peaks allow, which no program reaches;
-  - the all-reduce, since one replica has nobody to sum with, and the averaging after a step;
+  - the all-reduce, since one replica has nobody to sum with;
   - anything of the host: input, the loop, the connection to the TPU;
   - an operation that a TPU lacks and XLA on a CPU has, since TensorFlow lowers for the latter.
 """
@@ -169,7 +169,13 @@ def lower_step(config: Any) -> bytes:
     replica_step = step.ReplicaStep(built, config, on_tpu=True)
 
     def step_of_columns(*columns: tf.Tensor) -> tf.Tensor:
-        return replica_step(dict(zip(("image", "label", "row", "weight"), columns, strict=True)))
+        names = ("image", "label", "row", "weight")
+        columns_by_name = dict(zip(names, columns, strict=True))
+        if config.train.accumulate == 1:
+            return replica_step(columns_by_name)
+        for part in range(config.train.accumulate):
+            replica_step.add_part(columns_by_name, tf.constant(part))
+        return replica_step.update()
 
     batch, size = config.train.batch_size, config.data.image_size
     return stablehlo(

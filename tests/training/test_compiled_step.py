@@ -50,7 +50,12 @@ def replica_step(config: ConfigDict, on_tpu: bool, jit_compile: bool) -> tuple[S
 
     @tf.function(jit_compile=jit_compile, autograph=False)
     def of_columns(*columns: tf.Tensor) -> tf.Tensor:
-        return of_batch(dict(zip(COLUMNS, columns, strict=True))).scores
+        named = dict(zip(COLUMNS, columns, strict=True))
+        if config.train.accumulate == 1:
+            return of_batch(named).scores
+        for part in range(config.train.accumulate):
+            of_batch.add_part(named, tf.constant(part))
+        return of_batch.update(measured=True).scores
 
     return state, of_columns
 
@@ -92,7 +97,8 @@ def test_compiled_for_a_tpu_a_recipe_learns_what_plain_ops_learn(recipe: Callabl
 
 
 @pytest.mark.slow
-def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable):
+@pytest.mark.parametrize("parts", [1, 2])
+def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable, parts: int):
     """By gradient descent, as the others turn a gradient of rounding size into a whole step.
 
     Measured 6e-8 in weights, 2e-6 in batch statistics, where the farthest moves 1e-3.
@@ -100,6 +106,7 @@ def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable):
     config = recipe("resnet")
     config.optimizer.name = "sgd"
     config.optimizer.learning_rate = 0.01
+    config.train.accumulate, config.train.ema = parts, 0.9
     compiled, take_step = replica_step(config, on_tpu=True, jit_compile=True)
     begun = [variable.value.numpy() for variable in compiled.model.trainable_variables]
     trained(compiled, take_step)
@@ -108,6 +115,7 @@ def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable):
     for group, tolerance in (("trainable_variables", 1e-6), ("non_trainable_variables", 2e-5)):
         ours, theirs = (getattr(state.model, group) for state in (compiled, plain))
         assert largest_difference(ours, theirs) < tolerance
+    assert largest_difference(compiled.averaged.variables, plain.averaged.variables) < 2e-5
     after = [variable.value.numpy() for variable in compiled.model.trainable_variables]
     assert max(np.abs(a - b).max() for a, b in zip(after, begun, strict=True)) > 1e-3
 
