@@ -31,7 +31,7 @@ from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
 from trainer.training.progress import Progress
-from trainer.training.run import Run, check_data, check_replicas, create_run
+from trainer.training.run import Run, check_data, check_replicas, create_run, facts
 from trainer.training.run_folder import check_shared, run_folder
 
 
@@ -65,7 +65,7 @@ def train_and_evaluate(
     events = epath.Path(events or workdir / run_paths.EVENTS)
     data = open_data(config.data.path)
     check_data(config, data)
-    replicas = connect(config.distribute, partial(check_replicas, config))
+    replicas = connect(config.distribute, partial(check_replicas, config), facts(config, data))
     with ExitStack() as stack:
         stack.enter_context(translate_errors(workdir, data, replicas))
         signals = stack.enter_context(StopSignals())

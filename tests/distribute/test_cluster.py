@@ -1,11 +1,6 @@
 """TF_CONFIG tells which workers there are and which this one is."""
 
-import contextlib
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -68,31 +63,3 @@ def test_what_names_no_worker_is_refused(
 ):
     with pytest.raises(UsageError, match=message):
         named(monkeypatch, content)
-
-
-ALONE = """
-import sys
-from trainer.distribute import cluster
-cluster.JOIN_SECONDS = 3
-cluster.strategy(cluster.from_environment())
-"""
-
-
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_worker_that_nobody_joins_gives_up(index: int):
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(2)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    tf_config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE],
-        env={**os.environ, "TF_CONFIG": json.dumps(tf_config)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert f"worker {index} waits up to 3 s for the others at {', '.join(workers)}" in done.stderr

@@ -120,7 +120,10 @@ def alive(pid: int) -> bool:
 
 
 def test_every_worker_is_told_its_place_in_one_cluster(run, tmp_path: Path):
-    tell = 'pathlib.Path(f"place-{me}-{start}").write_text(json.dumps(place))\nsys.exit(0 if start else 75)'
+    tell = """
+pathlib.Path(f"place-{me}-{start}").write_text(json.dumps(place))
+sys.exit(0 if start else 75)
+"""
     assert run(tell, workers=3, max_restarts=1).returncode == 0
     clusters = []
     for start in (0, 1):

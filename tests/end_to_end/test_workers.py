@@ -98,3 +98,18 @@ def test_work_directory_that_a_worker_does_not_see_is_refused_at_once(pair: Pair
         assert "worker 1 of 2 does not see --workdir=" in ending(worker)
         assert "storage that all workers share" in ending(worker)
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"distribute.cpu_devices": 2}, "devices=2 x CPU, but worker 0 devices=1 x CPU"),
+        ({"checkpoint.every_steps": 3}, "checkpoint.every_steps=3, but worker 0 checkpoint.every"),
+    ],
+)
+def test_workers_that_differ_are_refused_before_they_could_wait_for_ever(
+    pair: Pair, tmp_path: Path, changes: dict, difference: str
+):
+    for worker in pair(NOTHING, NOTHING, changes=changes):
+        assert worker.returncode == 2 and f"worker 1 has {difference}" in ending(worker)
+    assert not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ import faulthandler
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 # The public API has one CPU replica per worker; the tests and a laptop need several.
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
+from trainer.distribute import rendezvous
 from trainer.system.errors import UsageError, WorkerLost
 
 # Pods and machines of one job may start minutes apart.
@@ -87,14 +88,18 @@ def from_environment() -> Cluster | None:
     return Cluster(tuple(addresses), first + index)
 
 
-def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
+def strategy(
+    cluster: Cluster, cpu_devices: int = 0, facts: Mapping[str, str] | None = None
+) -> tf.distribute.Strategy:
     """Joins the other workers and returns the strategy over all their devices.
 
     Args:
       cluster: from `from_environment()`.
       cpu_devices: replicas of each worker on a machine without GPUs.
+      facts: what must be equal on all workers, by name.
 
     Raises:
+      UsageError: on all workers, if one differs from the chief.
       WorkerLost: if the others cannot be joined, or this worker's address is taken.
     """
     addresses = ", ".join(cluster.addresses)
@@ -103,23 +108,34 @@ def strategy(cluster: Cluster, cpu_devices: int = 0) -> tf.distribute.Strategy:
         file=sys.stderr,
         flush=True,
     )
+    try:
+        everyone = rendezvous.meet(
+            cluster.addresses, cluster.worker, facts or {}, seconds=JOIN_SECONDS
+        )
+    except OSError as error:
+        raise _cannot_join(cluster, error) from error
+    rendezvous.check_equal(everyone)
     with _exit_if_alone():
         try:
             if cpu_devices > 1 and not tf.config.list_physical_devices("GPU"):
                 return _CpuWorkers(cpu_devices)
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
-            raise WorkerLost(
-                f"worker {cluster.worker} cannot join the others at {addresses} "
-                f"({str(error).splitlines()[0]}): start all of them, and let nothing else listen "
-                f"at {cluster.addresses[cluster.worker]}."
-            ) from error
+            raise _cannot_join(cluster, error) from error
 
 
 def is_lost_worker(error: Exception) -> bool:
     """Returns whether this is an error that a worker raises because it has lost another."""
     words = getattr(error, "message", "")
     return isinstance(error, LOST_WORKER) or any(part in words for part in LOST_WORKER_WORDS)
+
+
+def _cannot_join(cluster: Cluster, error: Exception) -> WorkerLost:
+    return WorkerLost(
+        f"worker {cluster.worker} cannot join the others at {', '.join(cluster.addresses)} "
+        f"({str(error).splitlines()[0]}): start all of them within {JOIN_SECONDS} s, and let "
+        f"nothing else listen at {cluster.addresses[cluster.worker]}."
+    )
 
 
 class _CpuWorkers(tf.distribute.MultiWorkerMirroredStrategy):
@@ -143,7 +159,7 @@ class _CpuExtended(CollectiveAllReduceExtended):
 
 @contextmanager
 def _exit_if_alone() -> Iterator[None]:
-    """Ends the process with exit code 1 if the other workers do not come in JOIN_SECONDS.
+    """Ends the process with exit code 1 if one is lost between the rendezvous and TensorFlow's own.
 
     TensorFlow would wait an hour, with the interpreter locked: only a thread of C can end it.
     """

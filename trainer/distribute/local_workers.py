@@ -119,13 +119,18 @@ def _device_slices(workers: int, devices: int) -> list[dict[str, str]]:
 
 def cluster_variables(workers: int) -> list[dict[str, str]]:
     """Returns the TF_CONFIG of each worker, on ports that are free at the moment."""
-    with contextlib.ExitStack() as stack:  # all open at once, so that no port is given twice
-        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        cluster = {"worker": [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]}
+    cluster = {"worker": free_addresses(workers)}
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+
+
+def free_addresses(count: int) -> list[str]:
+    """Returns addresses of this machine, on ports that are free at the moment."""
+    with contextlib.ExitStack() as stack:  # all open at once, so that no port is given twice
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
 
 
 @contextlib.contextmanager

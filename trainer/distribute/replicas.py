@@ -1,6 +1,6 @@
 """The replicas of a run: the devices and workers that train, and this process among them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,7 +79,11 @@ class Replicas:
         return self.strategy.extended.worker_devices
 
 
-def connect(options: ConfigDict, check: Callable[[str, int], None]) -> Replicas:
+def connect(
+    options: ConfigDict,
+    check: Callable[[str, int], None],
+    facts: Mapping[str, str] | None = None,
+) -> Replicas:
     """Returns the replicas that `distribute.*` asks for; joins the other workers if there are any.
 
     "auto" takes the cluster that TF_CONFIG names, else a TPU, else mirrors over all GPUs or all
@@ -89,9 +93,10 @@ def connect(options: ConfigDict, check: Callable[[str, int], None]) -> Replicas:
       options: `distribute` of the config.
       check: is called with the strategy's name and the number of replicas as soon as they are
         known, before other workers are awaited; raises a UsageError if they do not suit.
+      facts: what must be equal on all workers, by name; their devices must be, too.
 
     Raises:
-      UsageError: if the devices do not exist.
+      UsageError: if the devices do not exist, or workers differ.
       WorkerLost: if the other workers cannot be joined.
     """
     members = cluster.from_environment()
@@ -103,7 +108,7 @@ def connect(options: ConfigDict, check: Callable[[str, int], None]) -> Replicas:
             "all train alone: give --config.distribute.strategy=multi_worker, or unset TF_CONFIG."
         )
     if strategy == "multi_worker":
-        return _several_workers(options, members, reason, check=check)
+        return _several_workers(options, members, reason, check=check, facts=facts or {})
     if strategy == "tpu":
         replicas = Replicas(tpu.strategy(options.tpu), reason)
     else:
@@ -129,6 +134,7 @@ def _several_workers(
     reason: str,
     *,
     check: Callable[[str, int], None],
+    facts: Mapping[str, str],
 ) -> Replicas:
     if members is None:
         raise UsageError(
@@ -139,9 +145,11 @@ def _several_workers(
     if options.cpu_devices:
         _make_cpu_devices(options.cpu_devices)
     workers = len(members.addresses)
-    local = len(tf.config.list_physical_devices("GPU")) or max(1, options.cpu_devices)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    local, kind = gpus or max(1, options.cpu_devices), "GPU" if gpus else "CPU"
     check("multi_worker", workers * local)
-    joined = cluster.strategy(members, options.cpu_devices)
+    facts = {"devices": f"{local} x {kind}", **facts}
+    joined = cluster.strategy(members, options.cpu_devices, facts)
     return Replicas(joined, reason, workers, members.worker, members.workers_here)
 
 

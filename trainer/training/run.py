@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
+from trainer import __version__
 from trainer.config import schema
 from trainer.data import pipeline
 from trainer.data.pixel_cache import PixelCache
@@ -133,6 +135,17 @@ def check_data(config: ConfigDict, data: PreparedData) -> None:
             f"data.path={data.path}: give --config.train.batch_size={images} or less, or prepare "
             "more images."
         )
+
+
+def facts(config: ConfigDict, data: PreparedData) -> dict[str, str]:
+    """Returns what all workers of a run must have in common, by name."""
+    versions = {"TensorFlow": tf.__version__, "Keras": keras.__version__, "trainer": __version__}
+    same = {
+        path: repr(value)
+        for path, value in schema.fields(config)
+        if path != "data.path" and not path.startswith("distribute.")
+    }
+    return {**versions, "dataset_fingerprint": data.summary["dataset_fingerprint"], **same}
 
 
 def create_run(
