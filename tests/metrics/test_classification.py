@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logit
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from trainer.metrics import bootstrap, classification
+from trainer.metrics import classification
 from trainer.metrics.scores import Scores
 
 RANDOM = np.random.default_rng(0)
@@ -84,19 +84,6 @@ def test_intervals_contain_the_values_of_scikit_learn():
     assert point["accuracy"]["value"] == pytest.approx((tn + tp) / 300)
     assert point["sensitivity"]["value"] == pytest.approx(tp / (tp + fn))
     assert point["specificity"]["value"] == pytest.approx(tn / (tn + fp))
-
-
-def test_areas_of_a_resample_are_those_of_its_examples():
-    probability = np.round(classification.probabilities(LOGITS), 1)  # with many ties
-    counts = bootstrap.resampled_counts(PATIENTS, seed=3, resamples=150)
-    counts[7] = LABELS  # one class alone
-    aucs, averages = classification.weighted_areas(LABELS, probability, counts)
-    assert np.isnan([aucs[7], averages[7]]).all()
-    for k in (0, 99, 100, 149):
-        drawn = np.repeat(np.arange(300), counts[k].astype(int))
-        sample = LABELS[drawn], probability[drawn]
-        assert aucs[k] == pytest.approx(roc_auc_score(*sample))
-        assert averages[k] == pytest.approx(average_precision_score(*sample))
 
 
 def test_images_of_one_patient_are_not_independent_examples():

@@ -4,33 +4,57 @@ Images of one patient are no independent examples, so patients are drawn, each w
 (Efron and Tibshirani, An Introduction to the Bootstrap, ch. 13).
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trainer.system import threads
+
 RESAMPLES = 1000
+AT_ONCE = 32  # draws that a thread measures before it takes others
 CONFIDENCE = 0.95
 Interval = dict[str, float | None]
 UNDEFINED: Interval = {"value": None, "low": None, "high": None}
 
 
-def resampled_counts(patients: Sequence[str], seed: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Returns how often each image counts: once in the first row, then in each resample.
+class Resamples:
+    """How often each image counts: once, then in each of many draws of the patients.
 
     Args:
       patients: [n] patient of each image.
       seed: of the draws.
-      resamples: number of resamples of the patients.
-
-    Returns:
-      [1 + resamples, n] float32 whole numbers, whose sums are exact.
+      resamples: number of draws.
     """
-    names, patient_numbers = np.unique(np.asarray(patients), return_inverse=True)
-    random = np.random.default_rng(seed)
-    drawn = random.integers(len(names), size=(resamples, len(names)))
-    counts = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
-    counts = np.vstack([np.ones_like(counts[:1]), counts])
-    return counts.astype(np.float32)[:, patient_numbers]
+
+    def __init__(self, patients: Sequence[str], seed: int, resamples: int = RESAMPLES):
+        names, self._numbers = np.unique(np.asarray(patients), return_inverse=True)
+        random = np.random.default_rng(seed)
+        # By patient, a draw at a time and in small integers: no more than the result is in memory.
+        self._counts = np.ones((1 + resamples, len(names)), np.uint16)
+        for row in self._counts[1:]:
+            row[:] = np.bincount(random.integers(len(names), size=len(names)), minlength=len(names))
+
+    def measure(
+        self,
+        function: Callable[[np.ndarray], Sequence[float] | np.ndarray],
+        images: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Returns what `function` returns for all images, then for each draw: [1 + draws, m].
+
+        Args:
+          function: of how often each image counts, [k] uint16; called in several threads.
+          images: [k] int, which images and in which order; by default all.
+        """
+        numbers = self._numbers if images is None else self._numbers[images]
+
+        def measured(rows: np.ndarray) -> list[Sequence[float] | np.ndarray]:
+            return [function(row.take(numbers)) for row in rows]
+
+        parts = (self._counts[at : at + AT_ONCE] for at in range(0, len(self._counts), AT_ONCE))
+        cores = len(os.sched_getaffinity(0))
+        results = threads.map_in_order(measured, parts, threads=cores)
+        return np.array([result for part in results for result in part], np.float64)
 
 
 def percentiles(resampled: np.ndarray) -> np.ndarray:
@@ -47,7 +71,7 @@ def interval(values: np.ndarray) -> Interval:
     """Returns `value`, `low` and `high`, all None where the value is undefined.
 
     Args:
-      values: [1 + resamples] float as `resampled_counts` orders them: the value of all images,
+      values: [1 + resamples] float as `Resamples.measure` orders them: the value of all images,
         then that of each resample.
     """
     if not np.isfinite(values[0]) or not np.isfinite(values[1:]).any():

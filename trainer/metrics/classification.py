@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from trainer.metrics import bootstrap
+from trainer.metrics.ranking import Ranking
 from trainer.metrics.scores import Scores
 
-AT_ONCE = 100  # resamples; it bounds the memory
+RATES = ("accuracy", "sensitivity", "specificity")
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -77,14 +78,16 @@ def evaluate(
       {auc, average_precision: the mean over the labels where it is defined, labels: {name:
       {positive, negative, auc, average_precision, operating_points}}}.
     """
-    counts, results = bootstrap.resampled_counts(patients, seed), {}
-    probability = probabilities(scores.logits)
+    resamples, results = bootstrap.Resamples(patients, seed), {}
     areas: dict[str, list[np.ndarray]] = {"auc": [], "average_precision": []}
     for k, name in enumerate(names):
-        known = scores.labels[:, k] >= 0
-        positive, score = scores.labels[known, k] > 0.5, probability[known, k]
-        known_counts = counts if known.all() else counts[:, known]
-        label_areas = dict(zip(areas, weighted_areas(positive, score, known_counts), strict=True))
+        known = np.flatnonzero(scores.labels[:, k] >= 0)
+        positive, logits = scores.labels[known, k] > 0.5, scores.logits[known, k]
+        points = [(point, label_thresholds[k]) for point, label_thresholds in thresholds.items()]
+        ranking = Ranking(positive, logits, [logit(threshold) for _, threshold in points])
+        measured = resamples.measure(ranking.measure, known[ranking.order])
+        auc, average_precision, *rates = measured.T
+        label_areas = {"auc": auc, "average_precision": average_precision}
         for area, values in label_areas.items():
             areas[area] += [values] if np.isfinite(values[0]) else []
         results[name] = {
@@ -92,9 +95,15 @@ def evaluate(
             "negative": int((~positive).sum()),
             **{area: bootstrap.interval(values) for area, values in label_areas.items()},
             "operating_points": [
-                {"name": point, "threshold": label_thresholds[k]}
-                | _rates(positive, score >= label_thresholds[k], known_counts)
-                for point, label_thresholds in thresholds.items()
+                {
+                    "name": point,
+                    "threshold": threshold,
+                    **dict(zip(RATES, map(bootstrap.interval, values), strict=True)),
+                    "confusion": confusion(positive, logits >= logit(threshold)).tolist(),
+                }
+                for (point, threshold), *values in zip(
+                    points, rates[::3], rates[1::3], rates[2::3], strict=True
+                )
             ],
         }
     means = {
@@ -104,53 +113,24 @@ def evaluate(
     return {**means, "labels": results}
 
 
-def weighted_auc(labels: np.ndarray, probability: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns the first of `weighted_areas`, the AUC for each row of counts."""
-    return weighted_areas(labels, probability, counts)[0]
-
-
-def weighted_areas(
-    labels: np.ndarray, probability: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the areas under the ROC and the precision-recall curve for each row of counts.
-
-    The former is the Mann-Whitney AUC, ties counting half; the latter the average precision, the
-    precision at each threshold weighted by the recall that it adds.
+def resampled_auc(
+    labels: np.ndarray, scores: np.ndarray, resamples: bootstrap.Resamples, images: np.ndarray
+) -> np.ndarray:
+    """Returns the AUC of all examples, then of each resample: [1 + draws] float64.
 
     Args:
       labels: [n] bool.
-      probability: [n] float.
-      counts: [r, n] float, how often each example counts.
-
-    Returns:
-      AUC and average precision, [r] float64 each, NaN where one class has no example.
+      scores: [n] float.
+      resamples: of the patients.
+      images: [n] int, the number there of each example.
     """
-    if not labels.size:
-        return np.full(len(counts), np.nan), np.full(len(counts), np.nan)
-    order = np.argsort(probability, kind="stable")
-    starts = np.flatnonzero(np.diff(probability[order], prepend=-np.inf))
-    labels = labels[order]
+    ranking = Ranking(labels, scores)
+    return resamples.measure(ranking.measure, images[ranking.order])[:, 0]
 
-    def areas(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        every = rows[:, order].astype(np.float64)
-        positive = every * labels
-        if len(starts) < len(order):
-            positive = np.add.reduceat(positive, starts, axis=1)
-            every = np.add.reduceat(every, starts, axis=1)
-        positives, total = positive.sum(1), every.sum(1)
-        found = positives[:, None] - np.cumsum(positive, 1) + positive  # at this threshold
-        predicted = total[:, None] - np.cumsum(every, 1) + every
-        negative = every - positive
-        below = (total - positives)[:, None] - (predicted - found) + negative / 2
-        with np.errstate(invalid="ignore"):
-            auc = (positive * below).sum(1) / (positives * (total - positives))
-            precision = np.divide(found, predicted, out=np.zeros_like(found), where=predicted > 0)
-            average = (positive * precision).sum(1) / positives
-        return auc, np.where(np.isfinite(auc), average, np.nan)
 
-    parts = [areas(counts[start : start + AT_ONCE]) for start in range(0, len(counts), AT_ONCE)]
-    auc, average_precision = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return auc, average_precision
+def confusion(positive: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Returns counts, [2, 2] int: rows are actual classes, columns predicted ones."""
+    return np.bincount(2 * positive.astype(int) + predicted, minlength=4).reshape(2, 2)
 
 
 def log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:
@@ -164,30 +144,6 @@ def log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:
         return None
     signed = np.where(positive, logits, -logits).astype(np.float64)
     return float(np.logaddexp(0, -signed).mean())
-
-
-def _rates(positive: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> dict:
-    """Returns the rates of one operating point, and its confusion matrix.
-
-    Args:
-      positive: [n] bool, the true label.
-      predicted: [n] bool.
-      counts: [1 + resamples, n] as `bootstrap.resampled_counts` returns them.
-    """
-    columns = [positive, ~positive, positive & predicted, ~positive & ~predicted]
-    sums = counts @ np.stack(columns, 1).astype(np.float32)
-    positives, negatives, true_positives, true_negatives = sums.astype(np.float64).T
-    with np.errstate(invalid="ignore"):
-        rates = {
-            "accuracy": (true_positives + true_negatives) / (positives + negatives),
-            "sensitivity": true_positives / positives,
-            "specificity": true_negatives / negatives,
-        }
-    confusion = np.histogram2d(positive, predicted, bins=2, range=[[0, 1], [0, 1]])[0]
-    return {
-        **{name: bootstrap.interval(values) for name, values in rates.items()},
-        "confusion": confusion.astype(int).tolist(),
-    }
 
 
 def _mean_defined(values: Sequence[float | None]) -> float | None:

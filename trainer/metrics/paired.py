@@ -38,13 +38,13 @@ def auc_difference(
     """
     patients = sorted({patient for result in first for patient in result.patients})
     column = {patient: number for number, patient in enumerate(patients)}
-    patient_counts = bootstrap.resampled_counts(patients, seed)
+    resamples = bootstrap.Resamples(patients, seed)
     differences = []
     for a, b in zip(first, other, strict=True):
         if a.has_both_classes:
-            counts = patient_counts[:, [column[patient] for patient in a.patients]]
+            images = np.array([column[patient] for patient in a.patients])
             auc_a, auc_b = (
-                classification.weighted_auc(a.labels > 0, result.probability, counts)
+                classification.resampled_auc(a.labels > 0, result.probability, resamples, images)
                 for result in (a, b)
             )
             differences.append(auc_b - auc_a)

@@ -112,9 +112,8 @@ class _Part:
         return list(folds.split(self.rows, self.labels, self.patients))
 
     @functools.cached_property
-    def resamples(self) -> np.ndarray:
-        """How often each image counts: once in row 0, then in each resample of the patients."""
-        return bootstrap.resampled_counts(self.patients.tolist(), SEED)
+    def resamples(self) -> bootstrap.Resamples:
+        return bootstrap.Resamples(self.patients.tolist(), SEED)
 
     @property
     def is_enough(self) -> bool:
@@ -209,7 +208,8 @@ def _ranked(classifier: HistGradientBoostingClassifier | None, table: np.ndarray
 
 
 def _auc(part: _Part, scores: np.ndarray) -> Auc:
-    aucs = classification.weighted_auc(part.labels, scores, part.resamples)
+    images = np.arange(len(scores))
+    aucs = classification.resampled_auc(part.labels, scores, part.resamples, images)
     low, high = bootstrap.percentiles(aucs[1:])
     return Auc(float(aucs[0]), float(low), float(high))
 

@@ -74,17 +74,18 @@ def label_roc_chart(results: Sequence[LabelResult]) -> Chart:
 
 def band(result: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns false-positive rates, and the interval of the sensitivity there: [101] each."""
-    counts = bootstrap.resampled_counts(result.patients, 0, BAND_RESAMPLES)[1:]
     order = np.argsort(-result.probability, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(result.probability[order])), len(order) - 1)
-    rates, curves = np.linspace(0, 1, 101), []
-    positive = result.labels[order] == 1
-    for row in counts[:, order]:
-        hits, alarms = np.cumsum(row * positive)[ends], np.cumsum(row * ~positive)[ends]
-        if hits[-1] and alarms[-1]:
-            x, y = np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1])
-            curves.append(np.interp(rates, x, y))
-    return rates, *bootstrap.percentiles(np.array(curves))
+    rates, positive = np.linspace(0, 1, 101), result.labels[order] == 1
+
+    def curve(counts: np.ndarray) -> np.ndarray:
+        hits, alarms = np.cumsum(counts * positive)[ends], np.cumsum(counts * ~positive)[ends]
+        if not hits[-1] or not alarms[-1]:
+            return np.full_like(rates, np.nan)
+        return np.interp(rates, np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1]))
+
+    resamples = bootstrap.Resamples(result.patients, 0, BAND_RESAMPLES)
+    return rates, *bootstrap.percentiles(resamples.measure(curve, order)[1:])
 
 
 def _auc(result: LabelResult) -> str:
