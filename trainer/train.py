@@ -63,6 +63,8 @@ def train_and_evaluate(
     schema.check(config)
     workdir = epath.Path(workdir)
     events = epath.Path(events or workdir / run_paths.EVENTS)
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()  # for the whole process
     data = open_data(config.data.path)
     check_data(config, data)
     replicas = connect(config.distribute, partial(check_replicas, config), facts(config, data))

@@ -204,6 +204,23 @@ def test_checkpoints_by_time_change_no_weight(tiny: ConfigDict, tmp_path: Path):
         np.testing.assert_array_equal(array, theirs[name], name)
 
 
+def test_deterministic_kernels_do_all_that_a_run_does(
+    forks: Forks, phantoms: epath.Path, tmp_path: Path
+):
+    """And on a CPU, where kernels are deterministic anyway, they compute the same."""
+    fields = [f"--config.data.path={phantoms}", "--config.train.epochs=1", "--config.seed=3"]
+    fields += ["--config.data.image_size=48", "--config.distribute.strategy=one_device"]
+    finals = []
+    for deterministic in ("true", "false"):
+        workdir = tmp_path / deterministic
+        flags = [*fields, f"--config.train.deterministic={deterministic}", f"--workdir={workdir}"]
+        done = forks.run("-m", "trainer.task", f"--config={ROOT}/configs/demo.py", *flags)
+        assert done.returncode == 0, done.stderr
+        finals.append(final_variables(workdir))
+    for name, array in finals[0].items():
+        np.testing.assert_array_equal(array, finals[1][name], name)
+
+
 def test_a_run_lies_where_vertex_ai_says_and_goes_on_there(
     tiny: ConfigDict,
     at_step: AtStep,

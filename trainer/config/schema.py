@@ -91,6 +91,9 @@ FIELDS: dict[str, Field] = {
         1, "parts that a step is computed in, one after the other", low=1, high=1024
     ),
     "train.ema": Field(0.0, "momentum of the averaged weights; 0 is off", low=0, below=1),
+    "train.deterministic": Field(
+        False, "takes only kernels that give the same bits each time, also on GPUs; slower"
+    ),
     "optimizer.name": Field("adamw", "optimizer", choices=("adam", "adamw", "rmsprop", "sgd")),
     "optimizer.learning_rate": Field(1e-3, "peak learning rate", above=0),
     "optimizer.weight_decay": Field(0.0, "decoupled weight decay", low=0, high=10),

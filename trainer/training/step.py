@@ -171,6 +171,10 @@ def train_loop(
             result = strategy.run(replica_step.update, args=(measure,))
         return StepResult(*(strategy.experimental_local_results(value)[0] for value in result))
 
+    def now() -> tf.Tensor:
+        # Reading the clock is not deterministic: the wait is not known then, and counts as none.
+        return tf.constant(0.0, tf.float64) if config.train.deterministic else tf.timestamp()
+
     @tf.function
     def loop(
         iterator: Iterator[Batch], steps: tf.Tensor, measure: tf.Tensor
@@ -180,13 +184,13 @@ def train_loop(
         finite, wait = tf.TensorArray(tf.bool, steps), tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            wait_began = tf.timestamp()
+            wait_began = now()
             with tf.control_dependencies([wait_began]):
                 batch = next(iterator)
             with tf.control_dependencies(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
-                wait += tf.timestamp() - wait_began
+                wait += now() - wait_began
             result = take_step(batch, measure)
             losses = losses.write(i, replica_step.loss(result.scores))
             finite = finite.write(i, result.finite)
