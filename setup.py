@@ -23,6 +23,8 @@ setup(
         "absl-py>=2.1,<3",
         "array_record>=0.8.1,<0.9",
         "etils[epath]>=1.12,<2",
+        # Compares all pairs of fingerprints, by the processor's own instruction for it.
+        "faiss-cpu>=1.10,<2",
         # For trainer.cloud; the job itself reads gs:// through TensorFlow's own client.
         "google-auth>=2.40,<3",
         "google-cloud-storage>=3.1,<4",

@@ -79,6 +79,11 @@ def test_groups_cross_the_blocks_in_which_pairs_are_compared(monkeypatch: pytest
     assert duplicates.members(groups) == [[0, 10], [9, 11]]
 
 
+def test_many_equal_images_are_one_group_and_cost_no_more_than_one():
+    """All pairs of them take 12 GB."""
+    assert duplicates.near_groups([bytes(duplicates.BITS // 8)] * 20_000) == [0] * 20_000
+
+
 def test_no_images_make_no_groups():
     assert duplicates.near_groups([]) == []
     assert duplicates.members([]) == []
