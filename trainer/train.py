@@ -24,6 +24,7 @@ from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
 from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
+from trainer.system import gcs
 from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
 from trainer.training import optimizer, run_paths, step
@@ -33,6 +34,9 @@ from trainer.training.profiling import Profile
 from trainer.training.progress import Progress
 from trainer.training.run import Run, check_data, check_replicas, create_run, facts
 from trainer.training.run_folder import check_shared, run_folder
+
+# Clouds leave 30 s between the signal that a machine is taken back and its end.
+BUCKET_STOP_SECONDS = 25.0
 
 
 def train_and_evaluate(
@@ -70,7 +74,8 @@ def train_and_evaluate(
     replicas = connect(config.distribute, partial(check_replicas, config), facts(config, data))
     with ExitStack() as stack:
         stack.enter_context(translate_errors(workdir, data, replicas))
-        signals = stack.enter_context(StopSignals())
+        most_seconds = BUCKET_STOP_SECONDS if gcs.is_gcs(workdir) else None
+        signals = stack.enter_context(StopSignals(most_seconds))
         log = Loggers()
         saver: Saver | NoSaver = NoSaver()
         if replicas.is_chief:

@@ -172,6 +172,20 @@ def test_a_disk_that_takes_no_more_is_one_sentence(
     assert names(root) == ["step-000000001-epoch-000001"]
 
 
+def test_old_checkpoint_that_cannot_be_removed_ends_nothing_and_goes_later(
+    root: epath.Path, monkeypatch: pytest.MonkeyPatch
+):
+    def unavailable(*_: object) -> None:
+        raise tf.errors.UnavailableError(None, None, "list gs://bucket/x: HTTP response code 503")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(checkpoint, "remove", unavailable)
+        save(root, 1, 2, keep=1)
+    assert len(names(root)) == 2
+    save(root, 3, keep=1)
+    assert names(root) == ["step-000000003-epoch-000001"]
+
+
 def test_checkpoint_lost_to_any_exception_is_noticed(
     root: epath.Path, monkeypatch: pytest.MonkeyPatch
 ):

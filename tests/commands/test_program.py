@@ -17,6 +17,8 @@ def main(argv):
     if argv[1:] == ["interrupted"]:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ... & has it ignored
         signal.raise_signal(signal.SIGINT)
+    if argv[1:] == ["unreadable"]:
+        raise OSError(5, "as the system puts it", "RUN/x")
     print(argv[1:], program.verbosity())
     for level in (logging.error, logging.warning, logging.info, logging.debug):
         level("as %s", level.__name__)
@@ -68,6 +70,12 @@ def test_what_is_missing_or_too_much_is_named(
 def test_an_ending_is_one_sentence_and_its_code():
     done = program(("RUN",), "broken")
     assert (done.returncode, done.stderr) == (66, "error: the data is gone.\n")
+
+
+def test_file_that_cannot_be_used_is_one_sentence():
+    done = program(("RUN",), "unreadable")
+    message = "error: RUN/x cannot be used (Input/output error, EIO): mend that and try again.\n"
+    assert (done.returncode, done.stderr) == (74, message)
 
 
 def test_ctrl_c_is_one_sentence_too():

@@ -82,3 +82,23 @@ def test_a_second_interrupt_ends_the_process_at_once_though_tensorflow_computes(
         assert busy.poll() is None
         busy.send_signal(signal.SIGINT)
         assert busy.wait(timeout=5) == 130
+
+
+def test_signal_ends_the_process_in_time_though_what_it_waits_for_never_ends():
+    program = (
+        "import os, signal, threading\n"
+        "from trainer.distribute.preemption import StopSignals\n"
+        "with StopSignals(most_seconds=0.2):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    threading.Event().wait()\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.startswith("stopped: by SIGTERM") and done.stderr.count("\n") == 1
+
+
+def test_block_that_ends_in_time_is_left_alone():
+    with StopSignals(most_seconds=0.2) as signals:
+        send(signals, signal.SIGTERM)
+    time.sleep(0.4)

@@ -1,5 +1,7 @@
 """An error of TensorFlow ends a run with the code of its cause."""
 
+import errno
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +54,22 @@ def test_device_without_memory_is_no_loss_of_a_worker(error: Exception):
         found = raised(error, workers)
         assert type(found) is OutOfMemory and "\n" not in str(found)
         assert f"a device of worker {workers - 1} has too little memory" in str(found)
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EFBIG, errno.EMFILE, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG]
+)
+def test_file_that_cannot_be_used_is_named_with_the_code(number: int):
+    sentence = os.strerror(number)
+    for error in (
+        OSError(number, sentence, "RUN/history.json"),
+        ERRORS.UnknownError(None, None, f"RUN/history.json; {sentence}"),
+    ):
+        found = raised(error)
+        assert type(found) is CannotWrite and errno.errorcode[number] in str(found)
+    assert "RUN/history.json" in str(raised(OSError(number, sentence, "RUN/history.json")))
+    lost = ConnectionResetError(errno.ECONNRESET, "reset")
+    assert raised(lost) is lost
 
 
 def test_full_disk_is_not_the_memory_of_a_device():

@@ -187,5 +187,5 @@ def _shape(shapes: dict[str, tuple], name: str) -> str:
 
 def reason(error: OSError | tf.errors.OpError) -> str:
     """Returns in a line why a file could not be read or written."""
-    known = errors.cannot_write(error) or getattr(error, "strerror", None)
-    return known or gcs.reason(error) or str(error).splitlines()[0]
+    known = errors.file_error(error) or gcs.reason(error)
+    return known or (str(error) or repr(error)).splitlines()[0]

@@ -3,6 +3,7 @@
 import copy
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import tensorflow as tf
@@ -94,9 +95,11 @@ class Saver:
             if not (folder / checkpoint.MANIFEST).exists():
                 checkpoint.write(folder, arrays, progress)
                 self._durations.append((progress["step"], time.perf_counter() - began))
-            self._remove_old(progress.get("best"))
         except BaseException as error:  # `wait` raises it in the thread that trains
             self._error = error
+            return
+        with suppress(OSError, tf.errors.OpError):  # what is left is removed after the next save
+            self._remove_old(progress.get("best"))
 
     def _remove_old(self, best: dict | None) -> None:
         kept = set(checkpoint.complete(self._folder)[-self._keep :])

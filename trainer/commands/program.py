@@ -10,7 +10,15 @@ from absl import app, flags
 
 from trainer.commands import set_up
 from trainer.system import gcs
-from trainer.system.errors import ExitError, Stopped, UsageError, WorkerLost, bucket_error
+from trainer.system.errors import (
+    CannotWrite,
+    ExitError,
+    Stopped,
+    UsageError,
+    WorkerLost,
+    bucket_error,
+    file_error,
+)
 
 
 def run(
@@ -120,7 +128,7 @@ def exit_at_signals(result: str) -> Iterator[None]:
 
 @contextmanager
 def _exit_on_errors() -> Iterator[None]:
-    """Exits at an ExitError, at Ctrl-C, and where a bucket cannot be used."""
+    """Exits at an ExitError, at Ctrl-C, and where a bucket or a file cannot be used."""
     try:
         yield
     except ExitError as error:
@@ -130,6 +138,9 @@ def _exit_on_errors() -> Iterator[None]:
     except Exception as error:
         if reason := gcs.reason(error):
             _exit(bucket_error(error, f"a bucket cannot be used ({reason}).", UsageError))
+        if isinstance(error, OSError) and (reason := file_error(error)):
+            file = error.filename or "a file"
+            _exit(CannotWrite(f"{file} cannot be used ({reason}): mend that and try again."))
         raise
 
 

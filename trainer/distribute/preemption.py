@@ -19,9 +19,15 @@ class StopSignals:
 
     Attributes:
       received: the first signal, or None.
+
+    Args:
+      most_seconds: after which the process ends though the block has not: a bucket that does not
+        answer must not keep it until it is killed. None waits for ever.
     """
 
-    def __init__(self):
+    def __init__(self, most_seconds: float | None = None):
+        self._most_seconds = most_seconds
+        self._ended = threading.Event()
         self.received: signal.Signals | None = None
         self._received_at = 0.0
 
@@ -40,6 +46,7 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._ended.set()
         signal.set_wakeup_fd(self._previous_fd)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
@@ -64,6 +71,18 @@ class StopSignals:
         if self.received is None:
             self._received_at = time.monotonic()
             self.received = signal.Signals(number)
+            if self._most_seconds is not None:
+                threading.Thread(target=self._give_up, daemon=True).start()
+
+    def _give_up(self) -> None:
+        assert self.received is not None and self._most_seconds is not None
+        if not self._ended.wait(self._most_seconds):
+            sentence = (
+                f"stopped: by {self.received.name}, and {self._most_seconds:g} s later not all was "
+                "saved; the same command goes on from the newest checkpoint.\n"
+            )
+            os.write(2, sentence.encode())
+            os._exit(128 + self.received)
 
 
 def _ignore(number: int, frame: object) -> None:

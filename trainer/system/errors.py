@@ -6,7 +6,11 @@ import signal
 
 from trainer.system import gcs
 
-CANNOT_WRITE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+# Errors of files that TensorFlow passes on as text, without their number.
+OF_FILES = (
+    *(errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR),
+)
 
 
 class ExitError(Exception):
@@ -104,9 +108,15 @@ def bucket_error(error: Exception, sentence: str, otherwise: type[ExitError]) ->
     return (Unavailable if gcs.is_transient(error) else otherwise)(sentence)
 
 
-def cannot_write(error: Exception) -> str | None:
-    """Returns why a file cannot be written, or None where that is not what went wrong."""
+def file_error(error: BaseException) -> str | None:
+    """Returns why a file cannot be used, with the code; None where that is not what went wrong."""
+    if isinstance(error, ConnectionError | BlockingIOError | TimeoutError):
+        return None
     if isinstance(error, OSError):
-        return error.strerror if error.errno in CANNOT_WRITE else None
-    reasons = map(os.strerror, CANNOT_WRITE)  # TensorFlow passes on the text without the number
-    return next((reason for reason in reasons if reason in getattr(error, "message", "")), None)
+        number = error.errno
+    else:
+        message = getattr(error, "message", "")
+        number = next((n for n in OF_FILES if os.strerror(n) in message), None)
+    if number is None or number not in errno.errorcode:
+        return None
+    return f"{os.strerror(number)}, {errno.errorcode[number]}"

@@ -16,7 +16,7 @@ from trainer.system.errors import (
     OutOfMemory,
     WorkerLost,
     bucket_error,
-    cannot_write,
+    file_error,
 )
 
 # What TensorFlow, XLA, CUDA and cuDNN say when a device has no memory left.
@@ -40,9 +40,10 @@ def translate_errors(workdir: epath.Path, data: PreparedData, replicas: Replicas
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        if reason := cannot_write(error):
+        if reason := file_error(error):
+            file = getattr(error, "filename", None) or workdir
             raise CannotWrite(
-                f"{workdir} cannot be written to ({reason}): make room there or permit writing, "
+                f"{file} cannot be written to ({reason}): make room there or permit writing, "
                 "then run the same command again."
             ) from error
         for split in data.splits.values():
