@@ -1,6 +1,7 @@
 """A few examples of each class or label are found, whoever they are."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from etils import epath
 
 from trainer.config.schema import default
 from trainer.data import examples, pipeline
+from trainer.system.errors import DataLost
 
 SIZE = 24
 
@@ -36,3 +38,20 @@ def test_of_several_labels_the_commonest_come_first_and_an_image_stands_for_its_
     assert examples.groups(several) == [examples.NO_LABEL, "common", "some", "rare"]
     assert examples._groups_with(several, np.array([1, 1, -1])) == ["rare", "common"]
     assert examples._groups_with(several, np.array([0, -1, 0])) == [examples.NO_LABEL]
+
+
+def test_names_patients_and_labels_are_read_without_the_images(split: pipeline.Split):
+    older = dataclasses.replace(split, folder=None)  # which has them with the images alone
+    stored = list(examples.read_metadata(older))
+    unread = dataclasses.replace(split, read=lambda numbers: pytest.fail("reads an image"))
+    apart = list(examples.read_metadata(unread))
+    assert [record[:3] for record in apart] == [record[:3] for record in stored]
+    np.testing.assert_array_equal([r.labels for r in apart], [r.labels for r in stored])
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"names": [], "patients": [], "labels": []}'])
+def test_damaged_metadata_are_lost_data(split: pipeline.Split, tmp_path: Path, content: str):
+    (tmp_path / "metadata-train.json").write_text(content)
+    damaged = dataclasses.replace(split, folder=epath.Path(tmp_path))
+    with pytest.raises(DataLost, match="metadata of train"):
+        list(examples.read_metadata(damaged))

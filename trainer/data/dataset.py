@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,7 @@ NAME = "radiographs"
 VERSION = "2.0.0"
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
+METADATA = "metadata-{}.json"  # of a split, beside its shards
 READ_BATCH = 256
 BLOCK = 2**20  # bytes
 THREADS = 8  # that read files for their checksums
@@ -173,8 +174,55 @@ def example(record: ImageRecord, image: bytes) -> tuple[str, dict]:
     }
 
 
-def contents(folder: epath.Path, labels: Sequence[str]) -> dict[str, dict]:
-    """Counts what the shards in `folder`, a local `directory(path)`, hold.
+class Metadata(NamedTuple):
+    """What a split's examples hold beside their images, in the order of the records.
+
+    Attributes:
+      names: [n] of the images' files.
+      patients: [n] keys of the patients.
+      labels: [n, K] int: 1, 0, or -1 where it is not known.
+    """
+
+    names: list[str]
+    patients: list[str]
+    labels: np.ndarray
+
+
+def read_metadata(folder: epath.Path, split: str, labels: int) -> Metadata:
+    """Returns what the shards in `folder`, a local `directory(path)`, hold of K `labels`."""
+    names, patients, values = [], [], [np.zeros((0, labels), np.int64)]
+    for examples in _examples(folder, split, labels):
+        names += [name.decode() for name in examples["name"].numpy()]
+        patients += [patient.decode() for patient in examples["patient"].numpy()]
+        values.append(examples["labels"].numpy())
+    return Metadata(names, patients, np.concatenate(values))
+
+
+def write_metadata(folder: epath.Path, split: str, metadata: Metadata) -> None:
+    """Stores it in `folder` a second time, so that reading it does not read every image."""
+    content = metadata._asdict() | {"labels": metadata.labels.tolist()}
+    (folder / METADATA.format(split)).write_text(json.dumps(content))
+
+
+def stored_metadata(folder: epath.Path, split: str) -> Metadata | None:
+    """Returns what `write_metadata` stored, or None in a data set from before it did.
+
+    Raises:
+      ValueError, LookupError or TypeError: if the file is damaged.
+    """
+    file = folder / METADATA.format(split)
+    if not file.exists():
+        return None
+    content = json.loads(file.read_text())
+    return Metadata(content["names"], content["patients"], np.array(content["labels"], np.int64))
+
+
+def contents(splits: Mapping[str, Metadata], labels: Sequence[str]) -> dict[str, dict]:
+    """Counts what a data set holds.
+
+    Args:
+      splits: the metadata of each split, by its name.
+      labels: the names of the K labels.
 
     Returns:
       For each split {images, patients, per_label: {label: {positive, negative, unknown}}}.
@@ -184,22 +232,17 @@ def contents(folder: epath.Path, labels: Sequence[str]) -> dict[str, dict]:
     """
     by_split: dict[str, dict] = {}
     split_of_patient: dict[str, str] = {}
-    for split in SPLITS:
-        parts = [np.zeros((0, len(labels)), np.int64)]
-        patients: set[str] = set()
-        for examples in _examples(folder, split, len(labels)):
-            parts.append(examples["labels"].numpy())
-            patients.update(patient.decode() for patient in examples["patient"].numpy())
+    for split, metadata in splits.items():
+        patients = set(metadata.patients)
         for patient in patients:
             other = split_of_patient.setdefault(patient, split)
             assert other == split, f"patient {patient} was written to both {other} and {split}"
-        values = np.concatenate(parts)
         by_split[split] = {
-            "images": len(values),
+            "images": len(metadata.names),
             "patients": len(patients),
             "per_label": {
                 label: {name: int((column == value).sum()) for name, value in KNOWN.items()}
-                for label, column in zip(labels, values.T, strict=True)
+                for label, column in zip(labels, metadata.labels.T, strict=True)
             },
         }
     return by_split

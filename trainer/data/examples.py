@@ -31,7 +31,21 @@ class ExampleMetadata(NamedTuple):
 
 
 def read_metadata(split: pipeline.Split) -> Iterator[ExampleMetadata]:
-    """Yields every record in order, without its image."""
+    """Yields every record in order, without its image.
+
+    Raises:
+      DataLost: if the data set is damaged.
+    """
+    try:
+        stored = split.folder and dataset.stored_metadata(split.folder, split.name)
+        if stored and len(stored.names) != split.size:
+            raise ValueError(f"it is of {len(stored.names)} records")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise pipeline.lost(f"{split.folder}, metadata of {split.name}", error) from error
+    if stored:
+        rows = zip(range(split.size), *stored, strict=True)
+        yield from itertools.starmap(ExampleMetadata, rows)
+        return
     features = dataset.stored_features(len(split.labels))
     wanted = {field: features[field] for field in ("name", "patient", "labels")}
     for start in range(0, split.size, pipeline.READ_BATCH):

@@ -45,6 +45,7 @@ class Split:
       counts: number of records where a label is positive, and negative, for each label.
       read: [n] int64 record numbers -> [n] object, serialised examples.
       failures: errors of reading, which TensorFlow passes on as text alone.
+      folder: of the shards; None for a split that is in memory alone.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Split:
     counts: list[tuple[int, int]]
     read: Callable[[np.ndarray], np.ndarray]
     failures: list[DataLost] = field(default_factory=list)
+    folder: epath.Path | None = None
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
@@ -75,7 +77,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
         source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
         size = len(source)
     except Exception as error:  # neither library documents its exceptions
-        raise _lost(f"{path}, split {name}", error) from error
+        raise lost(f"{path}, split {name}", error) from error
 
     failures: list[DataLost] = []
 
@@ -86,15 +88,17 @@ def open_split(path: epath.PathLike, name: str) -> Split:
                 raise ValueError("a record is empty")
             return np.array(examples, object)
         except Exception as error:  # array_record documents none of its exceptions
-            failures.append(_lost(f"{path}, split {name}", error))
+            failures.append(lost(f"{path}, split {name}", error))
             raise failures[-1] from error
 
     labels, per_label = summary["labels"], summary["splits"][name]["per_label"]
     counts = [(per_label[label]["positive"], per_label[label]["negative"]) for label in labels]
-    return Split(name, size, labels, summary["classes"], counts, read, failures)
+    folder = dataset.directory(path)
+    return Split(name, size, labels, summary["classes"], counts, read, failures, folder)
 
 
-def _lost(what: str, error: Exception) -> DataLost:
+def lost(what: str, error: Exception) -> DataLost:
+    """Returns the error that ends a program where part of a data set cannot be read."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataLost(f"the prepared data set cannot be read any more: {what} ({reason})")
 
@@ -267,7 +271,7 @@ def _decoder(
             images = [Image.open(io.BytesIO(file)) for file in files]
             return np.stack([fit.fit(image, image_size, fit_mode) for image in images])
         except (OSError, ValueError) as error:
-            split.failures.append(_lost(f"an image of split {split.name}", error))
+            split.failures.append(lost(f"an image of split {split.name}", error))
             raise split.failures[-1] from error
 
     def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

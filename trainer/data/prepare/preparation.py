@@ -203,9 +203,20 @@ def _build(
 def _checked(
     folder: epath.Path, source: sources.Source, assignment: splits.SplitAssignment
 ) -> dict:
-    """Returns the counts and checksums of what was written, read from the shards."""
-    with staging.fetched(dataset.directory(folder)) as written:
-        counts = dataset.contents(written, source.labels)
+    """Returns the counts and checksums of what was written, read from the shards.
+
+    Names, patients and labels are stored beside them on the way.
+    """
+    directory = dataset.directory(folder)
+    with staging.fetched(directory) as written:
+        metadata = {
+            split: dataset.read_metadata(written, split, len(source.labels))
+            for split in dataset.SPLITS
+        }
+        for place in dict.fromkeys((directory, written)):
+            for split, content in metadata.items():
+                dataset.write_metadata(place, split, content)
+        counts = dataset.contents(metadata, source.labels)
         for split, records in assignment.splits.items():
             assert counts[split]["images"] == len(records), f"{split} is incomplete"
         return {"splits": counts, "shards": dataset.shards(written)}
