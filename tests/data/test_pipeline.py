@@ -30,7 +30,7 @@ def assert_same(one: dict, other: dict) -> None:
 
 def numbered(size: int) -> pipeline.Pixels:
     """Records whose image is their number."""
-    return pipeline.Pixels(size, lambda numbers: numbers.map(lambda n: (n, n)))
+    return pipeline.Pixels(size, lambda numbers: numbers.map(lambda n, *others: (n, n, *others)))
 
 
 def visits(batches: tf.data.Dataset) -> np.ndarray:
@@ -142,3 +142,15 @@ def test_evaluation_visits_every_record_once_in_order(cached: pipeline.Pixels):
 def test_a_path_without_a_data_set_is_refused(tmp_path: epath.Path):
     with pytest.raises(UsageError, match=r"trainer prepare"):
         pipeline.open_split(tmp_path, "train")
+
+
+def test_each_epoch_is_shuffled_once(monkeypatch: pytest.MonkeyPatch):
+    order, shuffled = pipeline.epoch_order, []
+
+    def counted(seed: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
+        tf.numpy_function(lambda number: shuffled.append(int(number)), [epoch], [])
+        return order(seed, epoch, size)
+
+    monkeypatch.setattr(pipeline, "epoch_order", counted)
+    list(pipeline.train_batches(numbered(16), 4, seed=0, epochs=3))
+    assert shuffled[:3] == [0, 1, 2]

@@ -110,7 +110,7 @@ class Pixels:
     Attributes:
       size: number of records.
       look_up: data set of [b] int64 record numbers -> data set of
-        ([b, S, S, 1] uint8, [b, K] float32).
+        ([b, S, S, 1] uint8, [b, K] float32); what else is beside the numbers is passed on.
     """
 
     size: int
@@ -142,9 +142,9 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
         # The other ways from an array to a tensor copy it.
         images, labels = (tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in arrays)
 
-    def gather(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.device("CPU:0"):
-            return tf.gather(images, numbers), tf.gather(labels, numbers)
+            return tf.gather(images, numbers), tf.gather(labels, numbers), *others
 
     return Pixels(split.size, lambda batches: batches.map(gather))
 
@@ -237,15 +237,13 @@ def _batches(
     )
     index = index.map(host_part).unbatch()
     index = index.batch(global_batch // replicas, drop_remainder=True)
-    looked_up = pixels.look_up(index.map(lambda numbers, rows, weights: numbers))
-    rows = index.map(lambda numbers, rows, weights: (rows, weights))
 
-    def as_dict(pixels: tuple, rows: tuple) -> dict[str, tf.Tensor]:
-        return {"image": pixels[0], "label": pixels[1], "row": rows[0], "weight": rows[1]}
+    def as_dict(*columns: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(("image", "label", "row", "weight"), columns, strict=True))
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    batches = tf.data.Dataset.zip(looked_up, rows).map(as_dict)
+    batches = pixels.look_up(index).map(as_dict)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
@@ -262,9 +260,9 @@ def _decoder(
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Returns a function from batches of record numbers to batches of images and labels."""
 
-    def read(numbers: tf.Tensor) -> tf.Tensor:
+    def read(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
-        return tf.ensure_shape(examples, numbers.shape)
+        return tf.ensure_shape(examples, numbers.shape), *others
 
     def decode_files(files: np.ndarray) -> np.ndarray:
         try:
@@ -274,11 +272,11 @@ def _decoder(
             split.failures.append(lost(f"an image of split {split.name}", error))
             raise split.failures[-1] from error
 
-    def decode(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(examples: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parsed = tf.io.parse_example(examples, dataset.stored_features(len(split.labels)))
         images = tf.numpy_function(decode_files, [parsed["image"]], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (*examples.shape, image_size, image_size, 1))
-        return images, tf.cast(parsed["labels"], tf.float32)
+        return images, tf.cast(parsed["labels"], tf.float32), *others
 
     def look_up(batches: tf.data.Dataset) -> tf.data.Dataset:
         read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
