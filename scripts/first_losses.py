@@ -36,6 +36,7 @@ def first_losses(recipe: str, data: str) -> list[float]:
     from trainer.data.prepared_data import open_data
     from trainer.distribute.preemption import StopSignals
     from trainer.distribute.replicas import Replicas
+    from trainer.system.watchdog import Watchdog
     from trainer.training import step
     from trainer.training.run import create_run
 
@@ -49,6 +50,7 @@ def first_losses(recipe: str, data: str) -> list[float]:
         data=open_data(data),
         replicas=Replicas(strategy, "one device"),
         signals=StopSignals(),
+        watchdog=Watchdog(),
     )
     weights = train.class_weights(config, run.data.splits["train"])
     loop = step.train_loop(strategy, run.state, config, class_weights=weights)

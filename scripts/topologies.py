@@ -30,6 +30,7 @@ from trainer.distribute.local_workers import launch
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
 from trainer.system import errors
+from trainer.system.watchdog import Watchdog
 from trainer.training import step
 from trainer.training.evaluator import Evaluator
 from trainer.training.run import check_replicas
@@ -144,6 +145,7 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
             pixels=cache.pixels("validation"),
             config=config,
             signals=signals,
+            watchdog=Watchdog(),
         )
         scores = evaluator.scores().columns()
     loop(iterator, timed_steps)

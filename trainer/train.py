@@ -27,6 +27,7 @@ from trainer.show.terminal_log import TerminalLog
 from trainer.system import gcs
 from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
+from trainer.system.watchdog import Watchdog
 from trainer.training import optimizer, run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
@@ -76,6 +77,8 @@ def train_and_evaluate(
         stack.enter_context(translate_errors(workdir, data, replicas))
         most_seconds = BUCKET_STOP_SECONDS if gcs.is_gcs(workdir) else None
         signals = stack.enter_context(StopSignals(most_seconds))
+        watchdog = Watchdog(workdir / "stacks", replicas.worker, config.train.hang_minutes)
+        stack.enter_context(watchdog)
         log = Loggers()
         saver: Saver | NoSaver = NoSaver()
         if replicas.is_chief:
@@ -84,11 +87,21 @@ def train_and_evaluate(
             log = Loggers([HistoryFile(), TerminalLog(line), TensorBoard(), *loggers])
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         check_shared(workdir, replicas)
-        run = create_run(config, workdir, events, data=data, replicas=replicas, signals=signals)
-        progress = restore_newest(run, log, saver)
+        run = create_run(
+            config,
+            workdir,
+            events,
+            data=data,
+            replicas=replicas,
+            signals=signals,
+            watchdog=watchdog,
+        )
+        with watchdog.watch("start"):
+            progress = restore_newest(run, log, saver)
         if progress.epoch < config.train.epochs:
             train(run, progress, log, saver=saver)
-        return evaluate_best(run, progress, log, saver=saver)
+        with watchdog.watch("last evaluation"):
+            return evaluate_best(run, progress, log, saver=saver)
 
 
 def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
@@ -119,25 +132,28 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
     def save() -> None:
         log.saved(saver.take_durations())
         content = progress.to_dict() | log.checkpoint_state()
-        saver.save(run.state.variables(), {"scores": progress.scores}, content)
+        with run.watchdog.watch("checkpoint"):
+            saver.save(run.state.variables(), {"scores": progress.scores}, content)
         timer.begin_checkpoint()
 
     try:
         while progress.epoch < config.train.epochs:
             if progress.step >= run.epoch_end(progress.epoch + 1):
                 log.status("evaluating ...")
-                scores = validation.scores()
-                progress.end_epoch(split.labels, scores, run.learning_rate)
-                log.epoch(progress, scores)
+                with run.watchdog.watch("end of an epoch"):
+                    scores = validation.scores()
+                    progress.end_epoch(split.labels, scores, run.learning_rate)
+                    log.epoch(progress, scores)
                 save()
                 continue
-            trace.at(progress.step)
-            steps = timer.steps(run.steps_until_pause(progress.step, progress.epoch))
-            result = take_steps(batches, steps)
-            check_finite(run, progress, result, saver=saver)
-            progress.add_loop(result)
-            log.steps(progress, result, timer)
-            timer.end_loop(steps, result.seconds)
+            with run.watchdog.watch("training loop"):
+                trace.at(progress.step)
+                steps = timer.steps(run.steps_until_pause(progress.step, progress.epoch))
+                result = take_steps(batches, steps)
+                check_finite(run, progress, result, saver=saver)
+                progress.add_loop(result)
+                log.steps(progress, result, timer)
+                timer.end_loop(steps, result.seconds)
             if timer.checkpoint_due or (every_steps and progress.step % every_steps == 0):
                 save()
     except Stopped as stopped:
@@ -149,7 +165,8 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
         raise
     finally:
         trace.close()
-    saver.wait()
+    with run.watchdog.watch("checkpoint"):
+        saver.wait()
     log.saved(saver.take_durations())
     log.checkpoint_state()
 

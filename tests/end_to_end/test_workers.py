@@ -22,6 +22,7 @@ import tensorflow as tf
 from trainer import train
 from trainer.commands import program
 from trainer.config import recipe
+from trainer.system import watchdog
 from trainer.training import run_folder
 from trainer.training.progress import Progress
 
@@ -32,9 +33,9 @@ def add(progress, result):
     if progress.step >= 4:
         exec(sys.argv[3])
 
-Progress.add_loop, run_folder.VISIBLE_SECONDS = add, 1
+Progress.add_loop, run_folder.VISIBLE_SECONDS, watchdog.MINUTE = add, 1, float(sys.argv[4])
 main = lambda argv: train.train_and_evaluate(recipe.read(argv[1]), argv[2])
-program.run(main, arguments=("config", "workdir", "event"))
+program.run(main, arguments=("config", "workdir", "event", "minute"))
 """
 NOTHING = "None"
 
@@ -48,7 +49,10 @@ def pair(forks: Forks, tiny: ConfigDict, tmp_path: Path) -> Pair:
     tiny.distribute.strategy, tiny.checkpoint.every_steps = "multi_worker", 2
 
     def pair(
-        *events: str, workdirs: tuple[str, str] = ("run", "run"), changes: dict | None = None
+        *events: str,
+        workdirs: tuple[str, str] = ("run", "run"),
+        changes: dict | None = None,
+        minute: float = 60,
     ) -> list[subprocess.CompletedProcess]:
         def run(number: int) -> subprocess.CompletedProcess:
             config = tiny.copy_and_resolve_references()
@@ -57,7 +61,7 @@ def pair(forks: Forks, tiny: ConfigDict, tmp_path: Path) -> Pair:
             file.write_text(config.to_json())
             workdir = tmp_path / workdirs[number]
             environment = os.environ | places[number]
-            arguments = ("-c", WORKER, file, workdir, events[number])
+            arguments = ("-c", WORKER, file, workdir, events[number], minute)
             return forks.run(*arguments, environment=environment, timeout=200)
 
         places = cluster_variables(2)
@@ -113,3 +117,28 @@ def test_workers_that_differ_are_refused_before_they_could_wait_for_ever(
     for worker in pair(NOTHING, NOTHING, changes=changes):
         assert worker.returncode == 2 and f"worker 1 has {difference}" in ending(worker)
     assert not (tmp_path / "run").exists()
+
+
+def test_worker_that_another_keeps_waiting_ends_and_so_does_the_other(pair: Pair, tmp_path: Path):
+    os.mkfifo(tmp_path / "disk")  # a read from it does not return
+    event = f"open({str(tmp_path / 'disk')!r}).read()"
+    chief, worker = pair(NOTHING, event, minute=0.8)
+    assert chief.returncode == worker.returncode == 75
+    assert "worker 1 has not got on with a training loop for" in ending(worker)
+    (file,) = (tmp_path / "run/stacks").glob("worker-1-*.txt")
+    assert "<string>" in file.read_text()  # the read
+    assert ending(chief)  # by its own watchdog, or as it has lost the other
+
+
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_frozen_worker_ends_the_other(pair: Pair, stopped: int):
+    events = [NOTHING, NOTHING]
+    # Had the other one only waited, both would go on when this one does.
+    events[stopped] = """
+import subprocess
+if not hasattr(train, "frozen"):
+    train.frozen = subprocess.Popen(["bash", "-c", f"sleep 40; kill -CONT {os.getpid()}"])
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    ended = pair(*events, minute=1.5)
+    assert [worker.returncode for worker in ended] == [75, 75]

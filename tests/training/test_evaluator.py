@@ -10,6 +10,7 @@ from trainer.data import pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import NotFinite
+from trainer.system.watchdog import Watchdog
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import create_state
 
@@ -21,8 +22,9 @@ def test_outputs_that_are_not_finite_end_it_and_parts_change_nothing(
     replicas = Replicas(one_device, "a test")
     for tiny.train.accumulate in (1, 4):
         pixels = pipeline.pixels(split, tiny.data.image_size, "host")
+        process = {"signals": StopSignals(), "watchdog": Watchdog()}
         evaluator = Evaluator(
-            replicas, state.averaged, split, pixels=pixels, config=tiny, signals=StopSignals()
+            replicas, state.averaged, split, pixels=pixels, config=tiny, **process
         )
         seen.append(evaluator.scores().logits)
     np.testing.assert_allclose(*seen, atol=1e-5)

@@ -90,6 +90,9 @@ FIELDS: dict[str, Field] = {
     "train.accumulate": Field(
         1, "parts that a step is computed in, one after the other", low=1, high=1024
     ),
+    "train.hang_minutes": Field(
+        10.0, "minutes of a training loop that end the run as hanging; 0 is none", low=0
+    ),
     "train.ema": Field(0.0, "momentum of the averaged weights; 0 is off", low=0, below=1),
     "train.deterministic": Field(
         False, "takes only kernels that give the same bits each time, also on GPUs; slower"
@@ -164,6 +167,7 @@ CHANGEABLE = (
     "checkpoint.keep",
     "checkpoint.every_minutes",
     "checkpoint.every_steps",
+    "train.hang_minutes",
     "distribute.strategy",
     "distribute.tpu",
     "distribute.cpu_devices",

@@ -11,6 +11,7 @@ from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics.scores import Scores
 from trainer.system.errors import NotFinite
+from trainer.system.watchdog import Watchdog
 from trainer.training import optimizer
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.step import Batch, evaluation_loop
@@ -26,6 +27,7 @@ class Evaluator:
       pixels: of the split.
       config: of the run.
       signals: that end it between two loops.
+      watchdog: that ends the process if one takes too long.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Evaluator:
         pixels: pipeline.Pixels,
         config: ConfigDict,
         signals: StopSignals,
+        watchdog: Watchdog,
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
         batch = config.train.batch_size // config.train.accumulate
@@ -50,7 +53,7 @@ class Evaluator:
         )
         self._loop = evaluation_loop(replicas.strategy, model, batch)
         self._steps = pipeline.steps(split.size, batch)
-        self._timer = LoopTimer(replicas, signals)
+        self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
 
     def scores(self) -> Scores:
         """Returns logits and labels of every image, in the order of the records.
@@ -62,8 +65,9 @@ class Evaluator:
         batches, parts, done = iter(self._batches), [], 0
         while done < self._steps:
             steps, began = self._timer.steps(self._steps - done), time.perf_counter()
-            parts.append(self._loop(batches, steps))
-            self._timer.end_loop(steps, time.perf_counter() - began)
+            with self._watchdog.watch("loop of an evaluation"):
+                parts.append(self._loop(batches, steps))
+                self._timer.end_loop(steps, time.perf_counter() - began)
             done += steps
         columns = np.concatenate([part.columns() for part in parts])
         scores = Scores.from_columns(columns).without_padding()

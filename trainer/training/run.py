@@ -17,6 +17,7 @@ from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import UsageError
+from trainer.system.watchdog import Watchdog
 from trainer.training import profiling, step
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import State, create_state
@@ -34,6 +35,7 @@ class Run:
       pixels: of its splits.
       replicas: the devices and workers that train.
       signals: the stop signals that this worker received.
+      watchdog: what ends this worker if it does not get on.
       state: network, optimizer and average.
       total_steps: of the whole training.
     """
@@ -45,6 +47,7 @@ class Run:
     pixels: PixelCache
     replicas: Replicas
     signals: StopSignals
+    watchdog: Watchdog
     state: State
     total_steps: int
 
@@ -103,6 +106,7 @@ class Run:
             pixels=self.pixels.pixels(split),
             config=self.config,
             signals=self.signals,
+            watchdog=self.watchdog,
         )
 
 
@@ -143,7 +147,7 @@ def facts(config: ConfigDict, data: PreparedData) -> dict[str, str]:
     same = {
         path: repr(value)
         for path, value in schema.fields(config)
-        if path != "data.path" and not path.startswith("distribute.")
+        if path not in ("data.path", "data.cache") and not path.startswith("distribute.")
     }
     return {**versions, "dataset_fingerprint": data.summary["dataset_fingerprint"], **same}
 
@@ -156,6 +160,7 @@ def create_run(
     data: PreparedData,
     replicas: Replicas,
     signals: StopSignals,
+    watchdog: Watchdog,
 ) -> Run:
     """Builds network and optimizer on the replicas; see `Run` for the arguments."""
     pixels = PixelCache(data.splits, config.data, processes=replicas.workers_here)
@@ -164,4 +169,5 @@ def create_run(
     with replicas.strategy.scope():
         epoch_steps = pipeline.steps(images, batch)
         state = create_state(config, total_steps, epoch_steps, outputs=len(data.labels))
-    return Run(config, workdir, events, data, pixels, replicas, signals, state, total_steps)
+    process = (replicas, signals, watchdog)
+    return Run(config, workdir, events, data, pixels, *process, state, total_steps)
