@@ -142,7 +142,7 @@ def damage_of(folder: epath.Path) -> str | None:
     try:
         files = json.loads((folder / MANIFEST).read_text())["files"]
         expected = {name: (f["bytes"], f["sha256"]) for name, f in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} cannot be read"
     except OSError as error:
         return f"{MANIFEST}: {reason(error)}"

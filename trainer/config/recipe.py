@@ -1,12 +1,12 @@
 """Recipes: a Python file with get_config(), such as configs/resnet.py, or a run's config.json."""
 
-import json
 import runpy
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
+from trainer.system import json_files
 from trainer.system.errors import UsageError
 
 
@@ -40,11 +40,5 @@ def _from_python(file: str) -> ConfigDict:
 
 
 def _from_json(file: str) -> ConfigDict:
-    try:
-        saved = json.loads(epath.Path(file).read_text())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"--config={file} cannot be read ({reason}): name a run's config.json."
-        ) from error
+    saved = json_files.read(epath.Path(file), remedy="name the config.json of a run as --config")
     return schema.from_saved(saved)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import references
 from trainer.config.field import Field
+from trainer.system import json_files
 from trainer.system.errors import UsageError
 
 LOGGER = logging.getLogger(__name__)
@@ -210,7 +211,7 @@ def from_saved(saved: Mapping[str, Any]) -> ConfigDict:
         for path, value in given.items():
             check_field(path, value)
         config.update_from_flattened_dict(given)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except json_files.DAMAGE as error:
         raise UsageError(f"this is not the config of a run ({error!r}).") from error
     return config
 

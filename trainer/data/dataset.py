@@ -14,7 +14,7 @@ from etils import epath
 from tensorflow_datasets.core import writer as example_writer
 
 from trainer.data.sources.image_record import KNOWN, ImageRecord
-from trainer.system import atomic, threads
+from trainer.system import atomic, json_files, threads
 from trainer.system.errors import UsageError
 
 NAME = "radiographs"
@@ -60,7 +60,7 @@ def read_summary(path: epath.PathLike) -> dict | None:
     try:
         summary = json.loads(file.read_text())
         return with_fingerprint(summary)
-    except (ValueError, LookupError, TypeError) as error:
+    except json_files.DAMAGE as error:
         raise UsageError(
             f"{file} is damaged ({error!r}): prepare the data set again into another folder, or "
             "delete this one."

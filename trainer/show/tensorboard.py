@@ -1,6 +1,5 @@
 """TensorBoard: curves, texts, and pictures and histograms of what the network learns over time."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from trainer.show.figures import Figure, Figures
 from trainer.show.logger import Evaluation, Logger
 from trainer.show.pictures import sheet
 from trainer.show.summaries import Summaries, rewind
-from trainer.system import memory
+from trainer.system import json_files, memory
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
 from trainer.training.run import Run
@@ -140,7 +139,7 @@ class TensorBoard(Logger):
         summaries, run = self._summaries, self._run
 
         def content(name: str) -> dict:
-            return json.loads((run.workdir / name).read_text())
+            return json_files.read(run.workdir / name)
 
         summaries.text("config", dashboards.config_text(self._config))
         summaries.text("environment", dashboards.environment_text(content("environment.json")))

@@ -93,7 +93,7 @@ class RunFiles:
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """The content of history.json: an entry for each epoch."""
-        return json_files.read(self.workdir / "history.json")
+        return json_files.read(self.workdir / "history.json", list)
 
     @property
     def seconds(self) -> float:
@@ -135,6 +135,6 @@ class RunFiles:
         """Returns how to finish the run, with its own command where that is known."""
         try:
             command = json.loads((self.workdir / "environment.json").read_text())["command"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *json_files.DAMAGE):
             return "train it to the end first."
         return f"train it to the end with `{command}` first."

@@ -1,6 +1,5 @@
 """The work directory of a run: held by one job at a time, and described before training begins."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ WRITTEN = (
     *("data_summary.json", "environment.json", "history.json", "audit.json", "report.html"),
     *("evaluation", "pictures"),
 )
+
+FROM_BACKUP = "bring it back from a backup"
 
 # What a data set was made from, and how.
 RECIPE = (
@@ -50,12 +51,17 @@ def run_folder(
         atomic.remove_leftovers(workdir)
         file = workdir / "config.json"
         if file.exists():
-            schema.check_same_run(config, json.loads(file.read_text()))
+            schema.check_same_run(config, json_files.read(file, remedy=FROM_BACKUP))
         else:
             _refuse_other_files(workdir)
             atomic.write_json(file, config.to_dict())
         if (workdir / "data_summary.json").exists():
-            check_same_data(json_files.read(workdir / "data_summary.json"), data)
+            file = workdir / "data_summary.json"
+            remedy = f"{FROM_BACKUP}, or delete it if {data.path} is what the run began on"
+            saved = json_files.read(file, remedy=remedy)
+            with json_files.damage_reported(file, remedy):
+                _described(saved)
+            check_same_data(saved, data)
         else:
             atomic.write_json(workdir / "data_summary.json", data.summary)
             if audit := data.audit():

@@ -1,6 +1,5 @@
 """The trials of a sweep: runs one after the other, each in a folder of its own."""
 
-import json
 import os
 import signal
 import sys
@@ -12,7 +11,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import schema
 from trainer.distribute import local_workers
-from trainer.system import atomic, file_lock, gcs
+from trainer.system import atomic, file_lock, gcs, json_files
 from trainer.system.errors import CannotWrite, ExitError, NotFinite, Stopped, UsageError
 from trainer.tuning import search_space
 from trainer.tuning.search_space import Sweep
@@ -114,7 +113,12 @@ def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> dict:
     file, ranges = workdir / RECORD, search_space.described(sweep)
     if not file.exists():  # it is written after the first trial, so that mistakes can be corrected
         return {"config": config.to_dict(), "sweep": ranges, "trials": []}
-    record = json.loads(file.read_text())
+    remedy = "bring it back from a backup, or delete it: finished trials are not trained again"
+    record = json_files.read(file, remedy=remedy)
+    with json_files.damage_reported(file, remedy):
+        record = {"config": dict(record["config"]), "sweep": dict(record["sweep"])} | {
+            "trials": [dict(row) for row in record["trials"]]
+        }
     schema.check_same_run(config, record["config"])
     for path in sorted({*ranges, *record["sweep"]}):
         before = record["sweep"].get(path, "its own value")
@@ -158,8 +162,8 @@ def _train(
             f"{title} ended with exit code {code}, see above; once that is corrected, {RESUME}.",
             code,
         )
-    epoch = json.loads((workdir / "evaluation" / "validation.json").read_text())["epoch"]
-    history = json.loads((workdir / "history.json").read_text())
+    epoch = json_files.read(workdir / "evaluation" / "validation.json")["epoch"]
+    history = json_files.read(workdir / "history.json", list)
     return {"validation_auc": history[epoch - 1]["validation"]["auc"], "epoch": epoch}
 
 

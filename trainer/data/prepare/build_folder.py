@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from etils import epath
 
 from trainer.data import staging
-from trainer.system import atomic, file_lock, gcs
+from trainer.system import atomic, file_lock, gcs, json_files
 from trainer.system.errors import UsageError
 
 MARKER = ".radiograph-trainer-prepare.json"
@@ -108,7 +108,7 @@ def _marked(out: epath.Path) -> dict | None:
     try:
         content = json.loads(file.read_text())
         building, files = content["building"], [str(name) for name in content["files"]]
-    except (ValueError, TypeError, KeyError):
+    except json_files.DAMAGE:
         building, files = "", []
     safe = [name for name in files if not {"", ".", ".."} & set(name.split("/"))]
     return {"building": building if NAME.fullmatch(str(building)) else "", "files": safe}
