@@ -22,6 +22,7 @@ from trainer.metrics.predictions import Predictions
 from trainer.report import run_page
 from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
+from trainer.show.start_record import StartRecord
 from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
 from trainer.system import gcs
@@ -84,7 +85,9 @@ def train_and_evaluate(
         if replicas.is_chief:
             line = stack.enter_context(line or LiveLine())
             stack.enter_context(run_folder(workdir, config, data, replicas=replicas))
-            log = Loggers([HistoryFile(), TerminalLog(line), TensorBoard(), *loggers])
+            log = Loggers(
+                [HistoryFile(), TerminalLog(line), StartRecord(line), TensorBoard(), *loggers]
+            )
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         check_shared(workdir, replicas)
         run = create_run(

@@ -137,6 +137,16 @@ def test_without_audit_pictures_and_commit_the_page_is_shorter(run, write):
     assert "not recorded" in page.text and "git checkout" not in page.text
 
 
+def test_every_start_is_listed_and_of_an_older_run_the_first(run, write):
+    assert "2026-11-22 10:00:00 UTC 0 – 1 2.21.0" in write(run).text
+    starts = [
+        {**run.read("environment.json"), "host": "node-1", "device_kind": "NVIDIA L4", "step": step}
+        for step in (0, 1200)
+    ]
+    run.change("environment.json", starts=starts)
+    assert "UTC 1,200 node-1 1 x NVIDIA L4 2.21.0" in write(run).text
+
+
 def test_each_of_several_labels_has_its_row_and_its_charts(run, write, monkeypatch):
     run.use_labels(["Edema", "Effusion", "Hernia"])
 

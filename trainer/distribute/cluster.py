@@ -50,8 +50,12 @@ class Cluster:
     @property
     def workers_here(self) -> int:
         """The number of workers on the machine of this process."""
-        hosts = [address.rpartition(":")[0] for address in self.addresses]
-        return hosts.count(hosts[self.worker])
+        return self.hosts.count(self.hosts[self.worker])
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host of each worker."""
+        return tuple(address.rpartition(":")[0] for address in self.addresses)
 
 
 def from_environment() -> Cluster | None:

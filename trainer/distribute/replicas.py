@@ -22,6 +22,7 @@ class Replicas:
       workers: number of processes that train together.
       worker: number of this process; 0 is the chief, which alone writes.
       workers_here: number of the processes that are on this machine.
+      hosts: of each worker, as TF_CONFIG names them.
     """
 
     strategy: tf.distribute.Strategy
@@ -29,11 +30,21 @@ class Replicas:
     workers: int = 1
     worker: int = 0
     workers_here: int = 1
+    hosts: tuple[str, ...] = ()
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes the files of the run."""
         return self.worker == 0
+
+    @property
+    def device_kind(self) -> str:
+        """What this worker's devices are, such as NVIDIA L4, TPU or CPU."""
+        kind = self.devices[0].split("/")[-1].removeprefix("device:").split(":")[0]
+        if kind != "GPU":
+            return kind
+        gpu = tf.config.list_physical_devices(kind)[0]
+        return tf.config.experimental.get_device_details(gpu).get("device_name", kind)
 
     def sum(self, values: list[float]) -> np.ndarray:
         """Returns the sum of each value over the workers, float64; all must call it."""
@@ -150,7 +161,9 @@ def _several_workers(
     check("multi_worker", workers * local)
     facts = {"devices": f"{local} x {kind}", **facts}
     joined = cluster.strategy(members, options.cpu_devices, facts)
-    return Replicas(joined, reason, workers, members.worker, members.workers_here)
+    return Replicas(
+        joined, reason, workers, members.worker, members.workers_here, hosts=members.hosts
+    )
 
 
 def _one_machine(options: ConfigDict, strategy: str, reason: str) -> Replicas:

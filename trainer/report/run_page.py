@@ -15,7 +15,7 @@ from trainer.show.charts.chart import Chart
 from trainer.show.charts.history import history_charts, label_history_charts
 from trainer.show.charts.label_charts import label_charts
 from trainer.show.charts.roc import label_roc_chart
-from trainer.system import atomic
+from trainer.system import atomic, environment
 from trainer.system.errors import UsageError
 from trainer.training.run_files import RunFiles
 
@@ -37,7 +37,9 @@ def write(workdir: epath.PathLike, published: str | None = None) -> epath.Path:
       UsageError: the directory or one of its files is missing or cannot be read.
     """
     run = RunFiles(workdir)
-    template = page.template("run.html.j2", label_rows=_label_rows)
+    template = page.template(
+        "run.html.j2", label_rows=_label_rows, tensorflow_version=environment.tensorflow_version
+    )
     html = template.render(_content(run, published))
     return atomic.write_text(run.workdir / "report.html", html)
 

@@ -4,19 +4,22 @@ import importlib.metadata
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 # The commit that a container image was built from, "-dirty" with changes on top; see Dockerfile.
 COMMIT = "TRAINER_COMMIT"
-PACKAGES = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "keras", "numpy")
+TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
+PACKAGES = (*TENSORFLOWS, "keras", "numpy")
 
 
 def describe(devices: Sequence[str]) -> dict:
-    """Returns the content of `environment.json`: command, versions, devices, git commit, time."""
+    """Returns a start of a run: command, versions, host, devices, git commit, time."""
     versions = {"python": sys.version.split()[0]}
     for package in PACKAGES:
         try:
@@ -26,10 +29,26 @@ def describe(devices: Sequence[str]) -> dict:
     return {
         "command": shlex.join(["python", "-m", "trainer.task", *sys.argv[1:]]),
         "versions": versions,
+        "host": socket.gethostname(),
         "devices": list(devices),
         "git_commit": _git_commit(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def starts(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns all starts of a run; in records of earlier versions there is the first alone.
+
+    Args:
+      record: the content of `environment.json`.
+    """
+    return record.get("starts", [{**record, "step": 0}])
+
+
+def tensorflow_version(start: Mapping[str, Any]) -> str:
+    """Returns TensorFlow's version at a start, whichever of its packages it was."""
+    versions = start["versions"]
+    return next((versions[name] for name in TENSORFLOWS if name in versions), "unknown")
 
 
 def _git_commit() -> str | None:

@@ -14,7 +14,7 @@ from trainer.config import schema
 from trainer.data import dataset
 from trainer.metrics import evaluation_files
 from trainer.metrics.label_result import LabelResult
-from trainer.system import gcs, json_files
+from trainer.system import environment, gcs, json_files
 from trainer.system.errors import UsageError
 
 SPLITS = ("validation", "test")
@@ -71,6 +71,11 @@ class RunFiles:
     def environment(self) -> dict[str, Any]:
         """The content of environment.json."""
         return json_files.read(self.workdir / "environment.json")
+
+    @property
+    def starts(self) -> list[dict[str, Any]]:
+        """Every start of the run, the first one first."""
+        return environment.starts(self.environment)
 
     @property
     def started(self) -> datetime:

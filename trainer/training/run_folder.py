@@ -67,7 +67,7 @@ def run_folder(
             if audit := data.audit():
                 atomic.write_text(workdir / "audit.json", audit)
         if not (workdir / "environment.json").exists():
-            described = environment.describe(replicas.devices)
+            described = environment.describe(replicas.devices) | {"starts": []}
             atomic.write_json(workdir / "environment.json", described)
         yield
 
