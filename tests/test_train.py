@@ -64,7 +64,7 @@ def test_thresholds_and_temperatures_are_those_of_validation(evaluated: SimpleNa
     for name in SCORES:
         label = evaluated.written[name]["labels"]["SICK"]
         assert label["calibration"]["temperature"] == pytest.approx(validation.temperatures[0])
-        thresholds = {point["name"]: point["threshold"] for point in label["operating_points"]}
+        thresholds = {point["name"]: point["logit"] for point in label["operating_points"]}
         chosen = {name: values[0] for name, values in validation.thresholds.items()}
         assert thresholds == pytest.approx(chosen)
     assert evaluated.log.evaluation.points == validation

@@ -23,7 +23,7 @@ def scores(labels: np.ndarray, probability: np.ndarray) -> Scores:
 def evaluate(labels: np.ndarray, probability: np.ndarray, patients: list[str]) -> dict:
     """The evaluation of one label at probability 0.5."""
     given = scores(labels, probability)
-    result = classification.evaluate(given, patients, names=["sick"], thresholds={"half": [0.5]})
+    result = classification.evaluate(given, patients, names=["sick"], thresholds={"half": [0.0]})
     label = result["labels"]["sick"]
     assert all(result[area] == label[area] for area in ("auc", "average_precision"))
     return label
@@ -115,7 +115,7 @@ def test_labels_are_evaluated_separately_and_together_by_their_mean():
     labels = np.stack([LABELS, np.where(unknown, -1, LABELS), np.ones(300)], 1)
     given = scores(labels, np.stack([probability] * 3, 1))
     result = classification.evaluate(
-        given, PATIENTS, names="abc", thresholds={"p": [0.5, 0.4, 0.3]}
+        given, PATIENTS, names="abc", thresholds={"p": [0.0, -0.4, -0.8]}
     )
     a, b, c = result["labels"].values()
     assert a == evaluate(LABELS, probability, PATIENTS) | {
@@ -125,9 +125,21 @@ def test_labels_are_evaluated_separately_and_together_by_their_mean():
     assert b["auc"]["value"] == pytest.approx(
         roc_auc_score(LABELS[~unknown], probability[~unknown])
     )
-    assert b["operating_points"][0]["threshold"] == 0.4
+    assert b["operating_points"][0]["logit"] == -0.4
+    assert b["operating_points"][0]["threshold"] == pytest.approx(1 / (1 + np.exp(0.4)))
     assert c["auc"]["value"] is None and c["operating_points"][0]["specificity"]["value"] is None
     for area in ("auc", "average_precision"):
         mean = result[area]
         assert mean["value"] == pytest.approx((a[area]["value"] + b[area]["value"]) / 2)
         assert mean["low"] < mean["value"] < mean["high"] and c[area]["value"] is None
+
+
+@pytest.mark.parametrize("shift", [0, 50, -50])
+def test_examples_are_ranked_where_probabilities_round_to_1_or_0(shift: float):
+    given = Scores(LOGITS[:, None] + np.float32(shift), LABELS[:, None], np.ones(300))
+    label = classification.evaluate(
+        given, PATIENTS, names=["sick"], thresholds={"shifted": [float(shift)]}
+    )["labels"]["sick"]
+    assert label["auc"]["value"] == pytest.approx(roc_auc_score(LABELS, LOGITS), abs=1e-4)
+    accuracy = label["operating_points"][0]["accuracy"]["value"]
+    assert accuracy == pytest.approx(np.mean((LOGITS >= 0) == LABELS), abs=0.01)

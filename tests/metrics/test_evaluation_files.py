@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from trainer.metrics import calibration, classification, evaluation_files
+from trainer.metrics import calibration, evaluation_files
 from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
@@ -31,7 +31,7 @@ def predictions(labels=("PNEUMONIA",), classes=("NORMAL", "PNEUMONIA")) -> Predi
 
 def write(workdir: Path, given: Predictions) -> dict:
     count = len(given.labels)
-    points = OperatingPoints({HALF: [0.5] * count, CHOSEN: [0.4] * count}, [1.7] * count)
+    points = OperatingPoints({HALF: [0.0] * count, CHOSEN: [-0.4] * count}, [1.7] * count)
     evaluation = given.evaluate(points, epoch=3, step=30, seed=0)
     evaluation_files.write(epath.Path(workdir), given, evaluation)
     return evaluation
@@ -66,7 +66,7 @@ def test_the_files_are_read_back_as_they_were_written(tmp_path: Path):
 
     assert (result.name, list(result.classes)) == ("PNEUMONIA", ["NORMAL", "PNEUMONIA"])
     np.testing.assert_array_equal(result.labels, LABELS)
-    np.testing.assert_allclose(result.probability, classification.probabilities(LOGITS), 1e-8)
+    np.testing.assert_array_equal(result.logits, LOGITS)
     assert result.patients == PATIENTS
     assert (result.temperature, result.split, result.auc) == (1.7, "test", evaluation["auc"])
     assert result.operating_points == evaluation["labels"]["PNEUMONIA"]["operating_points"]
@@ -77,7 +77,8 @@ def test_unknown_labels_are_blank_and_left_out_when_read(tmp_path: Path):
     evaluation = write(tmp_path, predictions(labels=("a", "b"), classes=()))
 
     written = rows(tmp_path)
-    assert list(written[0]) == ["name", "patient", "label a", "score a", "label b", "score b"]
+    columns = [f"{column} {name}" for name in "ab" for column in ("label", "score", "logit")]
+    assert list(written[0]) == ["name", "patient", *columns]
     assert {row["label a"] for row in written} == {"0", "1"}
     assert {row["label b"] for row in written} == {""}
     unknown = evaluation["labels"]["b"]
@@ -91,13 +92,25 @@ def test_results_before_writing_are_those_that_are_read(tmp_path: Path):
     given = predictions(labels=("a", "b"), classes=())
     write(tmp_path, given)
 
-    points = OperatingPoints({HALF: [0.5, 0.5]}, [1.7, 1.7])
+    points = OperatingPoints({HALF: [0.0, 0.0]}, [1.7, 1.7])
     read = evaluation_files.read_label_results(epath.Path(tmp_path), "test")
 
     for direct, again in zip(given.label_results(points), read, strict=True):
         np.testing.assert_array_equal(direct.labels, again.labels)
-        np.testing.assert_allclose(direct.probability, again.probability, 1e-8)
+        np.testing.assert_array_equal(direct.logits, again.logits)
         assert (direct.name, direct.patients) == (again.name, again.patients)
+
+
+def test_an_older_file_without_logits_is_read_by_its_probabilities(tmp_path: Path):
+    write(tmp_path, predictions())
+    written = rows(tmp_path)
+    written[0]["score"], written[1]["score"] = "1", "0"
+    with (tmp_path / "evaluation/test.csv").open("w") as file:
+        older = csv.DictWriter(file, ["name", "patient", "label", "score"], extrasaction="ignore")
+        older.writeheader()
+        older.writerows(written)
+    (result,) = evaluation_files.read_label_results(epath.Path(tmp_path), "test")
+    np.testing.assert_allclose(result.logits, [40, -40, *LOGITS[2:]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

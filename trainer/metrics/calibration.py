@@ -4,13 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, ndtri
 
 from trainer.metrics import bootstrap, classification
 
 BINS = 10
 LARGEST_TEMPERATURE = 10.0  # and its inverse the smallest
-CLOSEST = 1e-9  # distance of a probability from 0 and 1 that calibration keeps
 
 
 class Reliability(NamedTuple):
@@ -51,10 +50,9 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
 
 
-def calibrate(probability: np.ndarray | float, temperature: float) -> np.ndarray:
+def calibrate(logits: np.ndarray | float, temperature: float) -> np.ndarray:
     """Returns the probabilities at that temperature: float64 of the same shape."""
-    probability = np.asarray(probability, np.float64)
-    return expit(logit(np.clip(probability, CLOSEST, 1 - CLOSEST)) / temperature)
+    return expit(np.asarray(logits, np.float64) / temperature)
 
 
 def reliability(probability: np.ndarray, labels: np.ndarray) -> Reliability:

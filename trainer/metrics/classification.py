@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from trainer.metrics import bootstrap
+from trainer.metrics.label_result import confusion_matrix, operating_point
 from trainer.metrics.ranking import Ranking
 from trainer.metrics.scores import Scores
 
@@ -71,7 +72,7 @@ def evaluate(
       scores: of n images with K labels, without padding.
       patients: [n] patient of each image.
       names: of the K labels.
-      thresholds: name of an operating point -> threshold of each label.
+      thresholds: name of an operating point -> the logit from which on each label is predicted.
       seed: of the bootstrap.
 
     Returns:
@@ -82,9 +83,10 @@ def evaluate(
     areas: dict[str, list[np.ndarray]] = {"auc": [], "average_precision": []}
     for k, name in enumerate(names):
         known = np.flatnonzero(scores.labels[:, k] >= 0)
-        positive, logits = scores.labels[known, k] > 0.5, scores.logits[known, k]
+        positive = scores.labels[known, k] > 0.5
+        logits = scores.logits[known, k].astype(np.float64)
         points = [(point, label_thresholds[k]) for point, label_thresholds in thresholds.items()]
-        ranking = Ranking(positive, logits, [logit(threshold) for _, threshold in points])
+        ranking = Ranking(positive, logits, [threshold for _, threshold in points])
         measured = resamples.measure(ranking.measure, known[ranking.order])
         auc, average_precision, *rates = measured.T
         label_areas = {"auc": auc, "average_precision": average_precision}
@@ -95,12 +97,9 @@ def evaluate(
             "negative": int((~positive).sum()),
             **{area: bootstrap.interval(values) for area, values in label_areas.items()},
             "operating_points": [
-                {
-                    "name": point,
-                    "threshold": threshold,
-                    **dict(zip(RATES, map(bootstrap.interval, values), strict=True)),
-                    "confusion": confusion(positive, logits >= logit(threshold)).tolist(),
-                }
+                operating_point(point, threshold)
+                | dict(zip(RATES, map(bootstrap.interval, values), strict=True))
+                | {"confusion": confusion_matrix(positive, logits >= threshold).tolist()}
                 for (point, threshold), *values in zip(
                     points, rates[::3], rates[1::3], rates[2::3], strict=True
                 )
@@ -126,11 +125,6 @@ def resampled_auc(
     """
     ranking = Ranking(labels, scores)
     return resamples.measure(ranking.measure, images[ranking.order])[:, 0]
-
-
-def confusion(positive: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Returns counts, [2, 2] int: rows are actual classes, columns predicted ones."""
-    return np.bincount(2 * positive.astype(int) + predicted, minlength=4).reshape(2, 2)
 
 
 def log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:

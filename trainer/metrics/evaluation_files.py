@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from etils import epath
+from scipy import special
 
 from trainer.metrics import classification
 from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult
@@ -14,6 +15,7 @@ from trainer.metrics.predictions import Predictions
 from trainer.system import atomic, json_files
 
 FOLDER = "evaluation"  # in the work directory
+LARGEST_LOGIT = 40.0  # of a probability of 0 or 1
 
 
 def write(workdir: epath.Path, predictions: Predictions, evaluation: dict) -> None:
@@ -52,7 +54,7 @@ def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
                 name=name,
                 classes=evaluation["classes"] or UNNAMED_CLASSES,
                 labels=np.zeros(0, int),
-                probability=np.zeros(0),
+                logits=np.zeros(0),
                 patients=[],
                 operating_points=label["operating_points"],
                 temperature=label["calibration"]["temperature"],
@@ -85,11 +87,12 @@ def _file(workdir: epath.Path, split: str, kind: str) -> epath.Path:
     return workdir / FOLDER / f"{split}.{kind}"
 
 
-def _columns(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns the names of the CSV's columns: (label, score) for each label."""
+def _columns(labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """Returns the names of the CSV's columns: label, score (a probability) and logit of each."""
+    columns = ("label", "score", "logit")
     if len(labels) == 1:
-        return [("label", "score")]
-    return [(f"label {name}", f"score {name}") for name in labels]
+        return [columns]
+    return [tuple(f"{column} {name}" for column in columns) for name in labels]
 
 
 def _csv(predictions: Predictions) -> str:
@@ -99,12 +102,14 @@ def _csv(predictions: Predictions) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "patient", *itertools.chain(*_columns(predictions.labels))])
-    rows = zip(predictions.images, predictions.patients, scores.labels, probability, strict=True)
-    for name, patient, labels, probabilities in rows:
+    images = zip(predictions.images, predictions.patients, strict=True)
+    for (name, patient), *columns in zip(
+        images, scores.labels, probability, scores.logits, strict=True
+    ):
         cells = [
             cell
-            for label, score in zip(labels, probabilities, strict=True)
-            for cell in ("" if label < 0 else int(label), f"{score:.9g}")
+            for label, score, logit in zip(*columns, strict=True)
+            for cell in ("" if label < 0 else int(label), f"{score:.9g}", f"{logit:.9g}")
         ]
         writer.writerow([name, patient, *cells])
     return text.getvalue()
@@ -116,13 +121,20 @@ def _rows(workdir: epath.Path, split: str) -> list[dict[str, str]]:
 
 
 def _with_images(
-    result: LabelResult, rows: Sequence[Mapping[str, str]], columns: tuple[str, str]
+    result: LabelResult, rows: Sequence[Mapping[str, str]], columns: tuple[str, ...]
 ) -> LabelResult:
     """Returns the result with the images for which the label is known."""
-    label, score = columns
+    label, score, logit = columns
     known = [row for row in rows if row[label] != ""]
     return result._replace(
         labels=np.array([int(row[label]) for row in known], int),
-        probability=np.array([float(row[score]) for row in known], float),
+        logits=np.array([_logit(row.get(logit), row[score]) for row in known], float),
         patients=[row["patient"] for row in known],
     )
+
+
+def _logit(logit: str | None, score: str) -> float:
+    """Returns the float32 that was written; an older file has the probability alone."""
+    if logit is not None:
+        return float(np.float32(logit))
+    return float(np.clip(special.logit(float(score)), -LARGEST_LOGIT, LARGEST_LOGIT))

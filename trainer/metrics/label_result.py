@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
 UNNAMED_CLASSES = ("absent", "present")  # of a label for which the data names none
 LONGEST = 30  # characters of a label in a chart
@@ -16,9 +17,10 @@ class LabelResult(NamedTuple):
       name: of the label.
       classes: names of the negative and the positive class.
       labels: [n] int, 0 or 1.
-      probability: [n] float, not calibrated.
+      logits: [n] float64.
       patients: [n] patient of each image.
-      operating_points: each with `name` and `threshold`, and more as in the evaluation.
+      operating_points: each with `name`, `threshold` (a probability) and `logit` (the same), and
+        more as in the evaluation; an older one has no `logit`.
       temperature: that calibrates the probability, found on validation; 1 leaves it as it is.
       split: "train", "validation" or "test".
       auc: `value`, `low` and `high`, where intervals are known.
@@ -28,13 +30,18 @@ class LabelResult(NamedTuple):
     name: str
     classes: Sequence[str]
     labels: np.ndarray
-    probability: np.ndarray
+    logits: np.ndarray
     patients: Sequence[str]
     operating_points: Sequence[Mapping]
     temperature: float
     split: str
     auc: Mapping[str, float | None] | None = None
     average_precision: Mapping[str, float | None] | None = None
+
+    @property
+    def probability(self) -> np.ndarray:
+        """The probability, not calibrated: [n] float64; equal near 0 and 1 where logits are not."""
+        return expit(self.logits)
 
     @property
     def has_both_classes(self) -> bool:
@@ -52,10 +59,24 @@ class LabelResult(NamedTuple):
         """Returns a name for its chart of a kind, which no other label or split has."""
         return f"{self.name}: {kind}, {self.split}"
 
-    def confusion_matrix(self, threshold: float) -> np.ndarray:
-        """Returns counts, [2, 2] int: rows are actual classes, columns predicted ones."""
-        predicted = self.probability >= threshold
-        return np.bincount(2 * self.labels + predicted, minlength=4).reshape(2, 2)
+    def confusion_matrix(self, point: Mapping) -> np.ndarray:
+        """Returns the confusion matrix at an operating point, see `confusion_matrix`."""
+        return confusion_matrix(self.labels, self.logits >= threshold_logit(point))
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Returns counts, [2, 2] int: rows are actual classes, columns predicted ones."""
+    return np.bincount(2 * labels.astype(int) + predicted, minlength=4).reshape(2, 2)
+
+
+def operating_point(name: str, threshold: float) -> dict[str, str | float]:
+    """Returns {name, threshold, logit}: the threshold as a probability, and the same as a logit."""
+    return {"name": name, "threshold": float(expit(threshold)), "logit": threshold}
+
+
+def threshold_logit(point: Mapping) -> float:
+    """Returns the logit from which on an operating point predicts the label."""
+    return point.get("logit", logit(point["threshold"]))
 
 
 def point_title(point: Mapping) -> str:

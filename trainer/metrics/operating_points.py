@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import log_expit
 from sklearn.metrics import roc_curve
 
-from trainer.metrics import calibration, classification
+from trainer.metrics import calibration
 from trainer.metrics.scores import Scores
 
 HALF = "probability 0.5"
@@ -16,7 +17,7 @@ class OperatingPoints(NamedTuple):
     """What validation decides, so that the test split decides nothing.
 
     Attributes:
-      thresholds: name of an operating point -> threshold of each label.
+      thresholds: name of an operating point -> the logit from which on each label is predicted.
       temperatures: of each label; it calibrates the probability.
     """
 
@@ -27,30 +28,34 @@ class OperatingPoints(NamedTuple):
 def choose(validation: Scores) -> OperatingPoints:
     """Returns probability 0.5, the best threshold on validation, and the temperatures."""
     columns = list(zip(validation.logits.T, validation.labels.T, strict=True))
-    best = [
-        youden_threshold(labels, classification.probabilities(logits)) for logits, labels in columns
-    ]
-    thresholds = {HALF: [0.5] * len(columns), CHOSEN: best}
+    best = [youden_threshold(logits, labels) for logits, labels in columns]
+    thresholds = {HALF: [0.0] * len(columns), CHOSEN: best}
     return OperatingPoints(thresholds, [calibration.temperature(*column) for column in columns])
 
 
-def youden_threshold(labels: np.ndarray, probability: np.ndarray) -> float:
+def youden_threshold(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the threshold with the largest sensitivity + specificity (Youden, Cancer 1950).
 
-    It lies halfway between two neighbouring scores, so that rounding moves no example over it.
+    Its probability is halfway between those of two neighbours, so that rounding moves no example
+    over it.
 
     Args:
+      logits: [n] float.
       labels: [n] float: 1, 0, or -1 where it is not known, which is left out.
-      probability: [n] float.
 
     Returns:
-      A threshold in 0..1; 0.5 where one class is missing.
+      A logit; 0 where one class is missing.
     """
-    probability, positive = probability[labels >= 0], labels[labels >= 0] > 0.5
+    logits, positive = logits[labels >= 0].astype(np.float64), labels[labels >= 0] > 0.5
     if positive.all() or not positive.any():
-        return 0.5
-    false_positive, true_positive, thresholds = roc_curve(positive, probability)
-    best = int(np.argmax(true_positive - false_positive))
-    above = min(thresholds[best], 1.0)
-    below = probability[probability < above]
-    return float((above + (below.max() if below.size else 0.0)) / 2)
+        return 0.0
+    false_positive, true_positive, thresholds = roc_curve(positive, logits)
+    above = thresholds[np.argmax(true_positive - false_positive)]
+    below = logits[logits < above]
+    return _halfway(above, below.max() if below.size else -np.inf)
+
+
+def _halfway(logit: float, other: float) -> float:
+    """Returns the logit of the mean of two probabilities, also where they round to 0 or 1."""
+    both = np.array([logit, other])
+    return float(np.logaddexp(*log_expit(both)) - np.logaddexp(*log_expit(-both)))

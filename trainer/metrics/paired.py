@@ -44,7 +44,7 @@ def auc_difference(
         if a.has_both_classes:
             images = np.array([column[patient] for patient in a.patients])
             auc_a, auc_b = (
-                classification.resampled_auc(a.labels > 0, result.probability, resamples, images)
+                classification.resampled_auc(a.labels > 0, result.logits, resamples, images)
                 for result in (a, b)
             )
             differences.append(auc_b - auc_a)

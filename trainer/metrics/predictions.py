@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.metrics import calibration, classification
-from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult
+from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult, operating_point
 from trainer.metrics.operating_points import OperatingPoints
 from trainer.metrics.scores import Scores
 
@@ -72,10 +72,10 @@ class Predictions:
             name=self.labels[number],
             classes=self.classes or UNNAMED_CLASSES,
             labels=self.scores.labels[known, number].astype(int),
-            probability=classification.probabilities(self.scores.logits[known, number]),
+            logits=self.scores.logits[known, number].astype(np.float64),
             patients=[self.patients[row] for row in known.tolist()],
             operating_points=[
-                {"name": name, "threshold": thresholds[number]}
+                operating_point(name, thresholds[number])
                 for name, thresholds in points.thresholds.items()
             ],
             temperature=points.temperatures[number],

@@ -18,7 +18,7 @@ CIRCUMSTANCES = {
     "git commit": lambda run: run.environment["git_commit"] or "not recorded",
     "versions": lambda run: ", ".join(map(" ".join, run.environment["versions"].items())),
     "devices": lambda run: ", ".join(run.environment["devices"]),
-    "data set": lambda run: run.data["dataset_fingerprint"][:16],
+    "data set": lambda run: run.dataset_fingerprint[:16],
 }
 
 

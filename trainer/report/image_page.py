@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from trainer.data.decode import codestream, dicom, radiograph
 from trainer.metrics.calibration import calibrate
-from trainer.metrics.label_result import UNNAMED_CLASSES
+from trainer.metrics.label_result import UNNAMED_CLASSES, threshold_logit
 from trainer.models import attribution, layer_outputs
 from trainer.report import page
 from trainer.report.album import Picture
@@ -63,7 +63,8 @@ class LabelPrediction(NamedTuple):
     Attributes:
       label: its name.
       number: of the output.
-      probability: not calibrated.
+      logit: what the network gives.
+      probability: of it, not calibrated.
       calibrated: the same at the run's temperature.
       temperature: of the run for this label.
       points: operating points with `name`, `threshold`, `predicted` (the class), and
@@ -73,6 +74,7 @@ class LabelPrediction(NamedTuple):
 
     label: str
     number: int
+    logit: float
     probability: float
     calibrated: float
     temperature: float
@@ -137,8 +139,8 @@ def _page_names(names: Sequence[str]) -> Iterator[str]:
 def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
     """Returns the variables of the template."""
     inputs = trained.inputs(image.fitted[None])
-    predictions = _predictions(trained, trained.probabilities(image.fitted[None])[0])
-    likeliest = sorted(predictions, key=lambda prediction: -prediction.probability)[:EXPLAINED]
+    predictions = _predictions(trained, trained.logits(image.fitted[None])[0])
+    likeliest = sorted(predictions, key=lambda prediction: -prediction.logit)[:EXPLAINED]
     return {
         "name": image.name,
         "config": trained.config,
@@ -156,19 +158,21 @@ def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
     }
 
 
-def _predictions(trained: TrainedModel, probabilities: np.ndarray) -> list[LabelPrediction]:
+def _predictions(trained: TrainedModel, logits: np.ndarray) -> list[LabelPrediction]:
     names = trained.classes or UNNAMED_CLASSES
     predictions = []
     for number, label in enumerate(trained.labels):
-        probability, temperature = float(probabilities[number]), trained.temperatures[number]
+        logit, temperature = float(logits[number]), trained.temperatures[number]
         points = [
-            {**point, "predicted": names[int(probability >= point["threshold"])]}
+            {**point, "predicted": names[int(logit >= threshold_logit(point))]}
             for point in trained.evaluation["labels"][label]["operating_points"]
         ]
-        calibrated = float(calibrate(probability, temperature))
+        probability, calibrated = (float(calibrate(logit, t)) for t in (1, temperature))
         prevalence = _prevalence(trained.data, label)
         predictions.append(
-            LabelPrediction(label, number, probability, calibrated, temperature, points, prevalence)
+            LabelPrediction(
+                label, number, logit, probability, calibrated, temperature, points, prevalence
+            )
         )
     return predictions
 

@@ -148,7 +148,7 @@ class Figures:
 
         Args:
           scores: of the split, in the order of its records.
-          thresholds: at and above which a label is predicted, [K].
+          thresholds: logits at and above which a label is predicted, [K].
         """
         wrong = _Once(partial(self._most_confident_errors, scores, thresholds))
         return [
@@ -213,14 +213,14 @@ class Figures:
     ) -> list[tuple[str, Examples]]:
         """Returns what kind they are, and the false positives and the false negatives."""
         probability = classification.probabilities(scores.logits)
-        predicted = probability >= np.asarray(thresholds)
+        predicted = scores.logits >= np.asarray(thresholds, np.float64)
         found = []
         for label, kind, errors in (
             (0, "false positives", predicted & (scores.labels == 0)),
             (1, "false negatives", ~predicted & (scores.labels == 1)),
         ):
             rows, outputs = np.nonzero(errors)
-            confidence = probability[rows, outputs] * (1 - 2 * label)
+            confidence = scores.logits[rows, outputs] * (1 - 2 * label)
             first = np.argsort(-confidence, kind="stable")[: self._config.summaries.errors]
             rows, outputs = rows[first], outputs[first]
             found.append((self._title(kind, label), self._errors(rows, outputs, probability)))

@@ -84,10 +84,14 @@ class RunFiles:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The content of data_summary.json, with a fingerprint if it is older than that."""
-        file = self.workdir / "data_summary.json"
-        with json_files.damage_reported(file):
-            return dataset.with_fingerprint(json.loads(file.read_text()))
+        """The content of data_summary.json."""
+        return json_files.read(self.workdir / "data_summary.json")
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        """The identity of its data set."""
+        with json_files.damage_reported(self.workdir / "data_summary.json"):
+            return dataset.with_fingerprint(self.data)["dataset_fingerprint"]
 
     @cached_property
     def audit(self) -> dict[str, Any] | None:

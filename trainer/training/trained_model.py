@@ -99,18 +99,14 @@ class TrainedModel:
         channels = self.config.model.channels
         return repeat_channels(images_to_float(tf.constant(images)), channels).numpy()
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Returns the probability of each label, not calibrated.
-
-        Args:
-          images: [n, S, S, 1] uint8.
-
-        Returns:
-          [n, K] float64.
-        """
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Returns the logit of each label, [n, K] float32, for images [n, S, S, 1] uint8."""
         parts = [images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE)]
-        logits = [self.model(self.inputs(part), training=False).numpy() for part in parts]
-        return classification.probabilities(np.concatenate(logits))
+        return np.concatenate([self.model(self.inputs(p), training=False).numpy() for p in parts])
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Returns the probability of each label, not calibrated: [n, K] float64."""
+        return classification.probabilities(self.logits(images))
 
 
 def read_file(path: epath.PathLike) -> bytes:

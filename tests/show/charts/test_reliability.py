@@ -8,7 +8,7 @@ from trainer.show.charts.reliability import calibration_chart
 
 def test_the_error_is_shown_before_and_after(label_result, texts):
     result = label_result()
-    after = calibration.calibrate(result.probability, result.temperature)
+    after = calibration.calibrate(result.logits, result.temperature)
     errors = [
         calibration.expected_calibration_error(p, result.labels)
         for p in (result.probability, after)

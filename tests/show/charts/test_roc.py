@@ -59,3 +59,13 @@ def test_of_several_labels_each_has_its_curve_and_one_of_one_class_is_left_out(l
     labels = [label_result(name="Edema"), label_result(name="Hernia", labels=np.zeros(200, int))]
     shown = " ".join(texts(label_roc_chart(labels)))
     assert "Edema 0." in shown and "Hernia" not in shown
+
+
+def test_curve_and_points_are_the_same_where_probabilities_round_to_1(label_result):
+    result = label_result()
+    shifted = label_result(logits=result.logits + 50)
+    assert len(set(shifted.probability)) < len(set(result.probability))
+    np.testing.assert_allclose(band(shifted), band(result))
+    point = {"name": "half", "threshold": 1.0, "logit": 50.0}
+    expected = result.confusion_matrix({"name": "half", "threshold": 0.5})
+    np.testing.assert_array_equal(shifted.confusion_matrix(point), expected)

@@ -55,8 +55,8 @@ def compared_roc_chart(results: Mapping[str, LabelResult]) -> Chart:
         lines, names = [], []
         for (name, result), look in zip(results.items(), itertools.cycle(MANY)):
             if result.has_both_classes:
-                false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
-                auc = roc_auc_score(result.labels, result.probability)
+                false_positive, true_positive, _ = roc_curve(result.labels, result.logits)
+                auc = roc_auc_score(result.labels, result.logits)
                 lines += _line(axes, false_positive, true_positive, look=look)
                 names.append(f"{plain(name, LONGEST)}: {auc:.3f}")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")

@@ -21,7 +21,7 @@ def confusion_chart(result: LabelResult) -> Chart:
         for number, point in enumerate(result.operating_points):
             bounds = (left + number * each_width, bottom, each_width * 0.94, height * 0.85)
             matrix = figure.add_axes(bounds)
-            _matrix(matrix, result.confusion_matrix(point["threshold"]), classes)
+            _matrix(matrix, result.confusion_matrix(point), classes)
             matrix.set_title(point_title(point), fontsize=9.5)
             if number == 0:
                 matrix.set_yticks([0, 1], classes, rotation=90, va="center", fontsize=SMALL)

@@ -30,14 +30,14 @@ def precision_recall_chart(result: LabelResult) -> Chart:
         figure,
         axes,
     ):
-        precision, recall, _ = precision_recall_curve(result.labels, result.probability)
+        precision, recall, _ = precision_recall_curve(result.labels, result.logits)
         # The area under the steps is the average precision, without the curve's end at precision 1,
         # where no image is predicted positive.
         precision[-1] = precision[-2]
         handles = axes.plot(recall, precision, color=BLUE, drawstyle="steps-post")
         names = [f"average precision {_average_precision(result)}"]
         for point, look in zip(result.operating_points, itertools.cycle(POINTS)):
-            (_, fp), (fn, tp) = result.confusion_matrix(point["threshold"])
+            (_, fp), (fn, tp) = result.confusion_matrix(point)
             if tp + fp:
                 point_recall, point_precision = tp / (fn + tp), tp / (tp + fp)
                 handles += mark(axes, (point_recall, point_precision), look)
@@ -53,5 +53,5 @@ def precision_recall_chart(result: LabelResult) -> Chart:
 
 def _average_precision(result: LabelResult) -> str:
     if result.average_precision is None or result.average_precision["value"] is None:
-        return f"{average_precision_score(result.labels, result.probability):.3f}"
+        return f"{average_precision_score(result.labels, result.logits):.3f}"
     return interval_text(result.average_precision)

@@ -43,12 +43,12 @@ def roc_chart(result: LabelResult) -> Chart:
     ):
         rates, low, high = band(result)
         shade = axes.fill_between(rates, low, high, color=BLUE, alpha=0.2, lw=0)
-        false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
+        false_positive, true_positive, _ = roc_curve(result.labels, result.logits)
         (line,) = axes.plot(false_positive, true_positive, color=BLUE)
         handles: list[Any] = [(shade, line)]
         names = [f"{_auc(result)}; band: 95 % over patients"]
         for point, look in zip(result.operating_points, itertools.cycle(POINTS)):
-            (tn, fp), (fn, tp) = result.confusion_matrix(point["threshold"])
+            (tn, fp), (fn, tp) = result.confusion_matrix(point)
             sensitivity, specificity = tp / (fn + tp), tn / (tn + fp)
             handles += mark(axes, (1 - specificity, sensitivity), look)
             text = f"sensitivity {sensitivity:.2f}, specificity {specificity:.2f}"
@@ -64,9 +64,9 @@ def label_roc_chart(results: Sequence[LabelResult]) -> Chart:
     with chart("ROC curves", *AXES, size=SQUARE, legend=legend) as (figure, axes):
         lines, names = [], []
         for result, (colour, line) in zip(results, itertools.cycle(MANY)):
-            false_positive, true_positive, _ = roc_curve(result.labels, result.probability)
+            false_positive, true_positive, _ = roc_curve(result.labels, result.logits)
             lines += axes.plot(false_positive, true_positive, line, color=colour, lw=1.3)
-            auc = roc_auc_score(result.labels, result.probability)
+            auc = roc_auc_score(result.labels, result.logits)
             names.append(f"{plain(result.name, 28)} {auc:.3f}")
         legend_below(figure, [*lines, _chance(axes)], [*names, "chance"], columns=2, size=SIZE)
         return Chart(figure, "ROC curves")
@@ -74,8 +74,8 @@ def label_roc_chart(results: Sequence[LabelResult]) -> Chart:
 
 def band(result: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns false-positive rates, and the interval of the sensitivity there: [101] each."""
-    order = np.argsort(-result.probability, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(result.probability[order])), len(order) - 1)
+    order = np.argsort(-result.logits, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(result.logits[order])), len(order) - 1)
     rates, positive = np.linspace(0, 1, 101), result.labels[order] == 1
 
     def curve(counts: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def band(result: LabelResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _auc(result: LabelResult) -> str:
     if result.auc is None or result.auc["value"] is None:
-        return f"AUC {roc_auc_score(result.labels, result.probability):.3f}"
+        return f"AUC {roc_auc_score(result.labels, result.logits):.3f}"
     return f"AUC {interval_text(result.auc)}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from trainer.metrics.label_result import LabelResult, point_title
+from trainer.metrics.label_result import LabelResult, point_title, threshold_logit
 from trainer.show.charts.chart import (
     BLUE,
     ORANGE,
@@ -36,9 +36,9 @@ def scores_chart(result: LabelResult) -> Chart:
     legend = legend_height(len(set(result.labels)) + len(result.operating_points))
     xlabel, ylabel = "predicted probability (logit scale)", "share of the class"
     with chart("Scores", xlabel, ylabel, subtitle=result.subtitle, legend=legend) as (figure, axes):
-        values = logit(np.clip(result.probability, *ENDS))
-        points = result.operating_points
-        thresholds = logit(np.clip([point["threshold"] for point in points], *ENDS))
+        points, ends = result.operating_points, logit(ENDS)
+        values = np.clip(result.logits, *ends)
+        thresholds = np.clip([threshold_logit(point) for point in points], *ends)
         shown = np.concatenate([values, thresholds])
         edges = np.linspace(shown.min() - 0.1, shown.max() + 0.1, BINS + 1)
         handles: list[Any] = []
