@@ -46,6 +46,8 @@ setup(
         "requests>=2.32,<3",
         "scikit-learn>=1.5,<2",
         "scipy>=1.13,<2",
+        # Reports what libjpeg warns of, which other decoders pass over.
+        "simplejpeg>=1.8,<2",
         # TensorBoard 2.20 imports pkg_resources, which later releases of setuptools dropped.
         "setuptools>=77,<81",
         # TensorFlow 2.21 no longer brings it.

@@ -29,6 +29,9 @@ NATIVE = [
 ]
 
 
+BROKEN_SLOPES = (0, "nan", "inf", "1e-300")
+
+
 def ramp(bits: int, signed: bool = False) -> np.ndarray:
     """[48, 64] from the least to the greatest value."""
     values = np.round(RAMP * (2**bits - 1)).astype(np.int64) - (2 ** (bits - 1) if signed else 0)
@@ -293,6 +296,7 @@ def test_views(attributes: dict, view: str):
         ({"Rows": 49}, "damaged"),
         ({"BitsAllocated": 32, "BitsStored": 32}, "32 bits"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR"),
+        *(({"RescaleSlope": slope, "RescaleIntercept": 0}, "rescale") for slope in BROKEN_SLOPES),
     ],
 )
 def test_what_is_no_radiograph_is_refused(attributes: dict, reason: str):

@@ -60,7 +60,21 @@ def many_scans(count: int) -> bytes:
     return data[:last] + data[last:-2] * count + data[-2:]
 
 
+def with_rows(rows: int) -> bytes:
+    """A PNG of 64x48 whose data hold so many rows."""
+    whole = png(64, 48)
+    place = whole.index(b"IDAT") - 4
+    data = chunk(b"IDAT", zlib.compress(bytes(65) * rows))
+    return whole[:place] + data + chunk(b"IEND", b"")
+
+
 JPEG = file_of(Image.fromarray(RAMP), "JPEG")
+PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
+NOISE = file_of(Image.fromarray(PIXELS), "JPEG")
+PROGRESSIVE = file_of(Image.fromarray(PIXELS), "JPEG", progressive=True)
+SECOND = Image.fromarray(RAMP)
+MPO = file_of(Image.fromarray(RAMP), "MPO", save_all=True, append_images=[SECOND])
+MPO = MPO[:-2] + MPO[MPO.rindex(b"\xff\xda") : -2] * 1000 + MPO[-2:]
 HOSTILE = {
     "empty": (b"", "empty"),
     "zeros": (bytes(5000), "nothing but zero bytes"),
@@ -73,6 +87,11 @@ HOSTILE = {
     "1x1": (file_of(Image.new("L", (1, 1)), "PNG"), "1x1 pixels"),
     "wide": (png(2000, 20), "at most 8 times the shorter"),
     "JPEG cut off": (JPEG[:-40], "damaged"),
+    "JPEG cut, with its end marker": (NOISE[: len(NOISE) // 2] + NOISE[-2:], "premature end"),
+    "JPEG of corrupt data": (NOISE[:-400] + b"\xff\x00" * 50 + NOISE[-300:], "damaged"),
+    "progressive JPEG cut": (PROGRESSIVE[:-90] + NOISE[-2:], "damaged"),
+    "PNG of fewer rows": (with_rows(30), "damaged"),
+    "MPO of a thousand scans": (MPO, "scans"),
     "JPEG header alone": (JPEG[:30], "damaged"),
     "PNG cut off": (png(64, 48)[:60], "damaged"),
     "JPEG of 2544x3300 in 700 bytes": (declared_size(JPEG, 2544, 3300)[:700], "2544x3300"),
@@ -205,3 +224,17 @@ def test_damaged_files_give_an_array_or_a_reason_soon(kind: str):
             assert pixels.ndim == 3 and pixels.dtype == np.uint8 and max(pixels.shape) <= 512
         assert time.process_time() - start < MOST_SECONDS
     assert refused
+
+
+@pytest.mark.parametrize(
+    "data",
+    [JPEG + bytes(100), JPEG[:-2] + b"\xff\xff\xff" + JPEG[-2:], PROGRESSIVE, with_rows(48)],
+    ids=["bytes behind the end", "fill bytes", "progressive", "PNG"],
+)
+def test_what_is_no_damage_is_decoded(data: bytes):
+    assert radiograph.decode(data, 512).shape == (48, 64, 1)
+
+
+def test_blank_images_are_not_prepared():
+    with pytest.raises(Unreadable, match="blank: every pixel is 0"):
+        radiograph.recode(png(64, 48), 512)

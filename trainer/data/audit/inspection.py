@@ -42,6 +42,7 @@ def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> Inspect
     """Decodes and measures one file."""
     try:
         pixels = radiograph.decode(data, LARGEST_SIDE, any_view)
+        radiograph.check_not_blank(pixels)
     except radiograph.Unreadable as reason:
         return InspectedFile(record, str(reason))
     digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16)

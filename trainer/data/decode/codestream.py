@@ -4,6 +4,7 @@ import struct
 
 import imagecodecs
 import numpy as np
+import simplejpeg
 
 from trainer.data.decode.limits import Unreadable
 
@@ -33,6 +34,23 @@ def size(data: bytes) -> tuple[int, int]:
             return width, height
         place += 2 + length
     raise Unreadable("damaged: JPEG data without a frame header")
+
+
+# libjpeg's warnings of entropy-coded data that end early or are corrupt. It goes on after them,
+# with grey or with blocks out of place; of bytes before a marker it warns in other words.
+BROKEN = ("premature end", "bad huffman code", "bad arithmetic code", "instead of rst")
+
+
+def check_jpeg(data: bytes) -> None:
+    """Raises Unreadable for a JPEG of 8 bits whose coded data end early or are corrupt.
+
+    Most flips of a single bit decode to another image without any sign of it.
+    """
+    try:
+        simplejpeg.decode_jpeg(data, colorspace="GRAY", fastdct=True, min_height=1, min_width=1)
+    except ValueError as warning:  # also for colours that it does not convert, which are no damage
+        if any(sign in str(warning).lower() for sign in BROKEN):
+            raise Unreadable(f"damaged: {warning}") from None
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:

@@ -257,6 +257,8 @@ def _check_frame(frame: bytes, dataset: Dataset) -> None:
             f"damaged: {width}x{height} compressed pixels under a header of "
             f"{dataset.Columns}x{dataset.Rows}"
         )
+    if dataset.file_meta.TransferSyntaxUID == uid.JPEGBaseline8Bit:
+        codestream.check_jpeg(frame)
 
 
 def _check_runs(frame: bytes, pixels: int) -> None:

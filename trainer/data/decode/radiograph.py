@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter, JpegImagePlugin, UnidentifiedImageError
 from trainer.data.decode import codestream, dicom
 from trainer.data.decode.limits import MOST_PIXELS, Unreadable, check_size, reading
 
-__all__ = ["Unreadable", "decode", "recode"]
+__all__ = ["Unreadable", "check_not_blank", "decode", "recode"]
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 LANCZOS = Image.Resampling.LANCZOS
@@ -120,11 +120,18 @@ def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool 
       Unreadable: with the reason, in a few words.
     """
     decoded = _decoded(data, max_side, any_view)
+    check_not_blank(decoded.pixels)
     if uniform:
         return _uniform(Image.fromarray(decoded.pixels[..., 0]), max_side)
     if decoded.plain:
         return data
     return _png(decoded.pixels)
+
+
+def check_not_blank(pixels: np.ndarray) -> None:
+    """Raises Unreadable for an image of one grey value."""
+    if pixels.min() == pixels.max():
+        raise Unreadable(f"blank: every pixel is {pixels.flat[0]} of 255")
 
 
 def _decoded(data: bytes, max_side: int, any_view: bool) -> _Decoded:
@@ -152,6 +159,7 @@ def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> _Decoded:
     _check_plausible(image, data)
     plain = max(size) <= max_side and _holds_only_pixels(image, data)
     box = _draft(image, max_side)
+    _check_coded_data(image, data)
     image.load()
     # A draft has another size than the file, and Pillow turns TIFF upright when it loads it.
     size = size if box else image.size
@@ -186,9 +194,18 @@ def _check_plausible(image: Image.Image, data: bytes) -> None:
     """Raises Unreadable for what would cost much memory or time to find damaged."""
     if getattr(image, "is_animated", False) and image.format != "MPO":  # its first is the image
         raise Unreadable(f"several images in one {image.format} file; one is allowed")
-    _check_declared(image.format or "", image.size, data)
-    if image.format == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS:
+    is_jpeg = data.startswith(codestream.JPEG_START)  # MPO is one too, with others behind it
+    _check_declared("JPEG" if is_jpeg else image.format or "", image.size, data)
+    if is_jpeg and data.count(START_OF_SCAN) > MOST_SCANS:
         raise Unreadable(f"a JPEG of more than {MOST_SCANS} scans")
+
+
+def _check_coded_data(image: Image.Image, data: bytes) -> None:
+    """Raises Unreadable where coded data end early, which Pillow fills with grey or black."""
+    if image.format == "PNG":
+        imagecodecs.png_decode(data)
+    elif data.startswith(codestream.JPEG_START):
+        codestream.check_jpeg(data)
 
 
 def _check_declared(kind: str, size: tuple[int, int], data: bytes) -> None:

@@ -10,6 +10,7 @@ from trainer.data.decode.limits import Unreadable
 PERCENTILES = (0.5, 99.5)
 BLOCK = 2**22  # pixels counted at a time
 FAR = 1e12  # beyond every window
+SMALLEST_RANGE = 1e-9  # of rescaled values
 
 
 def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -29,7 +30,7 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
       Grey values, [H, W] uint8.
 
     Raises:
-      Unreadable: if there is nothing but padding.
+      Unreadable: if there is nothing but padding, or a rescale leaves no differences.
     """
     # Every value that occurs goes through the LUTs once, and not every pixel.
     low, high = int(stored.min()), int(stored.max())
@@ -41,6 +42,7 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     padding = _padding(values, dataset)
     counts[padding] = 0
     values = apply_modality_lut(values, dataset)
+    _check_rescaled(values[counts > 0])
     shown = _windowed(values, counts, dataset)
     if (
         dataset.PhotometricInterpretation == "MONOCHROME1"
@@ -50,6 +52,14 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     shown = np.rint(shown * 255).astype(np.uint8)
     shown[padding] = 0
     return shown[places]
+
+
+def _check_rescaled(values: np.ndarray) -> None:
+    """Raises Unreadable if different stored values have become infinite, NaN or equal."""
+    if not np.isfinite(values).all():
+        raise Unreadable("damaged: rescaled values are not finite")
+    if len(values) > 1 and np.ptp(values) < SMALLEST_RANGE:
+        raise Unreadable(f"damaged: the rescale makes every value {values[0]:g}")
 
 
 def _padding(values: np.ndarray, dataset: Dataset) -> np.ndarray:
