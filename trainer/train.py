@@ -156,7 +156,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
                 check_finite(run, progress, result, saver=saver)
                 progress.add_loop(result)
                 log.steps(progress, result, timer)
-                timer.end_loop(steps, result.seconds)
+                timer.end_loop(steps, result.seconds, result.wait_seconds)
             if timer.checkpoint_due or (every_steps and progress.step % every_steps == 0):
                 save()
     except Stopped as stopped:

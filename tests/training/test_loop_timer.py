@@ -4,8 +4,10 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainer.distribute.preemption import StopSignals
+from trainer.distribute.replicas import Replicas
 from trainer.system.errors import Stopped
 from trainer.training.loop_timer import LOOP_SECONDS, LoopTimer
 
@@ -13,8 +15,11 @@ from trainer.training.loop_timer import LOOP_SECONDS, LoopTimer
 class TwoWorkers:
     """Replicas of a worker whose peer contributes given values to every sum."""
 
-    def __init__(self, is_chief: bool, peer: list[float]):
-        self.is_chief, self._peer = is_chief, peer
+    workers = 2
+
+    def __init__(self, is_chief: bool, peer: list[float], times: tuple[float, ...] = (1.0, 0.0)):
+        self.is_chief, self.worker = is_chief, int(not is_chief)
+        self._peer = [*peer, *([0, 0, *times] if is_chief else [*times, 0, 0])]
 
     def sum(self, values: list[float]) -> np.ndarray:
         return np.array(values) + self._peer
@@ -57,3 +62,22 @@ def test_chief_decides_for_all_when_a_checkpoint_is_due():
     assert chief.checkpoint_due and other.checkpoint_due and not never.checkpoint_due
     chief.begin_checkpoint()
     assert not chief.checkpoint_due
+
+
+@pytest.mark.parametrize(
+    ("is_chief", "own_wait", "other_wait", "slowest"),
+    [(True, 0.1, 0.9, 1), (True, 0.9, 0.1, 0), (False, 0.1, 0.9, 0), (False, 0.9, 0.1, 1)],
+)
+def test_all_know_the_worker_that_waits_longest_for_its_input(
+    is_chief: bool, own_wait: float, other_wait: float, slowest: int
+):
+    timer = LoopTimer(TwoWorkers(is_chief, [0] * 5, (2.0, other_wait)), StopSignals())
+    assert timer.slowest is None
+    timer.end_loop(10, 2.0, own_wait)
+    assert timer.slowest == pytest.approx((slowest, 2.0, 0.45, 0.4))
+
+
+def test_single_worker_is_no_straggler(one_device: tf.distribute.Strategy):
+    timer = LoopTimer(Replicas(one_device, "a test"), StopSignals())
+    timer.end_loop(10, 2.0, 1.9)
+    assert timer.slowest is None and timer.seconds_a_step == 0.2

@@ -37,6 +37,10 @@ class Replicas:
         """Whether this process writes the files of the run."""
         return self.worker == 0
 
+    def name(self, worker: int) -> str:
+        """Returns the name of a worker for messages, with its host where that is known."""
+        return f"worker {worker} ({self.hosts[worker]})" if self.hosts else f"worker {worker}"
+
     @property
     def device_kind(self) -> str:
         """What this worker's devices are, such as NVIDIA L4, TPU or CPU."""

@@ -24,7 +24,7 @@ LAYOUT = {
     },
     "Speed": {
         "images a second": ["speed/images_per_second"],
-        "share of time waiting for input": ["speed/input_wait"],
+        "share of time waiting for input": ["speed/input_wait", "speed/slowest_input_wait"],
         "memory, GiB": ["speed/device_memory_gib", "speed/host_memory_gib"],
     },
 }

@@ -68,6 +68,12 @@ class TensorBoard(Logger):
                 "step_milliseconds": 1000 * seconds_a_step,
                 "input_wait": result.wait_seconds / result.seconds,
             }
+            if slowest := timer.slowest:
+                speed |= {
+                    "slowest_worker": slowest.worker,
+                    "slowest_input_wait": slowest.wait,
+                    "slowest_loop_seconds": slowest.seconds,
+                }
             self._scalars(progress.step, "speed", speed)
 
     def epoch(self, progress: Progress, validation: Scores) -> None:

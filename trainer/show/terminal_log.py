@@ -8,10 +8,12 @@ from trainer.metrics.scores import Scores
 from trainer.show import evaluation_table
 from trainer.show.logger import Evaluation, Logger
 from trainer.system.terminal import LiveLine, clock
-from trainer.training.loop_timer import LoopTimer
+from trainer.training.loop_timer import LoopTimer, Straggler
 from trainer.training.progress import Progress
 from trainer.training.run import Run
 from trainer.training.step import LoopResult
+
+COSTLY = 0.1  # share of a loop that a straggler may cost without being named
 
 
 class TerminalLog(Logger):
@@ -59,9 +61,17 @@ class TerminalLog(Logger):
         self._line.show(
             f"epoch {progress.epoch + 1}/{config.train.epochs}  step {progress.step:,}/{total:,}  "
             f"loss {result.losses.mean():.4f}  {rate:.0f} images/s  "
-            f"{clock((total - progress.step) * timer.seconds_a_step)} left",
+            f"{clock((total - progress.step) * timer.seconds_a_step)} left"
+            f"{self._straggler(timer.slowest)}",
             progress.step / total,
         )
+
+    def _straggler(self, slowest: Straggler | None) -> str:
+        """Returns which worker keeps the others waiting, "" where that costs little."""
+        if slowest is None or slowest.cost < COSTLY:
+            return ""
+        name = self._run.replicas.name(slowest.worker)
+        return f"  {name} keeps the others waiting: {slowest.wait:.0%} of its time for input"
 
     def epoch(self, progress: Progress, validation: Scores) -> None:
         """Shows the epoch's row."""

@@ -2,6 +2,9 @@
 
 import math
 import time
+from typing import NamedTuple
+
+import numpy as np
 
 from trainer.distribute.preemption import SIGNALS, StopSignals
 from trainer.distribute.replicas import Replicas
@@ -11,11 +14,28 @@ from trainer.system.errors import Stopped
 LOOP_SECONDS = 2.0
 
 
+class Straggler(NamedTuple):
+    """The worker that waited longest for its input in a loop, while the others waited for it.
+
+    Attributes:
+      worker: its number.
+      seconds: duration of its loop.
+      wait: share of it spent waiting for input.
+      cost: share of the loop that the worker which waited least has lost by it.
+    """
+
+    worker: int
+    seconds: float
+    wait: float
+    cost: float
+
+
 class LoopTimer:
     """Makes loops last some two seconds, and ends the run on all workers if one has to stop.
 
     Attributes:
       seconds_a_step: duration of a step on the chief.
+      slowest: in the last loop; None before it, and of a single worker.
       checkpoint_due: whether the last checkpoint is older by the chief's clock than allowed.
 
     Args:
@@ -30,6 +50,7 @@ class LoopTimer:
         self.begin_checkpoint()
         self._loops = 0
         self.seconds_a_step = math.inf
+        self.slowest: Straggler | None = None
 
     def begin_checkpoint(self) -> None:
         """Counts the age of the last checkpoint from now on."""
@@ -44,8 +65,13 @@ class LoopTimer:
         """Returns the number of steps of the next loop, at most `most`."""
         return max(1, min(most, int(LOOP_SECONDS / self.seconds_a_step)))
 
-    def end_loop(self, steps: int, seconds: float) -> None:
-        """Records the duration of a loop; every worker calls it after every loop.
+    def end_loop(self, steps: int, seconds: float, wait_seconds: float = 0.0) -> None:
+        """Records a loop; every worker calls it after every loop.
+
+        Args:
+          steps: that it took.
+          seconds: its duration on this worker.
+          wait_seconds: the part of it spent waiting for input.
 
         Raises:
           Stopped: on all workers, if one of them received a stop signal.
@@ -55,9 +81,21 @@ class LoopTimer:
         if self._replicas.is_chief:
             too_old = time.monotonic() - self._saved_at >= self._checkpoint_seconds
             decided = [seconds / steps, float(too_old)]
-        *stops, self.seconds_a_step, due = self._replicas.sum([*received, *decided])
+        times = np.zeros((self._replicas.workers, 2))
+        times[self._replicas.worker] = seconds, wait_seconds
+        agreed = self._replicas.sum([*received, *decided, *times.ravel()])
+        *stops, self.seconds_a_step, due = agreed[: len(SIGNALS) + 2]
         self.checkpoint_due = bool(due)
+        if self._replicas.workers > 1:
+            self.slowest = _slowest(*agreed[len(SIGNALS) + 2 :].reshape(times.shape).T)
         self._loops += 1
         for number, count in zip(SIGNALS, stops, strict=True):
             if count:
                 raise Stopped(number)
+
+
+def _slowest(seconds: np.ndarray, waits: np.ndarray) -> Straggler:
+    """Returns the straggler among workers by their loop's duration and their wait, [workers]."""
+    worker = int(waits.argmax())
+    cost = (waits.max() - waits.min()) / seconds.max()
+    return Straggler(worker, float(seconds[worker]), float(waits[worker] / seconds[worker]), cost)
