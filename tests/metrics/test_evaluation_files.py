@@ -1,6 +1,7 @@
 """An evaluation is written with a row for each image, and read back as it was."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -71,6 +72,20 @@ def test_the_files_are_read_back_as_they_were_written(tmp_path: Path):
     assert (result.temperature, result.split, result.auc) == (1.7, "test", evaluation["auc"])
     assert result.operating_points == evaluation["labels"]["PNEUMONIA"]["operating_points"]
     assert evaluation_files.read_image_names(epath.Path(tmp_path), "test") == IMAGES
+
+
+def test_cells_are_no_formulas_and_no_lines_and_are_read_back(tmp_path: Path):
+    given = predictions()
+    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "'=x", "a,b", 'a"b', "a b", *IMAGES[8:]]
+    given = dataclasses.replace(given, images=[*names[:-1], "a\rb\x1b[2J"], patients=names)
+    write(tmp_path, given)
+    cells = [row[column] for row in rows(tmp_path) for column in ("name", "patient")]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    assert "\r" not in "".join(cells) and "\x1b" not in "".join(cells)
+    read = evaluation_files.read_image_names(epath.Path(tmp_path), "test")
+    assert read == [*names[:-1], "a\\rb\\x1b[2J"]
+    (result,) = evaluation_files.read_label_results(epath.Path(tmp_path), "test")
+    assert result.patients == names
 
 
 def test_unknown_labels_are_blank_and_left_out_when_read(tmp_path: Path):

@@ -13,8 +13,10 @@ from trainer.metrics import classification
 from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult
 from trainer.metrics.predictions import Predictions
 from trainer.system import atomic, json_files
+from trainer.system.printable import printable
 
 FOLDER = "evaluation"  # in the work directory
+FORMULA = ("=", "+", "-", "@", "'")  # what a cell begins with that a spreadsheet would run
 LARGEST_LOGIT = 40.0  # of a probability of 0 or 1
 
 
@@ -80,7 +82,7 @@ def read_image_names(workdir: epath.Path, split: str) -> list[str]:
       UsageError: the file cannot be read.
     """
     with json_files.damage_reported(_file(workdir, split, "csv")):
-        return [row["name"] for row in _rows(workdir, split)]
+        return [_text(row["name"]) for row in _rows(workdir, split)]
 
 
 def _file(workdir: epath.Path, split: str, kind: str) -> epath.Path:
@@ -92,7 +94,7 @@ def _columns(labels: Sequence[str]) -> list[tuple[str, ...]]:
     columns = ("label", "score", "logit")
     if len(labels) == 1:
         return [columns]
-    return [tuple(f"{column} {name}" for column in columns) for name in labels]
+    return [tuple(printable(f"{column} {name}") for column in columns) for name in labels]
 
 
 def _csv(predictions: Predictions) -> str:
@@ -111,8 +113,21 @@ def _csv(predictions: Predictions) -> str:
             for label, score, logit in zip(*columns, strict=True)
             for cell in ("" if label < 0 else int(label), f"{score:.9g}", f"{logit:.9g}")
         ]
-        writer.writerow([name, patient, *cells])
+        writer.writerow([_cell(name), _cell(patient), *cells])
     return text.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Returns a cell that no spreadsheet takes for a formula: with an apostrophe before it.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{printable(text)}" if text.startswith(FORMULA) else printable(text)
+
+
+def _text(cell: str) -> str:
+    """Returns the text of which `_cell` has made a cell."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def _rows(workdir: epath.Path, split: str) -> list[dict[str, str]]:
@@ -129,7 +144,7 @@ def _with_images(
     return result._replace(
         labels=np.array([int(row[label]) for row in known], int),
         logits=np.array([_logit(row.get(logit), row[score]) for row in known], float),
-        patients=[row["patient"] for row in known],
+        patients=[_text(row["patient"]) for row in known],
     )
 
 

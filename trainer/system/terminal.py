@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+from trainer.system.printable import printable
+
 BAR = 12  # columns
 TERMINAL_SECONDS = 0.2  # between two live lines
 
@@ -42,6 +44,7 @@ class LiveLine:
         if not (self._live and at_once) and now - self._shown_at < self._every:
             return
         self._shown_at = now
+        text = printable(text)
         if self._live:
             text = text if done is None else f"{bar(done)} {text}"
             text = text[: shutil.get_terminal_size().columns - 1]  # in the last one it might wrap
@@ -51,7 +54,7 @@ class LiveLine:
 
     def settle(self, text: str, heading: str = "") -> None:
         """Writes a line that stays, below a heading unless it has the same as the last one."""
-        lines = f"{text}\n"
+        lines = "".join(f"{printable(line)}\n" for line in text.split("\n"))
         if heading and heading != self._heading:
             lines = f"{heading}\n{lines}"
         self._heading = heading

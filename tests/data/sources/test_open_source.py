@@ -36,6 +36,25 @@ def test_what_cannot_be_opened_is_refused(archive: str, monkeypatch: pytest.Monk
         sources.open_source(archive)
 
 
+def test_names_become_printable_and_their_files_are_found(tmp_path: Path):
+    names = ["a/1\x1b[2J.png", "a/2\r.png", "b/3.png"]
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
+        for name in names:
+            file.writestr(name, name)
+    source = sources.open_source(str(tmp_path / "set.zip"))
+    records = source.records()
+    assert [source.read(record).decode() for record in records] == names
+    assert all(record.name.isprintable() and record.patient.isprintable() for record in records)
+
+
+def test_label_that_cannot_be_shown_is_refused(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
+        for name in ("a\x1b[2J/1.png", "b/2.png"):
+            file.writestr(name, "1")
+    with pytest.raises(UsageError, match="label 'a"):
+        sources.open_source(str(tmp_path / "set.zip"))
+
+
 def test_options_of_tables_are_refused_elsewhere(archive: str):
     with pytest.raises(UsageError, match="--image_root is for tables"):
         sources.open_source(archive, Options(image_root="images"))

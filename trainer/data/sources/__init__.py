@@ -17,6 +17,7 @@ from trainer.data.sources.patients import patient_from_name
 from trainer.data.sources.phantoms import PhantomFiles
 from trainer.system import cache, gcs
 from trainer.system.errors import UsageError
+from trainer.system.printable import printable
 
 __all__ = ["ImageRecord", "Options", "Source", "open_source", "patient_from_name"]
 
@@ -34,8 +35,20 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
     """Returns the source that `--source=name` means.
 
     Raises:
-      UsageError: if there is no such source, it cannot be read, or the options do not fit it.
+      UsageError: if there is no such source, it cannot be read, the options do not fit it, or the
+        name of a label holds a control character.
     """
+    source = _opened(name, options)
+    for label in (*source.labels, *source.classes):
+        if printable(label) != label:
+            raise UsageError(
+                f"--source={name} has a label {printable(label)!r}, which holds a character that "
+                "cannot be shown: rename it."
+            )
+    return source
+
+
+def _opened(name: str, options: Options) -> Source:
     kind, _, rest = name.partition(":")
     is_table = name.lower().endswith(TABLES)
     _check_options(name, options, is_table)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from trainer.system.printable import printable
+
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 KNOWN = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 
@@ -27,6 +29,14 @@ class ImageRecord:
     split: str = ""
     place: str = ""
     refused: str = ""
+
+    def __post_init__(self):
+        """Makes what is stored and shown printable, and keeps where the image is found."""
+        name = printable(self.name)
+        if name != self.name:
+            object.__setattr__(self, "place", self.place or self.name)
+            object.__setattr__(self, "name", name)
+        object.__setattr__(self, "patient", printable(self.patient))
 
 
 class Source(Protocol):

@@ -1,0 +1,18 @@
+"""Text that may be shown and kept: without characters that a terminal or a table would obey."""
+
+import unicodedata
+
+
+def printable(text: str) -> str:
+    r"""Returns `text` with every control character written as an escape, such as \x1b.
+
+    So are characters that change the direction of text, and bytes that were no UTF-8. Different
+    texts stay different, unless one already holds such an escape.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c)[0] == "C" else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
