@@ -1,6 +1,7 @@
 """A sweep runs trial after trial, is stopped, goes on, and says which trial was best."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,17 @@ def test_another_sweep_or_config_is_refused(task, tmp_path: Path):
     with pytest.raises(UsageError, match=r"seed=0, not 1"):
         run(runs, 2, seed=1)
     assert starts(runs) == [1]
+
+
+def test_other_data_are_refused_and_another_path_is_not(task, phantoms: epath.Path, tmp_path: Path):
+    runs, moved = tmp_path / "runs", shutil.copytree(phantoms, tmp_path / "moved")
+    run(runs, 1, **{"data.path": str(phantoms)})
+    run(runs, 2, **{"data.path": str(moved)})
+    summary = json.loads((moved / "data_summary.json").read_text())
+    summary["dataset_fingerprint"] = "other"
+    (moved / "data_summary.json").write_text(json.dumps(summary))
+    with pytest.raises(UsageError, match="moved is not the data set on which the sweep"):
+        run(runs, 3, **{"data.path": str(moved)})
 
 
 def test_a_mistake_that_the_first_trial_finds_can_be_mended(task, tmp_path: Path, monkeypatch):

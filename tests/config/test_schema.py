@@ -17,6 +17,14 @@ def test_a_bad_value_inside_a_config_file_is_refused():
         schema.check(changed)
 
 
+@pytest.mark.parametrize("path", ["schedule.warmup_epochs", "optimizer.clip_norm"])
+def test_a_number_too_large_to_compute_with_is_refused(path: str):
+    changed = schema.default()
+    changed.update_from_flattened_dict({path: 1e308})
+    with pytest.raises(UsageError, match=rf"{path}=1e\+308 is not allowed .*from 0 to 1"):
+        schema.check(changed)
+
+
 def test_a_run_is_not_taken_up_with_other_numbers():
     begun = schema.default().to_dict()
     changed = schema.default()

@@ -101,9 +101,9 @@ FIELDS: dict[str, Field] = {
     "optimizer.name": Field("adamw", "optimizer", choices=("adam", "adamw", "rmsprop", "sgd")),
     "optimizer.learning_rate": Field(1e-3, "peak learning rate", above=0),
     "optimizer.weight_decay": Field(0.0, "decoupled weight decay", low=0, high=10),
-    "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0),
+    "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0, high=1e30),
     "schedule.name": Field("constant", "learning rate over time", choices=("constant", "cosine")),
-    "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0),
+    "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0, high=100_000),
     "loss.label_smoothing": Field(
         0.0, "fraction of the label spread over both classes", low=0, below=1
     ),

@@ -1,5 +1,6 @@
 """The trials of a sweep: runs one after the other, each in a folder of its own."""
 
+import json
 import os
 import signal
 import sys
@@ -53,12 +54,12 @@ def run(
       a row for each trial as in `sweep.json`, the best first.
 
     Raises:
-      UsageError: if another sweep was begun in the folder.
+      UsageError: if another sweep was begun in the folder, or on other data.
       Stopped: at a signal.
       TrialFailed: if a trial failed, other than with a loss that is not finite.
       CannotWrite: if the folder cannot be used.
     """
-    workdir = epath.Path(workdir)
+    workdir, data = epath.Path(workdir), _fingerprint(config.data.path)
     try:
         with gcs.translate_errors(str(workdir)):
             gcs.make_folder(workdir)
@@ -67,7 +68,7 @@ def run(
                 local_workers.received(local_workers.STOP_SIGNALS) as signals,
             ):
                 atomic.remove_leftovers(workdir)
-                record = _begin(workdir, config, sweep)
+                record = _begin(workdir, config, sweep, data=data)
                 for number in range(len(record["trials"]) + 1, trials + 1):
                     _check_not_stopped(signals, f"before trial {number} of {trials}")
                     values = _values(config, sweep, number)
@@ -108,18 +109,36 @@ def table(rows: Sequence[dict]) -> str:
     )
 
 
-def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> dict:
+def _fingerprint(path: str) -> str | None:
+    """Returns the identity of the data set, None where it cannot be read or is older than that."""
+    try:
+        with gcs.translate_errors(path):
+            summary = json.loads((epath.Path(path) / "data_summary.json").read_text())
+        return summary.get("dataset_fingerprint")
+    except (OSError, ValueError, AttributeError):
+        return None  # the first trial will say what is wrong
+
+
+def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep, *, data: str | None) -> dict:
     """Returns the content of `sweep.json`, after checking that it is of the same sweep."""
     file, ranges = workdir / RECORD, search_space.described(sweep)
     if not file.exists():  # it is written after the first trial, so that mistakes can be corrected
-        return {"config": config.to_dict(), "sweep": ranges, "trials": []}
+        begun = {"config": config.to_dict(), "dataset_fingerprint": data}
+        return begun | {"sweep": ranges, "trials": []}
     remedy = "bring it back from a backup, or delete it: finished trials are not trained again"
     record = json_files.read(file, remedy=remedy)
     with json_files.damage_reported(file, remedy):
-        record = {"config": dict(record["config"]), "sweep": dict(record["sweep"])} | {
-            "trials": [dict(row) for row in record["trials"]]
+        record = record | {
+            "config": dict(record["config"]),
+            "sweep": dict(record["sweep"]),
+            "trials": [dict(row) for row in record["trials"]],
         }
     schema.check_same_run(config, record["config"])
+    if data and record.get("dataset_fingerprint") not in (None, data):
+        raise UsageError(
+            f"data.path={config.data.path} is not the data set on which the sweep in {workdir} was "
+            "begun: give the path where that lies now, or name another --workdir."
+        )
     for path in sorted({*ranges, *record["sweep"]}):
         before = record["sweep"].get(path, "its own value")
         now = ranges.get(path, "its own value")
