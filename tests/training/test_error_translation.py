@@ -46,6 +46,7 @@ def test_what_collectives_raise_is_the_loss_of_a_worker_where_there_are_several(
     "error",
     [
         ERRORS.ResourceExhaustedError(None, None, "failed to allocate\nmemory"),
+        ERRORS.InternalError(None, None, "Copy: Dst tensor is not initialized."),
         ERRORS.InternalError(None, None, f"see below\n{FREE_MEMORY}\nat a node"),
     ],
 )

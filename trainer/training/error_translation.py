@@ -21,7 +21,9 @@ from trainer.system.errors import (
 
 # What TensorFlow, XLA, CUDA and cuDNN say when a device has no memory left.
 NO_MEMORY = re.compile(
-    r"OOM when allocating[^\n]*|[^\n]*(out of memory|OUT_OF_MEMORY|ALLOC_FAILED)[^\n]*", re.I
+    r"OOM when allocating[^\n]*"
+    r"|[^\n]*(out of memory|OUT_OF_MEMORY|ALLOC_FAILED|Dst tensor is not initialized)[^\n]*",
+    re.I,
 )
 
 
