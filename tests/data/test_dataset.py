@@ -96,6 +96,24 @@ def test_a_damaged_summary_is_refused(tmp_path: Path):
         dataset.read_summary(tmp_path)
 
 
+def test_summary_that_was_changed_is_refused_and_one_without_a_digest_is_not(
+    phantoms: epath.Path, tmp_path: Path
+):
+    text = (phantoms / dataset.SUMMARY).read_text()
+    file = tmp_path / dataset.SUMMARY
+    for old, new in (('"positive"', '"negative"'), ("NORMAL", "NORMAK"), ("images", "imagez")):
+        assert old in text
+        file.write_text(text.replace(old, new))
+        with pytest.raises(UsageError, match="is damaged.*digest"):
+            dataset.read_summary(tmp_path)
+    content = json.loads(text)
+    digest = content.pop(dataset.DIGEST)
+    file.write_text(json.dumps(content))  # as earlier versions wrote it
+    assert dataset.read_summary(tmp_path) == content
+    file.write_text(json.dumps({dataset.DIGEST: digest} | content))  # another order and layout
+    assert dataset.read_summary(tmp_path)[dataset.DIGEST] == digest
+
+
 def test_a_damaged_file_has_another_checksum(tmp_path: Path):
     file = tmp_path / "shard"
     file.write_bytes(b"abc")

@@ -21,6 +21,7 @@ NAME = "radiographs"
 VERSION = "2.0.0"
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
+DIGEST = "summary_sha256"  # of everything else in the summary
 METADATA = "metadata-{}.json"  # of a split, beside its shards
 READ_BATCH = 256
 BLOCK = 2**20  # bytes
@@ -49,16 +50,19 @@ def directory(path: epath.PathLike) -> epath.Path:
 def read_summary(path: epath.PathLike) -> dict | None:
     """Returns the summary of the finished data set under `path`, or None.
 
-    One from before there was a `dataset_fingerprint` gets it here.
+    One from before there was a `dataset_fingerprint` gets it here. The counts in it decide the
+    weights of classes: a digest shows whether it is as it was written, except in older sets.
 
     Raises:
-      UsageError: if it cannot be read.
+      UsageError: if it cannot be read, or is not as it was written.
     """
     file = epath.Path(path) / SUMMARY
     if not file.exists():
         return None
     try:
-        summary = json.loads(file.read_text())
+        summary = dict(json.loads(file.read_text()))
+        if summary.get(DIGEST, _digest(summary)) != _digest(summary):
+            raise ValueError("its content is not what its digest says")
         return with_fingerprint(summary)
     except json_files.DAMAGE as error:
         raise UsageError(
@@ -84,13 +88,19 @@ def with_fingerprint(summary: Mapping[str, Any]) -> dict:
         if ".array_record" in shard["file"]  # the others describe them
     }
     content = [summary["labels"], summary["splits"], shards]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return {**summary, "dataset_fingerprint": digest}
+    return {**summary, "dataset_fingerprint": _digest(content)}
 
 
 def write_summary(path: epath.PathLike, summary: dict) -> None:
-    """Writes the summary, which marks the data set under `path` as finished."""
-    atomic.write_json(epath.Path(path) / SUMMARY, summary)
+    """Writes the summary with its digest, which marks the data set under `path` as finished."""
+    atomic.write_json(epath.Path(path) / SUMMARY, {**summary, DIGEST: _digest(summary)})
+
+
+def _digest(content: Any) -> str:
+    """Returns the SHA-256 of what JSON holds but for a digest, whatever its layout."""
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name != DIGEST}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class OrderedWriter(example_writer.ExampleWriter):

@@ -1,10 +1,13 @@
 """A prepared data set that a run reads: its summary and its splits, opened once."""
 
+import logging
 from dataclasses import dataclass
 
 from etils import epath
 
 from trainer.data import dataset, pipeline, staging
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,4 +47,10 @@ def open_data(path: str) -> PreparedData:
     splits = {name: pipeline.open_split(local, name) for name in dataset.SPLITS}
     summary = dataset.read_summary(local)
     assert summary is not None, "open_split refuses a folder without one"
+    if dataset.DIGEST not in summary:
+        LOGGER.warning(
+            "%s was prepared by an earlier version, whose summary has no digest: whether its "
+            "counts are as they were written is not known.",
+            path,
+        )
     return PreparedData(epath.Path(path), summary, splits)
