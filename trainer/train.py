@@ -196,7 +196,7 @@ def evaluate_best(
             )
             evaluation_files.write(run.workdir, predictions, results[name])
         log.status("drawing what the network has learnt ...")
-        log.end(Evaluation(best, points, scores["test"], results["test"]))
+        log.end(Evaluation(best, points, scores, results["test"]))
         page = run_page.write(run.workdir, run.config.report.references)
         log.message(f"report: {page}")
     run.replicas.barrier()  # the chief leads the cluster: it stays until the others are done

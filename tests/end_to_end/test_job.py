@@ -34,8 +34,11 @@ def events(workdir: Path, part: str) -> EventAccumulator:
     return EventAccumulator(str(workdir / "tensorboard" / part), {"tensors": 0}).Reload()
 
 
-def validation_rank(row: dict) -> tuple[float, float]:
-    return row["validation"]["auc"], -row["validation"]["loss"]
+def best_row(workdir: Path) -> dict:
+    """Returns the epoch with the highest AUC on validation; of equal ones that of less loss."""
+    return max(
+        history(workdir), key=lambda row: (row["validation"]["auc"], -row["validation"]["loss"])
+    )
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_a_run_says_what_it_does_and_leaves_what_the_design_names(finished: epat
 
 
 def test_the_best_epoch_by_validation_auc_is_kept_and_evaluated(finished: epath.Path):
-    best = max(json.loads((finished / "history.json").read_text()), key=validation_rank)
+    best = best_row(finished)
     kept = checkpoint.complete(finished / "checkpoints")
     assert checkpoint.path(kept[0].parent, best["step"], best["epoch"]) in kept
     assert len(kept) in (3, 4)  # the best may be among the three newest
@@ -97,8 +100,14 @@ def test_tensorboard_finds_all_parts_under_the_same_tags(finished: epath.Path):
     layers = [tag for tag in validation_tags if tag.startswith("activations/")]
     assert len(layers) == 8  # the stem, its pooling, 5 convolutions and a pooling in blocks
     assert len([tag for tag in test_tags if tag.startswith("activations_whole/")]) == 8
-    steps = [event.step for event in events(finished, "validation").Tensors(layers[0])]
-    assert steps == [row["step"] for row in history(finished)]
+    steps = [row["step"] for row in history(finished)]
+    best = [best_row(finished)["step"]]
+    for tag, expected in (
+        *((tag, steps) for tag in (layers[0], "weights/stem/kernel", "explanations/examples")),
+        *((tag, best) for tag in ("PNEUMONIA/roc", "errors")),
+    ):
+        found = events(finished, "validation").Tensors(tag)
+        assert [event.step for event in found] == expected, tag
 
 
 def test_a_finished_run_is_only_evaluated_again(

@@ -103,19 +103,6 @@ def test_unknown_labels_are_blank_and_left_out_when_read(tmp_path: Path):
     assert {tuple(result.classes) for result in results} == {("absent", "present")}
 
 
-def test_results_before_writing_are_those_that_are_read(tmp_path: Path):
-    given = predictions(labels=("a", "b"), classes=())
-    write(tmp_path, given)
-
-    points = OperatingPoints({HALF: [0.0, 0.0]}, [1.7, 1.7])
-    read = evaluation_files.read_label_results(epath.Path(tmp_path), "test")
-
-    for direct, again in zip(given.label_results(points), read, strict=True):
-        np.testing.assert_array_equal(direct.labels, again.labels)
-        np.testing.assert_array_equal(direct.logits, again.logits)
-        assert (direct.name, direct.patients) == (again.name, again.patients)
-
-
 def test_an_older_file_without_logits_is_read_by_its_probabilities(tmp_path: Path):
     write(tmp_path, predictions())
     written = rows(tmp_path)

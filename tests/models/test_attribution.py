@@ -110,7 +110,7 @@ def test_grad_cam_points_at_the_place_that_a_channel_finds():
     images = np.zeros((2, SIDE, SIDE, 1), np.float32)
     images[:, SIDE // 2 :, : SIDE // 2] = 1
 
-    for_it, against_it = attribution.grad_cam(model, images, [0, 1])["last"]
+    for_it, against_it = attribution.grad_cam(model, images, [0, 1]).evidence["last"]
 
     assert quadrant_of(for_it, 2) == 1
     assert not against_it.any()
@@ -121,11 +121,11 @@ def test_grad_cam_is_what_finite_differences_give(images):
     model = smooth_model()
     step = 1e-2
     last = model.get_layer("last")
-    features = layer_outputs.activation_maps(layer_outputs.activation_model(model), images)["last"]
+    features = layer_outputs.activation_maps(model, images)["last"]
     places = features.shape[1] * features.shape[2]
     dense = model.layers[-1].get_weights()[0]
 
-    found = attribution.grad_cam(model, images, [1, 0, 1])["last"]
+    found = attribution.grad_cam(model, images, [1, 0, 1]).evidence["last"]
 
     for image, output in enumerate([1, 0, 1]):
         weights = []
@@ -142,12 +142,17 @@ def test_grad_cam_is_what_finite_differences_give(images):
 def test_several_layers_from_one_pass_are_as_each_alone(images):
     model = smooth_model()
 
-    together = attribution.grad_cam(model, images, [0, 0, 1], layers=["last", "first", "pool"])
+    together = attribution.grad_cam(
+        model, images, [0, 0, 1], layers=["last", "first", "pool"]
+    ).evidence
 
     assert list(together) == ["last", "first", "pool"]
-    assert list(attribution.grad_cam(model, images, [0, 0, 0])) == layer_outputs.stages(model)[-1:]
+    assert (
+        list(attribution.grad_cam(model, images, [0, 0, 0]).evidence)
+        == layer_outputs.stages(model)[-1:]
+    )
     for name, values in together.items():
-        alone = attribution.grad_cam(model, images, [0, 0, 1], layers=[name])[name]
+        alone = attribution.grad_cam(model, images, [0, 0, 1], layers=[name]).evidence[name]
         np.testing.assert_allclose(values, alone, atol=1e-6)
         assert values.shape == (3, *model.get_layer(name).output.shape[1:3])
         assert values.min() >= 0 and values.max() > 0
@@ -157,11 +162,11 @@ def test_each_image_is_explained_by_its_own_output(images):
     model = smooth_model(outputs=3)
     same = np.repeat(images[:1], 3, axis=0)
 
-    maps = attribution.grad_cam(model, same, [0, 1, 2])["last"]
+    maps = attribution.grad_cam(model, same, [0, 1, 2]).evidence["last"]
     pixels = attribution.integrated_gradients(model, same, [0, 1, 2])
 
     for output in range(3):
-        alone = attribution.grad_cam(model, same[:1], [output])["last"]
+        alone = attribution.grad_cam(model, same[:1], [output]).evidence["last"]
         np.testing.assert_allclose(maps[output], alone[0], atol=1e-6)
         alone = attribution.integrated_gradients(model, same[:1], [output])
         np.testing.assert_allclose(pixels[output], alone[0], atol=1e-6)
@@ -175,7 +180,7 @@ def test_half_precision_finds_the_same_evidence(images, policy):
 
     for explained in (
         lambda model: attribution.integrated_gradients(model, images, [0, 1, 0]),
-        lambda model: attribution.grad_cam(model, images, [0, 1, 0])["last"],
+        lambda model: attribution.grad_cam(model, images, [0, 1, 0]).evidence["last"],
     ):
         expected, found = explained(full), explained(half)
         assert found.dtype == np.float32
@@ -194,8 +199,8 @@ def test_mirrored_variables_find_the_same_evidence(images, two_replicas):
         atol=1e-6,
     )
     np.testing.assert_allclose(
-        attribution.grad_cam(mirrored, images, [0, 1, 0])["last"],
-        attribution.grad_cam(alone, images, [0, 1, 0])["last"],
+        attribution.grad_cam(mirrored, images, [0, 1, 0]).evidence["last"],
+        attribution.grad_cam(alone, images, [0, 1, 0]).evidence["last"],
         atol=1e-6,
     )
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util import tensor_util
 
 from trainer.show import dashboards, summaries
-from trainer.show.summaries import Summaries
+from trainer.show.summaries import Figure, Summaries
 
 
 def writing(workdir: Path) -> Summaries:
@@ -34,7 +34,7 @@ def test_undefined_metrics_are_left_out(tmp_path: Path):
 def test_a_picture_is_a_summary_and_a_file_of_the_same_pixels(tmp_path: Path):
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     written = writing(tmp_path)
-    written.picture("test", 7, "activations/01_conv1", picture=picture)
+    written.figures("test", 7, [Figure("activations/01_conv1", "picture", picture)])
     written.flush()
     (event,) = events(tmp_path, "test").Tensors("activations/01_conv1")
     width, height, png = tensor_util.make_ndarray(event.tensor_proto)
@@ -48,8 +48,9 @@ def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: Path):
     values = np.random.default_rng(0).normal(size=(10, 20)).astype(np.float32)
     values[0, 0] = np.nan
     written = writing(tmp_path)
-    written.histogram("validation", 1, "weights/kernel", values=values)
-    written.histogram("validation", 1, "weights/none", values=np.full(3, np.inf))
+    given = {"weights/kernel": values, "weights/none": np.full(3, np.inf)}
+    figures = [Figure(tag, "histogram", value) for tag, value in given.items()]
+    written.figures("validation", 1, figures)
     written.flush()
     found = events(tmp_path, "validation")
     left, right, count = tensor_util.make_ndarray(found.Tensors("weights/kernel")[0].tensor_proto).T

@@ -90,10 +90,9 @@ def first_of_each_group(
         if all(len(files) == count for files in found.values()):
             break
     chosen = [(n, file, group) for group, files in found.items() for n, file in files]
-    numbers = tf.data.Dataset.from_tensors(tf.constant([n for n, *_ in chosen], tf.int64))
-    pixels = pipeline.pixels(split, data.image_size, "none", fit_mode=data.fit)
-    images, _ = next(iter(pixels.look_up(numbers)))
-    return images.numpy(), [file for _, file, _ in chosen], [group for *_, group in chosen]
+    numbers = [number for number, *_ in chosen]
+    images = pipeline.read_images(split, numbers, data.image_size, fit_mode=data.fit)
+    return images, [file for _, file, _ in chosen], [group for *_, group in chosen]
 
 
 def groups(split: pipeline.Split) -> list[str]:

@@ -13,7 +13,7 @@ A batch is a dict, b rows of the global batch of B:
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,7 +127,18 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
         reads and decodes at every visit, for data of any size.
       fit_mode: how an image fits the square, see `trainer.data.decode.fit`.
     """
-    decoded = _decoder(split, image_size, fit_mode)
+    decode = _decoder(split, image_size, fit_mode)
+
+    # Nothing here needs AutoGraph, which would take a third of a second.
+    @tf.autograph.experimental.do_not_convert
+    def read(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
+        return tf.ensure_shape(examples, numbers.shape), *others
+
+    def decoded(batches: tf.data.Dataset) -> tf.data.Dataset:
+        read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
     if cache == "none":
         return Pixels(split.size, decoded)
     arrays = (
@@ -152,6 +163,19 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
 def pixel_bytes(split: Split, image_size: int) -> int:
     """Returns how much memory the decoded images and the labels of a split take."""
     return split.size * (image_size**2 + 4 * len(split.labels))
+
+
+def read_images(
+    split: Split, numbers: Sequence[int] | np.ndarray, image_size: int, *, fit_mode: str
+) -> np.ndarray:
+    """Returns the images of some records at once, [n, S, S, 1] uint8.
+
+    Raises:
+      DataLost: if one cannot be read.
+    """
+    examples = split.read(np.asarray(numbers, np.int64))
+    images, _ = _decoder(split, image_size, fit_mode)(tf.constant(examples))
+    return images.numpy()
 
 
 def train_batches(
@@ -255,14 +279,8 @@ def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
-def _decoder(
-    split: Split, image_size: int, fit_mode: str
-) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Returns a function from batches of record numbers to batches of images and labels."""
-
-    def read(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
-        return tf.ensure_shape(examples, numbers.shape), *others
+def _decoder(split: Split, image_size: int, fit_mode: str) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Returns a function from stored examples [n] to images and labels, others passed on."""
 
     def decode_files(files: np.ndarray) -> np.ndarray:
         try:
@@ -272,14 +290,11 @@ def _decoder(
             split.failures.append(lost(f"an image of split {split.name}", error))
             raise split.failures[-1] from error
 
+    @tf.autograph.experimental.do_not_convert
     def decode(examples: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parsed = tf.io.parse_example(examples, dataset.stored_features(len(split.labels)))
         images = tf.numpy_function(decode_files, [parsed["image"]], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (*examples.shape, image_size, image_size, 1))
         return images, tf.cast(parsed["labels"], tf.float32), *others
 
-    def look_up(batches: tf.data.Dataset) -> tf.data.Dataset:
-        read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-        return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-
-    return look_up
+    return decode

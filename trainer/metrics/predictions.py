@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from trainer.metrics import calibration, classification
-from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult, operating_point
 from trainer.metrics.operating_points import OperatingPoints
 from trainer.metrics.scores import Scores
 
@@ -61,23 +58,3 @@ class Predictions:
             "loss": classification.measure_all(scores, self.labels)["loss"],
             **measured,
         }
-
-    def label_results(self, points: OperatingPoints) -> list[LabelResult]:
-        """Returns each label with the images for which it is known."""
-        return [self._label_result(number, points) for number in range(len(self.labels))]
-
-    def _label_result(self, number: int, points: OperatingPoints) -> LabelResult:
-        known = np.flatnonzero(self.scores.labels[:, number] >= 0)
-        return LabelResult(
-            name=self.labels[number],
-            classes=self.classes or UNNAMED_CLASSES,
-            labels=self.scores.labels[known, number].astype(int),
-            logits=self.scores.logits[known, number].astype(np.float64),
-            patients=[self.patients[row] for row in known.tolist()],
-            operating_points=[
-                operating_point(name, thresholds[number])
-                for name, thresholds in points.thresholds.items()
-            ],
-            temperature=points.temperatures[number],
-            split=self.split,
-        )

@@ -1,6 +1,7 @@
 """Attribution: which parts of an image are evidence for a label."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,13 +12,29 @@ from trainer.models import layer_outputs
 AT_ONCE = 32  # images that go through the network together; it bounds the memory
 
 
+class GradCam(NamedTuple):
+    """What one pass of some images through a network shows.
+
+    Attributes:
+      evidence: by the layer's name: [n, h, w] float32 of at least 0, in the logit's units and not
+        normalised.
+      shown: the outputs of the layers that are only shown, by name: [n, h, w, c] float32.
+      logits: [n, K] float32.
+    """
+
+    evidence: dict[str, np.ndarray]
+    shown: dict[str, np.ndarray]
+    logits: np.ndarray
+
+
 def grad_cam(
     model: keras.Model,
     images: np.ndarray,
     outputs: Sequence[int] | np.ndarray,
     *,
     layers: Sequence[str] | None = None,
-) -> dict[str, np.ndarray]:
+    shown: Sequence[str] = (),
+) -> GradCam:
     """Returns the evidence for a label by Grad-CAM, at several layers from one pass.
 
     A layer's channels are summed with the mean gradient of the logit as weights; negative values,
@@ -29,25 +46,30 @@ def grad_cam(
       outputs: [n] int, the logit that is explained for each image.
       layers: names of layers with an output [n, h, w, c]; by default the last of
         `layer_outputs.stages(model)`.
-
-    Returns:
-      By the layer's name, in the order given: [n, h, w] float32 of at least 0, in the logit's
-      units and not normalised.
+      shown: names of layers whose outputs are returned, too.
     """
     layers = list(layers or layer_outputs.stages(model)[-1:])
-    inner = [model.get_layer(name).output for name in layers]
+    inner = [model.get_layer(name).output for name in (*layers, *shown)]
     # Costs two milliseconds, and holds no weights of its own.
     watched = keras.Model(model.inputs[0], [*inner, model.outputs[0]], name="grad_cam")
+    rest = _after(model, layers[0]) if len(layers) == 1 else None
+    inputs = tf.constant(images, tf.float32)
     with _tape() as tape:
-        inputs = tf.constant(images, tf.float32)
-        tape.watch(inputs)
-        *features, logits = watched(inputs, training=False)
+        if rest is None:
+            tape.watch(inputs)
+        *found, logits = watched(inputs, training=False)
+        if rest is not None:  # the gradient goes back to the layer alone, in a third of the time
+            tape.watch(found[0])
+            logits = rest(found[0], training=False)
         explained = _explained_logits(logits, outputs)
+    features, maps = found[: len(layers)], found[len(layers) :]
     gradients = tape.gradient(explained, features, unconnected_gradients="zero")
-    return {
-        name: _weighted_sum(feature, gradient)
-        for name, feature, gradient in zip(layers, features, gradients, strict=True)
-    }
+    evidence = map(_weighted_sum, features, gradients)
+    return GradCam(
+        dict(zip(layers, evidence, strict=True)),
+        {name: layer_outputs.to_float32(found) for name, found in zip(shown, maps, strict=True)},
+        layer_outputs.to_float32(logits),
+    )
 
 
 def integrated_gradients(
@@ -88,6 +110,14 @@ def _gradients(model: keras.Model, images: np.ndarray, outputs: np.ndarray) -> n
         tape.watch(inputs)
         explained = _explained_logits(model(inputs, training=False), outputs)
     return tape.gradient(explained, inputs).numpy()
+
+
+def _after(model: keras.Model, layer: str) -> keras.Model | None:
+    """Returns the network behind a layer, or None where a connection leads around it."""
+    try:
+        return keras.Model(model.get_layer(layer).output, model.outputs[0])
+    except ValueError:
+        return None
 
 
 def _tape() -> tf.GradientTape:

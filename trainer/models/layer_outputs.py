@@ -12,46 +12,40 @@ LAYER_TYPES = (
 )
 
 
-def activation_model(model: keras.Model) -> keras.Model:
-    """Returns a model of the outputs of convolution and pooling layers, which shares its weights.
+def inner_layers(model: keras.Model) -> list[str]:
+    """Returns the names of the convolution and pooling layers in order of data flow.
 
-    It needs to be made only once, since it follows the training of `model`. Global pooling is left
-    out, and models nested inside `model` are not opened.
-
-    Args:
-      model: a functional model with channels last.
-
-    Returns:
-      A model of the same inputs with a list of outputs in order of data flow, each
-      [n, h, w, c] in the compute dtype and named after its layer.
+    Global pooling is left out, and models nested inside `model` are not opened.
 
     Raises:
       ValueError: `model` has no such layer.
     """
-    layers = [layer for layer in model.layers if isinstance(layer, LAYER_TYPES)]
+    layers = [layer.name for layer in model.layers if isinstance(layer, LAYER_TYPES)]
     if not layers:
         raise ValueError(f"The model {model.name} has no convolution or pooling layer of its own.")
-    return keras.Model(model.inputs[0], [layer.output for layer in layers], name="activations")
+    return layers
 
 
-def activation_maps(activation_model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+def activation_maps(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the outputs of the inner layers for `images`, as in inference.
 
     Args:
-      activation_model: from `activation_model()`.
+      model: a functional model with channels last.
       images: [n, H, W, C] float32, 0..1.
 
     Returns:
       By layer name, in order of data flow: [n, h, w, c] float32.
     """
+    names = inner_layers(model)
+    inner = keras.Model(model.inputs[0], [model.get_layer(name).output for name in names])
     # A plain call: predict() under a distribution strategy would run once per replica.
-    outputs = activation_model(images, training=False)
-    # Keras returns a single output without its list.
-    outputs = keras.tree.flatten(outputs)
-    return {
-        name: keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
-        for name, output in zip(activation_model.output_names, outputs, strict=True)
-    }
+    outputs = keras.tree.flatten(inner(images, training=False))  # a single one has no list
+    return {name: to_float32(output) for name, output in zip(names, outputs, strict=True)}
+
+
+def to_float32(output: keras.KerasTensor) -> np.ndarray:
+    """Returns what a layer in any precision put out."""
+    return keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
 
 
 def stages(model: keras.Model) -> list[str]:

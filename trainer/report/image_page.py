@@ -188,7 +188,7 @@ def _evidence(trained: TrainedModel, image: InputImage, prediction: LabelPredict
     model, inputs = trained.model, trained.inputs(image.fitted[None])
     outputs = [prediction.number]
     pixels = attribution.integrated_gradients(model, inputs, outputs, steps=STEPS)
-    heat = attribution.grad_cam(model, inputs, outputs, layers=_stages(model))
+    heat = attribution.grad_cam(model, inputs, outputs, layers=_stages(model)).evidence
     maps = {"integrated gradients": pixels}
     for name, values in heat.items():
         maps[f"Grad-CAM at {name}, {values.shape[1]} x {values.shape[2]}"] = values
@@ -212,7 +212,7 @@ def _stages(model: keras.Model) -> list[str]:
 def _layers(trained: TrainedModel, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yields a description of each inner layer, with pictures of its activations."""
     shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
-    maps = layer_outputs.activation_maps(layer_outputs.activation_model(trained.model), inputs)
+    maps = layer_outputs.activation_maps(trained.model, inputs)
     for name, values in maps.items():
         montage = partial(activation_montage, name, values, [""], colour_map=colours)
         few, full = montage(max_channels=shown), None

@@ -1,10 +1,7 @@
-"""Figures of a network and a split: pictures and histograms.
+"""Figures of a network and a split: pictures and histograms, each drawn when its turn comes."""
 
-Each figure has a function that draws it: what is not written is not drawn.
-"""
-
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -16,8 +13,6 @@ from ml_collections import ConfigDict
 from trainer.data import examples, pipeline
 from trainer.metrics import classification
 from trainer.metrics.label_result import LabelResult
-from trainer.metrics.operating_points import OperatingPoints
-from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
@@ -26,25 +21,10 @@ from trainer.show.pictures.activations import activation_montage
 from trainer.show.pictures.filters import filter_montage
 from trainer.show.pictures.gallery import error_gallery
 from trainer.show.pictures.heat import heat_sheet
+from trainer.show.summaries import Figure
 
-CHARTS = ("roc", "precision_recall", "calibration", "scores", "confusion")
-CHARTS_OF_ONE_CLASS = CHARTS[-2:]
 EXPLAINED_ERRORS = 4  # in one sheet
 GROUPS = 2  # of fixed examples: the classes, or no label and the most frequent one
-
-
-class Figure(NamedTuple):
-    """Something to show.
-
-    Attributes:
-      tag: its name, as in TensorBoard.
-      kind: "picture" or "histogram".
-      draw: returns [H, W, 3] uint8, or the values of the histogram.
-    """
-
-    tag: str
-    kind: str
-    draw: Callable[[], np.ndarray]
 
 
 class Examples(NamedTuple):
@@ -72,89 +52,64 @@ class Figures:
 
     def __init__(self, config: ConfigDict, model: keras.Model, split: pipeline.Split):
         self._config, self._model, self._split = config, model, split
-        self._inner = layer_outputs.activation_model(model)
-        data = config.data
-        self._pixels = pipeline.pixels(split, data.image_size, "none", fit_mode=data.fit)
 
-    def weights(self) -> list[Figure]:
-        """Returns what does not depend on images: the first filters, and how weights spread."""
-        variables = self._model.trainable_variables
-        name, _ = layer_outputs.first_filters(self._model)
-        return [
-            Figure(f"filters/{name}", "picture", self._filters),
-            *(Figure(f"weights/{v.path}", "histogram", v.numpy) for v in variables),
-        ]
-
-    def activations(self, whole: bool = False) -> list[Figure]:
-        """Returns what each inner layer makes of the fixed examples.
+    def network(self, whole: bool = False) -> Iterator[Figure]:
+        """Yields what the network has learnt: weights, activations and explanations.
 
         Args:
-          whole: with every channel of each layer too.
+          whole: with every channel of each layer and with integrated gradients, too, which take
+            several times as long as the rest.
         """
-        maps = _Once(
-            lambda: layer_outputs.activation_maps(self._inner, self._floats(self._fixed.images))
-        )
-        found = []
-        for number, layer in enumerate(self._inner.output_names, 1):
-            name = f"{number:02d}_{layer}"
-            draw = partial(self._montage, maps, layer, self._config.summaries.channels)
-            found.append(Figure(f"activations/{name}", "picture", draw))
-            if whole:
-                draw = partial(self._montage, maps, layer, None)
-                found.append(Figure(f"activations_whole/{name}", "picture", draw))
-            values = partial(lambda layer: maps()[layer], layer)
-            found.append(Figure(f"activation_values/{name}", "histogram", values))
-        return found
+        colour_map = self._config.summaries.colour_map
+        name, filters = layer_outputs.first_filters(self._model)
+        yield Figure(f"filters/{name}", "picture", filter_montage(name, filters, colour_map))
+        for variable in self._model.trainable_variables:
+            yield Figure(f"weights/{variable.path}", "histogram", variable.numpy())
+        fixed = self._fixed
+        names = layer_outputs.inner_layers(self._model)
+        found = self._explanation(fixed, shown=names)
+        channels = {"activations": self._config.summaries.channels}
+        if whole:
+            channels["activations_whole"] = None
+        for number, (layer, values) in enumerate(found.shown.items(), 1):
+            for tag, count in channels.items():
+                picture = activation_montage(
+                    layer, values, fixed.captions, max_channels=count, colour_map=colour_map
+                )
+                yield Figure(f"{tag}/{number:02d}_{layer}", "picture", picture)
+            yield Figure(f"activation_values/{number:02d}_{layer}", "histogram", values)
+        explained = self._explained(fixed, found, "fixed examples", integrated=whole)
+        yield Figure("explanations/examples", "picture", explained)
 
-    def explanations(self) -> list[Figure]:
-        """Returns where the network sees evidence for the labels of the fixed examples."""
-        draw = partial(self._explained, lambda: self._fixed, "fixed examples")
-        return [Figure("explanations/examples", "picture", draw)]
-
-    def label_charts(
-        self, read: Callable[[], Sequence[LabelResult]], scores: Scores
-    ) -> list[Figure]:
-        """Returns the charts of each label.
+    def evaluation(
+        self, results: Iterable[LabelResult], scores: Scores, thresholds: Sequence[float]
+    ) -> Iterator[Figure]:
+        """Yields the charts of each label, the most confident errors, and what explains them.
 
         Args:
-          read: returns the result of each label.
-          scores: of the split; a label of one class has fewer charts.
+          results: of each label.
+          scores: of the split, in the order of its records.
+          thresholds: logits at and above which a label is predicted, [K].
         """
-        results, found = _Once(read), []
-        for number, label in enumerate(self._split.labels):
-            charts = _Once(partial(lambda number: label_charts(results()[number]), number))
-            has_both_classes = {0, 1} <= set(scores.labels[:, number])
-            for name in CHARTS if has_both_classes else CHARTS_OF_ONE_CLASS:
-                draw = partial(lambda charts, name: charts()[name].pixels(), charts, name)
-                found.append(Figure(f"{tag_of(label)}/{name}", "picture", draw))
-        return found
-
-    def label_results(self, scores: Scores, points: OperatingPoints) -> list[LabelResult]:
-        """Returns the result of each label for these scores of the split."""
-        images, patients = self._identities
-        split = self._split
-        return Predictions(
-            split.name, split.labels, split.classes, images, patients, scores
-        ).label_results(points)
+        for result in results:
+            for name, chart in label_charts(result).items():
+                yield Figure(f"{tag_of(result.name)}/{name}", "picture", chart.pixels())
+        wrong = self._most_confident_errors(scores, thresholds)
+        rows = [(kind, found.images, found.captions) for kind, found in wrong]
+        gallery = error_gallery(rows, f"Most confident errors, {self._split.name}")
+        yield Figure("errors", "picture", gallery)
+        chosen = _first_errors(wrong)
+        explained = gallery
+        if chosen.captions:
+            found = self._explanation(chosen)
+            explained = self._explained(chosen, found, "most confident errors", integrated=True)
+        yield Figure("explanations/errors", "picture", explained)
 
     def graph(self) -> tf.Graph:
         """Returns the network's graph, as in inference."""
         shape = (1, *self._model.input_shape[1:])
         inference = tf.function(lambda images: self._model(images, training=False))
         return inference.get_concrete_function(tf.TensorSpec(shape)).graph
-
-    def errors(self, scores: Scores, thresholds: Sequence[float]) -> list[Figure]:
-        """Returns the most confident errors, and what explains them.
-
-        Args:
-          scores: of the split, in the order of its records.
-          thresholds: logits at and above which a label is predicted, [K].
-        """
-        wrong = _Once(partial(self._most_confident_errors, scores, thresholds))
-        return [
-            Figure("errors", "picture", partial(self._gallery, wrong)),
-            Figure("explanations/errors", "picture", partial(self._explained_errors, wrong)),
-        ]
 
     @cached_property
     def _fixed(self) -> Examples:
@@ -169,43 +124,34 @@ class Figures:
         ]
         return Examples(images, captions, outputs)
 
-    @cached_property
-    def _identities(self) -> tuple[list[str], list[str]]:
-        names, patients = examples.identities(self._split)
-        return [_stem(name) for name in names], patients
-
     def _floats(self, images: np.ndarray) -> np.ndarray:
         """Returns [n, S, S, 1] uint8 as the network takes them."""
         grey = images_to_float(tf.constant(images))
         return repeat_channels(grey, self._model.input_shape[-1]).numpy()
 
-    def _filters(self) -> np.ndarray:
-        name, filters = layer_outputs.first_filters(self._model)
-        return filter_montage(name, filters, self._config.summaries.colour_map)
+    def _explanation(self, chosen: Examples, shown: Sequence[str] = ()) -> attribution.GradCam:
+        floats = self._floats(chosen.images)
+        return attribution.grad_cam(self._model, floats, chosen.outputs, shown=shown)
 
-    def _montage(self, maps: "_Once", layer: str, channels: int | None) -> np.ndarray:
-        colour_map, captions = self._config.summaries.colour_map, self._fixed.captions
-        return activation_montage(
-            layer, maps()[layer], captions, max_channels=channels, colour_map=colour_map
-        )
-
-    def _explained(self, chosen: Callable[[], Examples], what: str) -> np.ndarray:
-        found = chosen()
-        floats, outputs = self._floats(found.images), found.outputs
-        logits = self._model(floats, training=False)
-        probability = classification.probabilities(np.asarray(logits, np.float32))
-        ((layer, cam),) = attribution.grad_cam(self._model, floats, outputs).items()
-        gradients = attribution.integrated_gradients(self._model, floats, outputs)
+    def _explained(
+        self, chosen: Examples, found: attribution.GradCam, what: str, *, integrated: bool
+    ) -> np.ndarray:
+        """Returns the evidence by Grad-CAM and, which takes 16 times as long, its integral."""
+        probability, outputs = classification.probabilities(found.logits), chosen.outputs
+        maps = {f"Grad-CAM {layer}": heat for layer, heat in found.evidence.items()}
+        if integrated:
+            floats = self._floats(chosen.images)
+            gradients = attribution.integrated_gradients(self._model, floats, outputs)
+            maps["integrated gradients"] = np.maximum(gradients, 0)
         labels = self._split.labels
         captions = [
             f"{caption}\n{labels[k]} {row[k]:.3f}"
-            for caption, row, k in zip(found.captions, probability, outputs, strict=True)
+            for caption, row, k in zip(chosen.captions, probability, outputs, strict=True)
         ]
-        maps = {f"Grad-CAM {layer}": cam, "integrated gradients": np.maximum(gradients, 0)}
         title = f"Evidence for {labels[0]}" if len(labels) == 1 else "Evidence for the label"
         colour_map = self._config.summaries.colour_map
         return heat_sheet(
-            f"{title}: {what}", found.images, maps, captions=captions, colour_map=colour_map
+            f"{title}: {what}", chosen.images, maps, captions=captions, colour_map=colour_map
         )
 
     def _most_confident_errors(
@@ -233,35 +179,28 @@ class Figures:
 
     def _errors(self, rows: np.ndarray, outputs: np.ndarray, probability: np.ndarray) -> Examples:
         side, several = self._config.data.image_size, len(self._split.labels) > 1
-        names, _ = self._identities
+        names, _ = examples.identities(self._split)
         captions = [
-            f"{names[row]}\n{self._split.labels[k] + ' ' if several else ''}"
+            f"{_stem(names[row])}\n{self._split.labels[k] + ' ' if several else ''}"
             f"{probability[row, k]:.3f}"
             for row, k in zip(rows, outputs, strict=True)
         ]
         if not rows.size:
             return Examples(np.zeros((0, side, side, 1), np.uint8), [], [])
-        numbers = tf.data.Dataset.from_tensors(tf.constant(rows, tf.int64))
-        images, _ = next(iter(self._pixels.look_up(numbers)))
-        return Examples(images.numpy(), captions, outputs)
+        fit_mode = self._config.data.fit
+        images = pipeline.read_images(self._split, rows, side, fit_mode=fit_mode)
+        return Examples(images, captions, outputs)
 
-    def _gallery(self, wrong: "_Once") -> np.ndarray:
-        rows = [(kind, found.images, found.captions) for kind, found in wrong()]
-        return error_gallery(rows, f"Most confident errors, {self._split.name}")
 
-    def _explained_errors(self, wrong: "_Once") -> np.ndarray:
-        """Returns the most confident errors of both kinds, explained."""
-        half = EXPLAINED_ERRORS // 2
-        images = np.concatenate([found.images[:half] for _, found in wrong()])
-        captions, outputs = [], []
-        for kind, found in wrong():
-            word = kind.split(":")[0].removesuffix("s")
-            captions += [f"{word}: {c.splitlines()[0]}" for c in found.captions[:half]]
-            outputs += list(found.outputs[:half])
-        if not captions:
-            return self._gallery(wrong)
-        chosen = Examples(images, captions, outputs)
-        return self._explained(lambda: chosen, "most confident errors")
+def _first_errors(wrong: Sequence[tuple[str, Examples]]) -> Examples:
+    """Returns the most confident errors of both kinds."""
+    half = EXPLAINED_ERRORS // 2
+    captions, outputs = [], []
+    for kind, found in wrong:
+        word = kind.split(":")[0].removesuffix("s")
+        captions += [f"{word}: {caption.splitlines()[0]}" for caption in found.captions[:half]]
+        outputs += list(found.outputs[:half])
+    return Examples(np.concatenate([found.images[:half] for _, found in wrong]), captions, outputs)
 
 
 def _stem(name: str) -> str:
@@ -272,15 +211,3 @@ def _stem(name: str) -> str:
 def tag_of(label: str) -> str:
     """Returns a label's name as part of a tag and of a path."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)
-
-
-class _Once:
-    """A value that is computed when it is first asked for."""
-
-    def __init__(self, compute: Callable):
-        self._compute, self._value = compute, None
-
-    def __call__(self):
-        if self._value is None:
-            self._value = self._compute()
-        return self._value

@@ -21,13 +21,13 @@ class Evaluation(NamedTuple):
     Attributes:
       best: its epoch, step, AUC and loss on validation.
       points: thresholds and temperatures, chosen on validation.
-      test: the scores of the test split.
+      scores: of the validation and the test split, by name.
       result: the content of `evaluation/test.json`.
     """
 
     best: dict
     points: OperatingPoints
-    test: Scores
+    scores: Mapping[str, Scores]
     result: dict
 
 

@@ -2,18 +2,26 @@
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar import metadata as scalar_metadata
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from trainer.show.pictures import canvas
 from trainer.system import atomic, gcs
 
 BUCKETS = 30
+SCALAR, IMAGE, HISTOGRAM = (
+    plugin.create_summary_metadata(display_name="", description="")
+    for plugin in (scalar_metadata, image_metadata, histogram_metadata)
+)
 
 # Ends the names of a run's files of events, so that those of other programs are left alone.
 SUFFIX = ".radiograph-trainer.v2"
@@ -21,6 +29,20 @@ SUFFIX = ".radiograph-trainer.v2"
 # In a bucket each flush writes a file of events anew and whole, and none may be written more often
 # than once a second. What is not flushed by `Summaries.flush` is by TensorFlow, every two minutes.
 IN_BUCKET = {"max_queue": 1000}
+
+
+class Figure(NamedTuple):
+    """Something to show.
+
+    Attributes:
+      tag: its name, as in TensorBoard.
+      kind: "picture" or "histogram".
+      value: [H, W, 3] uint8, or the values of the histogram.
+    """
+
+    tag: str
+    kind: str
+    value: np.ndarray
 
 
 class Summaries:
@@ -41,35 +63,29 @@ class Summaries:
 
     def scalars(self, part: str, step: int, values: Mapping[str, float | None]) -> None:
         """Writes what is defined of `values`."""
-        with self._writer(part).as_default(step):
-            for tag, value in values.items():
-                if value is not None:
-                    tf.summary.scalar(tag, value)
+        known = {
+            tag: np.array(value, np.float32) for tag, value in values.items() if value is not None
+        }
+        self._write(part, step, [_value(tag, value, SCALAR) for tag, value in known.items()])
 
     def text(self, tag: str, markdown: str) -> None:
         """Writes a text, which TensorBoard shows as Markdown."""
         with self._writer("train").as_default(0):
             tf.summary.text(tag, markdown)
 
-    def picture(self, part: str, step: int, tag: str, *, picture: np.ndarray) -> None:
-        """Writes a picture [H, W, 3] uint8 as a summary and as `PART/TAG.png` of the pictures."""
-        png = canvas.png(picture)
-        height, width, _ = picture.shape
-        # tf.summary.image would encode it a second time, which takes most of the time.
-        value = tf.constant([str(width).encode(), str(height).encode(), png])
-        metadata = image_metadata.create_summary_metadata(display_name="", description="")
-        with self._writer(part).as_default(step):
-            tf.summary.write(tag, value, metadata=metadata)
-        atomic.write_bytes(self._pictures / part / f"{tag}.png", png)
-
-    def histogram(self, part: str, step: int, tag: str, *, values: np.ndarray) -> None:
-        """Writes how `values`, of any shape, are distributed; those that are no number are not."""
-        values = values[np.isfinite(values)]
-        counts, edges = np.histogram(values, BUCKETS)
-        value = np.stack([edges[:-1], edges[1:], counts], axis=1)
-        metadata = histogram_metadata.create_summary_metadata(display_name="", description="")
-        with self._writer(part).as_default(step):
-            tf.summary.write(tag, tf.constant(value, tf.float64), metadata=metadata)
+    def figures(self, part: str, step: int, figures: Iterable[Figure]) -> None:
+        """Writes figures; pictures as files `PART/TAG.png`, too."""
+        values = []
+        for figure in figures:
+            if figure.kind == "picture":
+                png = canvas.png(figure.value)
+                atomic.write_bytes(self._pictures / part / f"{figure.tag}.png", png)
+                height, width, _ = figure.value.shape
+                content = np.array([b"%d" % width, b"%d" % height, png], object)
+                values.append(_value(figure.tag, content, IMAGE))
+            else:
+                values.append(_value(figure.tag, _histogram(figure.value), HISTOGRAM))
+        self._write(part, step, values)
 
     def graph(self, part: str, graph: tf.Graph) -> None:
         """Writes the graph of the network."""
@@ -78,8 +94,7 @@ class Summaries:
 
     def raw(self, summary: bytes) -> None:
         """Writes a serialised Summary that concerns the run as a whole."""
-        with self._writer("").as_default(0):
-            tf.summary.experimental.write_raw_pb(summary, step=0)
+        self._raw("", 0, summary)
 
     def flush(self) -> dict[str, int]:
         """Makes what was written visible; returns how long each file of events is, in bytes.
@@ -94,6 +109,14 @@ class Summaries:
             _check_records(file, self._checked.get(file, 0), length)
         self._checked = lengths
         return {_name(file): length for file, length in lengths.items()}
+
+    def _write(self, part: str, step: int, values: Iterable[Summary.Value]) -> None:
+        """Writes all values at once: a call for each would take most of the time."""
+        self._raw(part, step, Summary(value=values).SerializeToString())
+
+    def _raw(self, part: str, step: int, summary: bytes) -> None:
+        with self._writer(part).as_default(step):
+            tf.summary.experimental.write_raw_pb(summary, step=step)
 
     def _writer(self, part: str) -> tf.summary.SummaryWriter:
         if part not in self._writers:
@@ -115,6 +138,17 @@ def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
             file.unlink()
         elif length < file.stat().length:
             atomic.write_bytes(file, file.read_bytes()[:length])
+
+
+def _value(tag: str, content: np.ndarray | np.float32, metadata: SummaryMetadata) -> Summary.Value:
+    return Summary.Value(tag=tag, tensor=make_tensor_proto(content), metadata=metadata)
+
+
+def _histogram(values: np.ndarray) -> np.ndarray:
+    """Returns left and right edge and count of each bin; what is no number is not counted."""
+    finite = np.isfinite(values)
+    counts, edges = np.histogram(values if finite.all() else values[finite], BUCKETS)
+    return np.stack([edges[:-1], edges[1:], counts], axis=1)
 
 
 def _event_files(events: epath.Path) -> list[epath.Path]:

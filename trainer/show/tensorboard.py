@@ -1,9 +1,10 @@
 """TensorBoard: curves, texts, and pictures and histograms of what the network learns over time."""
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,15 @@ import tensorflow as tf
 from trainer import random_numbers
 from trainer.augment import augmentation
 from trainer.data import examples
-from trainer.metrics import classification, evaluation_files, operating_points
+from trainer.metrics import classification, evaluation_files
 from trainer.metrics.operating_points import CHOSEN
 from trainer.metrics.scores import Scores
 from trainer.models import inputs, layer_table
 from trainer.show import dashboards
-from trainer.show.figures import Figure, Figures
+from trainer.show.figures import Figures
 from trainer.show.logger import Evaluation, Logger
 from trainer.show.pictures import sheet
-from trainer.show.summaries import Summaries, rewind
+from trainer.show.summaries import Figure, Summaries, rewind
 from trainer.system import json_files, memory
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
@@ -34,8 +35,9 @@ SAMPLES = 8  # of each class
 class TensorBoard(Logger):
     """Writes events for TensorBoard, and the pictures as files.
 
-    Scalars are written after each loop and epoch; pictures and histograms of the validation split
-    after `summaries.times` epochs, evenly spread, and of the test split at the end.
+    Scalars are written after each loop and epoch. Pictures and histograms of what the network has
+    learnt are drawn for examples of the validation split after `summaries.times` epochs, evenly
+    spread. What takes longer to draw follows at the end, for the best epoch.
     """
 
     def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
@@ -82,16 +84,7 @@ class TensorBoard(Logger):
             self._summaries.scalars(part, progress.step, curves(progress.history[-1][part]))
         if progress.epoch in self._epochs:
             with self._timed():
-                points = operating_points.choose(validation)
-                results = partial(self._figures.label_results, validation, points)
-                for figure in (
-                    *self._figures.activations(),
-                    *self._figures.explanations(),
-                    *self._figures.label_charts(results, validation),
-                    *self._figures.errors(validation, points.thresholds[CHOSEN]),
-                    *self._figures.weights(),
-                ):
-                    self._write("validation", progress.step, figure)
+                self._summaries.figures("validation", progress.step, self._figures.network())
         peaks = memory.peak_gib(self._run.replicas.devices)
         speed = {f"{name}_memory_gib": peak for name, peak in peaks.items()}
         speed["summaries"] = self._seconds / (time.perf_counter() - self._began)
@@ -107,23 +100,19 @@ class TensorBoard(Logger):
         return {"events": self._summaries.flush()}
 
     def end(self, evaluation: Evaluation) -> None:
-        """Writes the metrics, the figures and the graph of the test split."""
+        """Writes the test metrics, all figures of both splits, and the graph."""
         run, step = self._run, evaluation.best["step"]
-        split, test = run.data.splits["test"], evaluation.test
-        self._summaries.scalars(
-            "test", step, curves(classification.measure_all(test, split.labels))
-        )
+        test, labels = evaluation.scores["test"], run.data.splits["test"].labels
+        self._summaries.scalars("test", step, curves(classification.measure_all(test, labels)))
         if self._config.summaries.times:
-            figures = Figures(self._config, run.state.averaged, split)
-            results = partial(evaluation_files.read_label_results, run.workdir, "test")
-            for figure in (
-                *figures.weights(),
-                *figures.activations(whole=True),
-                *figures.explanations(),
-                *figures.label_charts(results, test),
-                *figures.errors(test, evaluation.points.thresholds[CHOSEN]),
-            ):
-                self._write("test", step, figure)
+            for part, scores in evaluation.scores.items():
+                figures = Figures(self._config, run.state.averaged, run.data.splits[part])
+                results = evaluation_files.read_label_results(run.workdir, part)
+                thresholds = evaluation.points.thresholds[CHOSEN]
+                drawn = figures.evaluation(results, scores, thresholds)
+                if part == "test":
+                    drawn = itertools.chain(figures.network(whole=True), drawn)
+                self._summaries.figures(part, step, drawn)
             self._summaries.graph("test", figures.graph())
         self._summaries.flush()
 
@@ -163,23 +152,19 @@ class TensorBoard(Logger):
         images, names, shown = examples.first_of_each_group(
             split, self._config.data, SAMPLES, wanted=groups
         )
-        samples = sheet.sample_sheet(images, names, shown)
-        self._summaries.picture("train", 0, "samples", picture=samples)
         augment = augmentation.build(self._config.augment, jit_compile=False)  # runs once
         originals, rows = inputs.images_to_float(tf.constant(images)), tf.range(len(images))
         key = random_numbers.key(self._config.seed, tf.constant(0))
         augmented = augment(originals, key, rows, global_batch=len(images))
-        picture = sheet.augmented_batch(augmented.numpy(), originals.numpy())
-        self._summaries.picture("train", 0, "augmented", picture=picture)
+        sheets = {
+            "samples": sheet.sample_sheet(images, names, shown),
+            "augmented": sheet.augmented_batch(augmented.numpy(), originals.numpy()),
+        }
+        pictures = [Figure(tag, "picture", value) for tag, value in sheets.items()]
+        self._summaries.figures("train", 0, pictures)
 
     def _scalars(self, at_step: int, group: str, values: Mapping[str, float]) -> None:
         self._summaries.scalars("train", at_step, {f"{group}/{n}": v for n, v in values.items()})
-
-    def _write(self, part: str, at_step: int, figure: Figure) -> None:
-        if figure.kind == "picture":
-            self._summaries.picture(part, at_step, figure.tag, picture=figure.draw())
-        else:
-            self._summaries.histogram(part, at_step, figure.tag, values=figure.draw())
 
 
 def epochs_shown(epochs: int, times: int) -> set[int]:
