@@ -215,3 +215,20 @@ def test_looking_does_not_change_the_model():
 
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_connection_around_the_layer_changes_nothing_of_its_evidence(images):
+    inputs = keras.Input((SIDE, SIDE, 1))
+    last = keras.layers.Conv2D(3, 3, activation="softplus", name="last")(inputs)
+    plain = keras.layers.GlobalAveragePooling2D()(last)
+    around = keras.layers.Concatenate()([plain, keras.layers.GlobalMaxPooling2D()(inputs)])
+    short = keras.Model(inputs, keras.layers.Dense(2, use_bias=False)(plain))
+    long = keras.Model(inputs, keras.layers.Dense(2, use_bias=False)(around))
+    long.layers[-1].set_weights([np.append(*short.layers[-1].get_weights(), [[5, -5]], axis=0)])
+
+    found = [
+        attribution.grad_cam(model, images, [0, 1, 0]).evidence["last"] for model in (short, long)
+    ]
+
+    np.testing.assert_allclose(*found, atol=1e-6)
+    assert found[0].max() > 0
