@@ -7,7 +7,6 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
+from tests.memory_sources import Memory
 from trainer.commands import audit, source_flags
 from trainer.data import sources
 from trainer.data.sources.image_record import ImageRecord
@@ -34,15 +34,10 @@ def picture(seed: int, quality: int) -> bytes:
     return file.getvalue()
 
 
-def source_of(files: dict[ImageRecord, bytes], **options) -> SimpleNamespace:
-    """A source whose files are in memory."""
+def source_of(files: dict[ImageRecord, bytes], **options) -> Memory:
     defaults = {"name": "files", "synthetic": False, "identifying": False}
     names = {"labels": (LABEL,), "classes": ("WELL", LABEL)}
-    return SimpleNamespace(
-        **defaults | names | options,
-        records=lambda: list(files),
-        read=lambda record: {f.place: content for f, content in files.items()}[record.place],
-    )
+    return Memory(files=files, **defaults | names | options)
 
 
 class Page(HTMLParser):

@@ -3,8 +3,6 @@
 import io
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +11,13 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
+from tests.memory_sources import Failing, Files
 from trainer.commands import prepare
 from trainer.config import schema
 from trainer.data import sources
 from trainer.data.audit import audit, explanations, shortcuts
 from trainer.data.audit.prepared import PreparedSource
 from trainer.data.prepare import preparation
-from trainer.data.sources.image_record import ImageRecord
 from trainer.system.errors import UsageError
 
 
@@ -31,29 +29,6 @@ def picture(seed: int, kind: str = "PNG", **options) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, **options)
     return file.getvalue()
-
-
-@dataclass
-class Files:
-    """A source whose files are in memory: (name, content, label, patient, split) of each."""
-
-    rows: Sequence[tuple[str, bytes, int, str, str]]
-    refused: dict[str, str] = field(default_factory=dict)
-    name: str = "files"
-    synthetic: bool = False
-    identifying: bool = False
-    fingerprint: str = "0"
-    labels: tuple[str, ...] = ("SICK",)
-    classes: tuple[str, ...] = ("WELL", "SICK")
-
-    def records(self) -> list[ImageRecord]:
-        return [
-            ImageRecord(name, (label,), patient, split, refused=self.refused.get(name, ""))
-            for name, _, label, patient, split in self.rows
-        ]
-
-    def read(self, record: ImageRecord) -> bytes:
-        return {name: content for name, content, *_ in self.rows}[record.name]
 
 
 def audited(*rows: tuple, **options) -> dict:
@@ -126,11 +101,7 @@ def test_damaged_files_are_listed_with_their_reason():
 
 
 @pytest.mark.parametrize("identifying", [False, True])
-def test_a_file_that_cannot_be_read_is_damage(tmp_path: Path, identifying: bool):
-    class Failing(Files):
-        def read(self, record: ImageRecord) -> bytes:
-            return (tmp_path / "Jane_Doe").read_bytes()
-
+def test_a_file_that_cannot_be_read_is_damage(identifying: bool):
     facts, _ = audit.audit(Failing([("a.png", b"", 0, "", "")], identifying=identifying))
     [file] = facts["damage"]["files"]
     assert file["reason"].startswith("cannot be read: ")

@@ -4,6 +4,7 @@ import functools
 import io
 import random
 import struct
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -325,7 +326,23 @@ def test_a_deflated_bomb_is_refused(preamble: int, monkeypatch: pytest.MonkeyPat
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     bomb = packer.compress(bytes(2**24)) + packer.flush()
     with pytest.raises(Unreadable, match="inflates to more than"):
-        dicom.header(data[132 - preamble : end] + bomb)
+        dicom.decode(data[132 - preamble : end] + bomb)
+
+
+def test_header_of_very_many_elements_is_refused_soon():
+    """Deflated they are a few bytes, of which some minutes and gigabytes became."""
+    data = file_of(ramp(12), syntax=uid.DeflatedExplicitVRLittleEndian)
+    end = 144 + int.from_bytes(data[140:144], "little")
+    elements = b"".join(
+        struct.pack("<HH2sH", 0x0009 + 2 * (n >> 16), n & 0xFFFF, b"SH", 0) for n in range(2**16)
+    )
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    hostile = data[:end] + packer.compress(elements) + packer.flush()
+    began = time.process_time()
+    for read in (dicom.header, dicom.decode):
+        with pytest.raises(Unreadable, match="DICOM elements"):
+            read(hostile)
+    assert time.process_time() - began < 5
 
 
 def test_damaged_files_give_an_array_or_a_reason():

@@ -12,9 +12,11 @@ import psutil
 import pytest
 
 from trainer.data import sources
+from trainer.data.audit import inspection
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest
 from trainer.data.sources import ImageRecord
+from trainer.system import processes
 from trainer.system.errors import CannotWrite
 
 OPTIONS = ingest.DecodeOptions(max_side=64)
@@ -23,13 +25,19 @@ import os, signal, time
 from pathlib import Path
 
 class Source:
-    def __init__(self, image, killed=(), endless=(), log=""):
+    identifying = False
+
+    def __init__(self, image, killed=(), endless=(), log="", killed_once=()):
         self.image, self.killed, self.endless, self.log = image, killed, endless, log
+        self.killed_once = killed_once
 
     def read(self, record):
         if self.log:
             with open(self.log, "a") as file:
                 file.write(record.name + "\\n")
+        if record.name in self.killed_once and not Path(self.log + record.name).exists():
+            Path(self.log + record.name).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         if record.name in self.killed:
             os.kill(os.getpid(), signal.SIGKILL)
         if record.name in self.endless:
@@ -89,6 +97,19 @@ def test_a_file_that_kills_or_blocks_its_process_costs_itself_alone(misbehaving)
     }
 
 
+def test_file_whose_process_was_killed_once_is_not_lost(misbehaving, tmp_path: Path):
+    source = misbehaving(log=str(tmp_path / "log"), killed_once=("0", "7", "8"))
+    found = list(ingest.examine_all(source, named(20), OPTIONS, workers=2))
+    assert len(found) == 20 and not any(file.reason for file in found)
+
+
+def test_audit_survives_a_file_that_kills_its_decoder(misbehaving):
+    source = misbehaving(killed=("3",))
+    files = inspection.inspect_all(source, named(6), in_threads=False)
+    assert [bool(file.reason) for file in files] == [number == 3 for number in range(6)]
+    assert [file.record for file in files] == named(6)
+
+
 def test_processes_that_always_die_end_in_a_sentence(misbehaving):
     source = misbehaving(killed=tuple(str(number) for number in range(100)))
     with pytest.raises(CannotWrite, match="enough memory"):
@@ -106,7 +127,7 @@ def test_a_bounded_number_is_read_ahead_and_nothing_is_left_running(misbehaving,
     found = ingest.examine_all(misbehaving(log=str(log)), named(500), OPTIONS, workers=2)
     next(found)
     time.sleep(1)
-    assert len(log.read_text().split()) <= 2 * ingest.AHEAD
+    assert len(log.read_text().split()) <= 2 * processes.AHEAD
     started = set(children()) - before
     assert len(started) >= 2
     found.close()

@@ -66,12 +66,13 @@ def audit(
         raise UsageError(f"--source={source.name} holds no images.")
     if source.identifying:
         records = pseudonym.all_pseudonymous(records, salt)
-    files = inspection.inspect_all(source, records, any_view)
+    prepared = isinstance(source, PreparedSource)
+    files = inspection.inspect_all(source, records, any_view, in_threads=prepared)
     usable = [file for file in files if not file.reason]
     facts = {
         "source": DICOM if source.identifying else source.name,
         "synthetic": source.synthetic,
-        "prepared": isinstance(source, PreparedSource),
+        "prepared": prepared,
         "identifying": source.identifying,
         "labels": list(source.labels),
         "classes": list(source.classes),

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tqdm import tqdm
 
@@ -13,7 +14,7 @@ from trainer.data.audit import file_features
 from trainer.data.audit.file_features import FileFeatures
 from trainer.data.decode import radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
-from trainer.system import threads
+from trainer.system import processes, threads
 
 # Features describe the file as it is: nothing is shrunk unless it is much larger than any film.
 LARGEST_SIDE = 4096
@@ -55,24 +56,24 @@ def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> Inspect
 
 
 def inspect_all(
-    source: Source, records: Sequence[ImageRecord], any_view: bool = False
+    source: Source, records: Sequence[ImageRecord], any_view: bool = False, *, in_threads: bool
 ) -> list[InspectedFile]:
-    """Inspects every record's file, in threads, with a progress bar on a terminal.
+    """Inspects every record's file, in order, with a progress bar on a terminal.
 
-    Files are read in order, and only a few for each thread are in memory at once.
+    Args:
+      source: where the files are.
+      records: of it, with pseudonyms where it is identifying.
+      any_view: takes DICOM's lateral, oblique and decubitus views too.
+      in_threads: for a source that cannot be pickled, and whose files were decoded before; else
+        processes inspect them, with limits of time and memory.
     """
-
-    def inspect_content(file: tuple[ImageRecord, bytes | str]) -> InspectedFile:
-        record, content = file
-        if isinstance(content, str):
-            return InspectedFile(record, content)
-        return inspect(record, content, any_view)
-
-    inspected = threads.map_in_order(
-        inspect_content,
-        ((record, _read(source, record)) for record in records),
-        threads=os.cpu_count() or 1,
-    )
+    read_and_inspect, workers = partial(_inspect_file, source, any_view), os.cpu_count() or 1
+    if in_threads:
+        inspected = threads.map_in_order(read_and_inspect, records, threads=workers)
+    else:
+        inspected = processes.map_in_order(
+            read_and_inspect, records, InspectedFile, workers=workers
+        )
     bar = tqdm(
         inspected,
         "reading",
@@ -84,15 +85,14 @@ def inspect_all(
     return list(bar)
 
 
-def _read(source: Source, record: ImageRecord) -> bytes | str:
-    """Returns the content of a record's file, or the reason why it cannot be read."""
+def _inspect_file(source: Source, any_view: bool, record: ImageRecord) -> InspectedFile:
     if record.refused:
-        return record.refused
+        return InspectedFile(record, record.refused)
     try:
-        return source.read(record)
+        return inspect(record, source.read(record), any_view)
     except radiograph.Unreadable as reason:
-        return str(reason)
+        return InspectedFile(record, str(reason))
     except OSError as error:
-        # The message may hold the path.
-        hidden = error.strerror or type(error).__name__
-        return f"cannot be read: {hidden if source.identifying else error}"
+        hidden = error.strerror or type(error).__name__  # the whole message may hold the path
+        shown = hidden if source.identifying else error
+        return InspectedFile(record, f"cannot be read: {shown}")

@@ -6,13 +6,14 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydicom import Dataset, FileDataset, dcmread, uid
+from pydicom import Dataset, FileDataset, uid
 from pydicom.encaps import get_frame
+from pydicom.filereader import read_partial
 from pydicom.pixels import pixel_array
 from pydicom.valuerep import VR
 
@@ -24,6 +25,9 @@ LONGEST_CODE = 16  # of DICOM's code strings
 MOST_BITS = 16
 # 16 bits of grey or 24 of colour for the most pixels allowed, and a header.
 MOST_INFLATED = 3 * MOST_PIXELS + 2**20
+MOST_HEADER = 2**23  # bytes of a deflated file in which its pixels begin: overlays take 1 MiB
+MOST_ELEMENTS = 20_000
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # tags of the elements that hold them
 
 # Words for each view, the more specific views first: "left lateral decubitus" is no lateral.
 VIEWS = {
@@ -153,9 +157,15 @@ def decode(data: bytes, any_view: bool = False) -> np.ndarray:
 
 
 def _dataset(data: bytes, stop_before_pixels: bool = False) -> FileDataset:
-    dataset = dcmread(
-        io.BytesIO(_inflated(data)), force=True, stop_before_pixels=stop_before_pixels
-    )
+    elements = count()
+
+    def stop_when(tag: int, vr: str | None, length: int) -> bool:
+        if next(elements) > MOST_ELEMENTS:
+            raise Unreadable(f"damaged: more than {MOST_ELEMENTS:,} DICOM elements")
+        return stop_before_pixels and tag in PIXELS
+
+    most = MOST_HEADER if stop_before_pixels else MOST_INFLATED
+    dataset = read_partial(io.BytesIO(_inflated(data, most)), stop_when, force=True)
     if not len(dataset):
         raise Unreadable("damaged: a DICOM file without elements")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -170,8 +180,13 @@ def _dataset(data: bytes, stop_before_pixels: bool = False) -> FileDataset:
     return dataset
 
 
-def _inflated(data: bytes) -> bytes:
-    """Returns a deflated file as a plain one; pydicom would inflate without a bound."""
+def _inflated(data: bytes, most: int) -> bytes:
+    """Returns a deflated file as a plain one; pydicom would inflate without a bound.
+
+    Args:
+      data: the file's bytes.
+      most: bytes that are inflated; of a header alone the rest is left out.
+    """
     if DEFLATED not in data:
         return data
     start = PREAMBLE if data[128:132] == b"DICM" else 0
@@ -179,8 +194,8 @@ def _inflated(data: bytes) -> bytes:
         end = start + 12 + struct.unpack("<I", data[start + 8 : start + 12])[0]
         if DEFLATED in data[:end]:
             inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-            plain = inflater.decompress(data[end:], MOST_INFLATED)
-            if inflater.unconsumed_tail:
+            plain = inflater.decompress(data[end:], most)
+            if inflater.unconsumed_tail and most == MOST_INFLATED:
                 raise Unreadable(f"inflates to more than {MOST_INFLATED // 10**6} million bytes")
             data = data[:end] + plain
     return data.replace(DEFLATED, EXPLICIT)
