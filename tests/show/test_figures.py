@@ -11,7 +11,7 @@ from trainer import models
 from trainer.data import examples, pipeline
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.scores import Scores
-from trainer.show.figures import Figures, tag_of
+from trainer.show.figures import Figures, tags_of
 
 
 @pytest.fixture
@@ -99,8 +99,12 @@ def test_the_most_confident_errors_come_first(
 
 
 def test_a_label_becomes_a_tag_that_is_a_file_name_too():
-    assert tag_of("Pleural Thickening/left") == "Pleural_Thickening_left"
-    assert tag_of("PNEUMONIA") == "PNEUMONIA"
+    tags = tags_of(["Pleural Thickening/left", "PNEUMONIA"])
+    assert list(tags.values()) == ["Pleural_Thickening_left", "PNEUMONIA"]
+    hostile = ["a b", "a_b", "a/b", "A B", "..", ".", "x" * 300, "x" * 301, "肺炎"]
+    tags = tags_of(hostile)
+    assert len({tag.casefold() for tag in tags.values()}) == len(hostile)
+    assert all(len(tag) < 100 and tag.strip(".") and "/" not in tag for tag in tags.values())
 
 
 def test_the_graph_is_the_networks(shown: Figures):

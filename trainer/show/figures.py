@@ -1,5 +1,7 @@
 """Figures of a network and a split: pictures and histograms, each drawn when its turn comes."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -23,6 +25,7 @@ from trainer.show.pictures.gallery import error_gallery
 from trainer.show.pictures.heat import heat_sheet
 from trainer.show.summaries import Figure
 
+LONGEST_TAG = 64  # characters of a label's name
 EXPLAINED_ERRORS = 4  # in one sheet
 GROUPS = 2  # of fixed examples: the classes, or no label and the most frequent one
 
@@ -91,9 +94,10 @@ class Figures:
           scores: of the split, in the order of its records.
           thresholds: logits at and above which a label is predicted, [K].
         """
+        tags = tags_of(self._split.labels)
         for result in results:
             for name, chart in label_charts(result).items():
-                yield Figure(f"{tag_of(result.name)}/{name}", "picture", chart.pixels())
+                yield Figure(f"{tags[result.name]}/{name}", "picture", chart.pixels())
         wrong = self._most_confident_errors(scores, thresholds)
         rows = [(kind, found.images, found.captions) for kind, found in wrong]
         gallery = error_gallery(rows, f"Most confident errors, {self._split.name}")
@@ -208,6 +212,19 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def tag_of(label: str) -> str:
-    """Returns a label's name as part of a tag and of a path."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)
+def tags_of(labels: Sequence[str]) -> dict[str, str]:
+    """Returns each label's name as part of a tag and of a path: different for different labels.
+
+    A name that reads the same as another's, is too long, or stands for a folder above gets a hash.
+    """
+    plain = {
+        label: "".join(c if c.isalnum() or c in "-_." else "_" for c in label) for label in labels
+    }
+    counts = Counter(tag.casefold() for tag in plain.values())
+
+    def tag_of(label: str, tag: str) -> str:
+        if counts[tag.casefold()] == 1 and len(tag) <= LONGEST_TAG and tag.strip("."):
+            return tag
+        return f"{tag[:LONGEST_TAG]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+
+    return {label: tag_of(label, tag) for label, tag in plain.items()}
