@@ -153,7 +153,7 @@ def test_without_patients_near_duplicates_stay_together(tmp_path: Path, capfd):
 
 def test_identifying_names_are_stored_under_salted_hashes(tmp_path: Path, capfd):
     extra = {DAMAGED: b"no picture", "test/SICK/a_1.jpeg": picture(103), COPY: picture(300)}
-    source = archive(tmp_path / "set.zip", extra)
+    source = archive(tmp_path / "SMITH^JOHN_1950.zip", extra)
     source.identifying = True
     summary = preparation.prepare(source, epath.Path(tmp_path / "out"), salt="a salt")
     listed = json.dumps([summary["skipped"], summary["moved"], summary["conflicts"]])
@@ -164,6 +164,9 @@ def test_identifying_names_are_stored_under_salted_hashes(tmp_path: Path, capfd)
     for name, (patient, _) in stored:
         assert name.startswith("dicom-") and patient.startswith(b"patient-")
     assert f"skipped {DAMAGED}" in capfd.readouterr().err
+    for file in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        assert not any(word in content for word in (b"SMITH", b"1950", b"person", b"IM-")), file
 
 
 def test_uniform_images_are_all_encoded_alike(tmp_path: Path):

@@ -32,8 +32,6 @@ from trainer.data.sources import pseudonym
 from trainer.data.sources.image_record import Source
 from trainer.system.errors import UsageError
 
-DICOM = "DICOM files"  # not their path, which may name a patient
-
 
 def open_source(name: str, options: sources.Options) -> Source:
     """Returns the source called `name`: a prepared data set, or what `prepare` would take.
@@ -70,7 +68,7 @@ def audit(
     files = inspection.inspect_all(source, records, any_view, in_threads=prepared)
     usable = [file for file in files if not file.reason]
     facts = {
-        "source": DICOM if source.identifying else source.name,
+        "source": pseudonym.source_name(source),
         "synthetic": source.synthetic,
         "prepared": prepared,
         "identifying": source.identifying,

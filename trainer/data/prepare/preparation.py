@@ -100,7 +100,11 @@ def prepare(
         kept = [record for split in assignment.splits.values() for record in split]
         stored = _stored([*kept, *(r for r, _ in skipped)], source.identifying, salt)
         _build(backend, folder, source, assignment=assignment, stored=stored)
-        summary = {"source": source.name, "synthetic": source.synthetic, **settings}
+        summary = {
+            "source": pseudonym.source_name(source),
+            "synthetic": source.synthetic,
+            **settings,
+        }
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
         summary |= data_summary.listed_files(assignment, skipped, stored)
         summary |= _checked(folder, source, assignment)

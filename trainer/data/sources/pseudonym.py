@@ -5,8 +5,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainer.data.sources.image_record import ImageRecord
+from trainer.data.sources.image_record import ImageRecord, Source
 
+DICOM = "DICOM files"
 HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
 
 
@@ -14,6 +15,11 @@ def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRec
     """Returns `pseudonymous` records of all; a salt of "" is drawn, and nobody learns it."""
     salt = salt or secrets.token_hex(32)
     return [pseudonymous(record, salt) for record in records]
+
+
+def source_name(source: Source) -> str:
+    """Returns what is stored as a source's name: not its path where that may name a patient."""
+    return DICOM if source.identifying else source.name
 
 
 def pseudonymous(record: ImageRecord, salt: str) -> ImageRecord:
