@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from etils import epath
 from PIL import Image
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
@@ -79,6 +80,24 @@ def test_events_after_the_checkpoint_are_taken_back(tmp_path: Path):
     assert [event.step for event in events(tmp_path, "train").Tensors("loss")] == [1]
     assert not list((tmp_path / "tensorboard/test").iterdir())
     assert events(tmp_path, "").Tags()["tensors"]
+
+
+def test_open_tensorboard_forgets_the_steps_that_come_again(tmp_path: Path):
+    written = writing(tmp_path)
+    written.scalars("train", 1, {"loss": 1.0})
+    lengths = written.flush()
+    written.scalars("train", 2, {"loss": 2.0})
+    written.flush()
+    opened = plugin_event_accumulator.EventAccumulator(str(tmp_path / "tensorboard/train")).Reload()
+    assert [event.step for event in opened.Tensors("loss")] == [1, 2]
+    summaries.rewind(epath.Path(tmp_path) / "tensorboard", lengths)
+    resumed = Summaries(epath.Path(tmp_path) / "tensorboard", epath.Path(tmp_path), restored_step=1)
+    resumed.scalars("train", 2, {"loss": 3.0})
+    resumed.scalars("train", 3, {"loss": 4.0})
+    resumed.flush()
+    found = opened.Reload().Tensors("loss")
+    assert [event.step for event in found] == [1, 2, 3]
+    assert tensor_util.make_ndarray(found[1].tensor_proto) == 3.0
 
 
 def test_events_of_another_program_are_left_alone(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 from etils import epath
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.image import metadata as image_metadata
@@ -54,10 +55,13 @@ class Summaries:
     Args:
       events: folder of TensorBoard's events, with a folder for each part.
       pictures: folder of the pictures, likewise.
+      restored_step: the step after which a run goes on; a TensorBoard that was open all the while
+        forgets the later ones, which come again.
     """
 
-    def __init__(self, events: epath.Path, pictures: epath.Path):
+    def __init__(self, events: epath.Path, pictures: epath.Path, restored_step: int = 0):
         self._events, self._pictures = events, pictures
+        self._restored_step = restored_step
         self._checked = _lengths(events)
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
@@ -124,6 +128,11 @@ class Summaries:
             options = IN_BUCKET if gcs.is_gcs(folder) else {}
             writer = tf.summary.create_file_writer(folder, filename_suffix=SUFFIX, **options)
             self._writers[part] = writer
+            # TensorBoard takes the second start, and those after it, for a restart at that step.
+            step = self._restored_step + 1 if self._restored_step else 0
+            start = Event(step=step, session_log=SessionLog(status=SessionLog.START))
+            # There is no public function for an event that is no summary.
+            tf.raw_ops.ImportEvent(writer=writer._resource, event=start.SerializeToString())
         return self._writers[part]
 
 

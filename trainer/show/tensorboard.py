@@ -46,7 +46,7 @@ class TensorBoard(Logger):
         self._epochs = epochs_shown(run.config.train.epochs, run.config.summaries.times)
         self._began, self._seconds = time.perf_counter(), 0.0
         rewind(run.events, saved.get("events", {}))
-        self._summaries = Summaries(run.events, run.workdir / "pictures")
+        self._summaries = Summaries(run.events, run.workdir / "pictures", progress.step)
         if progress.step == 0:
             with self._timed():
                 self._describe()
