@@ -86,6 +86,17 @@ def test_harmful_members_are_listed_and_refused(tmp_path: Path):
     }
 
 
+def test_names_that_no_file_can_have_are_named(tmp_path: Path):
+    path = tmp_path / "set.zip"
+    archive_of(path, GOOD | {"train/SICK/XXXX.png": b"x", "train/SICK/Ä.png": b"x"})
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"XXXX.png", b"X\0XX.png"))
+    assert reasons(str(path))["train/SICK/X"] == "its name holds a NUL"
+    path.write_bytes(whole.replace("Ä.png".encode(), b"\xff\xfe.png"))  # is marked as UTF-8
+    with pytest.raises(UsageError, match="marked as UTF-8 and is not, .*xff.*rename that file"):
+        sources.open_source(str(path))
+
+
 def test_the_first_of_two_members_of_one_name_counts(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for name, content in GOOD.items():

@@ -99,6 +99,12 @@ def _opened(path: epath.Path) -> zipfile.ZipFile:
     file = gcs.open_seekable(path)
     try:
         return zipfile.ZipFile(file)
+    except UnicodeDecodeError as error:
+        name = bytes(error.object).decode(errors="backslashreplace")
+        raise UsageError(
+            f"{path} holds a file whose name is marked as UTF-8 and is not, {name!r}: unpack the "
+            "archive, rename that file, and give the folder."
+        ) from error
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
         file.seek(0)
         start = file.read(tarfile.BLOCKSIZE)
@@ -113,6 +119,8 @@ def _opened(path: epath.Path) -> zipfile.ZipFile:
 def _refusal(member: zipfile.ZipInfo) -> str:
     """Returns why a member is never opened, or ""."""
     name = member.filename.replace("\\", "/")
+    if "\0" in member.orig_filename:
+        return "its name holds a NUL"
     if ".." in name.split("/"):
         return "its path leaves the archive"
     if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
