@@ -55,7 +55,7 @@ def test_config_summary_and_sweep_are_refused(file: epath.Path, tiny: ConfigDict
     assert str(file) in sentence(recipe.read, str(file))
     for name, read in (
         (dataset.SUMMARY, lambda folder: dataset.read_summary(folder)),
-        (trials.RECORD, lambda folder: trials._begin(folder, tiny, {})),
+        (trials.RECORD, lambda folder: trials._begin(folder, tiny, {}, data=None)),
     ):
         damaged = file.rename(file.parent / name)
         assert str(damaged) in sentence(read, file.parent)
