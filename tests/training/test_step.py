@@ -345,25 +345,39 @@ def test_the_learning_rate_warms_up_and_falls_to_0(tiny: ConfigDict):
     np.testing.assert_allclose([float(constant(k)) for k in (0, 50, 99)], peak)
 
 
-def test_waiting_for_input_is_measured(tiny: ConfigDict, one_device: tf.distribute.Strategy):
+@pytest.mark.parametrize("slow", ["input", "step"])
+def test_waiting_for_input_is_measured(
+    tiny: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: str,
+):
+    def pause(value: tf.Tensor) -> tf.Tensor:
+        tf.py_function(lambda: time.sleep(0.1), [], [])
+        return value
+
+    if slow == "step":
+        plain = step.images_to_float
+        monkeypatch.setattr(step, "images_to_float", lambda images: plain(pause(images)))
     with one_device.scope():
         state = create_state(tiny, 10, 10)
     loop = step.train_loop(one_device, state, tiny)
     pixels = pipeline.pixels(pipeline.open_split(tiny.data.path, "train"), 32, "host")
 
-    def late(batch: dict) -> dict:
-        tf.py_function(lambda: time.sleep(0.1), [], [])
-        return batch
-
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         fast = pipeline.train_batches(
             pixels, tiny.train.batch_size, seed=0, epochs=4, context=context
         )
-        return fast.map(late)
+        return fast.map(pause) if slow == "input" else fast
 
     iterator = iter(one_device.distribute_datasets_from_function(batches))
     loop(iterator, 1)
-    assert loop(iterator, 10).wait_seconds > 0.3  # some are fetched ahead
+    result = loop(iterator, 10)
+    assert result.seconds > 0.9
+    if slow == "input":
+        assert result.wait_seconds > 0.3  # some are fetched ahead
+    else:
+        assert result.wait_seconds < 0.5 * result.seconds
 
 
 def test_evaluation_scores_every_record_in_order(
