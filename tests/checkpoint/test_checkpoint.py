@@ -172,6 +172,22 @@ def test_a_disk_that_takes_no_more_is_one_sentence(
     assert names(root) == ["step-000000001-epoch-000001"]
 
 
+def test_checkpoint_that_is_half_written_has_no_manifest(
+    root: epath.Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = checkpoint.path(root, 1, 1)
+    for part in ("write_json", "write_bytes"):  # of the progress, and below it
+        with monkeypatch.context() as failing:
+            failing.setattr(checkpoint.atomic, part, full)
+            with pytest.raises(OSError, match="No space left"):
+                checkpoint.write(folder, {"step": np.array(1)}, {"step": 1, "epoch": 1})
+        assert list(folder.glob("variables*")) and not (folder / checkpoint.MANIFEST).exists()
+        assert checkpoint.complete(root) == []
+
+
 def test_old_checkpoint_that_cannot_be_removed_ends_nothing_and_goes_later(
     root: epath.Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -6,22 +6,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.distribute.preemption import StopSignals
+from trainer.distribute.preemption import SIGNALS, StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import Stopped
 from trainer.training.loop_timer import LOOP_SECONDS, LoopTimer
 
 
 class TwoWorkers:
-    """Replicas of a worker whose peer contributes given values to every sum."""
+    """Replicas of a worker whose peer contributes given values to every sum.
+
+    Attributes:
+      given: what the worker contributed to the last.
+    """
 
     workers = 2
+    given: list[float] = []  # noqa: RUF012
 
     def __init__(self, is_chief: bool, peer: list[float], times: tuple[float, ...] = (1.0, 0.0)):
         self.is_chief, self.worker = is_chief, int(not is_chief)
         self._peer = [*peer, *([0, 0, *times] if is_chief else [*times, 0, 0])]
 
     def sum(self, values: list[float]) -> np.ndarray:
+        self.given = values
         return np.array(values) + self._peer
 
 
@@ -35,10 +41,11 @@ def test_stop_signal_of_another_worker_ends_the_run():
 def test_own_stop_signal_ends_the_run_once_all_have_agreed():
     signals = StopSignals()
     signals.received = signal.SIGUSR1
-    timer = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0]), signals)
+    workers = TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0])
     with pytest.raises(Stopped) as stopped:
-        timer.end_loop(10, 1.0)
+        LoopTimer(workers, signals).end_loop(10, 1.0)
     assert stopped.value.number == signal.SIGUSR1
+    assert workers.given[: len(SIGNALS)].count(1.0) == 1  # the peer learns of it
 
 
 def test_workers_take_loops_of_the_length_that_suits_the_chief():
