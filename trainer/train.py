@@ -223,7 +223,8 @@ def check_finite(
     may_recover = run.config.precision == "mixed_float16" and run.state.loss_scale >= 1.0
     if bad.size and not may_recover:
         loss, at_step = losses[bad[0]], progress.step + int(bad[0]) + 1
-        reason = f"the gradient is not finite, and the loss is {loss:.3g}, at step {at_step}"
+        what = "the gradient is not finite" if np.isfinite(loss) else f"the loss is {loss}"
+        reason = f"{what} at step {at_step}"
     elif not run.state.finite:
         reason = f"a weight is not finite at step {progress.step + len(losses)}"
     else:
