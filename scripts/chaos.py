@@ -31,12 +31,19 @@ from trainer.commands import program
 from trainer.config.schema import default
 from trainer.data import dataset, pipeline
 from trainer.distribute.local_workers import cluster_variables
+from trainer.show.logger import Logger
 from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
+from trainer.training.loop_timer import LoopTimer
+from trainer.training.progress import Progress
+from trainer.training.step import LoopResult
 
 MOMENTS = ("in its start", "in a save", "later")  # in turn
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
+# A job that is to be killed pauses so long after each loop beyond the step where that is due, so
+# that kills come at their steps also where this process seldom gets its turn.
+PAUSE_SECONDS = 0.2
 # How long all may take to end, and a run to get to where it is killed.
 END_SECONDS = 60
 STUCK_SECONDS = 180
@@ -87,6 +94,19 @@ class Worker:
             os.kill(self._pid, number)
 
 
+class Brake(Logger):
+    """Slows a job down once it has taken some steps."""
+
+    def __init__(self, after: int):
+        self._after = after
+
+    def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
+        """Pauses, if this loop was beyond that step."""
+        del result, timer
+        if progress.step >= self._after:
+            time.sleep(PAUSE_SECONDS)
+
+
 @dataclass(frozen=True)
 class Job:
     """A run that is started as often as need be."""
@@ -97,13 +117,13 @@ class Job:
     steps: int
 
     @contextmanager
-    def started(self) -> Iterator[list[Worker]]:
+    def started(self, loggers: Sequence[Logger] = ()) -> Iterator[list[Worker]]:
         """Starts every worker, to go on where the run stands; leaves none behind."""
         workers = [
             Worker(
                 self.workdir.with_name(f"{self.workdir.name}-worker-{index}.log"),
                 environment,
-                lambda: train.train_and_evaluate(self.config, self.workdir),
+                lambda: train.train_and_evaluate(self.config, self.workdir, loggers=loggers),
             )
             for index, environment in enumerate(
                 cluster_variables(self.workers) if self.workers > 1 else [{}]
@@ -246,7 +266,7 @@ def kill_once(
 ) -> Death:
     """Starts the job, and kills it in its start, or after it has saved `step` and a new one."""
     step = max(step, job.saved() + 1)
-    with job.started() as workers:
+    with job.started([Brake(after=step)]) as workers:
 
         def reach(moment: Callable[[], bool]) -> None:
             wait(lambda: moment() or any([worker.ended() for worker in workers]))
