@@ -16,6 +16,7 @@ CODES=$(mktemp -d "$PWD/exit-codes-$SLURM_JOB_ID-XXXXXX") || exit 74
 trap 'rm -rf "$CODES"' EXIT
 export PYTHON WORKERS CODES
 
+# shellcheck disable=SC2016 # the workers expand it
 srun --kill-on-bad-exit=0 bash -c '
   trap : INT TERM USR1 # which Slurm sends to Python, too
   export TF_CONFIG="{\"cluster\": {\"worker\": [$WORKERS]},

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from trainer.data import dataset, pipeline, sources
+from trainer.data import dataset, pipeline, sources, summary_digest
 from trainer.data.decode import radiograph
 from trainer.data.sources import ImageRecord
 from trainer.system.errors import UsageError
@@ -87,7 +87,7 @@ def test_the_fingerprint_is_that_of_labels_splits_and_shards(phantoms: epath.Pat
     shards = [dict(shard) for shard in older["shards"]]
     shards[-1]["sha256"] = "0"
     for change in ({"labels": ["other"]}, {"splits": {}}, {"shards": shards}):
-        assert dataset.with_fingerprint(older | change)["dataset_fingerprint"] != fingerprint
+        assert summary_digest.with_fingerprint(older | change)["dataset_fingerprint"] != fingerprint
 
 
 def test_a_damaged_summary_is_refused(tmp_path: Path):
@@ -107,11 +107,13 @@ def test_summary_that_was_changed_is_refused_and_one_without_a_digest_is_not(
         with pytest.raises(UsageError, match="is damaged.*digest"):
             dataset.read_summary(tmp_path)
     content = json.loads(text)
-    digest = content.pop(dataset.DIGEST)
+    digest = content.pop(summary_digest.DIGEST)
     file.write_text(json.dumps(content))  # as earlier versions wrote it
     assert dataset.read_summary(tmp_path) == content
-    file.write_text(json.dumps({dataset.DIGEST: digest} | content))  # another order and layout
-    assert dataset.read_summary(tmp_path)[dataset.DIGEST] == digest
+    file.write_text(
+        json.dumps({summary_digest.DIGEST: digest} | content)
+    )  # another order and layout
+    assert dataset.read_summary(tmp_path)[summary_digest.DIGEST] == digest
 
 
 def test_a_damaged_file_has_another_checksum(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Workers meet before TensorFlow joins them: all or none, and only where they are alike."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Sequence
@@ -51,13 +52,22 @@ def test_taken_address_of_the_chief_is_named():
             cluster.strategy(cluster.Cluster((address, "127.0.0.1:1"), 0))
 
 
+def connected(port: int) -> socket.socket:
+    """Returns a connection to what is about to listen there."""
+    for _ in range(200):
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port))
+        time.sleep(0.05)
+    raise TimeoutError
+
+
 def test_strangers_and_a_worker_that_begins_again_keep_nobody_out():
     addresses = free_addresses(2)
     with ThreadPoolExecutor(2) as pool:
         chief = pool.submit(rendezvous.meet, addresses, 0, {}, seconds=20)
         port = int(addresses[0].split(":")[1])
         for line in (b"GET / HTTP/1.1\r\n", b"{}\n", b"[7, {}]\n", b""):
-            with socket.create_connection(("127.0.0.1", port)) as stranger:
+            with connected(port) as stranger:
                 stranger.sendall(line)
         other = pool.submit(rendezvous.meet, addresses, 1, {"a": "b"}, seconds=20)
         assert chief.result() == other.result() == [{}, {"a": "b"}]

@@ -18,7 +18,7 @@ def benchmark(*flags: str) -> subprocess.CompletedProcess:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_recipe_is_timed_with_and_without():
-    done = benchmark("--source=phantom:40", "--recipes=demo", "--epochs=2", "--pairs=1")
+    done = benchmark("--source=phantom:80", "--recipes=demo", "--epochs=2", "--pairs=1")
     assert done.returncode == 0, done.stderr
     (figures,) = re.findall(r"^demo +([\d.]+) +([\d.]+) +([\d.]+) +(-?[\d.]+)%$", done.stdout, re.M)
     with_, without, ratio, overhead = map(float, figures)

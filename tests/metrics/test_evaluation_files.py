@@ -74,14 +74,6 @@ def test_the_files_are_read_back_as_they_were_written(tmp_path: Path):
     assert evaluation_files.read_image_names(epath.Path(tmp_path), "test") == IMAGES
 
 
-def test_file_with_fewer_rows_than_images_is_refused(tmp_path: Path):
-    write(tmp_path, predictions())
-    file = tmp_path / "evaluation/test.csv"
-    file.write_text("".join(file.read_text().splitlines(keepends=True)[:6]))
-    with pytest.raises(UsageError, match=r"test\.csv cannot be read .*5 rows for 40 images"):
-        evaluation_files.read_label_results(epath.Path(tmp_path), "test")
-
-
 def test_cells_are_no_formulas_and_no_lines_and_are_read_back(tmp_path: Path):
     given = predictions()
     names = ["=HYPERLINK(1)", "+1", "-1", "@x", "'=x", "a,b", 'a"b', "a b", *IMAGES[8:]]

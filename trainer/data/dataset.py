@@ -14,6 +14,7 @@ from etils import epath
 from tensorflow_datasets.core import writer as example_writer
 
 from trainer.data.sources.image_record import KNOWN, ImageRecord
+from trainer.data.summary_digest import DIGEST, digest, with_fingerprint
 from trainer.system import atomic, json_files, threads
 from trainer.system.errors import UsageError
 
@@ -21,7 +22,6 @@ NAME = "radiographs"
 VERSION = "2.0.0"
 SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
-DIGEST = "summary_sha256"  # of everything else in the summary
 METADATA = "metadata-{}.json"  # of a split, beside its shards
 READ_BATCH = 256
 BLOCK = 2**20  # bytes
@@ -61,7 +61,7 @@ def read_summary(path: epath.PathLike) -> dict | None:
         return None
     try:
         summary = dict(json.loads(file.read_text()))
-        if summary.get(DIGEST, _digest(summary)) != _digest(summary):
+        if summary.get(DIGEST, digest(summary)) != digest(summary):
             raise ValueError("its content is not what its digest says")
         return with_fingerprint(summary)
     except json_files.DAMAGE as error:
@@ -71,36 +71,9 @@ def read_summary(path: epath.PathLike) -> dict | None:
         ) from error
 
 
-def with_fingerprint(summary: Mapping[str, Any]) -> dict:
-    """Returns a summary with the `dataset_fingerprint` of its content, unless it has that already.
-
-    It is the SHA-256 of labels, splits and the checksums of the shards, whatever the path of the
-    data set; `fingerprint` is that of the source, and the same for another `max_side`.
-
-    Args:
-      summary: with labels, splits and shards.
-    """
-    if "dataset_fingerprint" in summary:
-        return dict(summary)
-    shards = {
-        shard["file"]: shard["sha256"]
-        for shard in summary["shards"]
-        if ".array_record" in shard["file"]  # the others describe them
-    }
-    content = [summary["labels"], summary["splits"], shards]
-    return {**summary, "dataset_fingerprint": _digest(content)}
-
-
 def write_summary(path: epath.PathLike, summary: dict) -> None:
     """Writes the summary with its digest, which marks the data set under `path` as finished."""
-    atomic.write_json(epath.Path(path) / SUMMARY, {**summary, DIGEST: _digest(summary)})
-
-
-def _digest(content: Any) -> str:
-    """Returns the SHA-256 of what JSON holds but for a digest, whatever its layout."""
-    if isinstance(content, dict):
-        content = {name: value for name, value in content.items() if name != DIGEST}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    atomic.write_json(epath.Path(path) / SUMMARY, {**summary, DIGEST: digest(summary)})
 
 
 class OrderedWriter(example_writer.ExampleWriter):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
-from trainer.data import dataset, pipeline, staging
+from trainer.data import dataset, pipeline, staging, summary_digest
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def open_data(path: str) -> PreparedData:
     splits = {name: pipeline.open_split(local, name) for name in dataset.SPLITS}
     summary = dataset.read_summary(local)
     assert summary is not None, "open_split refuses a folder without one"
-    if dataset.DIGEST not in summary:
+    if summary_digest.DIGEST not in summary:
         LOGGER.warning(
             "%s was prepared by an earlier version, whose summary has no digest: whether its "
             "counts are as they were written is not known.",

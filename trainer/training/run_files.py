@@ -11,7 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
-from trainer.data import dataset
+from trainer.data.summary_digest import with_fingerprint
 from trainer.metrics import evaluation_files
 from trainer.metrics.label_result import LabelResult
 from trainer.system import environment, gcs, json_files
@@ -91,7 +91,7 @@ class RunFiles:
     def dataset_fingerprint(self) -> str:
         """The identity of its data set."""
         with json_files.damage_reported(self.workdir / "data_summary.json"):
-            return dataset.with_fingerprint(self.data)["dataset_fingerprint"]
+            return with_fingerprint(self.data)["dataset_fingerprint"]
 
     @cached_property
     def audit(self) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from etils import epath, epy
 
-from trainer.data import duplicates, sources, staging
+from trainer.data import duplicates, sources, staging, summary_digest
 from trainer.data.prepare import data_summary, ingest, skipped_files, splits
 from trainer.data.prepare.beam_backend import BeamBackend
 from trainer.data.prepare.build_folder import build_folder
@@ -108,7 +108,7 @@ def prepare(
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
         summary |= data_summary.listed_files(assignment, skipped, stored)
         summary |= _checked(folder, source, assignment)
-        summary = dataset.with_fingerprint(summary)
+        summary = summary_digest.with_fingerprint(summary)
         building.publish(dataset.directory(folder), dataset.directory(out))
         dataset.write_summary(out, summary)
     return summary
