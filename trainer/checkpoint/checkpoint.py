@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.system import atomic, errors, gcs
+from trainer.system import atomic, errors, gcs, json_files
 from trainer.system.errors import CheckpointsDamaged, UsageError
 
 MANIFEST = "manifest.json"
@@ -142,7 +142,7 @@ def damage_of(folder: epath.Path) -> str | None:
     try:
         files = json.loads((folder / MANIFEST).read_text())["files"]
         expected = {name: (f["bytes"], f["sha256"]) for name, f in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except json_files.DAMAGE:
         return f"{MANIFEST} cannot be read"
     except OSError as error:
         return f"{MANIFEST}: {reason(error)}"

@@ -19,7 +19,7 @@ from trainer.system.errors import (
     bucket_error,
     file_error,
 )
-from trainer.system.printable import printable
+from trainer.system.printable import printable_lines
 
 
 def run(
@@ -147,8 +147,7 @@ def _exit_on_errors() -> Iterator[None]:
 
 def _exit(error: ExitError) -> None:
     word = "stopped" if isinstance(error, Stopped) else "error"
-    sentence = "\n".join(map(printable, f"{word}: {error}".split("\n")))
-    print(sentence, file=sys.stderr, flush=True)
+    print(printable_lines(f"{word}: {error}"), file=sys.stderr, flush=True)
     if isinstance(error, WorkerLost):
         sys.stdout.flush()
         os._exit(error.exit_code)  # TensorFlow's own shutdown would wait for the lost worker

@@ -61,7 +61,8 @@ def read_summary(path: epath.PathLike) -> dict | None:
         return None
     try:
         summary = dict(json.loads(file.read_text()))
-        if summary.get(DIGEST, digest(summary)) != digest(summary):
+        found = digest(summary)
+        if summary.get(DIGEST, found) != found:
             raise ValueError("its content is not what its digest says")
         return with_fingerprint(summary)
     except json_files.DAMAGE as error:

@@ -14,5 +14,10 @@ def printable(text: str) -> str:
     return "".join(_escaped(c) if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """Returns `text` with each of its lines printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()

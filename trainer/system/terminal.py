@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-from trainer.system.printable import printable
+from trainer.system.printable import printable, printable_lines
 
 BAR = 12  # columns
 TERMINAL_SECONDS = 0.2  # between two live lines
@@ -54,7 +54,7 @@ class LiveLine:
 
     def settle(self, text: str, heading: str = "") -> None:
         """Writes a line that stays, below a heading unless it has the same as the last one."""
-        lines = "".join(f"{printable(line)}\n" for line in text.split("\n"))
+        lines = f"{printable_lines(text)}\n"
         if heading and heading != self._heading:
             lines = f"{heading}\n{lines}"
         self._heading = heading
