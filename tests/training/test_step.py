@@ -16,6 +16,7 @@ from trainer.data import pipeline
 from trainer.models import inputs
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.training import optimizer, step
+from trainer.training.loss import loss_of
 from trainer.training.state import State, create_state
 
 STEPS = 8
@@ -303,7 +304,7 @@ def test_each_step_draws_anew(tiny: ConfigDict, one_device: tf.distribute.Strate
 
 def test_smoothing_and_class_weights_follow_their_formulas():
     logits, labels = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [0.0]])
-    loss = step.loss_of(
+    loss = loss_of(
         logits,
         labels,
         tf.constant([1.0, 0.5]),
@@ -320,7 +321,7 @@ def test_a_label_that_is_not_known_moves_nothing():
     logits = tf.Variable([[2.0, -1.0], [0.5, 3.0]])
     labels, weights = tf.constant([[1.0, -1.0], [-1.0, 0.0]]), tf.constant([1.0, 0.5])
     with tf.GradientTape() as tape:
-        loss = step.loss_of(
+        loss = loss_of(
             logits,
             labels,
             weights,

@@ -18,10 +18,10 @@ from trainer.metrics.scores import Scores
 from trainer.models import dropout
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training import optimizer
+from trainer.training.loss import EQUAL_WEIGHTS, loss_of
 from trainer.training.state import State
 
 Batch = dict[str, tf.Tensor]
-EQUAL_WEIGHTS = np.ones((2, 1), np.float32)  # of negative and of positive examples
 
 
 class StepResult(NamedTuple):
@@ -242,33 +242,6 @@ def evaluation_loop(
         return _by_example(loop(iterator, tf.constant(steps)).numpy())
 
     return run
-
-
-def loss_of(
-    logits: tf.Tensor,
-    labels: tf.Tensor,
-    weights: tf.Tensor,
-    *,
-    label_smoothing: float = 0.0,
-    class_weights: np.ndarray = EQUAL_WEIGHTS,
-) -> tf.Tensor:
-    """Returns the sum over examples of the weighted binary cross-entropy, a float32 scalar.
-
-    It is averaged over the labels; a label that is not known contributes nothing.
-
-    Args:
-      logits: [b, K] float32.
-      labels: [b, K] float32: 1, 0, or -1 where it is not known.
-      weights: [b] float32.
-      label_smoothing: share s of the label spread over both classes: 1 becomes 1 - s / 2.
-      class_weights: [2, K] or [2, 1] float32, of negative and of positive examples.
-    """
-    smooth = labels * (1 - label_smoothing) + label_smoothing / 2
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(smooth, tf.cast(logits, tf.float32))
-    negative, positive = class_weights
-    by_class = tf.where(labels > 0.5, positive, negative)
-    known = tf.where(labels >= 0, by_class, 0.0)
-    return tf.reduce_sum(losses * known * weights[:, None]) / labels.shape[1]
 
 
 def _update_ratio(before: list[tf.Tensor], variables: list[keras.Variable]) -> tf.Tensor:
