@@ -20,6 +20,7 @@ class Files:
     fingerprint: str = "0"
     labels: tuple[str, ...] = ("SICK",)
     classes: tuple[str, ...] = ("WELL", "SICK")
+    exclusive: bool = False
 
     def records(self) -> list[ImageRecord]:
         return [

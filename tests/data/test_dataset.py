@@ -86,8 +86,16 @@ def test_the_fingerprint_is_that_of_labels_splits_and_shards(phantoms: epath.Pat
     assert dataset.read_summary(tmp_path)["dataset_fingerprint"] == fingerprint
     shards = [dict(shard) for shard in older["shards"]]
     shards[-1]["sha256"] = "0"
-    for change in ({"labels": ["other"]}, {"splits": {}}, {"shards": shards}):
+    changes = ({"labels": ["other"]}, {"splits": {}}, {"shards": shards}, {"exclusive": True})
+    for change in changes:
         assert summary_digest.with_fingerprint(older | change)["dataset_fingerprint"] != fingerprint
+
+
+def test_classes_that_exclude_one_another_are_named_in_the_info(tmp_path: Path):
+    for exclusive in (False, True):
+        folder = tmp_path / str(exclusive)
+        builder = dataset.Radiographs(folder, "ABC", [], generate={}, exclusive=exclusive)
+        assert ("exclusive" in builder.info.metadata) == exclusive
 
 
 def test_a_damaged_summary_is_refused(tmp_path: Path):

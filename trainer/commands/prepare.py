@@ -42,6 +42,12 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "uses the source's own val split, not a tenth of train; by default if it has 5 % or more",
         **common,
     )
+    flags.DEFINE_bool(
+        "exclusive",
+        None,
+        "every image has one of several classes; by default if they are folders",
+        **common,
+    )
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **common)
     flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **common)
     flags.DEFINE_float(
@@ -70,6 +76,7 @@ def main(argv: Sequence[str]) -> None:
             keep_validation=given.keep_official_validation,
             any_view=given.any_view,
             uniform=given.uniform,
+            exclusive=given.exclusive,
             salt=given.salt,
             strict=given.strict,
             max_skipped=given.max_skipped,

@@ -95,7 +95,8 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     """Radiographs with their labels and a patient, split by patient.
 
     An example is {image: [H, W, 1] uint8 as JPEG or PNG, labels: [K] int8 of 1, 0 and -1 (not
-    known), name, patient}; `info.metadata["labels"]` names the labels.
+    known), name, patient}; `info.metadata["labels"]` names the labels, `["exclusive"]` is true
+    if they are classes that exclude one another.
     """
 
     name = NAME
@@ -108,6 +109,7 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         classes: Sequence[str],
         *,
         generate: Mapping[str, Callable[[], Any]],
+        exclusive: bool = False,
     ):
         """Prepares to write a data set.
 
@@ -117,8 +119,10 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
           classes: the two class names where K is 1, the healthy one first; else none.
           generate: a function for each split that returns its examples as (name, example), in an
             iterator or a Beam transform.
+          exclusive: whether the labels are classes that exclude one another.
         """
         self._labels, self._classes, self._generate = list(labels), list(classes), generate
+        self._exclusive = {"exclusive": True} if exclusive else {}
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -134,7 +138,9 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
                 }
             ),
             supervised_keys=("image", "labels"),
-            metadata=tfds.core.MetadataDict(labels=self._labels, classes=self._classes),
+            metadata=tfds.core.MetadataDict(
+                labels=self._labels, classes=self._classes, **self._exclusive
+            ),
         )
 
     def _example_writer(self) -> OrderedWriter:

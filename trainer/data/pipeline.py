@@ -46,6 +46,7 @@ class Split:
       read: [n] int64 record numbers -> [n] object, serialised examples.
       failures: errors of reading, which TensorFlow passes on as text alone.
       folder: of the shards; None for a split that is in memory alone.
+      exclusive: whether the labels are classes that exclude one another.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Split:
     read: Callable[[np.ndarray], np.ndarray]
     failures: list[DataLost] = field(default_factory=list)
     folder: epath.Path | None = None
+    exclusive: bool = False
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
@@ -94,7 +96,8 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     labels, per_label = summary["labels"], summary["splits"][name]["per_label"]
     counts = [(per_label[label]["positive"], per_label[label]["negative"]) for label in labels]
     folder = dataset.directory(path)
-    return Split(name, size, labels, summary["classes"], counts, read, failures, folder)
+    classes, exclusive = summary["classes"], summary.get("exclusive", False)
+    return Split(name, size, labels, classes, counts, read, failures, folder, exclusive)
 
 
 def lost(what: str, error: Exception) -> DataLost:

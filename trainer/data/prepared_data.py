@@ -29,6 +29,11 @@ class PreparedData:
         """The names of the K labels."""
         return self.splits["train"].labels
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether the labels are classes that exclude one another."""
+        return self.splits["train"].exclusive
+
     def audit(self) -> str | None:
         """Returns the JSON of an audit that lies beside the data, or None."""
         file = self.path / "audit.json"

@@ -11,8 +11,9 @@ DIGEST = "summary_sha256"  # of everything else in the summary
 def with_fingerprint(summary: Mapping[str, Any]) -> dict:
     """Returns a summary with the `dataset_fingerprint` of its content, unless it has that already.
 
-    It is the SHA-256 of labels, splits and the checksums of the shards, whatever the path of the
-    data set; `fingerprint` is that of the source, and the same for another `max_side`.
+    It is the SHA-256 of labels, splits and the checksums of the shards, and of whether the labels
+    exclude one another, whatever the path of the data set; `fingerprint` is that of the source, and
+    the same for another `max_side`.
 
     Args:
       summary: with labels, splits and shards.
@@ -25,6 +26,8 @@ def with_fingerprint(summary: Mapping[str, Any]) -> dict:
         if ".array_record" in shard["file"]  # the others describe them
     }
     content = [summary["labels"], summary["splits"], shards]
+    if summary.get("exclusive"):  # so that older data sets keep their fingerprints
+        content.append({"exclusive": True})
     return {**summary, "dataset_fingerprint": digest(content)}
 
 

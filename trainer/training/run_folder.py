@@ -27,7 +27,7 @@ FROM_BACKUP = "bring it back from a backup"
 # What a data set was made from, and how.
 RECIPE = (
     *("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform"),
-    *("labels", "classes", "splits"),
+    *("labels", "classes", "exclusive", "splits"),
 )
 
 # File systems over the network show a new file to other machines after a while.

@@ -46,6 +46,8 @@ def test_a_second_copy_and_what_a_computer_leaves_are_left_out():
 def test_three_classes_are_three_labels():
     source = ClassFolders("x", InMemory("VIRUS/a.png", "NORMAL/b.png", "COVID/c.png"), Options())
     assert source.labels == ("NORMAL", "COVID", "VIRUS") and source.classes == ()
+    assert source.exclusive
+    assert not ClassFolders("x", InMemory("SICK/a.png", "NORMAL/b.png"), Options()).exclusive
     assert [r.labels for r in source.records()] == [(0, 1, 0), (1, 0, 0), (0, 0, 1)]
 
 

@@ -34,6 +34,7 @@ class PreparedSource:
         self.fingerprint: str = summary["dataset_fingerprint"]
         self.labels: tuple[str, ...] = tuple(summary["labels"])
         self.classes: tuple[str, ...] = tuple(summary["classes"])
+        self.exclusive: bool = summary.get("exclusive", False)
 
     def records(self) -> list[ImageRecord]:
         """Returns every record, split by split in the order of the shards."""

@@ -38,11 +38,16 @@ def describe(summary: dict) -> str:
     for row in ("patients", "images"):
         counts = "".join(f"{split[row]:>24,}" for split in summary["splits"].values())
         lines.append(f"{row:<{width}}{counts}")
+    shown: tuple[str, ...] = ("positive", "negative", "unknown")
+    legend = "Labels: positive / negative / unknown."
+    if summary.get("exclusive"):
+        shown = ("positive",)
+        legend = "Every image is of one of these classes; with --noexclusive each is a label."
     for label in summary["labels"]:
-        known = [split["per_label"][label].values() for split in summary["splits"].values()]
-        cells = [" / ".join(f"{number:,}" for number in counts) for counts in known]
+        by_split = [split["per_label"][label] for split in summary["splits"].values()]
+        cells = [" / ".join(f"{split[value]:,}" for value in shown) for split in by_split]
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
-    lines.append("Labels: positive / negative / unknown.")
+    lines.append(legend)
     for name, meaning in (
         ("skipped", "cannot be used"),
         ("moved", "are held out with an identical or near-identical file"),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from etils import epath, epy
 
 from trainer.data import duplicates, sources, staging, summary_digest
-from trainer.data.prepare import data_summary, ingest, skipped_files, splits
+from trainer.data.prepare import data_summary, exclusive_classes, ingest, skipped_files, splits
 from trainer.data.prepare.beam_backend import BeamBackend
 from trainer.data.prepare.build_folder import build_folder
 from trainer.data.prepare.local_backend import LocalBackend
@@ -38,6 +38,7 @@ def prepare(
     keep_validation: bool | None = None,
     any_view: bool = False,
     uniform: bool = False,
+    exclusive: bool | None = None,
     salt: str = "",
     strict: bool = False,
     max_skipped: float = 0.01,
@@ -57,6 +58,8 @@ def prepare(
         large enough.
       any_view: whether lateral views are taken.
       uniform: whether every image is encoded alike.
+      exclusive: whether several labels are classes that exclude one another; None where the source
+        stores them so.
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one
         that nobody learns.
       strict: whether the first file that cannot be used ends it.
@@ -67,7 +70,7 @@ def prepare(
 
     Raises:
       UsageError: if `out` holds another data set or files of another kind, too many files cannot be
-        used, or the source cannot be split.
+        used, the source cannot be split, or an exclusive one has an image without one class.
       CannotWrite: if `out` cannot be written.
     """
     settings = {
@@ -79,12 +82,14 @@ def prepare(
     }
     summary = dataset.read_summary(out)
     if summary:
-        if {name: summary.get(name) for name in settings} != settings:
+        same = exclusive is None or exclusive == summary.get("exclusive", False)
+        if not same or {name: summary.get(name) for name in settings} != settings:
             raise UsageError(
                 f"--out={out} already holds a data set made from {summary['source']} in another "
                 "way: name another --out, or delete that folder."
             )
         return summary
+    exclusive = source.exclusive if exclusive is None else exclusive and len(source.labels) > 1
     options = ingest.DecodeOptions(max_side, any_view, uniform)
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
         folder = building.path
@@ -95,17 +100,22 @@ def prepare(
         else:
             workers = workers or len(os.sched_getaffinity(0))
             backend = LocalBackend(source, options, workers=workers, folder=folder)
-        records, examined, skipped = _examine(backend, source, strict, max_skipped=max_skipped)
+        records = source.records()
+        if exclusive:
+            records = exclusive_classes.one_class_each(records, source)
+        records, examined, skipped = _examine(backend, records, strict, max_skipped=max_skipped)
         assignment = _assign_splits(records, examined, keep_validation)
         kept = [record for split in assignment.splits.values() for record in split]
         stored = _stored([*kept, *(r for r, _ in skipped)], source.identifying, salt)
-        _build(backend, folder, source, assignment=assignment, stored=stored)
+        _build(backend, folder, source, assignment=assignment, stored=stored, exclusive=exclusive)
         summary = {
             "source": pseudonym.source_name(source),
             "synthetic": source.synthetic,
             **settings,
         }
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
+        if exclusive:
+            summary["exclusive"] = True
         summary |= data_summary.listed_files(assignment, skipped, stored)
         summary |= _checked(folder, source, assignment)
         summary = summary_digest.with_fingerprint(summary)
@@ -115,10 +125,9 @@ def prepare(
 
 
 def _examine(
-    backend: Backend, source: sources.Source, strict: bool, *, max_skipped: float
+    backend: Backend, records: Sequence[sources.ImageRecord], strict: bool, *, max_skipped: float
 ) -> tuple[list[sources.ImageRecord], list[ingest.ExaminedFile], skipped_files.Skipped]:
     """Returns the usable records, their results without images, and the others with a reason."""
-    records = source.records()
     usable, results, skipped = [], [], []
     line, started = LiveLine(sys.stderr), time.monotonic()
     for done, (record, examined) in enumerate(
@@ -192,12 +201,15 @@ def _build(
     *,
     assignment: splits.SplitAssignment,
     stored: dict[str, sources.ImageRecord],
+    exclusive: bool,
 ) -> None:
     generate = {
         split: backend.examples(split, [(record, stored[record.name]) for record in records])
         for split, records in assignment.splits.items()
     }
-    builder = dataset.Radiographs(folder, source.labels, source.classes, generate=generate)
+    builder = dataset.Radiographs(
+        folder, source.labels, source.classes, generate=generate, exclusive=exclusive
+    )
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     with redirect_stdout(io.StringIO()):  # it would announce downloads of unknown size

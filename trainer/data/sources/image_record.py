@@ -49,6 +49,7 @@ class Source(Protocol):
       fingerprint: changes with the content and with the options.
       labels: the names of the K labels; of two classes the second is the one label.
       classes: the two class names where K is 1, the healthy one first; else ().
+      exclusive: whether the K labels are classes that exclude one another, by how they are stored.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Source(Protocol):
     fingerprint: str
     labels: tuple[str, ...]
     classes: tuple[str, ...]
+    exclusive: bool
 
     def records(self) -> Sequence[ImageRecord]:
         """Returns every record, in a fixed order."""

@@ -36,6 +36,7 @@ class Table:
     """
 
     synthetic = False
+    exclusive = False  # its rows may have several labels
 
     def __init__(self, path: epath.Path, options: Options):
         self.name = str(path)

@@ -43,6 +43,7 @@ class ClassFolders:
             raise UsageError(f"--source={name} has the one class {names[0]}: two are needed.")
         self.classes = tuple(names) if len(names) == 2 else ()
         self.labels = tuple(names[1:]) if len(names) == 2 else tuple(names)
+        self.exclusive = len(names) > 2
         used = [file for file, _ in self._places]
         self.identifying = dicom_folder.has_dicom(content, used)
         settings = [options.patient_regex, str(options.any_view and self.identifying)]

@@ -79,6 +79,8 @@ class MedMnist:
         if len(names) < 2:
             raise UsageError(f"--source={name} has one class: two are needed.")
         self._values, self.labels, self.classes = _labels_by_split(labels, names)
+        columns = next(iter(labels.values())).shape[1]
+        self.exclusive = columns == 1 and len(names) > 2
         stamps = (f"{m.filename} {m.file_size} {m.CRC}" for m in archive.infolist())
         self.fingerprint = files.digest(stamps)
 
