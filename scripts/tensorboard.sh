@@ -14,14 +14,15 @@ holds_runs() {
 }
 
 root=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
-names=() folders=() options=()
+# By default it leaves out pictures at random, all but ten steps of each.
+names=() folders=() options=(--samples_per_plugin=images=1000)
 while (($#)) && [[ $1 != -* ]]; do
   run=$1
   shift
   [[ $run == / ]] || run=${run%/}
   if [[ $run == gs://* ]]; then
     names+=("${run#gs://}")
-    options=(--load_fast=false) # the fast loader reads public buckets alone
+    options+=(--load_fast=false) # the fast loader reads public buckets alone
   elif holds_runs "$run"; then
     names+=("$(realpath -s --relative-to=. "$run")")
   else

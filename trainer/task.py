@@ -12,7 +12,7 @@ from absl import flags
 from etils import epy
 
 from trainer.cloud import hypertune
-from trainer.commands import config_flags, program
+from trainer.commands import config_flags, path_flags, program
 from trainer.system import terminal
 from trainer.training.run_paths import run_paths
 
@@ -21,7 +21,7 @@ with epy.lazy_imports():  # TensorFlow
     from trainer.show import trial_log
 
 flags.adopt_module_key_flags(config_flags)
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder that the run is written to")
+_WORKDIR = path_flags.define_path("workdir", None, "folder that the run is written to")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import program, source_flags
+from trainer.commands import path_flags, program, source_flags
 from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 
@@ -54,14 +54,14 @@ def main(argv: Sequence[str]) -> None:
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string(
+    path_flags.define_path(
         "source",
         None,
         "what trainer prepare takes, or the folder that it wrote",
         required=True,
         flag_values=flag_values,
     )
-    flags.DEFINE_string("out", "audit.html", "page to write", flag_values=flag_values)
+    path_flags.define_path("out", "audit.html", "page to write", flag_values=flag_values)
     source_flags.define(flag_values)
 
 

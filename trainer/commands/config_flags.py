@@ -6,10 +6,11 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from trainer.commands import path_flags
 from trainer.config import recipe, schema
 from trainer.system.errors import UsageError
 
-FILE = flags.DEFINE_string("config", None, "recipe such as configs/resnet.py, or a config.json")
+FILE = path_flags.define_path("config", None, "recipe such as configs/resnet.py, or a config.json")
 
 
 class _FieldParser(flags.ArgumentParser):
@@ -66,6 +67,7 @@ def read() -> ConfigDict:
         raise UsageError("--config=FILE is missing: name a recipe such as configs/resnet.py.")
     config = recipe.read(FILE.value)
     config.update_from_flattened_dict(overrides())
+    config.data.path = path_flags.expand(config.data.path)
     for path, flag in _REMOVED.items():
         if flag.present:
             schema.warn_of_removed(path)

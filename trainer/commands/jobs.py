@@ -20,7 +20,7 @@ from google.cloud.storage import Client
 from trainer.cloud import credentials, google_storage, run_download, watch
 from trainer.cloud.order import PLATFORMS
 from trainer.cloud.platform import Access, Platform, open_platform
-from trainer.commands import program
+from trainer.commands import path_flags, program
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     """Lists jobs, shows one, stops one, or brings its run here."""
     verb, name = argv[1], argv[2] if len(argv) > 2 else ""
     if verb == "fetch" and name.startswith("gs://"):
-        _fetch(google_storage.client(_PROJECT.value or None), name.rstrip("/"), Path(argv[3]))
+        _fetch(google_storage.client(_PROJECT.value or None), name.rstrip("/"), argv[3])
         return
     platform, project, place = _PLATFORM.value, _PROJECT.value, _REGION.value or _ZONE.value
     if full := FULL_NAME.fullmatch(name):
@@ -61,13 +61,14 @@ def main(argv: Sequence[str]) -> None:
     elif verb == "show":
         print(watch.describe(cloud.show(name)))
     elif verb == "fetch":
-        _fetch(google_storage.client(project or None), cloud.show(name).workdir, Path(argv[3]))
+        _fetch(google_storage.client(project or None), cloud.show(name).workdir, argv[3])
     else:
         cloud.cancel(name)
         print(f"{name} is being stopped; it saves first, and the same submission continues the run")
 
 
-def _fetch(client: Client, workdir: str, folder: Path) -> None:
+def _fetch(client: Client, workdir: str, target: str) -> None:
+    folder = Path(path_flags.expand(target))
     with program.exit_at_signals("downloaded files are kept, and the same command goes on"):
         line = LiveLine(quiet=program.verbosity() < 0)
         downloaded = run_download.download(client, workdir, folder, line=line)

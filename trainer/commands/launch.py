@@ -14,7 +14,7 @@ from functools import partial
 from absl import flags
 from etils import epath
 
-from trainer.commands import program
+from trainer.commands import path_flags, program
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system.errors import UsageError
 from trainer.training.run_paths import run_paths
@@ -80,7 +80,8 @@ def _workdir(task_flags: Sequence[str]) -> epath.Path | None:
     parser.add_argument("--workdir", "-workdir")
     try:
         named, _ = parser.parse_known_args(task_flags)
-        return run_paths(named.workdir, os.environ).workdir
+        workdir = named.workdir and path_flags.expand(named.workdir)
+        return run_paths(workdir, os.environ).workdir
     except (argparse.ArgumentError, UsageError):
         return None
 

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import program, source_flags
+from trainer.commands import path_flags, program, source_flags
 from trainer.data import sources
 from trainer.data.prepare import data_summary
 from trainer.data.prepare.preparation import prepare
@@ -23,8 +23,10 @@ with epy.lazy_imports():  # TensorFlow, which the processes that decode do witho
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command; not at import, since their names are common ones."""
     common: dict[str, Any] = {"flag_values": flag_values}
-    flags.DEFINE_string("source", None, "files to prepare (docs/data.md)", required=True, **common)
-    flags.DEFINE_string(
+    path_flags.define_path(
+        "source", None, "files to prepare (docs/data.md)", required=True, **common
+    )
+    path_flags.define_path(
         "out", None, "folder to write the prepared data set to, or gs://", required=True, **common
     )
     source_flags.define(flag_values)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import program
+from trainer.commands import path_flags, program
 from trainer.system import gcs
 from trainer.system.errors import UsageError
 
@@ -22,7 +22,7 @@ COMPARISON = "comparison.html"
 
 def main(argv: Sequence[str]) -> None:
     """Writes the pages that the command line names, and prints their paths."""
-    runs, given = argv[1:], flags.FLAGS
+    runs, given = [path_flags.expand(run) for run in argv[1:]], flags.FLAGS
     if given.image:
         print(*_image_pages(runs, given.image, given.out), sep="\n")
     elif len(runs) > 1:
@@ -57,10 +57,10 @@ def _page_path(out: str) -> epath.Path:
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_multi_string(
-        "image", [], "radiograph to explain; may be repeated", flag_values=flag_values
+    path_flags.define_paths(
+        "image", "radiograph to explain; may be repeated", flag_values=flag_values
     )
-    flags.DEFINE_string(
+    path_flags.define_path(
         "out",
         None,
         f"page of a comparison ({COMPARISON}), or folder for pages of images (RUN/images)",

@@ -4,13 +4,16 @@ from typing import Any
 
 from absl import flags
 
+from trainer.commands import path_flags
 from trainer.data.sources import Options
 
 
 def define(flag_values: flags.FlagValues) -> None:
     """Defines the flags in `flag_values`; commands call it before parsing."""
     common: dict[str, Any] = {"flag_values": flag_values}
-    flags.DEFINE_string("image_root", "", "folder that a table's image paths start from", **common)
+    path_flags.define_path(
+        "image_root", "", "folder that a table's image paths start from", **common
+    )
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     flags.DEFINE_list(
         "label_columns",

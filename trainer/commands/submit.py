@@ -28,7 +28,7 @@ from trainer.cloud import (
 )
 from trainer.cloud.order import PLATFORMS, Order, read_labels
 from trainer.cloud.platform import MODULES, Access, open_platform
-from trainer.commands import config_flags, program
+from trainer.commands import config_flags, path_flags, program
 from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
@@ -54,7 +54,7 @@ _SPOT = flags.DEFINE_bool("spot", False, "cheaper machines that may be preempted
 _FLEX_HOURS = flags.DEFINE_float(
     "flex_start_hours", 0.0, "hours to wait for cheaper machines; 0: do not wait", 0, 168
 )
-_DATA = flags.DEFINE_string("data", "", "local prepared data set to upload to data.path")
+_DATA = path_flags.define_path("data", "", "local prepared data set to upload to data.path")
 _SERVICE_ACCOUNT = flags.DEFINE_string("service_account", "", "of the job; default: the platform's")
 _TENSORBOARD = flags.DEFINE_string(
     "tensorboard", "", "number of a Vertex AI TensorBoard that shows the run too"

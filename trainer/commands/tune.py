@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from trainer.commands import config_flags, program
+from trainer.commands import config_flags, path_flags, program
 from trainer.tuning import search_space, trials
 
 flags.adopt_module_key_flags(config_flags)
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the trials", required=True)
+_WORKDIR = path_flags.define_path("workdir", None, "folder of the trials", required=True)
 _TRIALS = flags.DEFINE_integer(
     "trials", 8, "number of runs; the first has the recipe's own values", lower_bound=1
 )
