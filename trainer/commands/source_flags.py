@@ -14,6 +14,7 @@ def define(flag_values: flags.FlagValues) -> None:
     path_flags.define_path(
         "image_root", "", "folder that a table's image paths start from", **common
     )
+    flags.DEFINE_string("encoding", "", "a table's encoding; default: UTF-8", **common)
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     flags.DEFINE_list(
         "label_columns",
@@ -49,6 +50,7 @@ def options(flag_values: flags.FlagValues) -> Options:
     """Returns the options that the parsed flags give."""
     return Options(
         image_root=flag_values.image_root,
+        encoding=flag_values.encoding,
         path_column=flag_values.path_column,
         label_columns=tuple(flag_values.label_columns),
         patient_column=flag_values.patient_column,

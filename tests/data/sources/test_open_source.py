@@ -27,6 +27,12 @@ def test_a_source_that_is_none_is_refused(name: str):
         sources.open_source(name)
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.json", "T.PARQUET", "covidx.txt"])
+def test_a_table_of_another_kind_is_refused_with_the_way_out(name: str):
+    with pytest.raises(UsageError, match=f"{name} is not a table that is read: save it as CSV"):
+        sources.open_source(name)
+
+
 def test_what_cannot_be_opened_is_refused(archive: str, monkeypatch: pytest.MonkeyPatch):
     def closed(path: epath.Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))

@@ -21,9 +21,10 @@ from trainer.system.printable import printable
 
 __all__ = ["ImageRecord", "Options", "Source", "open_source", "patient_from_name"]
 
-TABLES = (".csv", ".tsv")
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".parquet", ".feather", ".txt")
 TABLE_OPTIONS = (
-    *("image_root", "path_column", "label_columns", "patient_column", "split_column"),
+    *("image_root", "encoding", "path_column", "label_columns", "patient_column", "split_column"),
     "uncertain",
 )
 ALLOWED = "a .zip, a folder, a .csv table, medmnist:FILE.npz, phantom:N, or one of " + ", ".join(
@@ -52,6 +53,11 @@ def _opened(name: str, options: Options) -> Source:
     kind, _, rest = name.partition(":")
     is_table = name.lower().endswith(TABLES)
     _check_options(name, options, is_table)
+    if name.lower().endswith(OTHER_TABLES):
+        raise UsageError(
+            f"--source={name} is not a table that is read: save it as CSV, with a header line and "
+            "a row for each image."
+        )
     if kind == "phantom":
         if not rest.isdecimal() or int(rest) < 20:
             raise UsageError(f"--source={name}: give phantom:N with N of at least 20 images.")

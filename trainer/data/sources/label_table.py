@@ -41,7 +41,7 @@ class Table:
     def __init__(self, path: epath.Path, options: Options):
         self.name = str(path)
         self._options = options
-        table = CsvTable(path)
+        table = CsvTable(path, options.encoding)
         schema = find_schema(table.columns, options, self.name)
         root = _image_root(path, options)
         self._files = open_files.open_files(root)

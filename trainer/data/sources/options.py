@@ -9,6 +9,7 @@ class Options:
 
     Attributes:
       image_root: folder or archive with a table's images; "" is the table's own folder.
+      encoding: of a table's text; "" is UTF-8.
       path_column: a table's column of image paths.
       label_columns: its columns of labels, or the one of names separated by "|".
       patient_column: its column of patients.
@@ -20,6 +21,7 @@ class Options:
     """
 
     image_root: str = ""
+    encoding: str = ""
     path_column: str = ""
     label_columns: tuple[str, ...] = ()
     patient_column: str = ""
