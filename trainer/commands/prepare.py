@@ -6,6 +6,7 @@ opens. docs/data.md describes what is read, how it is split and what is refused.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -15,6 +16,8 @@ from trainer.commands import path_flags, program, source_flags
 from trainer.data import sources
 from trainer.data.prepare import data_summary
 from trainer.data.prepare.preparation import prepare
+from trainer.system import gcs
+from trainer.system.errors import UsageError
 
 with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
     from trainer.data import dataset
@@ -70,6 +73,7 @@ def main(argv: Sequence[str]) -> None:
     given = flags.FLAGS
     out = epath.Path(given.out)
     with program.stop_at_signals("nothing was written"):
+        _refuse_out_in_source(given.source, out)
         finished = dataset.read_summary(out) is not None
         summary = prepare(
             sources.open_source(given.source, source_flags.options(given)),
@@ -88,6 +92,21 @@ def main(argv: Sequence[str]) -> None:
         )
     print(data_summary.describe(summary))
     print(f"{'already prepared' if finished else 'prepared'}: {dataset.directory(out)}")
+
+
+def _refuse_out_in_source(source: str, out: epath.Path) -> None:
+    """Keeps the data set out of the folder whose files it is made from.
+
+    Raises:
+      UsageError: if `out` is the local folder `source` or lies in it.
+    """
+    if gcs.is_gcs(source) or gcs.is_gcs(out) or not Path(source).is_dir():
+        return
+    if Path(out).resolve().is_relative_to(Path(source).resolve()):
+        raise UsageError(
+            f"--out={out} lies in --source={source} and would be read as a part of it: name a "
+            "folder elsewhere."
+        )
 
 
 if __name__ == "__main__":

@@ -58,6 +58,16 @@ def test_members_are_read_and_change_the_fingerprint(tmp_path: Path):
 def test_a_folder_of_archives_is_one_set(tmp_path: Path):
     archive_of(tmp_path / "train.zip", {"NORMAL/1.png": b"1", "SICK/2.png": b"2"})
     archive_of(tmp_path / "test.zip", {"NORMAL/1.png": b"3"})
+    for document in (
+        "README",
+        "README.md",
+        "LICENSE",
+        "sums.md5",
+        "Icon\r",
+        ".DS_Store",
+        "Thumbs.db",
+    ):
+        (tmp_path / document).touch()
     source = sources.open_source(str(tmp_path))
     content = {(r.split, r.name): source.read(r) for r in source.records()}
     assert content == {

@@ -1,4 +1,4 @@
-"""Folders are listed once; links out of them neither hang nor are they followed."""
+"""Folders are listed once, with what links lead to; circles and pipes do not hang."""
 
 import os
 import pickle
@@ -40,9 +40,7 @@ def test_a_folder_is_read_and_its_content_changes_the_fingerprint(tmp_path: Path
 
 def test_links_pipes_and_unreadable_names_are_refused(tmp_path: Path, caplog):
     fill(tmp_path / "set", "sick/a.png", "healthy/b.png", "sick/ü.png")
-    fill(tmp_path / "elsewhere", "c.png")
     (tmp_path / "set/sick/up").symlink_to(tmp_path / "set")
-    (tmp_path / "set/other").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set/sick/circle.png").symlink_to("circle.png")
     (tmp_path / "set/sick/gone.png").symlink_to("nowhere.png")
     (tmp_path / "set/sick/sound.png").symlink_to("a.png")
@@ -59,7 +57,22 @@ def test_links_pipes_and_unreadable_names_are_refused(tmp_path: Path, caplog):
         "sick/sound.png": "",
         "sick/ü.png": "",
     }
-    assert "set/other is a link to a folder and is not followed" in caplog.text
+    assert "set/sick/up links to a folder that is read elsewhere" in caplog.text
+
+
+def test_linked_folders_are_read_once_and_under_their_own_place_where_they_have_one(tmp_path: Path):
+    fill(tmp_path / "real", "sick/a.png", "sick/deep/b.png", "healthy/c.png")
+    fill(tmp_path / "set", "healthy/d.png", "zzz/e.png")
+    (tmp_path / "set/first").symlink_to(tmp_path / "set/zzz")
+    (tmp_path / "set/sick").symlink_to(tmp_path / "real/sick")
+    (tmp_path / "set/sick2").symlink_to(tmp_path / "real/sick")
+    (tmp_path / "set/up").symlink_to(tmp_path)
+    (tmp_path / "real/sick/circle").symlink_to(tmp_path / "real/sick")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    for source in ("set", "link"):
+        found = Folder(epath.Path(tmp_path / source))
+        assert list(found.stamps) == ["healthy/d.png", "sick/a.png", "sick/deep/b.png", "zzz/e.png"]
+        assert found.read("sick/deep/b.png") == b"sick/deep/b.png"
 
 
 def test_a_file_that_is_too_large_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

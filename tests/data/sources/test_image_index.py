@@ -19,6 +19,8 @@ CHEXPERT = "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
         ("1.2.840.7", "x/1.2.840.7.dcm"),
         ("/home/someone/set/a/1.png", "a/1.png"),
         ("../set/a/1.png", "a/1.png"),
+        ("Mu\u0308ller.png", "a/M\u00fcller.png"),
+        ("M\u00fcller.png", "a/Mu\u0308ller.png"),
         (CHEXPERT, CHEXPERT),
         (CHEXPERT, "train/patient00001/study1/view1_frontal.jpg"),
         (CHEXPERT, "patient00001/study1/view1_frontal.jpg"),
@@ -40,6 +42,11 @@ def test_a_name_in_two_folders_is_ambiguous_unless_it_is_whole():
         {"2.png": "2.png"},
         {"1.png"},
     )
+
+
+def test_names_that_only_their_composition_tells_apart_are_two():
+    names = ["Mu\u0308.png", "M\u00fc.png"]
+    assert find(names, names) == ({name: name for name in names}, set())
 
 
 def test_what_is_not_there_is_not_found():

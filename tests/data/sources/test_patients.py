@@ -34,6 +34,12 @@ def test_a_pattern_finds_the_patient(pattern: str, patient: str):
     assert by_pattern(records, pattern)[0].patient == patient
 
 
+def test_a_pattern_is_of_the_files_name_or_else_of_its_path():
+    records = [ImageRecord("sick/P0001_1.png", (1,)), ImageRecord("normal/P2/1.png", (1,))]
+    assert [r.patient for r in by_pattern(records, r"^(P\d+)_")] == ["P0001", ""]
+    assert [r.patient for r in by_pattern(records, r"normal/(P\d+)")] == ["", "P2"]
+
+
 def test_a_name_that_the_pattern_does_not_match_has_no_patient():
     records = [ImageRecord("p1.png", (1,)), ImageRecord("other.png", (1,), patient="IM-1")]
     assert [r.patient for r in by_pattern(records, r"p\d+")] == ["p1", ""]

@@ -15,7 +15,33 @@ from trainer.system import gcs
 from trainer.system.errors import UsageError
 
 NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-DOCUMENTS = (".csv", ".txt", ".md", ".pdf")  # public sets put them beside their archives
+# What public sets put beside their archives.
+DOCUMENTS = (
+    *(".csv", ".tsv", ".txt", ".md", ".rst", ".pdf", ".html", ".htm", ".rtf", ".doc", ".docx"),
+    *(
+        ".xls",
+        ".xlsx",
+        ".json",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".bib",
+        ".md5",
+        ".sha1",
+        ".sha256",
+        ".ini",
+    ),
+)
+DOCUMENT_NAMES = (
+    "readme",
+    "license",
+    "licence",
+    "citation",
+    "notice",
+    "changelog",
+    "copying",
+    "icon\r",
+)
 READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others unpack without a bound
 ENCRYPTED = 0x1
 
@@ -83,16 +109,25 @@ class Archives:
 def only_archives(folder: epath.Path) -> list[epath.Path]:
     """Returns the zip archives in a folder without other files, or [].
 
-    Documents and hidden files do not count.
+    Documents, such as README or Thumbs.db, and hidden files do not count.
     """
     archives = []
     for path in sorted(folder.iterdir()):
-        suffix = path.suffix.lower()
-        if suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             archives.append(path)
-        elif suffix not in DOCUMENTS and not path.name.startswith("."):
+        elif not is_document(path.name):
             return []
     return archives
+
+
+def is_document(file: str) -> bool:
+    """Returns whether a file of this name tells about a set, or is one that computers leave."""
+    stem, dot, suffix = file.lower().rpartition(".")
+    return (
+        file.startswith((".", "__MACOSX"))
+        or dot + suffix in (*DOCUMENTS, ".db")
+        or (stem or suffix).partition(".")[0] in DOCUMENT_NAMES
+    )
 
 
 def _opened(path: epath.Path) -> zipfile.ZipFile:

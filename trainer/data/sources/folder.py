@@ -2,7 +2,9 @@
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 
 from etils import epath
 
@@ -13,7 +15,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Folder:
-    """The files below a folder. Links to files are followed, links to folders are not.
+    """The files below a folder. Links are followed; each folder is read once, and no cycle.
 
     Listing a local folder costs one system call a file. A bucket is listed without asking for each
     file's size, so that its stamps, and a fingerprint of them, depend on names alone.
@@ -24,7 +26,7 @@ class Folder:
         self._path = path
         self.refused: dict[str, str] = {}
         self.stamps: dict[str, str] = {}
-        found = self._remote() if gcs.is_gcs(self.name) else self._local(self.name)
+        found = self._remote() if gcs.is_gcs(self.name) else self._local()
         self.stamps = dict(sorted(found))
 
     def read(self, name: str) -> bytes:
@@ -53,16 +55,43 @@ class Folder:
         # The empty file that marks a folder, "a/", is listed as "a" among the files in it.
         return [name for name in names if name.count("/") == depth]
 
-    def _local(self, folder: str, inside: str = "") -> Iterator[tuple[str, str]]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._local(entry.path, f"{inside}{entry.name}/")
-                elif entry.is_symlink() and os.path.isdir(entry.path):
-                    LOGGER.warning("%s is a link to a folder and is not followed.", entry.path)
-                else:
-                    name = inside + entry.name
-                    yield _as_text(name), self._stamp(entry, name)
+    def _local(self) -> Iterator[tuple[str, str]]:
+        """Lists what lies in the folder itself first, then what the links in it lead to."""
+        root = os.path.realpath(self.name)
+        read = {_identity(root)} | {_identity(parent) for parent in Path(root).parents}
+        links: deque[tuple[str, str]] = deque()
+        yield from self._within(root, "", read, links=links)
+        while links:
+            path, inside = links.popleft()
+            if (identity := _identity(path)) in read:
+                LOGGER.warning("%s links to a folder that is read elsewhere.", path)
+                continue
+            read.add(identity)
+            yield from self._within(path, inside, read, links=links)
+
+    def _within(
+        self, folder: str, inside: str, read: set[tuple[int, int]], *, links: deque
+    ) -> Iterator[tuple[str, str]]:
+        """Lists a folder and its folders, and adds to `links` those that are linked.
+
+        Args:
+          folder: its path.
+          inside: what the names of its files begin with.
+          read: the folders that were listed; those in it are added.
+          links: (path, beginning of the names) of the linked folders.
+        """
+        with os.scandir(folder) as opened:
+            entries = sorted(opened, key=lambda entry: entry.name)
+        for entry in entries:
+            name = inside + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if (identity := _identity(entry.path)) not in read:
+                    read.add(identity)
+                    yield from self._within(entry.path, f"{name}/", read, links=links)
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                links.append((entry.path, f"{name}/"))
+            else:
+                yield _as_text(name), self._stamp(entry, name)
 
     def _stamp(self, entry: os.DirEntry, name: str) -> str:
         if _as_text(name) != name:
@@ -77,6 +106,12 @@ class Folder:
             reason = "a link in a circle"
         self.refused[name] = reason
         return ""
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """Returns what is equal for two paths of one folder."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _as_text(name: str) -> str:

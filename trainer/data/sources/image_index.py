@@ -1,5 +1,6 @@
 """Finds the images of a table below a folder, wherever its paths start from."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -9,20 +10,30 @@ def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], se
 
     A path matches a file's whole name, or the end of it (A.png matches images_001/images/A.png),
     with or without the suffix. Where no path matches, the first folder is left off all of them,
-    and so on: "CheXpert-v1.0-small/train/..." is found from inside that folder.
+    and so on: "CheXpert-v1.0-small/train/..." is found from inside that folder. A letter with an
+    accent is the same whether it is stored as one character or as two, as macOS does.
 
     Args:
       paths: as the table has them.
       names: files below the folder, "/" between folders.
     """
-    parts = {path: _parts(path) for path in paths}
-    index = _Index(names)
+    written = {_composed(name): name for name in names}
+    if len(written) == len(names):
+        parts = {path: _parts(_composed(path)) for path in paths}
+    else:  # names that only this tells apart
+        written = {name: name for name in names}
+        parts = {path: _parts(path) for path in paths}
+    index = _Index(list(written))
     for left_off in range(max(map(len, parts.values()), default=0)):
         found = {path: index.find(p[left_off:]) for path, p in parts.items() if p[left_off:]}
         if any(found.values()):
-            files = {path: match[0] for path, match in found.items() if len(match) == 1}
+            files = {path: written[match[0]] for path, match in found.items() if len(match) == 1}
             return files, {path for path, matches in found.items() if len(matches) > 1}
     return {}, set()
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -35,9 +35,10 @@ def patient_from_name(name: str) -> str:
 
 
 def by_pattern(records: Sequence[ImageRecord], pattern: str) -> list[ImageRecord]:
-    """Returns the records with the patient that a pattern finds in their names.
+    """Returns the records with the patient that a pattern finds in the names of their files.
 
     That is its group "patient", or its first group, or the whole match; "" where it does not match.
+    A pattern that matches no file's name, as one with folders in it, is looked for in their paths.
 
     Raises:
       UsageError: if the pattern is invalid, or matches no name.
@@ -48,8 +49,11 @@ def by_pattern(records: Sequence[ImageRecord], pattern: str) -> list[ImageRecord
         raise UsageError(
             f"--patient_regex={pattern} is not a regular expression: {mistake}."
         ) from None
-    found = [replace(record, patient=_match(compiled, record.name)) for record in records]
-    if not any(record.patient for record in found):
+    patients = [_match(compiled, record.name.rpartition("/")[2]) for record in records]
+    if not any(patients):
+        patients = [_match(compiled, record.name) for record in records]
+    found = [replace(r, patient=patient) for r, patient in zip(records, patients, strict=True)]
+    if not any(patients):
         raise UsageError(
             f"--patient_regex={pattern} finds no patient in any name, such as "
             f"{records[0].name!r}: it must match a part of it."

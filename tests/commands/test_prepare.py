@@ -1,0 +1,33 @@
+"""The command refuses what cannot be before it reads an image."""
+
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from trainer.commands import prepare
+from trainer.system.errors import UsageError
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    given = flags.FlagValues()
+    prepare.define_flags(given)
+    given(["prepare", *arguments])
+    monkeypatch.setattr(flags, "FLAGS", given)
+    prepare.main([])
+
+
+@pytest.mark.parametrize("out", ["", "/sick", "/new/folder", "/../set/new"])
+def test_out_inside_of_the_source_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+):
+    for name in ("sick/1.png", "normal/2.png"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True)
+        (tmp_path / "set" / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    before = sorted(tmp_path.rglob("*"))
+    for source in ("set", "link"):
+        place = f"--out={tmp_path}/set{out}"
+        with pytest.raises(UsageError, match="--out=.* lies in --source="):
+            run(monkeypatch, f"--source={tmp_path}/{source}", place)
+    assert sorted(tmp_path.rglob("*")) == before
