@@ -6,23 +6,27 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
-from itertools import count, pairwise
-from typing import Any
+from itertools import count
 
 import numpy as np
 from PIL import Image
 from pydicom import Dataset, FileDataset, uid
-from pydicom.encaps import get_frame
 from pydicom.filereader import read_partial
-from pydicom.pixels import pixel_array
 from pydicom.valuerep import VR
 
-from trainer.data.decode import codestream, window
+from trainer.data.decode import dicom_pixels, window
 from trainer.data.decode.limits import MOST_PIXELS, Unreadable, check_size, reading
 
-MODALITIES = ("CR", "DX", "DR")
-LONGEST_CODE = 16  # of DICOM's code strings
-MOST_BITS = 16
+MODALITIES = ("CR", "DX", "RG")  # RG is film (PS3.3 C.7.3.1.1.1)
+NOT_IN_THE_STANDARD = ("DR",)  # but written by some devices
+# Where a file does not say its modality, its SOP class does, but for these two kinds of images.
+OF_SOP_CLASS = {
+    uid.ComputedRadiographyImageStorage: "CR",
+    uid.DigitalXRayImageStorageForPresentation: "DX",
+    uid.DigitalXRayImageStorageForProcessing: "DX",
+    uid.SecondaryCaptureImageStorage: "",
+    "": "",
+}
 # 16 bits of grey or 24 of colour for the most pixels allowed, and a header.
 MOST_INFLATED = 3 * MOST_PIXELS + 2**20
 MOST_HEADER = 2**23  # bytes of a deflated file in which its pixels begin: overlays take 1 MiB
@@ -38,21 +42,6 @@ VIEWS = {
     "AP": {"AP", "ANTEROPOSTERIOR"},
 }
 FRONTAL = ("PA", "AP")
-
-# pydicom's own plugins, by name, or a function of one frame. GDCM, which pydicom would take where
-# it is installed, crashes on damaged files.
-DECODERS: dict[uid.UID, Any] = {
-    uid.RLELossless: "pydicom",
-    uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEG2000Lossless: "pillow",
-    uid.JPEG2000: "pillow",
-    uid.JPEGExtended12Bit: codestream.decode_jpeg,
-    uid.JPEGLossless: codestream.decode_jpeg,
-    uid.JPEGLosslessSV1: codestream.decode_jpeg,
-    uid.JPEGLSLossless: codestream.decode_jpeg_ls,
-    uid.JPEGLSNearLossless: codestream.decode_jpeg_ls,
-}
-RLE_HEADER = 64
 
 PREAMBLE = 132  # bytes, with the letters DICM
 GROUP_LENGTH = b"\x02\0\0\0"  # (0002,0000), which the meta header starts with
@@ -114,12 +103,14 @@ def header(data: bytes) -> Header:
 def refusal(header: Header, any_view: bool = False) -> str:
     """Returns why a file is no radiograph of one frontal view, or "".
 
+    One that says neither its modality nor its view is taken.
+
     Args:
       header: of that file.
       any_view: takes lateral, oblique and decubitus views too.
     """
-    if header.modality not in MODALITIES:
-        found = header.modality[:LONGEST_CODE] or "not given"
+    if header.modality and header.modality not in (*MODALITIES, *NOT_IN_THE_STANDARD):
+        found = header.modality[: dicom_pixels.LONGEST_CODE]
         return f"modality {found}; {', '.join(MODALITIES)} are allowed"
     if header.frames > 1:
         return f"{header.frames} frames; one is allowed"
@@ -150,7 +141,7 @@ def decode(data: bytes, any_view: bool = False) -> np.ndarray:
         if reason := refusal(known, any_view):
             raise Unreadable(reason)
         check_size(known.columns, known.rows)
-        stored = _stored(dataset)
+        stored = dicom_pixels.stored(dataset)
         if known.photometric in ("MONOCHROME1", "MONOCHROME2"):
             return window.shades(stored, dataset)
         return np.asarray(Image.fromarray(stored).convert("L"))
@@ -201,7 +192,7 @@ def _inflated(data: bytes, most: int) -> bytes:
     return data.replace(DEFLATED, EXPLICIT)
 
 
-def _header(dataset: Dataset) -> Header:
+def _header(dataset: FileDataset) -> Header:
     def text(name: str) -> str:
         value = dataset.get(name)
         return "" if value is None else "".join(filter(str.isprintable, str(value))).strip()
@@ -209,13 +200,19 @@ def _header(dataset: Dataset) -> Header:
     return Header(
         patient_id=text("PatientID"),
         sop_uid=text("SOPInstanceUID"),
-        modality=text("Modality").upper(),
+        modality=text("Modality").upper() or _modality_of_class(dataset),
         view=_view(dataset),
         photometric=text("PhotometricInterpretation").upper(),
         frames=int(dataset.get("NumberOfFrames") or 1),
         rows=int(dataset.get("Rows") or 0),
         columns=int(dataset.get("Columns") or 0),
     )
+
+
+def _modality_of_class(dataset: FileDataset) -> str:
+    in_meta = dataset.file_meta.get("MediaStorageSOPClassUID")
+    sop_class = uid.UID(str(dataset.get("SOPClassUID") or in_meta or ""))
+    return OF_SOP_CLASS.get(sop_class, sop_class.name.removesuffix(" Image Storage").upper())
 
 
 def _view(dataset: Dataset) -> str:
@@ -231,69 +228,3 @@ def _view(dataset: Dataset) -> str:
         if views and not (set(views) & set(FRONTAL) and set(views) - set(FRONTAL)):
             return views[0]
     return own
-
-
-def _stored(dataset: FileDataset) -> np.ndarray:
-    """Returns the stored values, [H, W] of up to 16 bits, or colours, [H, W, 3] uint8."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if "PixelData" not in dataset:
-        raise Unreadable("no pixel data")
-    bits = dataset.BitsStored
-    if bits > MOST_BITS:
-        raise Unreadable(f"{bits} bits a pixel; up to {MOST_BITS} are allowed")
-    photometric = dataset.PhotometricInterpretation
-    if (dataset.SamplesPerPixel != 1 and bits > 8) or photometric == "PALETTE COLOR":
-        raise Unreadable(
-            f"{photometric[:LONGEST_CODE]!r} of {bits} bits; grey, or colour of 8 bits, is allowed"
-        )
-    if not syntax.is_encapsulated:
-        return pixel_array(dataset)
-    if syntax not in DECODERS:
-        raise Unreadable(f"pixel data as {syntax.name[:64]!r}, which cannot be decoded")
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    _check_frame(frame, dataset)
-    if isinstance(DECODERS[syntax], str):
-        return pixel_array(dataset, decoding_plugin=DECODERS[syntax])
-    return _decompressed(frame, dataset)
-
-
-def _check_frame(frame: bytes, dataset: Dataset) -> None:
-    """Raises Unreadable for compressed pixels of another size than in the header.
-
-    The decoders allocate memory by the size in the frame, and nothing else bounds that.
-    """
-    if dataset.file_meta.TransferSyntaxUID == uid.RLELossless:
-        _check_runs(frame, dataset.Rows * dataset.Columns)
-        return
-    declared = codestream.size(frame)
-    if declared != (dataset.Columns, dataset.Rows):
-        width, height = declared
-        raise Unreadable(
-            f"damaged: {width}x{height} compressed pixels under a header of "
-            f"{dataset.Columns}x{dataset.Rows}"
-        )
-    if dataset.file_meta.TransferSyntaxUID == uid.JPEGBaseline8Bit:
-        codestream.check_jpeg(frame)
-
-
-def _check_runs(frame: bytes, pixels: int) -> None:
-    """Raises Unreadable if a segment (PS3.5 G.3) has more than a byte a pixel, and padding."""
-    segments, *starts = struct.unpack("<16L", frame[:RLE_HEADER])
-    for place, end in pairwise([*starts[:segments], len(frame)]):
-        size = 0
-        while place < end:
-            head = frame[place]
-            size += 257 - head if head > 128 else (head + 1) % 129  # a run, a literal, nothing
-            place += 2 if head > 128 else (head + 1) % 129 + 1
-            if size > 2 * pixels:
-                raise Unreadable("damaged: more RLE data than pixels")
-
-
-def _decompressed(frame: bytes, dataset: FileDataset) -> np.ndarray:
-    if dataset.SamplesPerPixel != 1:
-        raise Unreadable(f"colour as {dataset.file_meta.TransferSyntaxUID.name}")
-    stored = DECODERS[dataset.file_meta.TransferSyntaxUID](frame)
-    unused = 8 * stored.itemsize - dataset.BitsStored
-    if dataset.PixelRepresentation:
-        stored = stored.view(f"i{stored.itemsize}")
-    return stored << unused >> unused

@@ -1,26 +1,25 @@
 """The shades in which a viewer shows the stored values of a DICOM radiograph."""
 
 import numpy as np
-from pydicom import Dataset
-from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+from pydicom import FileDataset
 
+from trainer.data.decode import lut
 from trainer.data.decode.limits import Unreadable
 
 # Percentiles of the pixels that become black and white where the file has no window.
 PERCENTILES = (0.5, 99.5)
 BLOCK = 2**22  # pixels counted at a time
-FAR = 1e12  # beyond every window
 SMALLEST_RANGE = 1e-9  # of rescaled values
 
 
-def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+def shades(stored: np.ndarray, dataset: FileDataset) -> np.ndarray:
     """Turns stored values into what a viewer shows.
 
     The Modality LUT or the rescale comes first, then the VOI LUT or the first window (LINEAR,
-    LINEAR_EXACT or SIGMOID), DICOM PS3.3 C.11. Where the file has neither, or its window shows
-    none of the pixels, 0.5 % of them become black and 0.5 % white. The lowest value of
-    MONOCHROME2 is black; MONOCHROME1 and the presentation shape INVERSE, which say the same, are
-    inverted. Padding has no part in the window and is black.
+    LINEAR_EXACT or SIGMOID), DICOM PS3.3 C.11. Where the file has neither, its window is no number
+    ("550,5"), or it shows none of the pixels, 0.5 % of them become black and 0.5 % white. The
+    lowest value of MONOCHROME2 is black; MONOCHROME1 and the presentation shape INVERSE, which say
+    the same, are inverted. Padding has no part in the window and is black.
 
     Args:
       stored: values as they are stored, [H, W], integers of up to 16 bits.
@@ -41,7 +40,7 @@ def shades(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     values = np.arange(low, high + 1)
     padding = _padding(values, dataset)
     counts[padding] = 0
-    values = apply_modality_lut(values, dataset)
+    values = _modality_values(values, dataset)
     _check_rescaled(values[counts > 0])
     shown = _windowed(values, counts, dataset)
     if (
@@ -62,7 +61,7 @@ def _check_rescaled(values: np.ndarray) -> None:
         raise Unreadable(f"damaged: the rescale makes every value {values[0]:g}")
 
 
-def _padding(values: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _padding(values: np.ndarray, dataset: FileDataset) -> np.ndarray:
     """Returns which of the stored values are padding, [N] bool."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
@@ -72,7 +71,7 @@ def _padding(values: np.ndarray, dataset: Dataset) -> np.ndarray:
     return (values >= first) & (values <= last)
 
 
-def _windowed(values: np.ndarray, counts: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _windowed(values: np.ndarray, counts: np.ndarray, dataset: FileDataset) -> np.ndarray:
     """Returns the shade of each of the values, [N] from 0 (black) to 1 (white)."""
     present = counts > 0
     if not present.any():
@@ -90,19 +89,38 @@ def _windowed(values: np.ndarray, counts: np.ndarray, dataset: Dataset) -> np.nd
     return np.clip((values - black) / max(white - black, 1e-9), 0, 1)
 
 
-def _declared_window(values: np.ndarray, dataset: Dataset) -> np.ndarray | None:
-    if dataset.get("VOILUTSequence"):
-        entries, first, _ = dataset.VOILUTSequence[0].LUTDescriptor
+def _modality_values(values: np.ndarray, dataset: FileDataset) -> np.ndarray:
+    """Returns what the stored values mean (PS3.3 C.11.1), [N] float64."""
+    if table := lut.find(dataset, "ModalityLUTSequence"):
+        return lut.apply(table, values, dataset)
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    values = values * (1.0 if slope is None else float(slope))
+    return values + (0.0 if intercept is None else float(intercept))
+
+
+def _declared_window(values: np.ndarray, dataset: FileDataset) -> np.ndarray | None:
+    """Returns the shades of the file's own LUT or window (PS3.3 C.11.2.1), None without one."""
+    if table := lut.find(dataset, "VOILUTSequence"):
         # Files declare 16 bits and fill 12: white is the largest entry.
-        white = apply_voi(np.arange(first, first + (entries or 2**16)), dataset).max()
-        return apply_voi(np.rint(values).astype(np.int64), dataset) / max(white, 1)
-    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+        return lut.apply(table, values, dataset) / max(lut.entries(table, dataset).max(), 1)
+    centre, width = _first_number(dataset, "WindowCenter"), _first_number(dataset, "WindowWidth")
+    if centre is None or width is None:
         return None
-    if not dataset.get("VOILUTFunction"):
-        dataset.VOILUTFunction = "LINEAR"
+    function = dataset.get("VOILUTFunction") or "LINEAR"
+    if function == "LINEAR" and width >= 1:  # C.11.2.1.2.1
+        if width == 1:
+            return (values > centre - 0.5).astype(np.float64)
+        return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+    if function == "LINEAR_EXACT" and width > 0:  # C.11.2.1.3.2
+        return np.clip((values - centre) / width + 0.5, 0, 1)
+    if function == "SIGMOID" and width > 0:  # C.11.2.1.3.1
+        return 1 / (1 + np.exp(-4 * (values - centre) / width))
+    return None
+
+
+def _first_number(dataset: FileDataset, name: str) -> float | None:
     try:
-        shown = apply_windowing(np.append(values, [-FAR, FAR]), dataset)
-    except ValueError:  # a width of 0, or a function that does not exist
+        value = dataset.get(name)
+        return None if value is None else float(np.atleast_1d(value)[0])
+    except (ValueError, TypeError, IndexError):
         return None
-    black, white = shown[-2:]
-    return (shown[:-2] - black) / (white - black)
