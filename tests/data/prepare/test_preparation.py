@@ -133,6 +133,22 @@ def test_too_many_files_that_cannot_be_used_end_with_a_table(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_left_out_by_choice_is_no_damage(tmp_path: Path):
+    rows = [
+        f"p{n}/study1/view{n % 2}.jpg,{('Frontal', 'Lateral')[n % 2]},{n // 2 % 2}"
+        for n in range(80)
+    ]
+    table = tmp_path / "train.csv"
+    table.write_text("\n".join(["Path,Frontal/Lateral,Pneumonia", *rows]))
+    for n in range(80):
+        (tmp_path / f"p{n}/study1").mkdir(parents=True)
+        (tmp_path / f"p{n}/study1/view{n % 2}.jpg").write_bytes(picture(n))
+    source = sources.open_source(str(table))
+    summary = preparation.prepare(source, epath.Path(tmp_path / "out"), max_skipped=0.0)
+    assert summary["skipped"] == [] and len(summary["left_out"]) == 40
+    assert "40 left out by choice" in data_summary.describe(summary)
+
+
 def test_without_patients_near_duplicates_stay_together(tmp_path: Path, capfd):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as opened:
         for n, (_, drawn) in enumerate(phantom.archive(40)):

@@ -67,6 +67,7 @@ def test_class_folders_of_dicom_files(tmp_path: Path):
     assert [r.patient for r in records.values()] == ["MRN 7", "MRN 8", "MRN 8", "MRN 8", ""]
     assert "lateral view" in records["SICK/IM-0001-0002.dcm"].refused
     assert "modality CT" in records["SICK/ct.dcm"].refused
+    assert sum(record.left_out for record in records.values()) == 2
     assert not records["SICK/damaged.dcm"].refused  # decoding it will give the reason
     assert source.read(records["NORMAL/IM-0001-0001.dcm"]) == dicom_file("MRN 7")
     any_view = sources.open_source(name, Options(any_view=True))

@@ -7,6 +7,7 @@ The facts can be written as JSON:
   findings: [{severity, about, title, meaning, advice: [...]}], the worst first
   splits: {split: {images, patients, refused, per_label: {label: {positive, negative, unknown}}}}
   damage: {count, reasons: {reason: files}, files: [{name, split, reason}]}, at most 200 listed
+  left_out: the same of sound files that are not asked for, such as lateral views
   sizes: {width, height: {least, median, most}, different}, pixels; null without images
   duplicates: {exact, near: {groups, images, within: {split: groups}, across, one_patient,
     conflicts, members: [[{name, split, patient, positive: [label]}]]}}, at most 200 listed
@@ -76,6 +77,7 @@ def audit(
         "classes": list(source.classes),
         "splits": image_statistics.counts(files, source.labels),
         "damage": image_statistics.damage(files),
+        "left_out": image_statistics.damage(files, left_out=True),
         "sizes": image_statistics.sizes(usable) if usable else None,
         "duplicates": image_statistics.copies(usable, source.labels),
         "patients": image_statistics.patients([file.record for file in usable]),

@@ -48,9 +48,14 @@ def counts(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, d
     return result
 
 
-def damage(files: Sequence[InspectedFile]) -> dict[str, Any]:
-    """Returns {count, reasons: {reason: files}, files: [{name, split, reason}]}, cut at 200."""
-    damaged = [file for file in files if file.reason]
+def damage(files: Sequence[InspectedFile], *, left_out: bool = False) -> dict[str, Any]:
+    """Returns {count, reasons: {reason: files}, files: [{name, split, reason}]}, cut at 200.
+
+    Args:
+      files: all.
+      left_out: counts the sound files that are left out, not the damaged ones.
+    """
+    damaged = [file for file in files if file.reason and file.left_out == left_out]
     reasons = Counter(file.reason for file in damaged)
     return {
         "count": len(damaged),

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from trainer.data import duplicates
 from trainer.data.audit import file_features
 from trainer.data.audit.file_features import FileFeatures
-from trainer.data.decode import radiograph
+from trainer.data.decode import limits, radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system import processes, threads
 
@@ -27,6 +27,7 @@ class InspectedFile:
     Attributes:
       record: the source's record of it.
       reason: why it cannot be used as a radiograph; "" where it can, and only then the rest is set.
+      left_out: whether that is a choice, such as of views, and no damage.
       digest: of the decoded pixels, so that a copy with other metadata counts as exact.
       fingerprint: see `duplicates.fingerprint`.
       features: see `file_features.measure`.
@@ -34,6 +35,7 @@ class InspectedFile:
 
     record: ImageRecord
     reason: str = ""
+    left_out: bool = False
     digest: bytes = b""
     fingerprint: bytes = b""
     features: FileFeatures | None = None
@@ -45,7 +47,7 @@ def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> Inspect
         pixels = radiograph.decode(data, LARGEST_SIDE, any_view)
         radiograph.check_not_blank(pixels)
     except radiograph.Unreadable as reason:
-        return InspectedFile(record, str(reason))
+        return InspectedFile(record, str(reason), isinstance(reason, limits.LeftOut))
     digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16)
     return InspectedFile(
         record,
@@ -87,7 +89,7 @@ def inspect_all(
 
 def _inspect_file(source: Source, any_view: bool, record: ImageRecord) -> InspectedFile:
     if record.refused:
-        return InspectedFile(record, record.refused)
+        return InspectedFile(record, record.refused, record.left_out)
     try:
         return inspect(record, source.read(record), any_view)
     except radiograph.Unreadable as reason:

@@ -65,6 +65,9 @@ def overall(verdicts: Sequence[Verdict]) -> tuple[str, str]:
 def _damage(facts: Mapping) -> Iterator[Verdict]:
     damage = facts["damage"]["count"]
     total = damage + sum(split["images"] for split in facts["splits"].values())
+    if left_out := facts["left_out"]["count"]:
+        reason = max(facts["left_out"]["reasons"].items(), key=lambda item: item[1])[0]
+        yield Verdict(OK, "damage", f"{_number(left_out, 'image')} left out by choice ({reason})")
     if not damage:
         yield Verdict(OK, "damage", f"all {total:,} files can be read")
         return

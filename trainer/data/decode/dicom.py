@@ -15,7 +15,7 @@ from pydicom.filereader import read_partial
 from pydicom.valuerep import VR
 
 from trainer.data.decode import dicom_pixels, window
-from trainer.data.decode.limits import MOST_PIXELS, Unreadable, check_size, reading
+from trainer.data.decode.limits import MOST_PIXELS, LeftOut, Unreadable, check_size, reading
 
 MODALITIES = ("CR", "DX", "RG")  # RG is film (PS3.3 C.7.3.1.1.1)
 NOT_IN_THE_STANDARD = ("DR",)  # but written by some devices
@@ -101,7 +101,7 @@ def header(data: bytes) -> Header:
 
 
 def refusal(header: Header, any_view: bool = False) -> str:
-    """Returns why a file is no radiograph of one frontal view, or "".
+    """Returns why a file is left out, as no radiograph of one frontal view, or "".
 
     One that says neither its modality nor its view is taken.
 
@@ -139,7 +139,7 @@ def decode(data: bytes, any_view: bool = False) -> np.ndarray:
         dataset = _dataset(data)
         known = _header(dataset)
         if reason := refusal(known, any_view):
-            raise Unreadable(reason)
+            raise LeftOut(reason)
         check_size(known.columns, known.rows)
         stored = dicom_pixels.stored(dataset)
         if known.photometric in ("MONOCHROME1", "MONOCHROME2"):

@@ -15,6 +15,10 @@ class Unreadable(Exception):
     """A file cannot be used as a radiograph; the message is the reason, in a few words."""
 
 
+class LeftOut(Unreadable):
+    """A sound file that is not asked for, such as a lateral view."""
+
+
 def check_size(width: int, height: int) -> None:
     """Raises Unreadable for a size that no radiograph has, before memory is allocated for it."""
     size = f"{width}x{height} pixels"

@@ -9,20 +9,26 @@ from trainer.data.sources.image_record import ImageRecord
 def listed_files(
     assignment: splits.SplitAssignment,
     skipped: skipped_files.Skipped,
+    left_out: skipped_files.Skipped,
+    *,
     stored: Mapping[str, ImageRecord],
 ) -> dict:
-    """Returns the files that were skipped, moved or contradictory, under their stored names.
+    """Returns the files that were skipped, left out, moved or contradictory, as they are stored.
 
     Args:
       assignment: of all usable records.
-      skipped: with their reasons.
+      skipped: files that cannot be used, with their reasons.
+      left_out: files that are not asked for, with their reasons.
       stored: each record as it is stored, by the name that its source has for it.
     """
     return {
-        "skipped": [
-            {"split": record.split, "name": stored[record.name].name, "reason": reason}
-            for record, reason in skipped
-        ],
+        **{
+            name: [
+                {"split": record.split, "name": stored[record.name].name, "reason": reason}
+                for record, reason in files
+            ]
+            for name, files in (("skipped", skipped), ("left_out", left_out))
+        },
         "moved": [item | {"name": stored[item["name"]].name} for item in assignment.moved],
         "conflicts": [
             item | {"names": [stored[name].name for name in item["names"]]}
@@ -49,11 +55,14 @@ def describe(summary: dict) -> str:
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
     lines.append(legend)
     for name, meaning in (
+        ("left_out", "left out by choice"),
         ("skipped", "cannot be used"),
         ("moved", "are held out with an identical or near-identical file"),
         ("conflicts", "sets of identical files have different labels"),
     ):
-        if summary[name]:
+        if summary.get(name):
             lines.append(f"{len(summary[name]):,} {meaning} (data_summary.json lists them)")
-    lines += skipped_files.table([(item["name"], item["reason"]) for item in summary["skipped"]])
+    for name in ("left_out", "skipped"):
+        listed = summary.get(name, [])
+        lines += skipped_files.table([(item["name"], item["reason"]) for item in listed])
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from trainer.data import duplicates
-from trainer.data.decode import radiograph
+from trainer.data.decode import limits, radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system import processes
 
@@ -31,23 +31,25 @@ class ExaminedFile:
       digest: SHA-256 of the bytes that the source gave.
       fingerprint: perceptual hash, where the patient is not known.
       reason: why it is skipped, in a few words, or "".
+      left_out: whether that is a choice, such as of views, and no damage.
     """
 
     image: bytes = b""
     digest: bytes = b""
     fingerprint: bytes = b""
     reason: str = ""
+    left_out: bool = False
 
 
 def examine(source: Source, options: DecodeOptions, record: ImageRecord) -> ExaminedFile:
     """Reads, checks and re-codes one file."""
     if record.refused:
-        return ExaminedFile(reason=record.refused)
+        return ExaminedFile(reason=record.refused, left_out=record.left_out)
     try:
         data = source.read(record)
         image = radiograph.recode(data, options.max_side, options.any_view, uniform=options.uniform)
     except radiograph.Unreadable as reason:
-        return ExaminedFile(reason=str(reason))
+        return ExaminedFile(reason=str(reason), left_out=isinstance(reason, limits.LeftOut))
     except OSError as error:
         return ExaminedFile(reason=f"cannot be read: {error.strerror or error}")
     fingerprint = b""

@@ -103,10 +103,12 @@ def prepare(
         records = source.records()
         if exclusive:
             records = exclusive_classes.one_class_each(records, source)
-        records, examined, skipped = _examine(backend, records, strict, max_skipped=max_skipped)
+        records, examined, skipped, left_out = _examine(
+            backend, records, strict, max_skipped=max_skipped
+        )
         assignment = _assign_splits(records, examined, keep_validation)
         kept = [record for split in assignment.splits.values() for record in split]
-        stored = _stored([*kept, *(r for r, _ in skipped)], source.identifying, salt)
+        stored = _stored([*kept, *(r for r, _ in (*skipped, *left_out))], source.identifying, salt)
         _build(backend, folder, source, assignment=assignment, stored=stored, exclusive=exclusive)
         summary = {
             "source": pseudonym.source_name(source),
@@ -116,7 +118,7 @@ def prepare(
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
         if exclusive:
             summary["exclusive"] = True
-        summary |= data_summary.listed_files(assignment, skipped, stored)
+        summary |= data_summary.listed_files(assignment, skipped, left_out, stored=stored)
         summary |= _checked(folder, source, assignment)
         summary = summary_digest.with_fingerprint(summary)
         building.publish(dataset.directory(folder), dataset.directory(out))
@@ -126,14 +128,24 @@ def prepare(
 
 def _examine(
     backend: Backend, records: Sequence[sources.ImageRecord], strict: bool, *, max_skipped: float
-) -> tuple[list[sources.ImageRecord], list[ingest.ExaminedFile], skipped_files.Skipped]:
-    """Returns the usable records, their results without images, and the others with a reason."""
-    usable, results, skipped = [], [], []
+) -> tuple[
+    list[sources.ImageRecord],
+    list[ingest.ExaminedFile],
+    skipped_files.Skipped,
+    skipped_files.Skipped,
+]:
+    """Returns the usable records, their results without images, and the others with a reason.
+
+    The latter are first those that cannot be used, then those that are left out by choice.
+    """
+    usable, results, skipped, left_out = [], [], [], []
     line, started = LiveLine(sys.stderr), time.monotonic()
     for done, (record, examined) in enumerate(
         zip(records, backend.examine(records), strict=True), start=1
     ):
-        if examined.reason:
+        if examined.left_out:
+            left_out.append((record, examined.reason))
+        elif examined.reason:
             skipped.append((record, examined.reason))
             if len(skipped) <= MOST_SHOWN:
                 line.settle(f"skipped {record.place or record.name}: {examined.reason}")
@@ -141,14 +153,27 @@ def _examine(
             usable.append(record)
             results.append(replace(examined, image=b""))
         skipped_files.check(
-            skipped, done=done, total=len(records), strict=strict, max_skipped=max_skipped
+            skipped,
+            done=done - len(left_out),
+            total=len(records) - len(left_out),
+            strict=strict,
+            max_skipped=max_skipped,
         )
         seconds = time.monotonic() - started
         if seconds > RATE_SECONDS:
             left = clock(seconds * (len(records) - done) / done)
             line.show(f"{done:,} of {len(records):,} images, {done / seconds:,.0f}/s, {left} left")
     line.settle(f"examined {len(records):,} images in {clock(time.monotonic() - started)}")
-    return usable, results, skipped
+    if left_out and not usable:
+        raise UsageError(
+            "\n".join(
+                [
+                    "no image of the source is used:",
+                    *skipped_files.table([(r.place or r.name, why) for r, why in left_out]),
+                ]
+            )
+        )
+    return usable, results, skipped, left_out
 
 
 def _assign_splits(

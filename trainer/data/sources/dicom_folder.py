@@ -44,7 +44,8 @@ def with_headers(
         if header is None:
             return record
         patient = record.patient or header.patient_id
-        return replace(record, patient=patient, refused=dicom.refusal(header, any_view))
+        reason = dicom.refusal(header, any_view)
+        return replace(record, patient=patient, refused=reason, left_out=bool(reason))
 
     return [record if record.refused else with_header(record) for record in records]
 

@@ -21,6 +21,7 @@ class ImageRecord:
       split: "train", "val", "test", or "" where the source has none.
       place: where the source finds the image, if that is not its name.
       refused: why it is skipped, if that is known without its pixels; else "".
+      left_out: whether that is a choice, such as of views, and no damage.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ImageRecord:
     split: str = ""
     place: str = ""
     refused: str = ""
+    left_out: bool = False
 
     def __post_init__(self):
         """Makes what is stored and shown printable, and keeps where the image is found."""

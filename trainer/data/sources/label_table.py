@@ -26,6 +26,7 @@ class _Row:
     patient: str
     split: str
     refused: str
+    left_out: bool
 
 
 class Table:
@@ -87,7 +88,9 @@ class Table:
         rows = []
         for number, (path, other) in enumerate(zip(paths, others, strict=True)):
             reason = labels.refused.get(number, "")
-            if other.get(schema.view, "").lower() == "lateral" and not self._options.any_view:
+            lateral = other.get(schema.view, "").lower() == "lateral"
+            left_out = lateral and not self._options.any_view
+            if left_out:
                 reason = "a lateral view (--any_view takes them)"
             split = _split(
                 path,
@@ -97,7 +100,7 @@ class Table:
                 where=f"{self.name} line {lines[number]}",
             )
             patient = other.get(schema.patient, "")
-            rows.append(_Row(path, labels.values[number], patient, split, reason))
+            rows.append(_Row(path, labels.values[number], patient, split, reason, left_out))
         return rows
 
     def _find(self, paths: Sequence[str]) -> tuple[dict[str, str], set[str]]:
@@ -135,6 +138,7 @@ class Table:
             split=row.split,
             place=place or row.path,
             refused=row.refused or reason,
+            left_out=row.left_out,
         )
 
 
