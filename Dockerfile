@@ -21,6 +21,7 @@ FROM dependencies AS package
 WORKDIR /src
 COPY setup.py pyproject.toml LICENSE ./
 COPY trainer trainer
+COPY configs configs
 RUN /opt/pip/bin/pip --python /opt/venv/bin/python install --no-deps --no-build-isolation \
     --target /opt/trainer .
 

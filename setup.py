@@ -16,7 +16,9 @@ setup(
     description="Distributed TensorFlow training of chest radiograph classifiers",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    packages=find_packages(include=["trainer", "trainer.*"]),
+    packages=[*find_packages(include=["trainer", "trainer.*"]), "trainer.configs"],
+    package_dir={"trainer.configs": "configs"},  # recipes work outside a checkout, too
+    entry_points={"console_scripts": ["radiograph = trainer.__main__:main"]},
     package_data={"": ["*.j2"], "trainer.cloud": ["prices.json"]},
     python_requires=">=3.11,<3.14",
     install_requires=[

@@ -1,6 +1,6 @@
 """The article's recipe: four convolutions, RMSprop, 25 epochs at 180x180.
 
-python -m trainer train --config=configs/article.py --config.data.path=DATA --workdir=RUN
+radiograph train --config=configs/article.py --config.data.path=DATA --workdir=RUN
 
 Measured on two CPU cores (AMD EPYC with AVX-512), trained on 4,638 of the Kermany images: 25
 epochs in 10.1 minutes, 196 images/s in the median epoch, training accuracy 0.95. On the 310-image

@@ -1,7 +1,7 @@
 """Fourteen findings at once on NIH ChestX-ray14 (Wang et al., CVPR 2017), after CheXNet's sizes.
 
-python -m trainer prepare --source=Data_Entry_2017_v2020.csv --image_root=IMAGES --out=DATA
-python -m trainer train --config=configs/chestxray14.py --config.data.path=DATA --workdir=RUN
+radiograph prepare --source=Data_Entry_2017_v2020.csv --image_root=IMAGES --out=DATA
+radiograph train --config=configs/chestxray14.py --config.data.path=DATA --workdir=RUN
 
 Images are padded to 224 pixels; decoded, the 112,120 radiographs take 5.3 GiB of memory. It was run
 on 48 of its images alone, which says that the path from the table to the report works, and nothing

@@ -39,7 +39,7 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Sweep:
-    """Returns what python -m trainer tune varies."""
+    """Returns what radiograph tune varies."""
     return {
         "optimizer.learning_rate": log_uniform(2e-4, 2e-2),
         "optimizer.weight_decay": log_uniform(1e-4, 1e-1),

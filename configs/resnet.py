@@ -1,6 +1,6 @@
 """A small residual network, AdamW with warm-up and cosine, averaged weights: the default.
 
-python -m trainer train --config=configs/resnet.py --config.data.path=DATA --workdir=RUN
+radiograph train --config=configs/resnet.py --config.data.path=DATA --workdir=RUN
 
 Measured on two CPU cores (AMD EPYC with AVX-512), seed 0, trained on 4,638 of the Kermany images:
 25 epochs in 4.1 minutes, 481 images/s in the median epoch. Epoch 25 was chosen by validation AUC
@@ -54,7 +54,7 @@ def get_config() -> ConfigDict:
 
 
 def sweep() -> Sweep:
-    """Returns what python -m trainer tune varies."""
+    """Returns what radiograph tune varies."""
     return {
         "optimizer.learning_rate": log_uniform(3e-4, 1e-2),
         "optimizer.weight_decay": log_uniform(5e-3, 0.5),

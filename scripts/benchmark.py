@@ -22,7 +22,7 @@ from absl import app, flags
 ROOT = Path(__file__).resolve().parents[1]
 SIDE, BATCH, ARTICLE_BATCH = 180, 32, 8
 
-_SOURCE = flags.DEFINE_string("source", "phantom:1200", "what trainer prepare reads")
+_SOURCE = flags.DEFINE_string("source", "phantom:1200", "what radiograph prepare reads")
 _EPOCHS = flags.DEFINE_integer(
     "epochs", 3, "epochs of each training; the first, which compiles, is left out", lower_bound=2
 )

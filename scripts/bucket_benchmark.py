@@ -29,6 +29,7 @@ from absl import flags
 from etils import epath
 
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.data import dataset
 from trainer.system import gcs
 
@@ -164,4 +165,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("folder", "", "where files are written and read, in a bucket")
     flags.DEFINE_integer("repeats", 3, "runs of each", lower_bound=1)
     flags.DEFINE_enum("only", None, list(KINDS), "what a process of the benchmark measures")
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

@@ -28,6 +28,7 @@ from ml_collections import ConfigDict
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.config.schema import default
 from trainer.data import dataset, pipeline
 from trainer.distribute.local_workers import cluster_variables
@@ -74,7 +75,7 @@ class Worker:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.environ.update(environment)
-            program.run(lambda _: main(), parse=lambda argv: argv[:1])
+            program.run(lambda _: main(), Command(), parse=lambda argv: argv[:1])
 
     def ended(self) -> bool:
         """Returns whether the process is gone."""
@@ -201,7 +202,7 @@ def main(argv: Sequence[str]) -> None:
         subprocess.run([*prepare, f"--out={data}"], check=True, capture_output=True)
     summary = dataset.read_summary(data)
     if summary is None:
-        raise UsageError(f"--data={data} is no prepared data set: make one with trainer prepare.")
+        raise UsageError(f"--data={data} is no data set: make one with radiograph prepare.")
     images = summary["splits"]["train"]["images"]
     config = small_config(data, epochs=max(3, kills * 2 // 3))
     total = pipeline.steps(config.train.epochs * images, config.train.batch_size)
@@ -314,4 +315,4 @@ def check_end(worker: Worker, allowed: set[int]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

@@ -13,6 +13,6 @@ esac
 cd "$root"
 
 scripts/setup.sh
-.venv/bin/python -m trainer prepare --source=phantom:1800 --out="$demo/data"
-.venv/bin/python -m trainer train --config=configs/demo.py --config.data.path="$demo/data" \
+.venv/bin/radiograph prepare --source=phantom:1800 --out="$demo/data"
+.venv/bin/radiograph train --config=configs/demo.py --config.data.path="$demo/data" \
   --workdir="$demo/run" "$@"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.commands import program
+from trainer.commands.command import Command
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SOURCE = "phantom:120"
@@ -80,4 +81,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

@@ -28,6 +28,7 @@ from etils import epath
 from PIL import Image
 
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.data import sources
 from trainer.data.prepare import ingest, preparation
 from trainer.system import memory
@@ -133,10 +134,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("source", None, "as of trainer prepare", required=True)
+    flags.DEFINE_string("source", None, "as of radiograph prepare", required=True)
     flags.DEFINE_integer("workers", 0, "processes; 0 for one a core", lower_bound=0)
     flags.DEFINE_integer("images", 2000, "that are decoded", lower_bound=1)
     flags.DEFINE_integer("max_side", 512, "longest side kept, pixels")
     flags.DEFINE_bool("uniform", False, "encodes every image alike")
     flags.DEFINE_integer("repeats", 3, "runs of each", lower_bound=1)
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

@@ -67,7 +67,7 @@ flock -n 9 || { echo 'Waiting for another setup to finish' && flock 9; }
 # The stamp tells what the environment holds: these lines, and which Python. The place is among
 # them as a virtual environment cannot be moved.
 place="$accelerator in $PWD"
-wanted=$(printf '%s\n' "$place" ${asked:+"$asked"} && sha256sum "${sets[@]}")
+wanted=$(printf '%s\n' "$place" ${asked:+"$asked"} && sha256sum setup.py "${sets[@]}")
 if [[ -f $stamp && -x $venv/bin/python ]] && ! grep -qvxFf "$stamp" <<<"$wanted"; then
   exit
 fi

@@ -19,6 +19,7 @@ from absl import flags
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from trainer.commands import program
+from trainer.commands.command import Command
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = "speed/summaries"  # is written at the end of each epoch, after all that it shows
@@ -86,8 +87,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("source", "phantom:1800", "as of trainer prepare")
+    flags.DEFINE_string("source", "phantom:1800", "as of radiograph prepare")
     flags.DEFINE_list("recipes", ["demo", "article"], "files in configs/")
     flags.DEFINE_integer("epochs", None, "of each run, in place of the recipe's", lower_bound=1)
     flags.DEFINE_integer("pairs", 3, "runs with and without summaries", lower_bound=1)
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

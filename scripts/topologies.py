@@ -23,6 +23,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.config import schema
 from trainer.data import pipeline
 from trainer.data.pixel_cache import PixelCache
@@ -254,4 +255,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.config import schema
 from trainer.system.errors import UsageError
 
@@ -290,4 +291,4 @@ def say(what: str) -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, Command(purpose=__doc__))

@@ -1,34 +1,44 @@
-"""Runs a command: `python -m trainer COMMAND --help` lists its flags.
+"""The program `radiograph`, also `python -m trainer`: runs the command that is named first."""
 
-prepare  prepares a data set from archives, folders, tables or DICOM files
-audit    shows whether a data set can be trusted
-train    trains and evaluates a network; python -m trainer.task is the same
-launch   trains with several workers on this machine
-tune     searches hyperparameters, one trial after the other
-report   writes pages about finished runs
-submit   submits a run to a cloud
-jobs     lists, shows, cancels and fetches jobs in a cloud
-"""
-
-import runpy
 import sys
+from importlib import import_module
+from types import ModuleType
 
-COMMANDS = ("prepare", "audit", "train", "launch", "tune", "report", "submit", "jobs")
+from trainer.commands.command import COMMANDS
 
 
 def main() -> None:
-    """Runs the command that the first argument names, with the arguments after it."""
-    command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command.strip("-") in ("h", "help"):
-        print(__doc__)
-    elif command in COMMANDS:
-        del sys.argv[1]
-        module = "trainer.task" if command == "train" else f"trainer.commands.{command}"
-        # As python -m does: absl's --help shows the flags of the module __main__.
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    """Runs a command with the arguments after its name; without one, lists them all."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not name or name.strip("-") in ("h", "help", "helpfull"):
+        print(_listing())
+    elif name in COMMANDS:
+        sys.argv = [f"radiograph {name}", *sys.argv[2:]]
+        _module(name).run()
     else:
-        mistake = f"{command!r} is not a command" if command else "the command is missing"
-        print(f"error: {mistake}: give one of {', '.join(COMMANDS)}.", file=sys.stderr)
+        known = ", ".join(COMMANDS)
+        print(f"error: {name!r} is not a command: give one of {known}.", file=sys.stderr)
+        sys.exit(2)
+
+
+def _listing() -> str:
+    lines = ["radiograph COMMAND --FLAG=VALUE ...; radiograph COMMAND --help lists the flags", ""]
+    for name, command in COMMANDS.items():
+        lines += [f"{name:<8}  {command.purpose}", f"          {command.example}"]
+    return "\n".join(lines)
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return import_module(COMMANDS[name].module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("trainer"):
+            raise
+        print(
+            f"error: {sys.executable} has no {error.name}: run scripts/setup.sh, then "
+            "`. .venv/bin/activate`, and give the command again.",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
 

@@ -7,20 +7,20 @@ written where Vertex AI's environment says, see trainer.training.run_paths.
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
-from absl import flags
 from etils import epy
 
 from trainer.cloud import hypertune
 from trainer.commands import config_flags, path_flags, program
+from trainer.commands.command import COMMANDS
 from trainer.system import terminal
-from trainer.training.run_paths import run_paths
+from trainer.training.run_paths import VERTEX_FOLDERS, run_paths
 
 with epy.lazy_imports():  # TensorFlow
     from trainer import train
     from trainer.show import trial_log
 
-flags.adopt_module_key_flags(config_flags)
 _WORKDIR = path_flags.define_path("workdir", None, "folder that the run is written to")
 
 
@@ -35,5 +35,13 @@ def main(argv: Sequence[str]) -> None:
     train.train_and_evaluate(config, paths.workdir, events=paths.events, line=line, loggers=loggers)
 
 
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    command = COMMANDS["train"]
+    if {*VERTEX_FOLDERS} & {*os.environ}:
+        command = replace(command, needed=["config"])  # the folder is in the environment
+    program.run(main, command, config_flags.parse)
+
+
 if __name__ == "__main__":
-    program.run(main, config_flags.parse)
+    run()

@@ -71,7 +71,7 @@ def test_submit_sends_data_config_and_job(
     config = json.loads(text(argument.removeprefix("--config=")))
     assert (config["seed"], config["data"]["path"]) == (7, f"gs://{bucket}/data")
     assert json.loads(text(f"gs://{bucket}/data/data_summary.json"))["synthetic"] is True
-    assert "python -m trainer jobs cancel projects/project/locations/us-central1/" in done.stdout
+    assert "radiograph jobs cancel projects/project/locations/us-central1/" in done.stdout
     assert "console.cloud.google.com/agent-platform/" in done.stdout
 
 

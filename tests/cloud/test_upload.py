@@ -29,18 +29,19 @@ LARGE = {"large": bytes(range(256)) * (3 * PIECE // 256) + b"end"}
 MAIN = """
 from pathlib import Path
 from trainer.cloud import google_storage, upload
+from trainer.commands.command import Command
 from trainer.commands.program import exit_at_signals, run
 
 def main(argv):
     with exit_at_signals("what was sent stays"):
         upload.upload(google_storage.client(), Path(argv[1]), argv[2])
 
-run(main, arguments=["FOLDER", "URL"])
+run(main, Command(arguments=["FOLDER", "URL"]))
 """
 
 
 def prepare(folder: Path, shards: dict[str, bytes], **recipe: object) -> Path:
-    """Writes what trainer prepare would, of other content."""
+    """Writes what radiograph prepare would, of other content."""
     files = {**shards, "dataset_info.json": b"{}"}
     (folder / HOME).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

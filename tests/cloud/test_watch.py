@@ -42,7 +42,7 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
         "epoch 2",
         "the job is succeeded",
         "test AUC 0.988 on 24 images, best epoch 2",
-        f"bring it here: python -m trainer jobs fetch {in_bucket.workdir} runs/first",
+        f"bring it here: radiograph jobs fetch {in_bucket.workdir} runs/first",
     ]
 
 
@@ -79,7 +79,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(
     made = vertex_ai.submit(in_bucket)
     main = threading.main_thread().ident
     threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
-    with pytest.raises(Stopped, match=f"python -m trainer jobs cancel {made.name}") as ending:
+    with pytest.raises(Stopped, match=f"radiograph jobs cancel {made.name}") as ending:
         watch.follow(
             vertex_ai, made, in_bucket, client=google_storage.client("project"), poll_seconds=0.01
         )

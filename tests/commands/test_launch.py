@@ -27,7 +27,7 @@ def test_the_task_is_told_its_strategy_and_devices(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workers=2"], "python -m trainer launch --workers=2 -- --config="),
+        (["--workers=2"], "radiograph launch --workers=2 -- --config="),
         (["--workers=2", "--"], "the flags of the task are missing after --"),
         (["--config=c.py"], "'--config=c.py' is not a flag of the launcher"),
         (["--worker=2", "--", "--config=c.py"], "'--worker=2' is not a flag of the launcher"),
@@ -46,12 +46,12 @@ def test_a_mistake_in_the_flags_gets_one_sentence(arguments: list[str], message:
 
 def test_the_flags_say_what_is_launched(tmp_path: Path):
     told = """
-from trainer.commands import program
-from trainer.commands import launch
+from trainer.commands import launch, program
+from trainer.commands.command import Command
 launch.launch = lambda command, **options: print(
     command[2:4], *list(options.values())[:4], options["newest_checkpoint"]()
 ) or 75
-program.run(launch.main, launch.parse_flags)
+program.run(launch.main, Command(), launch.parse_flags)
 """
     own = ["--workers=3", "--devices=2", "--max_restarts=4", "--grace_seconds=5"]
     command = [sys.executable, "-c", told, *own, "--", "--config=c.py"]

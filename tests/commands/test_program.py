@@ -10,6 +10,7 @@ PROGRAM = """
 import signal
 from absl import flags, logging
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.system import errors
 def main(argv):
     if argv[1:] == ["broken"]:
@@ -22,7 +23,7 @@ def main(argv):
     print(argv[1:], program.verbosity())
     for level in (logging.error, logging.warning, logging.info, logging.debug):
         level("as %s", level.__name__)
-program.run(main, arguments={arguments})
+program.run(main, Command(arguments={arguments}))
 """
 
 

@@ -196,7 +196,7 @@ def tune(runs: Path, *flags: str) -> list[str]:
         (["--config=configs/article.py"], r"configs/article.py has no sweep()"),
         (["--config=configs/demo.py", "--trials=0"], "flag --trials=0"),
         (["--config=configs/demo.py", "--config.train.epoch=3"], "did you mean 'train.epochs'"),
-        ([], "--config=FILE is missing"),
+        ([], "--config is missing"),
     ],
 )
 def test_a_mistake_in_the_flags_gets_one_sentence(tmp_path: Path, flags: list[str], message: str):

@@ -140,7 +140,7 @@ def test_evaluation_visits_every_record_once_in_order(cached: pipeline.Pixels):
 
 
 def test_a_path_without_a_data_set_is_refused(tmp_path: epath.Path):
-    with pytest.raises(UsageError, match=r"trainer prepare"):
+    with pytest.raises(UsageError, match=r"radiograph prepare"):
         pipeline.open_split(tmp_path, "train")
 
 

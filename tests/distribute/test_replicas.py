@@ -88,7 +88,7 @@ def test_tensorflow_for_tpus_is_refused_on_other_devices(
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("strategy", "multi_worker", r"names no workers.*trainer launch"),
+        ("strategy", "multi_worker", r"names no workers.*radiograph launch"),
         ("cpu_devices", 3, "has started with 4"),
     ],
 )

@@ -48,6 +48,7 @@ PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default
 SIGNALLED = """
 import os, sys
 from trainer.commands import config_flags, program
+from trainer.commands.command import Command
 from trainer.training import step
 from trainer import task
 
@@ -66,7 +67,7 @@ def train_loop(strategy, state, config, **named):
     return run
 
 step.train_loop = train_loop
-program.run(task.main, config_flags.parse)
+program.run(task.main, Command(), config_flags.parse)
 """
 
 

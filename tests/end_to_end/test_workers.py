@@ -21,6 +21,7 @@ import os, signal, sys, time
 import tensorflow as tf
 from trainer import train
 from trainer.commands import program
+from trainer.commands.command import Command
 from trainer.config import recipe
 from trainer.system import watchdog
 from trainer.training import run_folder
@@ -35,7 +36,7 @@ def add(progress, result):
 
 Progress.add_loop, run_folder.VISIBLE_SECONDS, watchdog.MINUTE = add, 1, float(sys.argv[4])
 main = lambda argv: train.train_and_evaluate(recipe.read(argv[1]), argv[2])
-program.run(main, arguments=("config", "workdir", "event", "minute"))
+program.run(main, Command(arguments=("config", "workdir", "event", "minute")))
 """
 NOTHING = "None"
 

@@ -128,7 +128,7 @@ def test_without_audit_pictures_and_commit_the_page_is_shorter(run, write):
 
     page = write(run)
 
-    assert "python -m trainer audit '--source=my data'" in page.text
+    assert "radiograph audit '--source=my data'" in page.text
     assert f"--out={run.folder}/audit.html" in page.text
     assert "img" not in page.tags and "Inner layers" not in page.text
     assert "#explanations" not in page.addresses

@@ -113,7 +113,7 @@ class Api:
             if perhaps_done and not repeatable:
                 raise AnswerLost(
                     f"{problem}, so that the job may have been created or not: look with python -m "
-                    "trainer jobs list before you submit it again."
+                    "radiograph jobs list before you submit it again."
                 )
             if attempt < ATTEMPTS:
                 time.sleep(wait)

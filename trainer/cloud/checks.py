@@ -128,7 +128,7 @@ def _data(order: Order, access: Access) -> str:
     if summary is None:
         raise UsageError(
             f"{path} holds no prepared data set: upload one with --data=FOLDER, or make it with "
-            f"python -m trainer prepare --source=... --out={path}."
+            f"radiograph prepare --source=... --out={path}."
         )
     stored = google_storage.sizes(access.storage, path)
     sizes = {name.split("/")[-1]: size for name, size in stored.items()}

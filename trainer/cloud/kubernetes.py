@@ -76,7 +76,7 @@ class Kubernetes:
             if job.matches(name):
                 return job
         raise UsageError(
-            f"the cluster has no job {name!r} of this program: python -m trainer jobs list "
+            f"the cluster has no job {name!r} of this program: radiograph jobs list "
             "--platform=kubernetes shows them."
         )
 

@@ -19,7 +19,7 @@ from trainer.system.terminal import LiveLine
 
 SUMMARY = "data_summary.json"
 OPTIONAL = ("audit.html", "audit.json")  # sent where the folder has them
-# What distinguishes data sets: the source, and the options of trainer prepare.
+# What distinguishes data sets: the source, and the options of radiograph prepare.
 RECIPE = ("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform")
 PIECE = 16 * 2**20  # bytes of a large file in one request, all of them in memory
 BLOCK = 2**20  # bytes read at once for a checksum
@@ -55,7 +55,7 @@ def upload(client: Client, folder: Path, url: str, *, line: LiveLine | None = No
 
     Args:
       client: of `google_storage.client`.
-      folder: as trainer prepare writes it.
+      folder: as radiograph prepare writes it.
       url: gs://BUCKET/PATH.
       line: shows the progress.
 
@@ -108,8 +108,7 @@ def prepared(folder: Path) -> list[File]:
     summary = folder / SUMMARY
     if not summary.is_file():
         raise UsageError(
-            f"{folder} holds no prepared data set: make one with python -m trainer prepare "
-            f"--out={folder}."
+            f"{folder} holds no prepared data set: make one with radiograph prepare --out={folder}."
         )
     try:
         shards = [

@@ -174,7 +174,7 @@ class Vertex:
                 return job.name
         raise UsageError(
             f"{self.project} has no job {name!r} of this program in {self.region}: python -m "
-            "trainer jobs list shows them."
+            "radiograph jobs list shows them."
         )
 
     def log(self, name: str, after: str) -> list[tuple[str, str]]:

@@ -47,9 +47,9 @@ def table(jobs: list[CloudJob]) -> str:
 
 
 def command(verb: str, platform: str, job: CloudJob) -> str:
-    """Returns the command line of `trainer jobs` for a job."""
+    """Returns the command line of `radiograph jobs` for a job."""
     option = " --platform=kubernetes" if platform == "kubernetes" else ""
-    return f"python -m trainer jobs {verb} {job.name}{option}"
+    return f"radiograph jobs {verb} {job.name}{option}"
 
 
 def follow(
@@ -114,7 +114,7 @@ def result(client: Client, workdir: str) -> str:
     )
     return (
         f"test AUC {areas} on {evaluation['images']} images, best epoch {evaluation['epoch']}\n"
-        f"bring it here: python -m trainer jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
+        f"bring it here: radiograph jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
     )
 
 

@@ -1,7 +1,7 @@
-"""Shows whether data can be trusted: `python -m trainer audit --source=chest_xray.zip`.
+"""Shows whether data can be trusted: `radiograph audit --source=chest_xray.zip`.
 
 Writes a page (`--out`) and the same facts as JSON beside it; `trainer/data/audit/audit.py`
-describes the JSON. The source may be anything that `trainer prepare` takes, and also what it wrote.
+describes the JSON. The source may be what `radiograph prepare` takes, and also what it wrote.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from absl import flags
 from etils import epath, epy
 
 from trainer.commands import path_flags, program, source_flags
+from trainer.commands.command import COMMANDS
 from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 
@@ -52,19 +53,23 @@ def main(argv: Sequence[str]) -> None:
     print(f"\nwritten: {out} and {out.with_suffix('.json')}")
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command."""
     path_flags.define_path(
         "source",
         None,
-        "what trainer prepare takes, or the folder that it wrote",
-        required=True,
+        "what radiograph prepare takes, or the folder that it wrote",
         flag_values=flag_values,
     )
     path_flags.define_path("out", "audit.html", "page to write", flag_values=flag_values)
     source_flags.define(flag_values)
 
 
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    define_flags()
+    program.run(main, COMMANDS["audit"])
+
+
 if __name__ == "__main__":
-    define_flags(flags.FLAGS)
-    program.run(main)
+    run()

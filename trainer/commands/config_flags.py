@@ -10,7 +10,9 @@ from trainer.commands import path_flags
 from trainer.config import recipe, schema
 from trainer.system.errors import UsageError
 
-FILE = path_flags.define_path("config", None, "recipe such as configs/resnet.py, or a config.json")
+FILE = path_flags.define_path(
+    "config", None, "recipe: a name such as resnet, a FILE.py, or a run's config.json"
+)
 
 
 class _FieldParser(flags.ArgumentParser):
@@ -64,7 +66,7 @@ def read() -> ConfigDict:
       UsageError: if there is no --config, or it cannot be read.
     """
     if not FILE.value:
-        raise UsageError("--config=FILE is missing: name a recipe such as configs/resnet.py.")
+        raise UsageError("--config=FILE is missing: name a recipe such as resnet.")
     config = recipe.read(FILE.value)
     config.update_from_flattened_dict(overrides())
     config.data.path = path_flags.expand(config.data.path)

@@ -1,8 +1,8 @@
-"""Jobs in a cloud: `python -m trainer jobs list`, `show JOB`, `cancel JOB`, `fetch JOB DIR`.
+"""Jobs in a cloud: `radiograph jobs list`, `show JOB`, `cancel JOB`, `fetch JOB DIR`.
 
-    python -m trainer jobs list --region=us-central1
-    python -m trainer jobs show projects/PROJECT/locations/us-central1/customJobs/123
-    python -m trainer jobs fetch gs://BUCKET/runs/NAME runs/NAME
+    radiograph jobs list --region=us-central1
+    radiograph jobs show projects/PROJECT/locations/us-central1/customJobs/123
+    radiograph jobs fetch gs://BUCKET/runs/NAME runs/NAME
 
 JOB is the name that submit printed, the last part of it, or the run's name; for a TPU VM, which is
 deleted when its job ends, also the run's gs://WORKDIR. fetch, which brings a run here, takes the
@@ -13,16 +13,22 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
-from google.cloud.storage import Client
+from etils import epy
 
-from trainer.cloud import credentials, google_storage, run_download, watch
 from trainer.cloud.order import PLATFORMS
-from trainer.cloud.platform import Access, Platform, open_platform
 from trainer.commands import path_flags, program
+from trainer.commands.command import COMMANDS
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Client
+
+with epy.lazy_imports():  # what speaks to a cloud
+    from trainer.cloud import credentials, google_storage, platform, run_download, watch
 
 ARGUMENTS = {"list": 0, "show": 1, "cancel": 1, "fetch": 2}  # number of them
 USAGE = "list, show JOB, cancel JOB, fetch JOB DIR"
@@ -51,11 +57,11 @@ def main(argv: Sequence[str]) -> None:
     if verb == "fetch" and name.startswith("gs://"):
         _fetch(google_storage.client(_PROJECT.value or None), name.rstrip("/"), argv[3])
         return
-    platform, project, place = _PLATFORM.value, _PROJECT.value, _REGION.value or _ZONE.value
+    service, project, place = _PLATFORM.value, _PROJECT.value, _REGION.value or _ZONE.value
     if full := FULL_NAME.fullmatch(name):
         project, place, kind = full.groups()
-        platform = "tpu_vm" if kind == "queuedResources" else "vertex"
-    cloud = _open_platform(platform, project, place)
+        service = "tpu_vm" if kind == "queuedResources" else "vertex"
+    cloud = _open_platform(service, project, place)
     if verb == "list":
         print(watch.table(cloud.jobs()))
     elif verb == "show":
@@ -67,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"{name} is being stopped; it saves first, and the same submission continues the run")
 
 
-def _fetch(client: Client, workdir: str, target: str) -> None:
+def _fetch(client: "Client", workdir: str, target: str) -> None:
     folder = Path(path_flags.expand(target))
     with program.exit_at_signals("downloaded files are kept, and the same command goes on"):
         line = LiveLine(quiet=program.verbosity() < 0)
@@ -78,16 +84,16 @@ def _fetch(client: Client, workdir: str, target: str) -> None:
     )
 
 
-def _open_platform(platform: str, project: str, place: str) -> Platform:
+def _open_platform(service: str, project: str, place: str) -> "platform.Platform":
     """Returns the platform in a region or zone.
 
     Raises:
       UsageError: if it needs one, or a project, and none is given.
     """
-    if platform == "kubernetes":
-        return open_platform(platform, None)
+    if service == "kubernetes":
+        return platform.open_platform(service, None)
     if not place:
-        flag = "--zone=us-central1-a" if platform == "tpu_vm" else "--region=us-central1"
+        flag = "--zone=us-central1-a" if service == "tpu_vm" else "--region=us-central1"
         raise UsageError(
             f"{flag.split('=')[0]} is missing: give it, as in {flag}, or the full name of JOB."
         )
@@ -95,9 +101,14 @@ def _open_platform(platform: str, project: str, place: str) -> Platform:
     project = project or default_project or ""
     if not project:
         raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
-    access = Access(found, google_storage.client(project, found))
-    return open_platform(platform, access, project=project, region=place, zone=place)
+    access = platform.Access(found, google_storage.client(project, found))
+    return platform.open_platform(service, access, project=project, region=place, zone=place)
+
+
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    program.run(main, COMMANDS["jobs"], parse_flags)
 
 
 if __name__ == "__main__":
-    program.run(main, parse_flags, [f"{USAGE}..."])
+    run()

@@ -1,4 +1,4 @@
-"""Trains with several workers on this machine: `python -m trainer launch --workers=2 -- FLAGS`.
+"""Trains with several workers on this machine: `radiograph launch --workers=2 -- FLAGS`.
 
 Each worker is a process that runs trainer.task with the flags after `--`; together they train one
 network. When a worker dies, all are started again and resume from the newest checkpoint. A job that
@@ -15,11 +15,12 @@ from absl import flags
 from etils import epath
 
 from trainer.commands import path_flags, program
+from trainer.commands.command import COMMANDS
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system.errors import UsageError
 from trainer.training.run_paths import run_paths
 
-USAGE = "python -m trainer launch --workers=2 -- --config=configs/resnet.py --workdir=RUN"
+USAGE = "radiograph launch --workers=2 -- --config=resnet --config.data.path=DATA --workdir=RUN"
 
 _WORKERS = flags.DEFINE_integer("workers", 1, "processes to start", lower_bound=1, upper_bound=64)
 _DEVICES = flags.DEFINE_integer(
@@ -121,5 +122,10 @@ def main(argv: Sequence[str]) -> None:
     )
 
 
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    program.run(main, COMMANDS["launch"], parse_flags)
+
+
 if __name__ == "__main__":
-    program.run(main, parse_flags)
+    run()

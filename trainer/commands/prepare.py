@@ -1,4 +1,4 @@
-"""Prepares a data set: `python -m trainer prepare --source=chest_xray.zip --out=DATA`.
+"""Prepares a data set: `radiograph prepare --source=chest_xray.zip --out=DATA`.
 
 Decodes and checks every image, groups by patient, and writes a tensorflow-datasets data set
 with the splits train, validation and test, which `tfds.data_source("radiographs", data_dir=DATA)`
@@ -13,24 +13,21 @@ from absl import flags
 from etils import epath, epy
 
 from trainer.commands import path_flags, program, source_flags
-from trainer.data import sources
-from trainer.data.prepare import data_summary
-from trainer.data.prepare.preparation import prepare
+from trainer.commands.command import COMMANDS
 from trainer.system import gcs
 from trainer.system.errors import UsageError
 
-with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
-    from trainer.data import dataset
+with epy.lazy_imports():  # TensorFlow among them: --help and mistakes need not wait for it
+    from trainer.data import dataset, sources
+    from trainer.data.prepare import data_summary, preparation
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command; not at import, since their names are common ones."""
     common: dict[str, Any] = {"flag_values": flag_values}
+    path_flags.define_path("source", None, "files to prepare (docs/data.md)", **common)
     path_flags.define_path(
-        "source", None, "files to prepare (docs/data.md)", required=True, **common
-    )
-    path_flags.define_path(
-        "out", None, "folder to write the prepared data set to, or gs://", required=True, **common
+        "out", None, "folder to write the prepared data set to, or gs://", **common
     )
     source_flags.define(flag_values)
     flags.DEFINE_integer(
@@ -74,9 +71,10 @@ def main(argv: Sequence[str]) -> None:
     out = epath.Path(given.out)
     with program.stop_at_signals("nothing was written"):
         _refuse_out_in_source(given.source, out)
+        source = sources.open_source(given.source, source_flags.options(given))
         finished = dataset.read_summary(out) is not None
-        summary = prepare(
-            sources.open_source(given.source, source_flags.options(given)),
+        summary = preparation.prepare(
+            source,
             out,
             max_side=given.max_side,
             keep_validation=given.keep_official_validation,
@@ -109,6 +107,11 @@ def _refuse_out_in_source(source: str, out: epath.Path) -> None:
         )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command with the arguments of the process."""
     define_flags()
-    program.run(main)
+    program.run(main, COMMANDS["prepare"])
+
+
+if __name__ == "__main__":
+    run()

@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from absl import app, flags
 
-from trainer.commands import set_up
+from trainer.commands import help_screen, set_up
+from trainer.commands.command import Command
+from trainer.config import recipe, schema
 from trainer.system import gcs
 from trainer.system.errors import (
     CannotWrite,
@@ -24,30 +27,33 @@ from trainer.system.printable import printable_lines
 
 def run(
     main: Callable[[Sequence[str]], object],
+    command: Command,
     parse: Callable[[Sequence[str]], Sequence[str]] | None = None,
-    arguments: Sequence[str] = (),
 ) -> None:
     """Sets the process up, parses flags and calls `main`; an ExitError ends it with its sentence.
 
     Args:
       main: takes the program's name and its positional arguments.
+      command: says which arguments and flags it needs, and what its help shows.
       parse: parses the command line in place of absl's own parser.
-      arguments: names of the positional arguments, all required; if the last ends in "...", it may
-        be repeated.
     """
 
     def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         with _exit_on_errors():
+            if words := help_screen.asked(argv[1:]):
+                _help(command, [argument for argument in argv if argument not in words], words)
             set_up.set_up()
             try:
-                return (parse or flags.FLAGS)(list(argv))
+                given = (parse or flags.FLAGS)(list(argv))
             except flags.Error as mistake:
                 raise UsageError(str(mistake)) from mistake
+            _check_needed(command)
+            return given
 
     def guarded(argv: Sequence[str]) -> None:
         set_up.show_logs(verbosity())
         with _exit_on_errors():
-            _check_given(argv[1:], arguments)
+            _check_given(argv[1:], command.arguments)
             main(argv)
 
     app.run(guarded, flags_parser=parse_flags)
@@ -60,6 +66,28 @@ def verbosity() -> int:
     """
     flag = flags.FLAGS["verbosity"]  # absl's own, which without one is -1
     return flags.FLAGS.verbosity if flag.present else 0
+
+
+def _help(command: Command, argv: Sequence[str], words: set[str]) -> NoReturn:
+    """Prints the help of a command, with the values of the recipe that the arguments name."""
+    values = dict(schema.fields(schema.default()))
+    if "config" in flags.FLAGS:
+        with suppress(flags.Error):
+            flags.FLAGS(list(argv), known_only=True)
+        if flags.FLAGS.config:
+            values = dict(schema.fields(recipe.read(flags.FLAGS.config)))
+    full = bool(words & help_screen.FULL)
+    print(help_screen.screen(command, flags.FLAGS, values, full=full), flush=True)
+    sys.exit()
+
+
+def _check_needed(command: Command) -> None:
+    """Raises a UsageError that names all flags that are missing."""
+    missing = [f"--{name}" for name in command.needed if not flags.FLAGS[name].value]
+    if missing:
+        *others, last = missing
+        names = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        raise UsageError(f"{names} missing, as in: {command.example}.")
 
 
 def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:
@@ -136,6 +164,8 @@ def _exit_on_errors() -> Iterator[None]:
         _exit(error)
     except KeyboardInterrupt:
         _exit(Stopped(signal.SIGINT))
+    except BrokenPipeError:  # nobody reads on, as of `radiograph train --helpfull | head`
+        os._exit(128 + signal.SIGPIPE)
     except Exception as error:
         if reason := gcs.reason(error):
             _exit(bucket_error(error, f"a bucket cannot be used ({reason}).", UsageError))

@@ -1,8 +1,8 @@
 """Writes pages about finished runs.
 
-python -m trainer report RUN                            the report of a run, RUN/report.html
-python -m trainer report RUN1 RUN2 --out=FILE.html      several runs compared
-python -m trainer report RUN --image=FILE --out=FOLDER  the run's prediction for single radiographs
+radiograph report RUN                            the report of a run, RUN/report.html
+radiograph report RUN1 RUN2 --out=FILE.html      several runs compared
+radiograph report RUN --image=FILE --out=FOLDER  the run's prediction for single radiographs
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from absl import flags
 from etils import epath, epy
 
 from trainer.commands import path_flags, program
+from trainer.commands.command import COMMANDS
 from trainer.system import gcs
 from trainer.system.errors import UsageError
 
@@ -55,7 +56,7 @@ def _page_path(out: str) -> epath.Path:
     return file
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command."""
     path_flags.define_paths(
         "image", "radiograph to explain; may be repeated", flag_values=flag_values
@@ -68,6 +69,11 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
 
 
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    define_flags()
+    program.run(main, COMMANDS["report"])
+
+
 if __name__ == "__main__":
-    define_flags(flags.FLAGS)
-    program.run(main, arguments=["RUN..."])
+    run()

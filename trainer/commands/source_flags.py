@@ -3,9 +3,12 @@
 from typing import Any
 
 from absl import flags
+from etils import epy
 
 from trainer.commands import path_flags
-from trainer.data.sources import Options
+
+with epy.lazy_imports():
+    from trainer.data import sources
 
 
 def define(flag_values: flags.FlagValues) -> None:
@@ -46,9 +49,9 @@ def define(flag_values: flags.FlagValues) -> None:
     )
 
 
-def options(flag_values: flags.FlagValues) -> Options:
+def options(flag_values: flags.FlagValues) -> "sources.Options":
     """Returns the options that the parsed flags give."""
-    return Options(
+    return sources.Options(
         image_root=flag_values.image_root,
         encoding=flag_values.encoding,
         path_column=flag_values.path_column,

@@ -1,6 +1,6 @@
-r"""Sends a run to a cloud: `python -m trainer submit --config=configs/resnet.py ...`.
+r"""Sends a run to a cloud: `radiograph submit --config=configs/resnet.py ...`.
 
-    python -m trainer submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \
+    radiograph submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \
       --workdir=gs://BUCKET/runs/NAME --accelerator=nvidia-l4:2 --spot --wait
 
 Checks the order before it costs money, uploads the data, submits the job, and prints where the run
@@ -14,32 +14,32 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from etils import epath
+from etils import epath, epy
 
-from trainer.cloud import (
-    checks,
-    container_image,
-    credentials,
-    google_storage,
-    machines,
-    upload,
-    vertex_tuning,
-    watch,
-)
+from trainer.cloud import machines
 from trainer.cloud.order import PLATFORMS, Order, read_labels
-from trainer.cloud.platform import MODULES, Access, open_platform
 from trainer.commands import config_flags, path_flags, program
+from trainer.commands.command import COMMANDS
 from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
-from trainer.tuning import search_space
 
-flags.adopt_module_key_flags(config_flags)
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "folder that the run is written to, gs://", required=True
-)
+with epy.lazy_imports():  # what speaks to a cloud
+    from trainer.cloud import (
+        checks,
+        container_image,
+        credentials,
+        google_storage,
+        platform,
+        upload,
+        vertex_tuning,
+        watch,
+    )
+    from trainer.tuning import search_space
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "folder that the run is written to, gs://")
 _ACCELERATOR = flags.DEFINE_string(
-    "accelerator", None, "of each machine, such as nvidia-l4:2, tpu-v5e:8 or cpu", required=True
+    "accelerator", "", "of each machine, such as nvidia-l4:2, tpu-v5e:8 or cpu"
 )
 _MACHINE_TYPE = flags.DEFINE_string(
     "machine_type", "", "default: the usual one for the accelerator"
@@ -67,8 +67,6 @@ _PARALLEL = flags.DEFINE_integer("parallel_trials", 1, "trials at the same time"
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "check, write the job file, and submit nothing")
 _WAIT = flags.DEFINE_bool("wait", False, "follow the job to its end; Ctrl-C leaves it running")
 
-MARKS = {checks.OK: "ok", checks.NOTE: "note", checks.UNKNOWN: "?", checks.WRONG: "WRONG"}
-
 
 def main(argv: Sequence[str]) -> None:
     """Submits what the flags describe."""
@@ -86,34 +84,34 @@ def main(argv: Sequence[str]) -> None:
             sent = upload.upload(access.storage, data, order.config.data.path, line=line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
     google_storage.write_text(access.storage, order.config_file, order.config_text)
-    platform = open_platform(
+    cloud = platform.open_platform(
         order.platform, access, project=order.project, region=order.region, zone=order.zone
     )
-    job = platform.submit(order)
+    job = cloud.submit(order)
     print(f"\n{watch.describe(job)}")
     print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
     if _WAIT.value:
-        watch.follow(platform, job, order, client=access.storage)
+        watch.follow(cloud, job, order, client=access.storage)
 
 
-def _access() -> Access | None:
+def _access() -> "platform.Access | None":
     """Returns the user's access to the cloud; None in a dry run without credentials."""
     try:
         found, project = credentials.find()
-        return Access(found, google_storage.client(_PROJECT.value or project, found))
+        return platform.Access(found, google_storage.client(_PROJECT.value or project, found))
     except credentials.NoCredentials:
         if not _DRY_RUN.value:
             raise
         return None
 
 
-def _order(access: Access | None) -> Order:
+def _order(access: "platform.Access | None") -> Order:
     """Returns what the flags describe.
 
     Raises:
       UsageError: if the flags contradict each other, or the platform has no such machine.
     """
-    config, platform = config_flags.read(), _PLATFORM.value
+    config, service = config_flags.read(), _PLATFORM.value
     bucket, folder = google_storage.split(_WORKDIR.value)
     if not folder:
         raise UsageError(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
@@ -125,10 +123,10 @@ def _order(access: Access | None) -> Order:
             "give --config.data.path=gs://BUCKET/FOLDER, and --data=DIR to upload DIR there."
         )
     config.data.path = config.data.path.rstrip("/")
-    machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, platform)
+    machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, service)
     project = _PROJECT.value or (access and access.storage.project) or ""
     region = _region(access, bucket)
-    _check_together(platform, project, region)
+    _check_together(service, project, region)
     board = _TENSORBOARD.value
     if board and "/" not in board:
         board = f"projects/{project}/locations/{region}/tensorboards/{board}"
@@ -137,7 +135,7 @@ def _order(access: Access | None) -> Order:
         workdir=f"gs://{bucket}/{folder}",
         image=_IMAGE.value or container_image.default(machine.accelerator, project, region),
         machine=machine,
-        platform=platform,
+        platform=service,
         project=project,
         region=region,
         zone=_ZONE.value,
@@ -160,7 +158,7 @@ def _study() -> dict[str, Any]:
     return vertex_tuning.study(search_space.read(config_flags.FILE.value))
 
 
-def _region(access: Access | None, bucket: str) -> str:
+def _region(access: "platform.Access | None", bucket: str) -> str:
     if _REGION.value:
         return _REGION.value
     if _ZONE.value:
@@ -171,15 +169,15 @@ def _region(access: Access | None, bucket: str) -> str:
     return location if "-" in location else ""
 
 
-def _check_together(platform: str, project: str, region: str) -> None:
+def _check_together(service: str, project: str, region: str) -> None:
     """Raises a UsageError for flags that contradict each other."""
-    if platform != "kubernetes" and not project:
+    if service != "kubernetes" and not project:
         raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
-    if platform == "vertex" and not region:
+    if service == "vertex" and not region:
         raise UsageError("--region=REGION is missing, and the bucket is in several: name one.")
-    if platform == "tpu_vm" and not _ZONE.value:
+    if service == "tpu_vm" and not _ZONE.value:
         raise UsageError("--zone=ZONE is missing, which a TPU VM needs: such as us-central1-a.")
-    if platform == "kubernetes" and not _IMAGE.value:
+    if service == "kubernetes" and not _IMAGE.value:
         raise UsageError("--image=IMAGE is missing: name the image that the cluster pulls.")
     if _SPOT.value and _FLEX_HOURS.value:
         raise UsageError(
@@ -197,9 +195,9 @@ def _check_together(platform: str, project: str, region: str) -> None:
         "--boot_disk_gb": flags.FLAGS["boot_disk_gb"].present,
     }
     for flag, given in only_vertex.items():
-        if given and platform != "vertex":
+        if given and service != "vertex":
             raise UsageError(
-                f"{flag} is only for Vertex AI, not for --platform={platform}: leave it out."
+                f"{flag} is only for Vertex AI, not for --platform={service}: leave it out."
             )
     if _ACCELERATOR.value.lower().startswith("tpu") and _WORKERS.value > 1:
         raise UsageError(
@@ -207,10 +205,11 @@ def _check_together(platform: str, project: str, region: str) -> None:
         )
 
 
-def _check(order: Order, data: Path | None, access: Access | None) -> None:
+def _check(order: Order, data: Path | None, access: "platform.Access | None") -> None:
+    marks = {checks.OK: "ok", checks.NOTE: "note", checks.UNKNOWN: "?", checks.WRONG: "WRONG"}
     wrong = 0
     for result in checks.run_checks(order, data, access):
-        print(f"{MARKS[result.state]:>5}  {result.subject:<8}  {result.message}", flush=True)
+        print(f"{marks[result.state]:>5}  {result.subject:<8}  {result.message}", flush=True)
         wrong += result.state == checks.WRONG
     if wrong:
         raise UsageError(f"nothing was submitted: {wrong} of the checks above failed.")
@@ -218,7 +217,7 @@ def _check(order: Order, data: Path | None, access: Access | None) -> None:
 
 def _write(order: Order) -> str:
     """Writes the files for the platform's own command line, and returns the commands."""
-    module = MODULES[order.platform]
+    module = platform.MODULES[order.platform]
     config, job = (
         epath.Path(f"{order.name}.{suffix}") for suffix in ("config.json", module.SUFFIX)
     )
@@ -228,5 +227,10 @@ def _write(order: Order) -> str:
     return "\n".join(map(shlex.join, [copied, module.command(order, str(job))]))
 
 
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    program.run(main, COMMANDS["submit"], config_flags.parse)
+
+
 if __name__ == "__main__":
-    program.run(main, config_flags.parse)
+    run()

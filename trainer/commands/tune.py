@@ -1,4 +1,4 @@
-"""Runs a recipe's sweep: `python -m trainer tune --config=configs/resnet.py --workdir=RUNS`.
+"""Runs a recipe's sweep: `radiograph tune --config=configs/resnet.py --workdir=RUNS`.
 
 The sweep() of the recipe says which fields vary over which values, see
 trainer.tuning.search_space. Fields are overridden as for trainer.task. The trials run one after the
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from trainer.commands import config_flags, path_flags, program
+from trainer.commands.command import COMMANDS
 from trainer.tuning import search_space, trials
 
-flags.adopt_module_key_flags(config_flags)
-_WORKDIR = path_flags.define_path("workdir", None, "folder of the trials", required=True)
+_WORKDIR = path_flags.define_path("workdir", "", "folder of the trials")
 _TRIALS = flags.DEFINE_integer(
     "trials", 8, "number of runs; the first has the recipe's own values", lower_bound=1
 )
@@ -36,5 +36,10 @@ def main(argv: Sequence[str]) -> None:
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
 
 
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    program.run(main, COMMANDS["tune"], config_flags.parse)
+
+
 if __name__ == "__main__":
-    program.run(main, config_flags.parse)
+    run()

@@ -1,6 +1,7 @@
 """Recipes: a Python file with get_config(), such as configs/resnet.py, or a run's config.json."""
 
 import runpy
+from pathlib import Path
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -9,19 +10,35 @@ from trainer.config import schema
 from trainer.system import json_files
 from trainer.system.errors import UsageError
 
+PACKAGE = Path(__file__).resolve().parents[1]
+# The wheel has them inside the package.
+FOLDER = next(filter(Path.is_dir, (PACKAGE.parent / "configs", PACKAGE / "configs")), PACKAGE)
+
 
 def read(file: str) -> ConfigDict:
     """Returns the config that a recipe gives, locked.
 
     Args:
-      file: FILE.py, FILE.py:TEXT for get_config(TEXT), or FILE.json; a JSON may be gs://.
+      file: FILE.py, FILE.py:TEXT for get_config(TEXT), FILE.json, which may be gs://, or the name
+        of a recipe of this package, such as "resnet".
 
     Raises:
       UsageError: if the file cannot be read, or a field is missing or holds what it may not.
     """
-    config = _from_json(file) if file.endswith(".json") else _from_python(file)
+    config = _from_json(file) if file.endswith(".json") else _from_python(path_of(file))
     schema.check(config)
     return config.lock()
+
+
+def path_of(file: str) -> str:
+    """Returns the path of the recipe that `file` names; a path is returned as it is."""
+    name, separator, text = file.partition(":")
+    return f"{FOLDER / name}.py{separator}{text}" if name in names() else file
+
+
+def names() -> list[str]:
+    """Returns the names of the recipes of this package."""
+    return sorted(recipe.stem for recipe in FOLDER.glob("[!_]*.py"))
 
 
 def _from_python(file: str) -> ConfigDict:
@@ -36,7 +53,8 @@ def _from_python(file: str) -> ConfigDict:
         reason = "it has no get_config()" if error.args == ("get_config",) else repr(error)
     except Exception as error:  # whatever a user's file may raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    raise UsageError(f"--config={file} cannot be read ({reason}): name a recipe.")
+    known = ", ".join(names())
+    raise UsageError(f"--config={file} cannot be read ({reason}): name a recipe, one of {known}.")
 
 
 def _from_json(file: str) -> ConfigDict:

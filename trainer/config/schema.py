@@ -44,7 +44,7 @@ FIELDS: dict[str, Field] = {
         "arithmetic of the layers",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     ),
-    "data.path": Field("", "prepared data set, the --out of trainer prepare"),
+    "data.path": Field("", "prepared data set, the --out of radiograph prepare"),
     "data.image_size": Field(
         180, "side of the square that images are fitted to, pixels", low=16, high=4096
     ),

@@ -61,7 +61,7 @@ class Split:
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
-    """Opens one split of the data set that `trainer prepare` wrote under `path`.
+    """Opens one split of the data set that `radiograph prepare` wrote under `path`.
 
     Raises:
       UsageError: if there is no finished data set.
@@ -71,7 +71,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     if summary is None:
         raise UsageError(
             f"data.path={str(path)!r} holds no prepared data set: make one with "
-            "python -m trainer prepare --source=SOURCE --out=DATA and give "
+            "radiograph prepare --source=SOURCE --out=DATA and give "
             "--config.data.path=DATA."
         )
     try:

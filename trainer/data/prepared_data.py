@@ -41,7 +41,7 @@ class PreparedData:
 
 
 def open_data(path: str) -> PreparedData:
-    """Opens the data set that `trainer prepare` wrote under `path`, staged where that is a bucket.
+    """Opens the data set that `radiograph prepare` wrote in `path`, staged if that is a bucket.
 
     Raises:
       UsageError: if there is no finished data set.

@@ -46,7 +46,7 @@ def local(
     first of them.
 
     Args:
-      path: as given to `trainer prepare --out`.
+      path: as given to `radiograph prepare --out`.
       room: bytes that all staged data sets together may take.
       folder: where they are; by default $XDG_CACHE_HOME/radiograph-trainer/staged.
 

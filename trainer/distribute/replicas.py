@@ -154,7 +154,7 @@ def _several_workers(
     if members is None:
         raise UsageError(
             "distribute.strategy=multi_worker, but the environment variable TF_CONFIG names no "
-            "workers: start them with python -m trainer launch --workers=N -- FLAGS, or set "
+            "workers: start them with radiograph launch --workers=N -- FLAGS, or set "
             "TF_CONFIG for each."
         )
     if options.cpu_devices:

@@ -12,6 +12,7 @@ from etils import epath
 from trainer.system.errors import UsageError
 
 EVENTS = "tensorboard"  # in the work directory
+VERTEX_FOLDERS = ("AIP_CHECKPOINT_DIR", "AIP_MODEL_DIR")  # each lies in the work directory
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def run_paths(workdir: str | None, environment: Mapping[str, str]) -> RunPaths:
     """
     if workdir:
         return RunPaths(epath.Path(workdir), epath.Path(workdir) / EVENTS)
-    inside = environment.get("AIP_CHECKPOINT_DIR") or environment.get("AIP_MODEL_DIR")
+    inside = next(filter(None, map(environment.get, VERTEX_FOLDERS)), None)
     if not inside:
         raise UsageError(
             "--workdir is missing: say where the run is written, as in --workdir=runs/first or "

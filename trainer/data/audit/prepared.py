@@ -12,7 +12,7 @@ SOURCE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
 class PreparedSource:
-    """What `trainer prepare` wrote; its records lie in its own splits."""
+    """What `radiograph prepare` wrote; its records lie in its own splits."""
 
     identifying = False  # preparing replaces whatever identifies a patient
 
@@ -25,7 +25,7 @@ class PreparedSource:
         summary = dataset.read_summary(path)
         if summary is None:
             raise UsageError(
-                f"{path} holds no prepared data set: make one with python -m trainer prepare."
+                f"{path} holds no prepared data set: make one with radiograph prepare."
             )
         local = staging.local(path)
         self._splits = {split: pipeline.open_split(local, split) for split in dataset.SPLITS}
@@ -59,5 +59,5 @@ class PreparedSource:
 
 
 def is_prepared(path: epath.Path) -> bool:
-    """Returns whether `path` is what `trainer prepare` wrote."""
+    """Returns whether `path` is what `radiograph prepare` wrote."""
     return path.is_dir() and (path / dataset.SUMMARY).exists()

@@ -42,7 +42,7 @@ class ImageRecord:
 
 
 class Source(Protocol):
-    """Labelled images that `trainer prepare` and `trainer audit` read. It can be pickled.
+    """Labelled images that `radiograph prepare` and `radiograph audit` read. It can be pickled.
 
     Attributes:
       name: as the user gave it.

@@ -1,0 +1,92 @@
+"""The commands, as the list of them and the help of each show them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a user is told of a command.
+
+    Attributes:
+      module: that has its `main`, and `define_flags` and `parse_flags` where it needs them.
+      purpose: in a line, as in "prepares a data set".
+      example: a command line to copy.
+      arguments: names of the positional arguments, all required; if the last ends in "...", it may
+        be repeated.
+      needed: flags without which it cannot run.
+      common: flags that many users set.
+    """
+
+    module: str = ""
+    purpose: str = ""
+    example: str = ""
+    arguments: Sequence[str] = ()
+    needed: Sequence[str] = ()
+    common: Sequence[str] = ()
+
+
+_FIELDS = (
+    *("config.data.path", "config.data.image_size", "config.train.epochs"),
+    *("config.train.batch_size", "config.optimizer.learning_rate", "config.distribute.strategy"),
+    *("config.precision", "config.seed"),
+)
+
+COMMANDS = {
+    "prepare": Command(
+        "trainer.commands.prepare",
+        "prepares a data set from archives, folders, tables or DICOM files",
+        "radiograph prepare --source=chest_xray.zip --out=DATA",
+        needed=("source", "out"),
+        common=("max_side", "uniform", "image_root", "path_column", "label_columns"),
+    ),
+    "audit": Command(
+        "trainer.commands.audit",
+        "shows whether a data set can be trusted",
+        "radiograph audit --source=chest_xray.zip",
+        needed=("source",),
+        common=("out", "image_root", "path_column", "label_columns"),
+    ),
+    "train": Command(
+        "trainer.task",
+        "trains and evaluates a network; the same command resumes",
+        "radiograph train --config=resnet --config.data.path=DATA --workdir=RUN",
+        needed=("config", "workdir"),
+        common=_FIELDS,
+    ),
+    "launch": Command(
+        "trainer.commands.launch",
+        "trains with several workers on this machine",
+        "radiograph launch --workers=2 -- --config=resnet --config.data.path=DATA --workdir=RUN",
+        common=("workers", "devices"),
+    ),
+    "tune": Command(
+        "trainer.commands.tune",
+        "searches hyperparameters, one trial after the other",
+        "radiograph tune --config=resnet --config.data.path=DATA --workdir=RUNS --trials=8",
+        needed=("config", "workdir"),
+        common=("trials",),
+    ),
+    "report": Command(
+        "trainer.commands.report",
+        "writes pages about finished runs, or about single radiographs",
+        "radiograph report RUN --image=FILE",
+        arguments=("RUN...",),
+        common=("image", "out"),
+    ),
+    "submit": Command(
+        "trainer.commands.submit",
+        "submits a run to a cloud",
+        "radiograph submit --config=resnet --data=DATA --workdir=gs://BUCKET/runs/NAME "
+        "--accelerator=nvidia-l4:2 --spot --wait",
+        needed=("config", "workdir", "accelerator"),
+        common=("data", "platform", "workers", "spot", "wait", "dry_run", "project", "region"),
+    ),
+    "jobs": Command(
+        "trainer.commands.jobs",
+        "lists, shows, cancels and fetches jobs in a cloud",
+        "radiograph jobs fetch gs://BUCKET/runs/NAME runs/NAME",
+        arguments=("list, show JOB, cancel JOB, fetch JOB DIR...",),
+        common=("region", "platform"),
+    ),
+}
