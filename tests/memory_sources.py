@@ -21,6 +21,7 @@ class Files:
     labels: tuple[str, ...] = ("SICK",)
     classes: tuple[str, ...] = ("WELL", "SICK")
     exclusive: bool = False
+    reading: None = None
 
     def records(self) -> list[ImageRecord]:
         return [
@@ -41,6 +42,8 @@ class Failing(Files):
 
 class Memory(SimpleNamespace):
     """A source whose files are in memory."""
+
+    reading = None
 
     def records(self) -> list[ImageRecord]:
         return list(self.files)

@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> None:
         with staging.writable(out.parent):
             pass  # known before all images are read
         source = audit.open_source(given.source, source_flags.options(given))
+        source_flags.show_reading(source)
         facts = write(source, out, any_view=given.any_view, salt=given.salt)
     print(audit.describe(facts))
     print(f"\nwritten: {out} and {out.with_suffix('.json')}")

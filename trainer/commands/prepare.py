@@ -73,6 +73,7 @@ def main(argv: Sequence[str]) -> None:
         _refuse_out_in_source(given.source, out)
         source = sources.open_source(given.source, source_flags.options(given))
         finished = dataset.read_summary(out) is not None
+        source_flags.show_reading(source)
         summary = preparation.prepare(
             source,
             out,

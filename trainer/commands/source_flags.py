@@ -1,5 +1,6 @@
 """The flags of how a source is read, the same for `prepare` and `audit`."""
 
+import sys
 from typing import Any
 
 from absl import flags
@@ -40,6 +41,26 @@ def define(flag_values: flags.FlagValues) -> None:
         "finds the patient in a file name: the group patient, the first group, or the whole match",
         **common,
     )
+    flags.DEFINE_integer(
+        "class_level",
+        0,
+        "which folder of a path is the class: from 1 at the top, or -1 for the last; 0 finds it",
+        **common,
+    )
+    flags.DEFINE_string(
+        "class_from",
+        "",
+        "finds the class in a file name: the group class, the first group, or the whole match",
+        **common,
+    )
+    flags.DEFINE_list("exclude", [], "files and folders to leave out, as in masks,*_old", **common)
+    flags.DEFINE_string("positive", "", "of two classes, the finding, whose label is 1", **common)
+    flags.DEFINE_string(
+        "map_labels",
+        "",
+        "renames and merges labels: old=new,older=new, or a file with old,new in each line",
+        **common,
+    )
     flags.DEFINE_bool("any_view", False, "takes lateral views too", **common)
     flags.DEFINE_string(
         "salt",
@@ -61,4 +82,15 @@ def options(flag_values: flags.FlagValues) -> "sources.Options":
         uncertain=flag_values.uncertain,
         patient_regex=flag_values.patient_regex,
         any_view=flag_values.any_view,
+        class_level=flag_values.class_level,
+        class_from=flag_values.class_from,
+        exclude=tuple(flag_values.exclude),
+        positive=flag_values.positive,
+        map_labels=flag_values.map_labels,
     )
+
+
+def show_reading(source: "sources.Source") -> None:
+    """Prints how a source was read, before any work on it."""
+    if source.reading:
+        print(source.reading.describe(source.name), file=sys.stderr)

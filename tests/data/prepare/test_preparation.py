@@ -155,7 +155,7 @@ def test_without_patients_near_duplicates_stay_together(tmp_path: Path, capfd):
             for quality in (40, 80):
                 file = io.BytesIO()
                 Image.open(io.BytesIO(drawn)).save(file, "JPEG", quality=quality)
-                opened.writestr(f"class{n % 2}/{n}-{quality}.jpeg", file.getvalue())
+                opened.writestr(f"{('no', 'ill')[n % 2]}/{n}-{quality}.jpeg", file.getvalue())
     out = tmp_path / "out"
     summary = preparation.prepare(sources.open_source(f"{tmp_path}/set.zip"), epath.Path(out))
     warnings = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]

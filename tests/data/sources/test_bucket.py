@@ -28,10 +28,10 @@ for name, options in (
 ):
     source = pickle.loads(pickle.dumps(sources.open_source(name, options)))
     print([(r.name, r.split, len(source.read(r))) for r in source.records()])
-(bucket / "set/test/b/3.png").unlink()
+(bucket / "set/test/sick/3.png").unlink()
 try:
     source = sources.open_source(f"{bucket}/set")
-    (bucket / "set/train/b/2.png").unlink()
+    (bucket / "set/train/sick/2.png").unlink()
     source.read(source.records()[-1])
 except OSError as mistake:
     print("OSError")
@@ -40,7 +40,7 @@ except OSError as mistake:
 
 @pytest.mark.slow
 def test_sources_in_a_bucket(bucket, tmp_path: Path):
-    members = {"train/a/1.png": b"1", "train/b/2.png": b"22", "test/b/3.png": b"333"}
+    members = {"train/no/1.png": b"1", "train/sick/2.png": b"22", "test/sick/3.png": b"333"}
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
@@ -53,8 +53,8 @@ def test_sources_in_a_bucket(bucket, tmp_path: Path):
     done = bucket.run("-c", UPLOAD_AND_READ, str(tmp_path))
     assert done.returncode == 0, done.stderr
     folder, archive, table, arrays, mistake = done.stdout.splitlines()
-    expected = "[('test/b/3.png', 'test', 3), ('train/a/1.png', 'train', 1), "
-    assert folder == archive == expected + "('train/b/2.png', 'train', 2)]"
+    expected = "[('test/sick/3.png', 'test', 3), ('train/no/1.png', 'train', 1), "
+    assert folder == archive == expected + "('train/sick/2.png', 'train', 2)]"
     assert table == "[('1.png', '', 1), ('3.png', '', 3)]"
     assert arrays.startswith("[('train/000000', 'train', ")
     assert mistake == "OSError"

@@ -17,7 +17,7 @@ from trainer.system.errors import UsageError
 def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as members:
-        for name in ("train/a/1.png", "train/a/2.png", "train/b/3.png", "test/b/4.png"):
+        for name in ("train/no/1.png", "train/no/2.png", "train/ill/3.png", "test/ill/4.png"):
             members.writestr(name, name.encode() * 20)
     return file.getvalue()
 

@@ -101,7 +101,10 @@ def test_rows_of_one_image_are_one_record_or_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        (("path,x,fold", "a.png,1,one"), "line 2, column 'fold' holds 'one': a split is one of"),
+        (
+            ("path,x,fold", "a.png,1,one"),
+            "line 2, column 'fold' holds 'one': a split is train, val or test",
+        ),
         (("path,x,fold", ",1,train"), "line 2, column 'path' names no image"),
         (("path,x,fold",), "has a header and no rows"),
     ],

@@ -1,83 +1,261 @@
-"""Class folders, in splits or not, give labels and splits."""
+"""Folders give classes and splits, and what is left out is counted."""
+
+import unicodedata
 
 import pytest
 
 from trainer.data.sources.image_record import ImageRecord
-from trainer.data.sources.layout import ClassFolders, order_classes
+from trainer.data.sources.layout import ClassFolders
 from trainer.data.sources.options import Options
 from trainer.system.errors import UsageError
 
+PNG = b"\x89PNG"
+
 
 class InMemory:
-    """Files whose content is their name."""
+    """Files whose content is their name, or what is given."""
 
-    def __init__(self, *names: str, refused: dict[str, str] | None = None):
+    def __init__(self, *names: str, refused: dict[str, str] | None = None, **content: bytes):
         self.name = "memory"
-        self.stamps = dict.fromkeys(names, "1")
+        self.content = {name: name.encode() for name in names} | content
+        self.stamps = dict.fromkeys(self.content, "1")
         self.refused = refused or {}
 
     def read(self, name: str) -> bytes:
-        return name.encode()
+        return self.content[name]
 
     def head(self, name: str, size: int) -> bytes:
-        return name.encode()[:size]
+        return self.content[name][:size]
+
+    def same(self, one: str, other: str) -> bool:
+        return self.content[one] == self.content[other]
 
 
-def records_of(*names: str, options: Options = Options(), **files: dict) -> list[ImageRecord]:  # noqa: B008
-    return ClassFolders("memory", InMemory(*names, **files), options).records()
+def source_of(*names: str, **options: int | str | tuple[str, ...]) -> ClassFolders:
+    return ClassFolders("memory", InMemory(*names), Options(**options))
 
 
-def test_a_second_copy_and_what_a_computer_leaves_are_left_out():
-    records = records_of(
-        "chest_xray/train/NORMAL/IM-0001-0001.jpeg",
-        "chest_xray/val/PNEUMONIA/person1_virus_1.jpeg",
-        "chest_xray/chest_xray/train/NORMAL/IM-0001-0001.jpeg",
-        "chest_xray/train/NORMAL/.DS_Store",
-        "chest_xray/train/NORMAL/Thumbs.db",
-        "__MACOSX/chest_xray/train/NORMAL/._IM-0001-0001.jpeg",
-        "chest_xray/readme.txt",
-    )
-    assert [(r.split, r.labels, r.name) for r in records] == [
-        ("train", (0,), "chest_xray/train/NORMAL/IM-0001-0001.jpeg"),
-        ("val", (1,), "chest_xray/val/PNEUMONIA/person1_virus_1.jpeg"),
+def records_of(*names: str, **files: dict) -> list[ImageRecord]:
+    return ClassFolders("memory", InMemory(*names, **files), Options()).records()
+
+
+def several(*folders: str, images: int = 4) -> list[str]:
+    """Names of images in each of the folders; those of "a/{}" have a folder each."""
+    return [
+        f"{folder.format(n)}/{n}.png".lstrip("/")
+        for folder in folders
+        for n in range(10, 10 + images)
     ]
 
 
-def test_three_classes_are_three_labels():
-    source = ClassFolders("x", InMemory("VIRUS/a.png", "NORMAL/b.png", "COVID/c.png"), Options())
+def read(*names: str, **options: int | str | tuple[str, ...]) -> dict[str, int]:
+    return {n: group.files for n, group in source_of(*names, **options).reading.classes.items()}
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        (("train/NORMAL", "train/SICK", "test/NORMAL", "test/SICK"), {"NORMAL": 8, "SICK": 8}),
+        (("set/NORMAL", "set/SICK"), {"NORMAL": 4, "SICK": 4}),
+        (("NORMAL/images", "COVID/images"), {"NORMAL": 4, "COVID": 4}),
+        (("NORMAL/train", "SICK/train", "NORMAL/test", "SICK/test"), {"NORMAL": 8, "SICK": 8}),
+        (("NORMAL/p{}", "SICK/p{}"), {"NORMAL": 4, "SICK": 4}),
+        (("NORMAL/Smith{}", "SICK/Jones{}"), {"NORMAL": 4, "SICK": 4}),
+        (("train/NORMAL/p{}", "train/SICK/p{}", "valid/SICK/p1{}"), {"NORMAL": 4, "SICK": 8}),
+        (("siteA/NORMAL", "siteA/SICK", "siteB/NORMAL", "siteB/SICK"), {"NORMAL": 8, "SICK": 8}),
+        (("Rome/benign", "Rome/cancer", "Oslo/benign", "Oslo/cancer"), {"benign": 8, "cancer": 8}),
+        (("Rome/train/No TB", "Rome/train/TB", "Oslo/test/No TB"), {"No TB": 8, "TB": 4}),
+        (
+            ("training_set/COVID", "training_set/Normal", "test_set/COVID"),
+            {"Normal": 4, "COVID": 8},
+        ),
+        (("X-ray/COVID", "X-ray/Non-COVID", "CT/COVID"), {"Non-COVID": 4, "COVID": 4}),
+        (("NORMAL", "SICK", "siteB/NORMAL", "siteB/SICK"), {"NORMAL": 8, "SICK": 8}),
+        (("NORMAL", "SICK", "test/NORMAL", "test/SICK"), {"NORMAL": 8, "SICK": 8}),
+        (("0", "1"), {"0": 4, "1": 4}),
+        (("NORMAL", "VIRUS", "BACTERIA"), {"NORMAL": 4, "BACTERIA": 4, "VIRUS": 4}),
+    ],
+)
+def test_the_class_is_the_folder_whose_few_names_repeat(
+    folders: tuple[str, ...], classes: dict[str, int]
+):
+    assert read(*several(*folders)) == classes
+
+
+@pytest.mark.parametrize(
+    "folder", ["TrainData", "NonAugmentedTrain", "training_set", "train_images"]
+)
+def test_splits_have_many_names(folder: str):
+    others = [f"{name}/{c}" for name in ("ValData", "hold-out") for c in ("NORMAL", "SICK")]
+    reading = source_of(*several(f"{folder}/NORMAL", f"{folder}/SICK", *others)).reading
+    assert {name: group.files for name, group in reading.splits.items()} == {
+        "train": 8,
+        "val": 8,
+        "test": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("NORMAL", "PNEUMONIA/VIRUS", "PNEUMONIA/BACTERIA"),
+        ("Rome/early", "Rome/late", "Oslo/early", "Oslo/late"),
+        ("Rome/train/early", "Rome/train/late", "Oslo/train/early", "Oslo/test/late"),
+    ],
+)
+def test_two_possible_readings_are_refused_with_both(folders: tuple[str, ...]):
+    with pytest.raises(UsageError, match=r"in 2 ways(.|\n)*--class_level=-?\d.*\n.*--class_level="):
+        read(*several(*folders))
+
+
+def test_the_user_decides_what_the_class_is():
+    names = several("NORMAL", "PNEUMONIA/VIRUS", "PNEUMONIA/BACTERIA")
+    assert read(*names, class_level=1) == {"NORMAL": 4, "PNEUMONIA": 8}
+    assert read(*names, class_level=-1) == {"NORMAL": 4, "BACTERIA": 4, "VIRUS": 4}
+    shenzhen = [f"CXR_png/CHNCXR_{n:04d}_{n % 2}.png" for n in range(6)]
+    assert read(*shenzhen, class_from=r"_([01])\.png") == {"0": 3, "1": 3}
+    assert read(*shenzhen, class_from=r"_([01])\.png", map_labels="0=normal,1=TB") == {
+        "normal": 3,
+        "TB": 3,
+    }
+    with pytest.raises(UsageError, match="class_from=x finds no class in any name, such as 'CXR"):
+        read(*shenzhen, class_from="x")
+    with pytest.raises(UsageError, match="no images in class folders.*--class_from=REGEX"):
+        read("a.png", "b.png")
+
+
+@pytest.mark.parametrize("folders", [("images_001", "images_002"), ("p{}",), ("part1", "part2")])
+def test_folders_that_are_no_classes_are_refused(folders: tuple[str, ...]):
+    with pytest.raises(UsageError, match="no folders that are classes|no images in class folders"):
+        read(*several(*folders))
+
+
+def test_what_is_no_radiograph_is_left_out_and_counted():
+    source = source_of(
+        *several("s/COVID/images", "s/Normal/images", "s/COVID/masks", "s/Normal/lung masks"),
+        *("s/README.md", "s/Icon\r", "s/COVID/Thumbs.db", "s/COVID.metadata.xlsx", "s/.DS_Store"),
+        *("__MACOSX/s/COVID/images/._10.png", "s/Normal/images/10_mask.png", "s/extra/words"),
+        *("s/old/Normal/images/7.png", "s/overview.png"),
+        exclude=("old",),
+    )
+    assert {name: g.files for name, g in source.reading.classes.items()} == {
+        "Normal": 4,
+        "COVID": 4,
+    }
+    left_out = {reason: group.files for reason, group in source.reading.left_out.items()}
+    assert left_out == {
+        "masks, annotations and the like (folders masks)": 4,
+        "masks, annotations and the like (folders lung masks)": 4,
+        "masks, by the names of files": 1,
+        "hidden files": 2,
+        "no images (*.md)": 1,
+        "no images (*.db)": 1,
+        "no images (*.xlsx)": 1,
+        "no images": 2,
+        "--exclude=old": 1,
+        "in no class folder": 1,
+    }
+    lines = source.reading.describe("memory").splitlines()
+    assert lines[0] == "read memory: the class is folder 2 of a path (--class_level=2)"
+    assert lines[1].split() == ["Normal", "=", "0", "4", "s/Normal/images/10.png"]
+    assert lines[2].split() == ["COVID", "=", "1,", "the", "finding", "4", "s/COVID/images/10.png"]
+
+
+def test_a_file_without_a_suffix_is_an_image_by_its_first_bytes():
+    content = {"normal/IM1": PNG, "sick/IM2": PNG, "sick/notes": b"text"}
+    source = ClassFolders("memory", InMemory(**content), Options())
+    assert [record.name for record in source.records()] == ["normal/IM1", "sick/IM2"]
+
+
+def test_a_flat_test_folder_is_told_of_and_the_classes_are_found():
+    source = source_of(*several("NORMAL", "SICK", "test"))
+    assert source.reading.left_out["in no class folder of the split test"].files == 4
+    source = source_of(*several("set/train/NORMAL", "set/train/SICK", "set/test", "set/NORMAL"))
+    assert {reason: group.files for reason, group in source.reading.left_out.items()} == {
+        "in no class folder of the split test": 4,
+        "outside of the folders train, val and test": 4,
+    }
+
+
+def test_only_identical_files_are_copies():
+    names = several("siteA/NORMAL", "siteA/SICK", "siteB/NORMAL", "siteB/SICK")
+    content = {name: name.encode() for name in names} | {"siteB/SICK/10.png": b"siteA/SICK/10.png"}
+    source = ClassFolders("memory", InMemory(**content), Options())
+    assert len(source.records()) == 15
+    left_out = source.reading.left_out["copies, identical to a file that is read"]
+    assert (left_out.files, left_out.example) == (1, "siteB/SICK/10.png")
+
+
+def test_the_second_copy_within_the_public_archive_is_left_out():
+    first = (
+        "chest_xray/train/NORMAL/IM-0001-0001.jpeg",
+        "chest_xray/val/SICK/person1_virus_1.jpeg",
+    )
+    content = {name: name.encode() for name in first}
+    content |= {f"chest_xray/{name}": name.encode() for name in first}
+    source = ClassFolders("memory", InMemory(**content), Options())
+    assert [(r.split, r.labels, r.name) for r in source.records()] == [
+        ("train", (0,), first[0]),
+        ("val", (1,), first[1]),
+    ]
+
+
+def test_turned_copies_beside_their_originals_are_asked_about():
+    folders = [f"{s}/{c}" for s in ("TrainData", "NonAugmentedTrain") for c in ("Normal", "Sick")]
+    with pytest.raises(UsageError, match="NonAugmentedTrain and TrainData.*--exclude=TrainData"):
+        read(*several(*folders))
+    assert read(*several(*folders), exclude=("TrainData",)) == {"Normal": 4, "Sick": 4}
+    assert read(*several(*folders), class_level=2) == {"Normal": 8, "Sick": 8}
+
+
+def test_spellings_of_a_class_are_one_and_are_shown():
+    decomposed = unicodedata.normalize("NFD", "Entz\u00fcndung")
+    names = several("a/Normal", "b/NORMAL", "b/normal ", "a/Entz\u00fcndung", f"b/{decomposed}")
+    source = source_of(*names, "a/Normal/1.png", class_level=2)
+    assert source.classes == ("Normal", "Entz\u00fcndung")
+    assert source.reading.classes["Normal"].written == ("NORMAL", "Normal", "normal ")
+    assert "written 'NORMAL', 'Normal', 'normal '" in source.reading.describe("memory")
+
+
+def test_the_finding_of_two_classes_is_known_or_given():
+    assert source_of(*several("COVID", "NonCOVID")).classes == ("NonCOVID", "COVID")
+    with pytest.raises(UsageError, match="--positive=early or --positive=late"):
+        read(*several("early", "late"))
+    assert source_of(*several("early", "late"), positive="Early").classes == ("late", "early")
+    with pytest.raises(UsageError, match="--positive=other must name one of two classes: .*late"):
+        read(*several("early", "late"), positive="other")
+
+
+def test_labels_are_renamed_merged_and_left_out():
+    names = several("NORMAL", "VIRUS", "BACTERIA", "todo")
+    given = "virus=PNEUMONIA,Bacteria=PNEUMONIA,todo="
+    assert read(*names, map_labels=given) == {"NORMAL": 4, "PNEUMONIA": 8}
+    with pytest.raises(UsageError, match="renames 'fungus', which is no label: they are BACTERIA"):
+        read(*names, map_labels="fungus=x")
+
+
+def test_what_was_asked_of_the_classes_changes_the_fingerprint():
+    names = several("early", "late")
+    prints = {source_of(*names, positive=name).fingerprint for name in ("early", "late")}
+    assert len(prints) == 2
+
+
+def test_three_classes_exclude_one_another():
+    source = source_of("VIRUS/a.png", "NORMAL/b.png", "COVID/c.png")
     assert source.labels == ("NORMAL", "COVID", "VIRUS") and source.classes == ()
-    assert source.exclusive
-    assert not ClassFolders("x", InMemory("SICK/a.png", "NORMAL/b.png"), Options()).exclusive
+    assert source.exclusive and not source_of("NORMAL/b.png", "COVID/c.png").exclusive
     assert [r.labels for r in source.records()] == [(0, 1, 0), (1, 0, 0), (0, 0, 1)]
 
 
-def test_folders_give_splits_and_classes():
-    records = records_of("set/sick/a.png", "set/healthy/b.png")
-    assert [(r.split, r.labels) for r in records] == [("", (0,)), ("", (1,))]
-    records = records_of("train/NORMAL/p1/a.png", "train/SICK/p2/a.png", "valid/SICK/p3/a.png")
-    assert [(r.split, r.labels[0]) for r in records] == [("train", 0), ("train", 1), ("val", 1)]
-
-
-def test_the_healthy_class_is_class_0():
-    assert order_classes({"COVID", "NORMAL"}) == ["NORMAL", "COVID"]
-    assert order_classes({"No Finding", "Edema"}) == ["No Finding", "Edema"]
-    assert order_classes({"benign", "malignant"}) == ["benign", "malignant"]
-
-
-def test_every_file_of_a_class_folder_is_listed_whatever_it_is_called():
-    records = records_of("a/1.png", "b/2.png", "b/notes.txt")
-    assert [r.name for r in records] == ["a/1.png", "b/2.png", "b/notes.txt"]
-
-
 def test_refused_files_are_listed_and_displace_no_other():
-    bad = {"../train/a/1.png": "its path leaves the archive", "/x/evil/9.png": "absolute"}
+    bad = {"../train/no/1.png": "its path leaves the archive", "/x/evil/9.png": "absolute"}
     bad["/etc/passwd"] = "absolute"
-    records = records_of("train/a/1.png", "train/b/2.png", *bad, refused=bad)
+    records = records_of("train/no/1.png", "train/yes/2.png", *bad, refused=bad)
     assert [(r.name, r.labels, r.refused) for r in records] == [
-        ("../train/a/1.png", (0,), "its path leaves the archive"),
+        ("../train/no/1.png", (0,), "its path leaves the archive"),
         ("/x/evil/9.png", (-1,), "absolute"),
-        ("train/a/1.png", (0,), ""),
-        ("train/b/2.png", (1,), ""),
+        ("train/no/1.png", (0,), ""),
+        ("train/yes/2.png", (1,), ""),
     ]
 
 
@@ -86,9 +264,12 @@ def test_one_class_and_images_outside_of_class_folders_are_refused():
         records_of("a/1.png", "a/2.png")
     with pytest.raises(UsageError, match="no images in class folders"):
         records_of("a.png", "notes/readme.txt")
+    with pytest.raises(
+        UsageError, match=r"no images in class folders \(but 2 of no images \(\*.zip"
+    ):
+        records_of("a.zip", "b/c.zip")
 
 
 def test_a_pattern_finds_the_patient():
-    options = Options(patient_regex=r"p\d")
-    records = records_of("a/p1_x.png", "b/p2_x.png", options=options)
+    records = source_of("no/p1_x.png", "yes/p2_x.png", patient_regex=r"p\d").records()
     assert [r.patient for r in records] == ["p1", "p2"]

@@ -14,8 +14,8 @@ from trainer.system.errors import UsageError
 @pytest.fixture
 def archive(tmp_path: Path) -> str:
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
-        file.writestr("train/a/1.png", "1")
-        file.writestr("test/b/2.png", "2")
+        file.writestr("train/normal/1.png", "1")
+        file.writestr("test/sick/2.png", "2")
     return str(tmp_path / "set.zip")
 
 
@@ -43,7 +43,7 @@ def test_what_cannot_be_opened_is_refused(archive: str, monkeypatch: pytest.Monk
 
 
 def test_names_become_printable_and_their_files_are_found(tmp_path: Path):
-    names = ["a/1\x1b[2J.png", "a/2\r.png", "b/3.png"]
+    names = ["normal/1\x1b[2J.png", "normal/2\r.png", "sick/3.png"]
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
         for name in names:
             file.writestr(name, name)
@@ -55,7 +55,7 @@ def test_names_become_printable_and_their_files_are_found(tmp_path: Path):
 
 def test_label_that_cannot_be_shown_is_refused(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
-        for name in ("a\x1b[2J/1.png", "b/2.png"):
+        for name in ("a\x1b[2J/1.png", "normal/2.png"):
             file.writestr(name, "1")
     with pytest.raises(UsageError, match="label 'a"):
         sources.open_source(str(tmp_path / "set.zip"))
@@ -91,4 +91,4 @@ def test_a_public_set_is_downloaded_into_the_cache_folder(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = sources.open_source("kermany")
     assert asked == [("ChestXRay2017.zip", tmp_path / "cache" / "radiograph-trainer")]
-    assert (source.name, source.classes) == ("kermany", ("a", "b"))
+    assert (source.name, source.classes) == ("kermany", ("normal", "sick"))

@@ -5,6 +5,8 @@ The facts can be written as JSON:
     `identifying`, names and patients are hashes, those of `prepare` with the same salt
   verdict: {severity, sentence}; severity is ok, look or danger
   findings: [{severity, about, title, meaning, advice: [...]}], the worst first
+  reading: {how, classes, finding, splits, left_out}, the last four with {files, example} of each
+    group; null where nothing was chosen; see `trainer.data.sources.reading`
   splits: {split: {images, patients, refused, per_label: {label: {positive, negative, unknown}}}}
   damage: {count, reasons: {reason: files}, files: [{name, split, reason}]}, at most 200 listed
   left_out: the same of sound files that are not asked for, such as lateral views
@@ -75,6 +77,7 @@ def audit(
         "identifying": source.identifying,
         "labels": list(source.labels),
         "classes": list(source.classes),
+        "reading": source.reading and source.reading.as_json(with_paths=not source.identifying),
         "splits": image_statistics.counts(files, source.labels),
         "damage": image_statistics.damage(files),
         "left_out": image_statistics.damage(files, left_out=True),

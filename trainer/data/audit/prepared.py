@@ -14,6 +14,7 @@ SOURCE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 class PreparedSource:
     """What `radiograph prepare` wrote; its records lie in its own splits."""
 
+    reading = None
     identifying = False  # preparing replaces whatever identifies a patient
 
     def __init__(self, path: epath.Path):

@@ -54,6 +54,15 @@ def describe(summary: dict) -> str:
         cells = [" / ".join(f"{split[value]:,}" for value in shown) for split in by_split]
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
     lines.append(legend)
+    left_out = sum(
+        group["files"] for group in summary.get("reading", {}).get("left_out", {}).values()
+    )
+    for count, meaning in (
+        (left_out, "files were left out by how the source is read (data_summary.json says why)"),
+        (summary.get("copies", 0), "images are identical to another, and in one split with it"),
+    ):
+        if count:
+            lines.append(f"{count:,} {meaning}")
     for name, meaning in (
         ("left_out", "left out by choice"),
         ("skipped", "cannot be used"),

@@ -118,6 +118,9 @@ def prepare(
         summary |= {"labels": list(source.labels), "classes": list(source.classes)}
         if exclusive:
             summary["exclusive"] = True
+        if source.reading:
+            summary["reading"] = source.reading.as_json(with_paths=not source.identifying)
+        summary["copies"] = len(examined) - len({file.digest for file in examined})
         summary |= data_summary.listed_files(assignment, skipped, left_out, stored=stored)
         summary |= _checked(folder, source, assignment)
         summary = summary_digest.with_fingerprint(summary)

@@ -27,6 +27,8 @@ TABLE_OPTIONS = (
     *("image_root", "encoding", "path_column", "label_columns", "patient_column", "split_column"),
     "uncertain",
 )
+FOLDER_OPTIONS = ("class_level", "class_from", "exclude")
+LABEL_OPTIONS = ("positive", "map_labels")
 ALLOWED = "a .zip, a folder, a .csv table, medmnist:FILE.npz, phantom:N, or one of " + ", ".join(
     public_sets.PUBLIC
 )
@@ -86,6 +88,16 @@ def _check_options(name: str, options: Options, is_table: bool) -> None:
         raise UsageError(
             f"--{given[0]} is for tables, and --source={name} is not one: leave it out."
         )
+    folders = [flag for flag in FOLDER_OPTIONS if getattr(options, flag) != defaults[flag]]
+    if folders and (is_table or name.startswith("medmnist:")):
+        raise UsageError(
+            f"--{folders[0]} is for class folders, and --source={name} has none: leave it out."
+        )
+    names = [flag for flag in LABEL_OPTIONS if getattr(options, flag) != defaults[flag]]
+    if names and name.startswith("medmnist:"):
+        raise UsageError(f"--{names[0]} is not for MedMNIST, whose labels are fixed: leave it out.")
+    if options.class_level and options.class_from:
+        raise UsageError("--class_level and --class_from both define the class: give one.")
     if options.patient_column and options.patient_regex:
         raise UsageError("--patient_column and --patient_regex both define the patient: give one.")
     if options.uncertain not in ("ignore", "positive", "negative"):

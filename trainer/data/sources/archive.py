@@ -85,6 +85,10 @@ class Archives:
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as damage:
             raise OSError(f"damaged in the archive ({files.one_line(damage)})") from damage
 
+    def same(self, one: str, other: str) -> bool:
+        """Returns whether two files have one size and one checksum; see `Files`."""
+        return self.stamps[one] == self.stamps[other]
+
     def _archives(self) -> list[zipfile.ZipFile]:
         """Opens the archives in each process, as processes would share a file handle's position."""
         if self._opened is None or self._opened[0] != os.getpid():

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from trainer.data.sources.layout import IMAGE_SUFFIXES
+from trainer.data.sources.image_files import SUFFIXES as IMAGE_SUFFIXES
 from trainer.system.errors import UsageError
 
 DELIMITERS = ",;\t"

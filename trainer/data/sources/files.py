@@ -31,6 +31,9 @@ class Files(Protocol):
     def head(self, name: str, size: int) -> bytes:
         """Returns the first `size` bytes of the file, or fewer where it holds no more."""
 
+    def same(self, one: str, other: str) -> bool:
+        """Returns whether two files hold the same bytes."""
+
 
 def within_limit(data: bytes, name: str) -> bytes:
     """Returns `data`, of which up to MAX_BYTES + 1 were read.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from trainer.data.sources.reading import Reading
 from trainer.system.printable import printable
 
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
@@ -61,6 +62,10 @@ class Source(Protocol):
     labels: tuple[str, ...]
     classes: tuple[str, ...]
     exclusive: bool
+
+    @property
+    def reading(self) -> Reading | None:
+        """How its names were read, for those who check it; None where there is no choice."""
 
     def records(self) -> Sequence[ImageRecord]:
         """Returns every record, in a fixed order."""

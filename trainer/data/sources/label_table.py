@@ -7,9 +7,9 @@ from etils import epath
 
 from trainer.data.sources import dicom_folder, files, image_index, open_files, patients
 from trainer.data.sources.csv_table import CsvTable
+from trainer.data.sources.folder_names import split_of
 from trainer.data.sources.image_record import UNKNOWN, ImageRecord
 from trainer.data.sources.labels import read_labels
-from trainer.data.sources.layout import SPLITS
 from trainer.data.sources.options import Options
 from trainer.data.sources.table_schema import Schema, find_schema
 from trainer.system.errors import UsageError
@@ -37,6 +37,7 @@ class Table:
     """
 
     synthetic = False
+    reading = None
     exclusive = False  # its rows may have several labels
 
     def __init__(self, path: epath.Path, options: Options):
@@ -176,15 +177,15 @@ def _names_in(file: epath.Path) -> Iterator[str]:
 def _split(path: str, cell: str, schema: Schema, *, lists: dict[str, str], where: str) -> str:
     """Returns the split of a row: by its column, by NIH's lists, or by CheXpert's folders."""
     if schema.split and cell:
-        if cell.lower() not in SPLITS:
+        if not split_of(cell):
             raise UsageError(
-                f"{where}, column {schema.split!r} holds {cell[:40]!r}: a split is "
-                f"one of {', '.join(SPLITS)}, or blank."
+                f"{where}, column {schema.split!r} holds {cell[:40]!r}: a split is train, val or "
+                "test, or a usual word for one of them, or blank."
             )
-        return SPLITS[cell.lower()]
+        return split_of(cell)
     if schema.split:
         return ""
     if schema.split_in_path:
-        folders = path.replace("\\", "/").lower().split("/")[:-1]
-        return next((SPLITS[folder] for folder in folders if folder in SPLITS), "")
+        folders = path.replace("\\", "/").split("/")[:-1]
+        return next(filter(None, map(split_of, folders)), "")
     return lists.get(path, "")

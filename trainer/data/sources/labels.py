@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trainer.data.sources.class_names import order_classes
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
-from trainer.data.sources.layout import order_classes
 from trainer.data.sources.table_schema import Schema
 from trainer.system.errors import UsageError
 

@@ -1,25 +1,31 @@
-"""Images in class folders, perhaps in train, val and test: the layout of the public archives."""
+"""Images in class folders, in train, val and test or not, as the public archives have them."""
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from trainer.data.sources import dicom_folder, files, patients
+from trainer.data.sources import (
+    class_level,
+    class_names,
+    dicom_folder,
+    files,
+    folder_names,
+    image_files,
+    name_pattern,
+    patients,
+)
+from trainer.data.sources.class_level import Folder
 from trainer.data.sources.files import Files
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
 from trainer.data.sources.options import Options
+from trainer.data.sources.reading import Group, Reading, groups
 from trainer.system.errors import UsageError
 
-SPLITS = {
-    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
-    **{"val": "val", "valid": "val", "validation": "val"},
-}
-NEGATIVE_NAMES = ("normal", "negative", "healthy", "no_finding", "control")
-IMAGE_SUFFIXES = (
-    *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"),
-    *(".jp2", ".j2k", ".pgm", ".pnm"),
-    *dicom_folder.SUFFIXES,
-)
-NO_IMAGES = ("thumbs.db", "desktop.ini")  # Windows puts them into folders of images
+SPLITS = ("train", "val", "test")
+NO_CLASS = "in no class folder"
 
 
 @dataclass(frozen=True)
@@ -32,22 +38,27 @@ class Place:
 
 
 class ClassFolders:
-    """A source whose classes are the names of folders."""
+    """A source whose classes are the names of folders, or parts of the names of files.
+
+    Attributes:
+      reading: what was read as what; see `Reading`.
+    """
 
     def __init__(self, name: str, content: Files, options: Options, *, synthetic: bool = False):
         self.name, self.synthetic = name, synthetic
         self._files, self._options = content, options
-        self._places = _places(content, name)
-        names = order_classes({p.class_name for f, p in self._places if f not in content.refused})
-        if len(names) < 2:
-            raise UsageError(f"--source={name} has the one class {names[0]}: two are needed.")
+        listed = _Listing(name, content, options)
+        self._places = listed.places
+        self.reading = listed.reading()
+        names = list(self.reading.classes)
         self.classes = tuple(names) if len(names) == 2 else ()
         self.labels = tuple(names[1:]) if len(names) == 2 else tuple(names)
         self.exclusive = len(names) > 2
         used = [file for file, _ in self._places]
         self.identifying = dicom_folder.has_dicom(content, used)
         settings = [options.patient_regex, str(options.any_view and self.identifying)]
-        self.fingerprint = files.digest([files.fingerprint(content, used), *settings])
+        chosen = options.of_classes()
+        self.fingerprint = files.digest([files.fingerprint(content, used), *settings, *chosen])
         self._names = frozenset(names)
 
     def records(self) -> list[ImageRecord]:
@@ -80,50 +91,211 @@ class ClassFolders:
         return tuple(POSITIVE if label == class_name else NEGATIVE for label in self.labels)
 
 
-def order_classes(names: Iterable[str]) -> list[str]:
-    """Returns the class names with the healthy one first: its label is 0."""
-    return sorted(names, key=lambda n: (n.lower().replace(" ", "_") not in NEGATIVE_NAMES, n))
+class _Listing:
+    """The files of a source, each with its place or the reason why it is left out."""
 
+    def __init__(self, source: str, content: Files, options: Options):
+        self._source, self._content, self._options = source, content, options
+        self.left_out: dict[str, Group] = {}
+        names, refused = self._images()
+        self._map = class_names.read_map(options.map_labels)
+        self.how, place_of = self._rule(names)
+        found = {name: place for name in names if (place := self._placed(name, place_of))}
+        found = self._inside_of_splits(found)
+        self._spellings = class_names.one_spelling(Counter(p.class_name for p in found.values()))
+        self._map.check(self._spellings.values())
+        found = self._renamed(found)
+        found = self._without_copies(found)
+        self._used = found
+        known = {place.class_name for place in found.values()}
+        harmful = []
+        for name in refused:
+            place = place_of(name)
+            place = self._rename(place) if place else Place("", "", name)
+            if place.class_name in known or image_files.has_suffix(name):
+                harmful.append((name, place))
+        self.places = sorted([*found.items(), *harmful], key=lambda pair: pair[0])
 
-def _places(content: Files, source: str) -> list[tuple[str, Place]]:
-    """Returns (name, place) of the files in class folders, ordered by name.
+    def reading(self) -> Reading:
+        """Returns how the files were read.
 
-    Archives made on a Mac hold `__MACOSX` shadows, and the public one holds a second copy of
-    itself one folder deeper: of files with the same place the least deep counts.
-    """
-    found: dict[Place, str] = {}
-    harmful: dict[str, Place] = {}
-    for name in sorted(content.stamps, key=lambda n: (n.count("/"), n)):
-        place = _place(name)
-        if place is None:
-            continue
-        if name in content.refused:
-            harmful[name] = place
-        else:
-            found.setdefault(place, name)
-    if not any(name.lower().endswith(IMAGE_SUFFIXES) for name in found.values()) and not (
-        dicom_folder.has_dicom(content, list(found.values()))
-    ):
-        raise UsageError(
-            f"--source={source} holds no images in class folders: it should hold "
-            "train/CLASS/FILE and test/CLASS/FILE, or CLASS/FILE."
+        Raises:
+          UsageError: if there is one class only, or it is not known which of two is the finding.
+        """
+        classes = groups((p.class_name, name) for name, p in sorted(self._used.items()))
+        if len(classes) < 2:
+            only = next(iter(classes), "")
+            raise UsageError(f"--source={self._source} has the one class {only}: two are needed.")
+        names = class_names.order_classes(classes, self._options.positive)
+        written: dict[str, set[str]] = defaultdict(set)
+        for old, new in self._spellings.items():
+            written[self._map(new)].add(old)
+        for name in names:
+            if len(written[name]) > 1:
+                classes[name].written = tuple(sorted(written[name]))
+        in_splits = groups((p.split, name) for name, p in sorted(self._used.items()))
+        return Reading(
+            how=self.how,
+            classes={name: classes[name] for name in names},
+            finding=names[1] if len(names) == 2 else "",
+            splits={split: in_splits[split] for split in SPLITS if split in in_splits},
+            left_out=self.left_out,
         )
-    has_splits = any(place.split for place in found)
-    classes = {place.class_name for place in found}
-    listed = [(name, p) for p, name in found.items() if bool(p.split) == has_splits]
-    for name, place in harmful.items():
-        if place.class_name in classes or name.lower().endswith(IMAGE_SUFFIXES):
-            listed.append((name, place))
-    return sorted(listed, key=lambda pair: pair[0])
+
+    def _leave_out(self, reason: str, name: str) -> None:
+        self.left_out.setdefault(reason, Group()).add(name)
+
+    def _images(self) -> tuple[list[str], list[str]]:
+        """Returns the images, the least deep first, and the files that must not be read."""
+        candidates, refused = [], []
+        for name in sorted(self._content.stamps, key=lambda n: (n.count("/"), n)):
+            if reason := _left_out(name, self._options):
+                self._leave_out(reason, name)
+            elif name in self._content.refused:
+                refused.append(name)
+            else:
+                candidates.append(name)
+        images = image_files.among(candidates, self._content)
+        for name in candidates:
+            if name not in images:
+                self._leave_out(image_files.kind(name), name)
+        names = [name for name in candidates if name in images]
+        if not names:
+            raise UsageError(
+                f"--source={self._source} holds no images in class folders{self._what_is_there()}: "
+                "it should hold train/CLASS/FILE and test/CLASS/FILE, or CLASS/FILE."
+            )
+        return names, refused
+
+    def _what_is_there(self) -> str:
+        seen = [f"{g.files:,} of {reason}" for reason, g in self.left_out.items()]
+        return f" (but {', '.join(seen)})" if seen else ""
+
+    def _rule(self, names: Sequence[str]) -> tuple[str, Callable[[str], Place | None]]:
+        """Returns what decides the class, in words, and the place of a file."""
+        if self._options.class_from:
+            pattern = self._options.class_from
+            return f"the class is what --class_from={pattern} finds", _by_name(pattern, names)
+        folders = Counter(_folders(name) for name in names)
+        if self._options.class_level:
+            place = class_level.numbered(self._options.class_level)
+            return f"the class is folder {self._options.class_level} of a path", _by_folder(place)
+        level = class_level.find(folders, self._source)
+        _refuse_augmented(folders, self._source)
+        number = level.number()
+        return (
+            f"the class is folder {number} of a path (--class_level={number})",
+            _by_folder(level.place),
+        )
+
+    def _placed(self, name: str, place_of: Callable[[str], Place | None]) -> Place | None:
+        place = place_of(name)
+        if place is None:
+            split = class_level.split_of(_folders(name))
+            self._leave_out(f"{NO_CLASS} of the split {split}" if split else NO_CLASS, name)
+        return place
+
+    def _inside_of_splits(self, found: Mapping[str, Place]) -> dict[str, Place]:
+        """Leaves out what lies beside the splits, where one of them is train."""
+        if not any(place.split == "train" for place in found.values()):
+            return dict(found)
+        for name, place in found.items():
+            if not place.split:
+                self._leave_out("outside of the folders train, val and test", name)
+        return {name: place for name, place in found.items() if place.split}
+
+    def _rename(self, place: Place) -> Place:
+        name = unicodedata.normalize("NFC", place.class_name).strip()
+        name = self._map(self._spellings.get(place.class_name, name))
+        return Place(place.split, name, place.file)
+
+    def _renamed(self, found: Mapping[str, Place]) -> dict[str, Place]:
+        renamed = {name: self._rename(place) for name, place in found.items()}
+        for name, place in renamed.items():
+            if not place.class_name:
+                self._leave_out(f"a class that --map_labels={self._map.given} leaves out", name)
+        return {name: place for name, place in renamed.items() if place.class_name}
+
+    def _without_copies(self, found: Mapping[str, Place]) -> dict[str, Place]:
+        """Leaves out the deeper of two identical files that have one place.
+
+        The public archive holds a second copy of itself one folder deeper; two sites hold different
+        images under one name.
+        """
+        same_place: dict[Place, list[str]] = {}
+        kept: dict[str, Place] = {}
+        for name, place in found.items():
+            others = same_place.setdefault(place, [])
+            if any(self._content.same(name, other) for other in others):
+                self._leave_out("copies, identical to a file that is read", name)
+            else:
+                others.append(name)
+                kept[name] = place
+        return kept
 
 
-def _place(name: str) -> Place | None:
-    """Reads the last folder that names a split, else the last folder, as the class."""
+def _folders(name: str) -> Folder:
+    return tuple(part for part in name.split("/")[:-1] if part)
+
+
+def _by_folder(place: Callable[[Folder], int | None]) -> Callable[[str], Place | None]:
+    def found(name: str) -> Place | None:
+        parts = tuple(part for part in name.split("/") if part)
+        number = place(parts[:-1])
+        if number is None:
+            return None
+        split = class_level.split_place(parts[:-1])
+        end = number if split is None else max(number, split)
+        named = "" if split in (None, number) else class_level.split_of(parts[:-1])
+        return Place(named, parts[number], "/".join(parts[end + 1 :]))
+
+    return found
+
+
+def _by_name(pattern: str, names: Sequence[str]) -> Callable[[str], Place | None]:
+    class_of = name_pattern.finder(names, pattern, flag="class_from", group="class")
+
+    def found(name: str) -> Place | None:
+        class_name, file = class_of(name), name.rpartition("/")[2]
+        return Place(class_level.split_of(_folders(name)), class_name, file) if class_name else None
+
+    return found
+
+
+def _left_out(name: str, options: Options) -> str:
+    """Returns why a file is left out by its path alone, or ""."""
     parts = [part for part in name.split("/") if part]
-    hidden = any(p.startswith("__MACOSX") or (p.startswith(".") and p != "..") for p in parts)
-    if hidden or len(parts) < 2 or parts[-1].lower() in NO_IMAGES:
-        return None
-    for depth in range(len(parts) - 3, -1, -1):
-        if split := SPLITS.get(parts[depth].lower()):
-            return Place(split, parts[depth + 1], "/".join(parts[depth + 2 :]))
-    return Place("", parts[-2], parts[-1])
+    if any(p.startswith("__MACOSX") or (p.startswith(".") and p != "..") for p in parts):
+        return "hidden files"
+    leading = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    for pattern in options.exclude:
+        if any(fnmatchcase(text, pattern.strip("/")) for text in (*parts, *leading)):
+            return f"--exclude={pattern}"
+    for folder in parts[:-1]:
+        if reason := folder_names.left_out(folder, options.any_view):
+            return f"{reason} (folders {folder})"
+    if parts and folder_names.is_mask_file(re.sub(r"\.\w+$", "", parts[-1])):
+        return "masks, by the names of files"
+    return ""
+
+
+def _refuse_augmented(folders: Iterable[Folder], source: str) -> None:
+    """Refuses two folders of one split where the one may hold turned copies of the other.
+
+    Raises:
+      UsageError: with the flags that decide.
+    """
+    named: dict[tuple[Folder, str], set[str]] = defaultdict(set)
+    for folder in folders:
+        place = class_level.split_place(folder)
+        if place is not None:
+            named[folder[:place], class_level.split_of(folder)].add(folder[place])
+    for (_, split), names in named.items():
+        if len(names) > 1 and any("aug" in name.lower() for name in names):
+            ordered = sorted(names)
+            raise UsageError(
+                f"--source={source} has {len(names)} folders of the split {split}, "
+                f"{' and '.join(ordered)}, and one may hold changed copies of the other's images: "
+                f"leave one out with --exclude={ordered[0]} or --exclude={ordered[1]}, or take "
+                "both with --class_level=N."
+            )

@@ -60,6 +60,7 @@ class MedMnist:
     """
 
     synthetic = False
+    reading = None
     identifying = False
 
     def __init__(self, name: str, path: epath.Path):

@@ -18,6 +18,12 @@ class Options:
       patient_regex: finds the patient in a record's name: its group "patient", or its first
         group, or the whole match.
       any_view: takes lateral radiographs too.
+      class_level: which folder of a path is the class, from 1 at the top or from -1 at the file; 0
+        finds it.
+      class_from: finds the class in a file's name, as patient_regex does the patient.
+      exclude: patterns of names of files or folders, or of paths, that are left out.
+      positive: of two classes, the finding; "" where their names tell.
+      map_labels: new names of labels; see `class_names.read_map`.
     """
 
     image_root: str = ""
@@ -29,3 +35,13 @@ class Options:
     uncertain: str = "ignore"
     patient_regex: str = ""
     any_view: bool = False
+    class_level: int = 0
+    class_from: str = ""
+    exclude: tuple[str, ...] = ()
+    positive: str = ""
+    map_labels: str = ""
+
+    def of_classes(self) -> list[str]:
+        """Returns the options that say what the classes are, but for those not given."""
+        names = ("class_level", "class_from", "exclude", "positive", "map_labels")
+        return [f"{name}={getattr(self, name)}" for name in names if getattr(self, name)]

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trainer.data.sources import name_pattern
 from trainer.data.sources.image_record import ImageRecord
-from trainer.system.errors import UsageError
 
 # Kermany. Each series counts its patients by itself, so that person3_bacteria and person3_virus
 # are two patients.
@@ -35,36 +35,11 @@ def patient_from_name(name: str) -> str:
 
 
 def by_pattern(records: Sequence[ImageRecord], pattern: str) -> list[ImageRecord]:
-    """Returns the records with the patient that a pattern finds in the names of their files.
-
-    That is its group "patient", or its first group, or the whole match; "" where it does not match.
-    A pattern that matches no file's name, as one with folders in it, is looked for in their paths.
+    """Returns the records with the patient that `name_pattern` finds in their names, or "".
 
     Raises:
       UsageError: if the pattern is invalid, or matches no name.
     """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as mistake:
-        raise UsageError(
-            f"--patient_regex={pattern} is not a regular expression: {mistake}."
-        ) from None
-    patients = [_match(compiled, record.name.rpartition("/")[2]) for record in records]
-    if not any(patients):
-        patients = [_match(compiled, record.name) for record in records]
-    found = [replace(r, patient=patient) for r, patient in zip(records, patients, strict=True)]
-    if not any(patients):
-        raise UsageError(
-            f"--patient_regex={pattern} finds no patient in any name, such as "
-            f"{records[0].name!r}: it must match a part of it."
-        )
-    return found
-
-
-def _match(pattern: re.Pattern, name: str) -> str:
-    match = pattern.search(name)
-    if not match:
-        return ""
-    if "patient" in pattern.groupindex:
-        return match["patient"] or ""
-    return match[1 if pattern.groups else 0] or ""
+    names = [record.name for record in records]
+    patient = name_pattern.finder(names, pattern, flag="patient_regex", group="patient")
+    return [replace(record, patient=patient(record.name)) for record in records]

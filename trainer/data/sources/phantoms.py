@@ -21,3 +21,7 @@ class PhantomFiles:
     def head(self, name: str, size: int) -> bytes:
         """Returns the first `size` bytes of the file; see `Files`."""
         return self._content[name][:size]
+
+    def same(self, one: str, other: str) -> bool:
+        """Returns whether two files hold the same bytes; see `Files`."""
+        return self._content[one] == self._content[other]
