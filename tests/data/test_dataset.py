@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from trainer.data import dataset, pipeline, sources, summary_digest
-from trainer.data.decode import radiograph
+from trainer.data.decode import recode
 from trainer.data.sources import ImageRecord
 from trainer.system.errors import UsageError
 
@@ -19,7 +19,7 @@ from trainer.system.errors import UsageError
 def build(folder: Path, splits: dict[str, list[ImageRecord]], labels: list[str]) -> epath.Path:
     """Writes records that all have the same image, and returns the folder of the shards."""
     source = sources.open_source("phantom:20")
-    image = radiograph.recode(source.read(source.records()[0]), 64)
+    image = recode.recode(source.read(source.records()[0]), 64)
     generate = {
         split: lambda records=records: (dataset.example(record, image) for record in records)
         for split, records in splits.items()

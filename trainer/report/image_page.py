@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 from PIL import Image, UnidentifiedImageError
 
-from trainer.data.decode import codestream, dicom, radiograph
+from trainer.data.decode import deep, dicom, radiograph
 from trainer.metrics.calibration import calibrate
 from trainer.metrics.label_result import UNNAMED_CLASSES, threshold_logit
 from trainer.models import attribution, layer_outputs
@@ -281,7 +281,7 @@ def _kind(data: bytes) -> tuple[str, tuple[int, int]]:
         with Image.open(io.BytesIO(data)) as image:
             return f"{image.format}, {MODES.get(image.mode, image.mode)}", image.size
     except UnidentifiedImageError:  # what is decoded without Pillow
-        return "JPEG of 12 bits or lossless", codestream.size(data)
+        return deep.kind(data), deep.size(data)
 
 
 def _picture(image: Image.Image) -> Picture:

@@ -15,7 +15,7 @@ from PIL import Image
 from trainer import models
 from trainer.checkpoint import checkpoint
 from trainer.config import schema
-from trainer.data.decode import fit, radiograph
+from trainer.data.decode import fit, radiograph, recode
 from trainer.data.prepare import ingest
 from trainer.metrics import classification
 from trainer.models.inputs import images_to_float, repeat_channels
@@ -85,9 +85,7 @@ class TrainedModel:
           radiograph.Unreadable: it is not a radiograph that can be used; the message is the reason.
         """
         options = self.decoding
-        recoded = radiograph.recode(
-            file, options.max_side, options.any_view, uniform=options.uniform
-        )
+        recoded = recode.recode(file, options.max_side, options.any_view, uniform=options.uniform)
         return Image.open(io.BytesIO(recoded))
 
     def fitted_image(self, stored: Image.Image) -> np.ndarray:

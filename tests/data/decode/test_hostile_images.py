@@ -10,11 +10,13 @@ import time
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from trainer.data.decode import limits, radiograph
+from tests.data.decode.tiff_files import packed_tiff
+from trainer.data.decode import limits, radiograph, recode
 from trainer.data.decode.radiograph import Unreadable
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -190,6 +192,9 @@ def whole_files() -> dict[str, bytes]:
         "JPEG 2000": file_of(colour, "JPEG2000"),
         "JPEG 2000 of 16 bits": file_of(deep, "JPEG2000"),
         "PGM": file_of(grey, "PPM"),
+        "colour PNG of 16 bits": imagecodecs.png_encode(np.stack([RAMP.astype(np.uint16)] * 3, -1)),
+        "JPEG-LS": imagecodecs.jpegls_encode(RAMP),
+        "TIFF of 10 bits": packed_tiff(RAMP.astype(int) * 4, 10),
     }
 
 
@@ -237,4 +242,23 @@ def test_what_is_no_damage_is_decoded(data: bytes):
 
 def test_blank_images_are_not_prepared():
     with pytest.raises(Unreadable, match="blank: every pixel is 0"):
-        radiograph.recode(png(64, 48), 512)
+        recode.recode(png(64, 48), 512)
+    nearly = np.random.default_rng(0).integers(251, 254, (200, 300), np.uint8)
+    nearly[:10, :10] = 0  # a letter in a corner
+    with pytest.raises(Unreadable, match="blank: nearly every pixel is 252 of 255"):
+        recode.recode(file_of(Image.fromarray(nearly), "PNG"), 512)
+    dim = np.random.default_rng(0).integers(30, 40, (200, 300), np.uint8)
+    assert recode.recode(file_of(Image.fromarray(dim), "PNG"), 512)
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (b"\x93NUMPY\1\0", "a NumPy array, not an image"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file, not an image"),
+        (b"\x1f\x8b\x08\0", "a gzip file, perhaps NIfTI, not an image"),
+    ],
+)
+def test_arrays_are_named_and_how_to_get_to_images(start: bytes, reason: str):
+    with pytest.raises(Unreadable, match=f"{reason}: save each image as PNG"):
+        radiograph.decode(start + bytes(range(256)), 512)

@@ -12,7 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from pydicom import Dataset, uid
 from pydicom.dataset import FileMetaDataset
 
-from trainer.data.decode import radiograph
+from trainer.data.decode import radiograph, recode
 from trainer.data.decode.radiograph import Unreadable
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -47,14 +47,14 @@ def test_every_colour_mode_gives_the_same_grey(mode: str):
 def test_prepared_pixels_are_kept_without_loss(mode: str, kind: str):
     data = file_of(Image.fromarray(RAMP).convert(mode), kind)
     for max_side, shape in ((32, (24, 32, 1)), (512, (48, 64, 1))):
-        prepared = radiograph.recode(data, max_side)
+        prepared = recode.recode(data, max_side)
         np.testing.assert_array_equal(decoded(prepared), decoded(data, max_side))
         assert Image.open(io.BytesIO(prepared)).mode == "L" and decoded(prepared).shape == shape
 
 
 def test_a_small_grey_jpeg_stays_as_it_is():
     data = file_of(Image.fromarray(RAMP), "JPEG", dpi=(72, 72))
-    assert radiograph.recode(data, 512) == data
+    assert recode.recode(data, 512) == data
 
 
 def test_everything_but_the_pixels_is_dropped():
@@ -66,7 +66,7 @@ def test_everything_but_the_pixels_is_dropped():
         file_of(Image.fromarray(RAMP), "JPEG") + b"Jane Doe",
     ]
     for data in files:
-        assert b"Jane Doe" in data and b"Jane Doe" not in radiograph.recode(data, 512)
+        assert b"Jane Doe" in data and b"Jane Doe" not in recode.recode(data, 512)
 
 
 def test_the_orientation_is_applied_once_where_it_can_be_read():
@@ -202,7 +202,7 @@ def test_uniform_files_hide_how_the_image_was_encoded():
     files = [file_of(image, "PNG"), file_of(image, "JPEG", quality=98), file_of(image, "TIFF")]
     files.append(file_of(image.convert("RGB"), "JPEG", quality=75))
     files.append(file_of(image.resize((160, 120)), "PNG"))
-    recoded = [radiograph.recode(file, 256, uniform=True) for file in files]
+    recoded = [recode.recode(file, 256, uniform=True) for file in files]
     opened = [Image.open(io.BytesIO(file)) for file in recoded]
     assert {(i.format, i.mode, i.size, str(i.quantization)) for i in opened} == {
         ("JPEG", "L", (256, 192), str(opened[0].quantization))
@@ -220,7 +220,7 @@ def test_uniform_files_hide_a_coarse_quantiser():
 
     def ratio(uniform: bool) -> float:
         return np.divide(
-            *(finest_detail(radiograph.recode(d, 300, uniform=uniform)) for d in (fine, coarse))
+            *(finest_detail(recode.recode(d, 300, uniform=uniform)) for d in (fine, coarse))
         )
 
     assert ratio(uniform=False) > 1.4

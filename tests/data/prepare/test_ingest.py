@@ -13,7 +13,7 @@ import pytest
 
 from trainer.data import sources
 from trainer.data.audit import inspection
-from trainer.data.decode import radiograph
+from trainer.data.decode import recode
 from trainer.data.prepare import ingest
 from trainer.data.sources import ImageRecord
 from trainer.system import processes
@@ -76,7 +76,7 @@ def test_two_processes_give_the_results_of_one_in_the_same_order(phantom: source
     assert found == [ingest.examine(phantom, OPTIONS, record) for record in records]
     data = phantom.read(records[7])
     assert found[7].digest == hashlib.sha256(data).digest()
-    assert found[7].image == radiograph.recode(data, 64)
+    assert found[7].image == recode.recode(data, 64)
     assert found[-1].fingerprint and not any(file.fingerprint for file in found[:-1])
 
 

@@ -12,7 +12,8 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 J2K_START = b"\xff\x4f\xff\x51"
 JP2_HEADER = 256  # bytes in which a codestream inside of a JP2 file begins
 # The markers of JPEG and JPEG-LS that a frame's size follows (ITU-T T.81 B.1, T.87 C.1).
-START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+JPEG_LS = 0xF7
+START_OF_FRAME = {*range(0xC0, 0xD0), JPEG_LS} - {0xC4, 0xC8, 0xCC}
 FILL = 0xFF  # any number of these may come before a marker (T.81 B.1.1.2)
 
 
@@ -24,21 +25,38 @@ def size(data: bytes) -> tuple[int, int]:
     Raises:
       Unreadable: if it declares none, or has no end. CharLS takes seconds to find out the latter.
     """
-    siz = data.find(J2K_START, 0, JP2_HEADER)
-    if siz >= 0:
-        right, bottom, left, top = struct.unpack(">4I", data[siz + 8 : siz + 24])
+    start = data.find(J2K_START, 0, JP2_HEADER)
+    if start >= 0:
+        right, bottom, left, top = struct.unpack(">4I", data[start + 8 : start + 24])
         return right - left, bottom - top
+    place = _frame_header(data)
+    if JPEG_END not in data[place:]:
+        raise Unreadable("damaged: JPEG data without its end")
+    height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+    return width, height
+
+
+def is_jpeg_ls(data: bytes) -> bool:
+    """Returns whether JPEG data are JPEG-LS."""
+    try:
+        return data[_frame_header(data) + 1] == JPEG_LS
+    except Unreadable:
+        return False
+
+
+def precision(data: bytes) -> int:
+    """Returns the bits of the first component of JPEG 2000 (ITU-T T.800 A.5.1)."""
+    return (data[data.index(J2K_START, 0, JP2_HEADER) + 42] & 0x7F) + 1
+
+
+def _frame_header(data: bytes) -> int:
+    """Returns where the marker of a JPEG's frame lies."""
     place = len(JPEG_START)
     while place + 9 <= len(data):
-        _, marker, length, _, height, width = struct.unpack(">BBHBHH", data[place : place + 9])
-        if marker == FILL:
-            place += 1
-            continue
+        _, marker, length = struct.unpack(">BBH", data[place : place + 4])
         if marker in START_OF_FRAME:
-            if JPEG_END not in data[place:]:
-                raise Unreadable("damaged: JPEG data without its end")
-            return width, height
-        place += 2 + length
+            return place
+        place += 1 if marker == FILL else 2 + length
     raise Unreadable("damaged: JPEG data without a frame header")
 
 

@@ -1,5 +1,6 @@
 """Limits of what is read as a radiograph, whatever its format."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ MOST_ELONGATED = 8
 # Twice the largest detectors. Decoding that many takes 1.6 GiB at worst (colour DICOM).
 MOST_PIXELS = 50_000_000
 LONGEST_REASON = 160
+# How decoders say that a file may well be sound.
+UNSUPPORTED = re.compile("not (supported|implemented|available)|unsupported", re.IGNORECASE)
 
 
 class Unreadable(Exception):
@@ -45,4 +48,5 @@ def reading() -> Iterator[None]:
         # KeyError, struct.error, zlib.error, OverflowError, RecursionError, MemoryError.
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise Unreadable(f"damaged: {reason}"[:LONGEST_REASON]) from None
+            kind = "not supported" if UNSUPPORTED.search(reason) else "damaged"
+            raise Unreadable(f"{kind}: {reason}"[:LONGEST_REASON]) from None

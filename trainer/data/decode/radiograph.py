@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
-from PIL import Image, ImageFilter, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from trainer.data.decode import codestream, dicom
+from trainer.data.decode import codestream, deep, depth, dicom, orientation, tiff
+from trainer.data.decode.depth import OUTLIERS
 from trainer.data.decode.limits import MOST_PIXELS, Unreadable, check_size, reading
 
-__all__ = ["Unreadable", "check_not_blank", "decode", "recode"]
+__all__ = ["Decoded", "Unreadable", "check_not_blank", "decode", "decoded"]
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 LANCZOS = Image.Resampling.LANCZOS
@@ -35,36 +36,22 @@ START_OF_SCAN = b"\xff\xda"
 ARITHMETIC = (b"\xff\xc9", b"\xff\xca")  # frames that few decoders read
 JFIF_LENGTH = 14  # of the APP0 segment without a thumbnail
 
-# Numbers of bits that may be in use where 16 are stored.
-DEPTHS = (8, 10, 12, 14, 16)
-BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION = 0x0102, 0x0106, 0x0112  # TIFF tags
-WHITE_IS_ZERO = 0
-UPRIGHT: dict[int | None, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# How images are encoded alike: blurred until the blocks and the quantisation of the source cannot
-# be seen, then quantised once. Measured on 60 fine originals of the
-# Kermany set against the same as its other class is encoded (1160 pixels, quality 75), at 512
-# pixels: AUC of distinguishing the two by DCT, blockiness and spectrum, cross-validated.
-#   shrunk alone 1.00; with quality 75 0.62; blur of 1 and quality 75 0.51; 256 pixels alone 0.61
-# The classes themselves stay 0.97 apart by the same features, whether by their lungs or otherwise.
-UNIFORM_BLUR = 1.0  # standard deviation, pixels
-UNIFORM_QUALITY = 75
+LEAST_CONTRAST = 4  # grey levels between nearly all pixels of an image that is not blank
 
 LFS_POINTER = b"version https://git-lfs"
+ARRAYS = {
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"\x1f\x8b": "a gzip file, perhaps NIfTI",
+    b"PK\3\4": "a zip archive or .npz",
+    b"%PDF": "a PDF",
+}
 TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f"
 TEXT_BYTES = 512  # that are inspected
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class Decoded:
     """Grey pixels, and whether their file holds only these (is plain)."""
 
     pixels: np.ndarray
@@ -74,7 +61,7 @@ class _Decoded:
 def decode(data: bytes, max_side: int, any_view: bool = False) -> np.ndarray:
     """Decodes an image file by its content, whatever its name.
 
-    Formats: those of `FORMATS`, of one frame, and DICOM (see `dicom.decode`).
+    Formats: those of `FORMATS`, of one frame, DICOM (see `dicom.decode`), and what `deep` reads.
 
     Orientation: EXIF's (or TIFF's) is applied; one that cannot be read counts as upright. DICOM's
     pixels stay as they are stored.
@@ -84,8 +71,8 @@ def decode(data: bytes, max_side: int, any_view: bool = False) -> np.ndarray:
 
     Depth: 1 bit becomes 0 and 255. Of 16 stored bits the upper 8 of those in use are kept: as many
     as TIFF's BitsPerSample says, and where that is 16, or in PNG, the fewest of 8, 10, 12, 14 and
-    16 that hold the image's largest value. So 12 bits stored as 16 are not black, and nothing is
-    clipped. Colour of 16 bits keeps the upper 8. Floating-point values are refused.
+    16 that hold all values but the largest and 0.5 %, see `depth.upper_bits`. So 12 bits stored as
+    16 are not black, with a marker of 65535 neither. Floating-point values are refused.
 
     Size: an image whose longer side exceeds `max_side` is shrunk to it, antialiased (Lanczos).
 
@@ -100,82 +87,72 @@ def decode(data: bytes, max_side: int, any_view: bool = False) -> np.ndarray:
     Raises:
       Unreadable: with the reason, in a few words.
     """
-    return _decoded(data, max_side, any_view).pixels
+    return decoded(data, max_side, any_view).pixels
 
 
-def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool = False) -> bytes:
-    """Turns an image file into a small one of grey pixels and nothing else.
-
-    Without `uniform` it holds what `decode` returns, without loss: a grey JPEG that is small
-    enough and holds nothing but its pixels stays as it is, which is a quarter of the size; all else
-    becomes PNG.
-
-    With `uniform` every image, whatever it was, comes out the same way, for data whose encoding
-    predicts the class: resampled to a longest side of exactly `max_side`, blurred (`UNIFORM_BLUR`),
-    and JPEG of one quality. That removes format, size, metadata, block edges, quantisation and the
-    noise that a coarse quantiser had erased. It leaves the aspect ratio, which cropping removes,
-    and the blur of images much smaller than `max_side`.
-
-    Raises:
-      Unreadable: with the reason, in a few words.
-    """
-    decoded = _decoded(data, max_side, any_view)
-    check_not_blank(decoded.pixels)
-    if uniform:
-        return _uniform(Image.fromarray(decoded.pixels[..., 0]), max_side)
-    if decoded.plain:
-        return data
-    return _png(decoded.pixels)
-
-
-def check_not_blank(pixels: np.ndarray) -> None:
-    """Raises Unreadable for an image of one grey value."""
-    if pixels.min() == pixels.max():
-        raise Unreadable(f"blank: every pixel is {pixels.flat[0]} of 255")
-
-
-def _decoded(data: bytes, max_side: int, any_view: bool) -> _Decoded:
+def decoded(data: bytes, max_side: int, any_view: bool = False) -> Decoded:
+    """Decodes as `decode` does, and tells whether the file holds nothing else."""
     if not data:
         raise Unreadable("empty file")
     with reading():
         if dicom.is_dicom(data):
             grey = Image.fromarray(dicom.decode(data, any_view))
-            return _Decoded(_pixels(_shrunk(grey, max_side)))
+            return Decoded(_pixels(_shrunk(grey, max_side)))
         try:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         except Image.DecompressionBombError:
             raise Unreadable(f"more than {MOST_PIXELS // 10**6} million pixels") from None
         except UnidentifiedImageError:
-            if not data.startswith(codestream.JPEG_START):
-                raise Unreadable(_describe_other(data)) from None
-            return _Decoded(_pixels(_decode_other_jpeg(data, max_side)))
+            return Decoded(_pixels(_decode_other(data, max_side)))
         with image:
             return _decoded_image(image, data, max_side)
 
 
-def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> _Decoded:
+def check_not_blank(pixels: np.ndarray) -> None:
+    """Raises Unreadable for an image of one grey value, or of nearly one.
+
+    Args:
+      pixels: [H, W, 1] uint8.
+    """
+    counts = np.array(Image.fromarray(pixels[..., 0]).histogram())
+    present = np.flatnonzero(counts)
+    if len(present) == 1:
+        raise Unreadable(f"blank: every pixel is {present[0]} of 255")
+    shares = np.cumsum(counts) / counts.sum()
+    dark, middle, bright = np.searchsorted(shares, (OUTLIERS, 0.5, 1 - OUTLIERS))
+    if bright - dark < LEAST_CONTRAST:
+        raise Unreadable(f"blank: nearly every pixel is {middle} of 255")
+
+
+def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> Decoded:
     size = image.size
     check_size(*size)
     _check_plausible(image, data)
     plain = max(size) <= max_side and _holds_only_pixels(image, data)
+    if deep.has_deep_colour(image, data):
+        return _decoded_deep(image, data, max_side)
     box = _draft(image, max_side)
     _check_coded_data(image, data)
     image.load()
     # A draft has another size than the file, and Pillow turns TIFF upright when it loads it.
     size = size if box else image.size
     grey = _upright(_shrunk(_to_grey(image), max_side, size, box=box), image)
-    return _Decoded(_pixels(grey), plain)
+    return Decoded(_pixels(grey), plain)
 
 
-def _decode_other_jpeg(data: bytes, max_side: int) -> Image.Image:
-    """Decodes JPEG of 12 bits or lossless, which Pillow does not. Its EXIF is ignored."""
-    size = codestream.size(data)
+def _decoded_deep(image: Image.Image, data: bytes, max_side: int) -> Decoded:
+    return Decoded(_pixels(_upright(_shrunk(_to_grey(deep.decode(data)), max_side), image)))
+
+
+def _decode_other(data: bytes, max_side: int) -> Image.Image:
+    """Decodes what Pillow does not. EXIF is ignored."""
+    if not deep.kind(data):
+        raise Unreadable(_describe_other(data))
+    size = deep.size(data)
     check_size(*size)
-    _check_declared("JPEG", size, data)
-    values = codestream.decode_jpeg(data)
-    if values.dtype == np.uint16:
-        values = _upper_bits(values)
-    return _shrunk(Image.fromarray(values).convert("L"), max_side)
+    if data.startswith(codestream.JPEG_START):
+        _check_declared("JPEG", size, data)
+    return _shrunk(_to_grey(deep.decode(data)), max_side)
 
 
 def _describe_other(data: bytes) -> str:
@@ -185,9 +162,12 @@ def _describe_other(data: bytes) -> str:
         return "a Git LFS pointer instead of the file; run git lfs pull"
     if not start.strip(b"\0"):
         return "nothing but zero bytes"
+    for magic, name in ARRAYS.items():
+        if start.startswith(magic):
+            return f"{name}, not an image: save each image as PNG"
     if not start.translate(None, TEXT):
         return "text, not an image"
-    return "not an image of a known format (" + ", ".join(FORMATS) + ", DICOM)"
+    return "not an image of a known format (" + ", ".join(FORMATS) + ", JPEG-LS, DICOM)"
 
 
 def _check_plausible(image: Image.Image, data: bytes) -> None:
@@ -248,8 +228,8 @@ def _to_grey(image: Image.Image) -> Image.Image:
         raise Unreadable("floating-point grey values")
     if image.mode.startswith("I"):
         tags = getattr(image, "tag_v2", {})
-        grey = _upper_bits(np.asarray(image), *tags.get(BITS_PER_SAMPLE, ())[:1])
-        if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow inverts 8 bits, not 16
+        grey = depth.upper_bits(np.asarray(image), *tags.get(tiff.BITS, ())[:1])
+        if tags.get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO:  # Pillow inverts 8 bits, not 16
             grey = ~grey
         return Image.fromarray(grey)
     if image.has_transparency_data:
@@ -258,16 +238,6 @@ def _to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("CMYK", "P"):
         image = image.convert("RGB")
     return image if image.mode == "L" else image.convert("L")
-
-
-def _upper_bits(values: np.ndarray, declared: int = DEPTHS[-1]) -> np.ndarray:
-    """Returns the upper 8 of the bits in use, uint8."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high >= 1 << DEPTHS[-1]:
-        raise Unreadable(f"grey values from {low} to {high}, not 16 bits")
-    if declared >= DEPTHS[-1]:
-        declared = next(depth for depth in DEPTHS if high < 1 << depth)
-    return (values >> (declared - 8)).astype(np.uint8)
 
 
 def _shrunk(
@@ -281,35 +251,19 @@ def _shrunk(
     size = size or grey.size
     if max(size) <= max_side:
         return grey
-    return grey.resize(_fitted(size, max_side), LANCZOS, box, reducing_gap=DRAFT_MARGIN)
+    return grey.resize(fitted_size(size, max_side), LANCZOS, box, reducing_gap=DRAFT_MARGIN)
 
 
 def _upright(grey: Image.Image, image: Image.Image) -> Image.Image:
     try:
-        turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
+        turn = image.getexif().get(orientation.TAG)
     except Exception:  # as broad as what Pillow raises on damaged EXIF; the pixels are sound
         return grey
-    return grey.transpose(turn) if turn is not None and image.format != "TIFF" else grey
+    return grey if image.format == "TIFF" else orientation.upright(grey, turn)
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    """Encodes as PNG. Paeth's filter leaves little but noise of a radiograph.
-
-    So a search for repetitions finds few: without one, encoding takes a third of the time, and
-    the file is a tenth smaller than after Pillow's choice of filters at level 2.
-    """
-    huffman, paeth = imagecodecs.PNG.STRATEGY.HUFFMAN_ONLY, imagecodecs.PNG.FILTER.PAETH
-    return bytes(imagecodecs.png_encode(pixels[..., 0], level=1, strategy=huffman, filter=paeth))
-
-
-def _uniform(grey: Image.Image, side: int) -> bytes:
-    grey = grey.resize(_fitted(grey.size, side), LANCZOS)
-    file = io.BytesIO()
-    grey.filter(ImageFilter.GaussianBlur(UNIFORM_BLUR)).save(file, "JPEG", quality=UNIFORM_QUALITY)
-    return file.getvalue()
-
-
-def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+def fitted_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Returns (width, height) of the same aspect whose longer side is `side`."""
     width, height = (max(1, round(length * side / max(size))) for length in size)
     return width, height
 

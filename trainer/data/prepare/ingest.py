@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from trainer.data import duplicates
-from trainer.data.decode import limits, radiograph
+from trainer.data.decode import limits, radiograph, recode
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system import processes
 
@@ -15,7 +15,7 @@ FINGERPRINT_SIDE = 128  # pixels
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """How files become images: `radiograph.recode`'s arguments."""
+    """How files become images: `recode.recode`'s arguments."""
 
     max_side: int
     any_view: bool = False
@@ -47,7 +47,7 @@ def examine(source: Source, options: DecodeOptions, record: ImageRecord) -> Exam
         return ExaminedFile(reason=record.refused, left_out=record.left_out)
     try:
         data = source.read(record)
-        image = radiograph.recode(data, options.max_side, options.any_view, uniform=options.uniform)
+        image = recode.recode(data, options.max_side, options.any_view, uniform=options.uniform)
     except radiograph.Unreadable as reason:
         return ExaminedFile(reason=str(reason), left_out=isinstance(reason, limits.LeftOut))
     except OSError as error:
