@@ -35,6 +35,12 @@ class TerminalLog(Logger):
             f"{run.total_steps:,} steps of {run.config.train.batch_size} images{resumed}"
         )
         self._line.settle(run.pixels.description)
+        size, stored = run.config.data.image_size, run.data.summary["max_side"]
+        if size > stored:
+            self._line.settle(
+                f"data.image_size={size} enlarges images of at most {stored} pixels: prepare with "
+                f"--max_side={size} to keep what they show"
+            )
 
     def status(self, text: str) -> None:
         """Shows what is being done."""

@@ -75,6 +75,22 @@ def test_missing_and_ambiguous_images_are_listed_and_refused(tmp_path: Path):
     }
 
 
+def test_of_an_image_and_its_mask_of_one_name_the_image_is_taken(tmp_path: Path):
+    name = table_of(
+        tmp_path,
+        *("path,x", "a.png,1", "b.png,0"),
+        images="images/a.png images/b.png masks/a.png masks/b.png lung_masks/b.png",
+    )
+    records = records_of(name, path_column="path", label_columns=("x",))
+    assert [(r.place, r.refused) for r in records] == [("images/a.png", ""), ("images/b.png", "")]
+
+
+def test_a_table_whose_every_image_is_ambiguous_is_refused_for_that(tmp_path: Path):
+    name = table_of(tmp_path, "path,x", "a.png,1", "a.png,0", images="one/a.png two/a.png")
+    with pytest.raises(UsageError, match=r"'a.png', is the name of several files .*--image_root"):
+        records_of(name, path_column="path", label_columns=("x",))
+
+
 def test_a_table_without_any_of_its_images_is_refused(tmp_path: Path):
     name = table_of(tmp_path, "path,x", "a.png,1", "b.png,0")
     with pytest.raises(UsageError, match=r"none of the images .* such as 'a.png', .*--image_root"):

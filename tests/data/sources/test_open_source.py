@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from etils import epath
 
@@ -31,6 +32,30 @@ def test_a_source_that_is_none_is_refused(name: str):
 def test_a_table_of_another_kind_is_refused_with_the_way_out(name: str):
     with pytest.raises(UsageError, match=f"{name} is not a table that is read: save it as CSV"):
         sources.open_source(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("set.npy", "numpy.savez"),
+        ("SET.H5", "numpy.savez"),
+        ("scan.nii.gz", "as PNG, with nibabel"),
+        ("train-00.tfrecord", "tensorflow.data.TFRecordDataset"),
+    ],
+)
+def test_arrays_and_records_are_refused_with_the_way_in(name: str, way: str):
+    with pytest.raises(UsageError, match=f"--source={name} is not read: write .*{way}"):
+        sources.open_source(name)
+
+
+def test_arrays_are_read_as_numpy_writes_them(tmp_path: Path):
+    images, labels = np.zeros((4, 20, 20), np.uint8), np.array([[0], [1], [1], [0]])
+    np.savez(tmp_path / "set.npz", train_images=images, train_labels=labels)
+    source = sources.open_source(str(tmp_path / "set.npz"))
+    assert [record.labels for record in source.records()] == [(0,), (1,), (1,), (0,)]
+    np.savez(tmp_path / "other.npz", x=images)
+    with pytest.raises(UsageError, match="it should hold train_images .* uint8 and train_labels"):
+        sources.open_source(str(tmp_path / "other.npz"))
 
 
 def test_what_cannot_be_opened_is_refused(archive: str, monkeypatch: pytest.MonkeyPatch):

@@ -29,7 +29,23 @@ TABLE_OPTIONS = (
 )
 FOLDER_OPTIONS = ("class_level", "class_from", "exclude")
 LABEL_OPTIONS = ("positive", "map_labels")
-ALLOWED = "a .zip, a folder, a .csv table, medmnist:FILE.npz, phantom:N, or one of " + ", ".join(
+_AS_NPZ = (
+    'write its images [N, H, W] uint8 and labels [N, 1] with numpy.savez("set.npz", '
+    "train_images=images, train_labels=labels) and give --source=set.npz"
+)
+# How the images of such files get in.
+OTHER_FILES = {
+    (".npy",): _AS_NPZ,
+    (".h5", ".hdf5", ".mat", ".pt", ".pth", ".pkl", ".pickle"): _AS_NPZ,
+    (".nii", ".nii.gz", ".mha", ".nrrd"): (
+        "write each image of it as PNG, with nibabel or SimpleITK, and give their folder or a table"
+    ),
+    (".tfrecord", ".tfrecords", ".tfrec"): (
+        "write the image of each record to a file, with tensorflow.data.TFRecordDataset, and give "
+        "their class folders or a table"
+    ),
+}
+ALLOWED = "a .zip, a folder, a .csv table, an .npz of arrays, phantom:N, or one of " + ", ".join(
     public_sets.PUBLIC
 )
 
@@ -60,6 +76,9 @@ def _opened(name: str, options: Options) -> Source:
             f"--source={name} is not a table that is read: save it as CSV, with a header line and "
             "a row for each image."
         )
+    for endings, way in OTHER_FILES.items():
+        if name.lower().endswith(endings):
+            raise UsageError(f"--source={name} is not read: {way}.")
     if kind == "phantom":
         if not rest.isdecimal() or int(rest) < 20:
             raise UsageError(f"--source={name}: give phantom:N with N of at least 20 images.")
@@ -72,13 +91,17 @@ def _opened(name: str, options: Options) -> Source:
         with gcs.translate_errors(name + options.image_root):
             if not path.exists():
                 raise UsageError(f"--source={name} does not exist: give {ALLOWED}.")
-            if kind == "medmnist":
+            if _is_arrays(name):
                 return MedMnist(name, path)
             if is_table:
                 return Table(path, options)
             return ClassFolders(name, open_files.open_files(path), options)
     except OSError as mistake:
         raise UsageError(f"--source={name} cannot be read: {files.one_line(mistake)}.") from None
+
+
+def _is_arrays(name: str) -> bool:
+    return name.startswith("medmnist:") or name.lower().endswith(".npz")
 
 
 def _check_options(name: str, options: Options, is_table: bool) -> None:
@@ -89,7 +112,7 @@ def _check_options(name: str, options: Options, is_table: bool) -> None:
             f"--{given[0]} is for tables, and --source={name} is not one: leave it out."
         )
     folders = [flag for flag in FOLDER_OPTIONS if getattr(options, flag) != defaults[flag]]
-    if folders and (is_table or name.startswith("medmnist:")):
+    if folders and (is_table or _is_arrays(name)):
         raise UsageError(
             f"--{folders[0]} is for class folders, and --source={name} has none: leave it out."
         )

@@ -43,6 +43,7 @@ DOCUMENT_NAMES = (
     "icon\r",
 )
 READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others unpack without a bound
+METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 ENCRYPTED = 0x1
 
 
@@ -62,10 +63,7 @@ class Archives:
         for number, archive in enumerate(self._archives()):
             folder = f"{paths[number].stem}/" if len(paths) > 1 else ""
             self._list(number, archive, folder)
-        if self._members and all(self.refused.get(n) == "encrypted" for n in self._members):
-            raise UsageError(
-                f"--source={name} is encrypted: unpack it with its password and give the folder."
-            )
+        self._refuse_closed()
         self.stamps = dict(sorted(self.stamps.items()))
 
     def __getstate__(self) -> dict:
@@ -88,6 +86,21 @@ class Archives:
     def same(self, one: str, other: str) -> bool:
         """Returns whether two files have one size and one checksum; see `Files`."""
         return self.stamps[one] == self.stamps[other]
+
+    def _refuse_closed(self) -> None:
+        """Raises a UsageError if no member but documents can be read, for one reason."""
+        members = [n for n in self._members if not is_document(n.rpartition("/")[2])]
+        reasons = {self.refused.get(name, "") for name in members or self._members}
+        reason = reasons.pop() if len(reasons) == 1 else ""
+        if reason == "encrypted":
+            raise UsageError(
+                f"--source={self.name} is encrypted: unpack it with its password and give the "
+                "folder."
+            )
+        if reason.startswith("compressed"):
+            raise UsageError(
+                f"--source={self.name} holds files {reason}: unpack it and give the folder."
+            )
 
     def _archives(self) -> list[zipfile.ZipFile]:
         """Opens the archives in each process, as processes would share a file handle's position."""
@@ -171,7 +184,8 @@ def _refusal(member: zipfile.ZipInfo) -> str:
     if name.lower().endswith(NESTED):
         return "an archive within the archive: unpack it first"
     if member.compress_type not in READABLE:
-        return "compressed by an unsupported method: only stored and deflated members are read"
+        method = METHODS.get(member.compress_type, f"method {member.compress_type}")
+        return f"compressed with {method}, which is not read"
     if member.file_size > files.MAX_BYTES:
         return f"larger than {files.MAX_BYTES // 2**20} MiB"
     return ""

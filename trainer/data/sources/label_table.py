@@ -7,7 +7,7 @@ from etils import epath
 
 from trainer.data.sources import dicom_folder, files, image_index, open_files, patients
 from trainer.data.sources.csv_table import CsvTable
-from trainer.data.sources.folder_names import split_of
+from trainer.data.sources.folder_names import left_out, split_of
 from trainer.data.sources.image_record import UNKNOWN, ImageRecord
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
@@ -108,9 +108,19 @@ class Table:
         """Returns the file of each path: by its name, or by the UID in a DICOM header."""
         names = list(self._files.stamps)
         found, ambiguous = image_index.find(dict.fromkeys(paths), names)
+        if ambiguous:  # perhaps an image and its mask
+            images = [name for name in names if not _beside_images(name, self._options.any_view)]
+            found |= image_index.find(ambiguous, images)[0]
+            ambiguous -= found.keys()
         if not found and not ambiguous and dicom_folder.has_dicom(self._files, names):
             uids = dicom_folder.by_sop_uid(self._files, names)
             found = {path: uids[path] for path in paths if path in uids}
+        if not found and ambiguous:
+            raise UsageError(
+                f"each of the images that {self.name} names, such as {min(ambiguous)!r}, is the "
+                f"name of several files under {self._files.name}: give the folder of the images "
+                "alone with --image_root."
+            )
         if not found:
             raise UsageError(
                 f"none of the images that {self.name} names, such as {paths[0]!r}, is under "
@@ -150,6 +160,11 @@ def _merge(first: ImageRecord, second: ImageRecord) -> ImageRecord:
             unknown = (UNKNOWN,) * len(first.labels)
             return replace(first, labels=unknown, refused=f"its rows differ in {name}")
     return first
+
+
+def _beside_images(name: str, any_view: bool) -> bool:
+    """Returns whether a file lies in a folder of masks or the like."""
+    return any(left_out(folder, any_view) for folder in name.split("/")[:-1])
 
 
 def _image_root(path: epath.Path, options: Options) -> epath.Path:

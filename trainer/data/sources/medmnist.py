@@ -70,7 +70,11 @@ class MedMnist:
         archive = self._archive()
         splits = [s for s in SPLITS if f"{s}_images.npy" in archive.namelist()]
         if not splits:
-            raise UsageError(f"--source={name} is not a MedMNIST file: it has no train_images.")
+            raise UsageError(
+                f"--source={name} has no train_images: it should hold train_images [N, H, W] "
+                "uint8 and train_labels [N, 1], and perhaps val_ and test_ ones, as numpy.savez "
+                "writes."
+            )
         try:
             self._images = {split: self._header(split) for split in splits}
             labels = {split: self._read_labels(split) for split in splits}

@@ -1,0 +1,28 @@
+"""The terminal says what a run begins with."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from trainer.show.terminal_log import TerminalLog
+from trainer.system.terminal import LiveLine
+
+
+@pytest.mark.parametrize(("image_size", "lines"), [(513, 1), (512, 0)])
+def test_images_that_are_enlarged_are_told_of_once(image_size: int, lines: int):
+    config = SimpleNamespace(
+        name="a", train=SimpleNamespace(batch_size=8), data=SimpleNamespace(image_size=image_size)
+    )
+    run = SimpleNamespace(
+        config=config,
+        data=SimpleNamespace(summary={"max_side": 512}),
+        state=SimpleNamespace(skipped_steps=0, model=SimpleNamespace(count_params=lambda: 10)),
+        replicas="one CPU",
+        total_steps=20,
+        pixels=SimpleNamespace(description="pixels"),
+    )
+    shown = io.StringIO()
+    TerminalLog(LiveLine(shown)).begin(run, SimpleNamespace(step=0), {})
+    sentence = "data.image_size=513 enlarges images of at most 512 pixels: prepare with --max_side"
+    assert shown.getvalue().count(sentence) == lines
