@@ -20,6 +20,7 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
+from tests.memory_sources import Failing
 from trainer.commands import prepare
 from trainer.data import dataset, sources
 from trainer.data.prepare import build_folder, data_summary, preparation
@@ -147,6 +148,25 @@ def test_what_is_left_out_by_choice_is_no_damage(tmp_path: Path):
     summary = preparation.prepare(source, epath.Path(tmp_path / "out"), max_skipped=0.0)
     assert summary["skipped"] == [] and len(summary["left_out"]) == 40
     assert "40 left out by choice" in data_summary.describe(summary)
+
+
+def test_one_class_is_refused_before_an_image_is_read(tmp_path: Path):
+    unreadable = Failing([("1.png", b"", 1, "a", "train"), ("2.png", b"", 0, "b", "test")])
+    with pytest.raises(UsageError, match="outside of the test split is positive"):
+        preparation.prepare(unreadable, epath.Path(tmp_path / "out"), strict=True)
+
+
+def test_what_is_left_out_and_copied_is_stored_and_told(tmp_path: Path):
+    masks = {f"set/masks/{n}.png": b"mask" for n in range(3)}
+    copies = {f"again/{ORIGINAL}": picture(103), "test/SICK/person77_virus_2.jpeg": picture(300)}
+    source = archive(tmp_path / "set.zip", {**masks, **copies, COPY: picture(300)})
+    summary = preparation.prepare(source, epath.Path(tmp_path / "out"), workers=1)
+    reading, described = summary["reading"], data_summary.describe(summary)
+    assert reading["classes"]["SICK"] == {"files": 61, "example": "test/SICK/person50_virus_1.jpeg"}
+    assert reading["finding"] == "SICK" and reading["splits"]["train"]["files"] == 100
+    assert sorted(group["files"] for group in reading["left_out"].values()) == [1, 3]
+    assert "4 files were left out by how the source is read" in described
+    assert summary["copies"] == 1 and "1 images are identical to another" in described
 
 
 def test_without_patients_near_duplicates_stay_together(tmp_path: Path, capfd):

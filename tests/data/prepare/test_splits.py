@@ -205,6 +205,10 @@ def test_a_set_that_gives_no_useful_splits_is_refused():
     given = patients(50, "train", positive=0.0) + patients(20, "test", start=100)
     with pytest.raises(UsageError, match="the train split would have one class only"):
         assign(given)
+    with pytest.raises(UsageError, match="outside of the test split is negative"):
+        splits.refuse_one_class(given)
+    splits.refuse_one_class(patients(20, "test", positive=0.0))  # of which nothing is drawn
+    splits.refuse_one_class(patients(50, "train"))
     with pytest.raises(UsageError, match="no val/ that --keep_official_validation"):
         assign(patients(50, "train") + patients(20, "test", start=100), keep_validation=True)
 

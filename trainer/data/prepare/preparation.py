@@ -101,6 +101,7 @@ def prepare(
             workers = workers or len(os.sched_getaffinity(0))
             backend = LocalBackend(source, options, workers=workers, folder=folder)
         records = source.records()
+        splits.refuse_one_class(records)
         if exclusive:
             records = exclusive_classes.one_class_each(records, source)
         records, examined, skipped, left_out = _examine(

@@ -103,6 +103,25 @@ def assign(
     return SplitAssignment(splits, moved, _conflicts(records, digests))
 
 
+def refuse_one_class(records: Sequence[ImageRecord]) -> None:
+    """Refuses what cannot be split, as far as that is known before an image is decoded.
+
+    Args:
+      records: all of a source.
+
+    Raises:
+      UsageError: if there is one label, and outside of the source's test split all have one value.
+    """
+    labels = {r.labels for r in records if r.split != "test" and not r.refused}
+    known = {value for values in labels for value in values} - {UNKNOWN}
+    if labels and len(records[0].labels) == 1 and len(known) < 2:
+        found = {POSITIVE: "positive", NEGATIVE: "negative"}[known.pop()] if known else "unknown"
+        raise UsageError(
+            f"the label of all images outside of the test split is {found}: give a source whose "
+            "train part has images of both classes."
+        )
+
+
 def by_near_duplicates(records: Sequence[ImageRecord], groups: Sequence[int]) -> list[ImageRecord]:
     """Gives records without a patient the first name of their near-duplicates' group.
 

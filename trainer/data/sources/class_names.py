@@ -1,13 +1,8 @@
-"""Names of classes: their spellings, which of two is the negative one, and other names for them."""
+"""Names of classes: their spellings, and which of two is the negative one."""
 
-import csv
-import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-
-from etils import epath
+from collections.abc import Iterable, Mapping
 
 from trainer.system.errors import UsageError
 
@@ -87,82 +82,3 @@ def one_spelling(names: Mapping[str, int]) -> dict[str, str]:
     for name in sorted(names, key=lambda name: (-names[name], name)):
         chosen.setdefault(spelling(name), unicodedata.normalize("NFC", name).strip())
     return {name: chosen[spelling(name)] for name in names}
-
-
-@dataclass(frozen=True)
-class LabelMap:
-    """New names for labels, of which several may get one and those with "" are left out.
-
-    Attributes:
-      given: what the user wrote, for messages.
-      new_names: by the `spelling` of the old name.
-    """
-
-    given: str = ""
-    new_names: Mapping[str, str] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> str:
-        """Returns the new name of a label, or its own."""
-        return self.new_names.get(spelling(name), name)
-
-    def grouped(self, names: Sequence[str]) -> dict[str, list[int]]:
-        """Returns for each new name the places of the old ones, without those left out.
-
-        Raises:
-          UsageError: if the map has a name that is none of them.
-        """
-        self.check(names)
-        groups: dict[str, list[int]] = {}
-        for number, name in enumerate(names):
-            if new := self(name):
-                groups.setdefault(new, []).append(number)
-        return groups
-
-    def check(self, names: Iterable[str]) -> None:
-        """Raises UsageError if the map has a name that is none of `names`."""
-        names = list(names)
-        known = {spelling(name) for name in names}
-        for old in self.new_names:
-            if old not in known:
-                raise UsageError(
-                    f"--map_labels={self.given} renames {old!r}, which is no label: they are "
-                    f"{', '.join(sorted(names)[:20])}."
-                )
-
-
-def read_map(given: str) -> LabelMap:
-    """Returns the map that `--map_labels` means: "old=new,older=new", or a CSV file of old,new.
-
-    Raises:
-      UsageError: if it is neither, or gives one label two names.
-    """
-    pairs = [part.split("=", 1) for part in given.split(",") if part.strip()]
-    if not given or "=" not in given:
-        pairs = list(_pairs_of_file(given)) if given else []
-    new_names: dict[str, str] = {}
-    for pair in pairs:
-        if len(pair) != 2 or not pair[0].strip():
-            raise UsageError(
-                f"--map_labels={given}: give old=new,older=new, or a file with old,new a line."
-            )
-        old, new = (unicodedata.normalize("NFC", part).strip() for part in pair)
-        if new_names.setdefault(spelling(old), new) != new:
-            raise UsageError(f"--map_labels={given} gives {old!r} two new names: leave one out.")
-    return LabelMap(given, new_names)
-
-
-def _pairs_of_file(given: str) -> Iterable[list[str]]:
-    file = epath.Path(given)
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(
-            f"--map_labels={given} is no text file that can be read, and no old=new,older=new."
-        ) from None
-    separator = "," if "," in text else "="
-    for cells in csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=separator):
-        if any(cell.strip() for cell in cells) and [c.strip().lower() for c in cells] != [
-            "old",
-            "new",
-        ]:
-            yield cells

@@ -14,6 +14,7 @@ from trainer.data.sources import (
     files,
     folder_names,
     image_files,
+    label_map,
     name_pattern,
     patients,
 )
@@ -98,7 +99,7 @@ class _Listing:
         self._source, self._content, self._options = source, content, options
         self.left_out: dict[str, Group] = {}
         names, refused = self._images()
-        self._map = class_names.read_map(options.map_labels)
+        self._map = label_map.read_map(options.map_labels)
         self.how, place_of = self._rule(names)
         found = {name: place for name in names if (place := self._placed(name, place_of))}
         found = self._inside_of_splits(found)

@@ -23,7 +23,7 @@ class Options:
       class_from: finds the class in a file's name, as patient_regex does the patient.
       exclude: patterns of names of files or folders, or of paths, that are left out.
       positive: of two classes, the finding; "" where their names tell.
-      map_labels: new names of labels; see `class_names.read_map`.
+      map_labels: new names of labels; see `label_map.read_map`.
     """
 
     image_root: str = ""
