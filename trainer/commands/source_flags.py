@@ -19,14 +19,32 @@ def define(flag_values: flags.FlagValues) -> None:
         "image_root", "", "folder that a table's image paths start from", **common
     )
     flags.DEFINE_string("encoding", "", "a table's encoding; default: UTF-8", **common)
+    flags.DEFINE_list(
+        "join", [], "tables whose columns are added, by the columns that they share", **common
+    )
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     flags.DEFINE_list(
         "label_columns",
         [],
-        "a table's columns of labels; a single column may hold several, separated by |",
+        "a table's columns of labels; a single column may hold several names",
         **common,
     )
-    flags.DEFINE_string("patient_column", "", "a table's column of patients", **common)
+    flags.DEFINE_string(
+        "separator", "", "between names of a label column's cell; none: they are whole", **common
+    )
+    flags.DEFINE_string(
+        "patient_column", "", "a table's column of patients; none: nothing tells them", **common
+    )
+    flags.DEFINE_string("view_column", "", "a table's column of views, such as PA", **common)
+    flags.DEFINE_string("modality_column", "", "a table's column of modalities", **common)
+    flags.DEFINE_string("reader_column", "", "a table's column of readers", **common)
+    flags.DEFINE_enum(
+        "readers",
+        "",
+        ["", "any", "majority"],
+        "unites rows of an image: a label holds that any row, or most of its readers, give",
+        **common,
+    )
     flags.DEFINE_string("split_column", "", "a table's column of train, val and test", **common)
     flags.DEFINE_enum(
         "uncertain",
@@ -75,6 +93,12 @@ def options(flag_values: flags.FlagValues) -> "sources.Options":
     return sources.Options(
         image_root=flag_values.image_root,
         encoding=flag_values.encoding,
+        join=tuple(flag_values.join),
+        separator=flag_values.separator,
+        view_column=flag_values.view_column,
+        modality_column=flag_values.modality_column,
+        reader_column=flag_values.reader_column,
+        readers=flag_values.readers,
         path_column=flag_values.path_column,
         label_columns=tuple(flag_values.label_columns),
         patient_column=flag_values.patient_column,
@@ -94,3 +118,5 @@ def show_reading(source: "sources.Source") -> None:
     """Prints how a source was read, before any work on it."""
     if source.reading:
         print(source.reading.describe(source.name), file=sys.stderr)
+    for note in getattr(source, "notes", ()):  # of tables
+        print(note, file=sys.stderr)

@@ -11,7 +11,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 
 from trainer.data import sources
 from trainer.data.sources import Options, dicom_folder
-from trainer.data.sources.pseudonym import pseudonymous
+from trainer.data.sources.pseudonym import all_pseudonymous, pseudonymous
 
 
 def dicom_file(
@@ -73,6 +73,22 @@ def test_class_folders_of_dicom_files(tmp_path: Path):
     any_view = sources.open_source(name, Options(any_view=True))
     assert sum(bool(r.refused) for r in any_view.records()) == 1
     assert any_view.fingerprint != source.fingerprint
+
+
+def test_one_dicom_file_takes_no_other_files_patient_or_name(tmp_path: Path):
+    content = {
+        "NORMAL/00000013_005.png": b"x",
+        "SICK/stray.dcm": dicom_file("MRN 7"),
+        "SICK/IM-0115-0001.jpeg": b"y",
+        "SICK/nobody.dcm": dicom_file("ANONYMOUS"),
+        "SICK/damaged.dcm": b"z",
+    }
+    source = sources.open_source(fill(tmp_path, content))
+    records = {r.place or r.name: r for r in source.records()}
+    assert [records[name].patient for name in content] == ["13", "MRN 7", "IM-115", "", ""]
+    stored = all_pseudonymous([records[name] for name in content], "salt")
+    assert [r.name.startswith("dicom-") for r in stored] == [False, True, False, True, True]
+    assert stored[0].patient == "13" and "MRN" not in stored[1].patient
 
 
 def test_files_without_a_suffix_are_recognised_by_their_content(tmp_path: Path):

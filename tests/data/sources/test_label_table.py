@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from trainer.data import sources
-from trainer.data.sources import Options
+from trainer.data.sources import Options, readers
 from trainer.data.sources.image_record import ImageRecord
 from trainer.system.errors import UsageError
 
@@ -109,7 +109,7 @@ def test_rows_of_one_image_are_one_record_or_refused(tmp_path: Path):
     records = records_of(name, path_column="path", label_columns=("x",), patient_column="who")
     assert [(r.name, r.labels, r.refused) for r in records] == [
         ("a.png", (1,), ""),
-        ("b.png", (-1,), "its rows differ in labels"),
+        ("b.png", (-1,), readers.DIFFER),
         ("c.png", (-1,), "its rows differ in patient"),
     ]
 
@@ -245,3 +245,41 @@ def test_the_public_subset_of_nih(shared_data: Path):
     assert len(records) == 48 and not any(r.refused for r in records)
     assert all(int(r.name[:8]) == int(r.patient) for r in records)
     assert Image.open(io.BytesIO(source.read(records[0]))).size == (1024, 1024)
+
+
+def test_rows_of_nobody_are_no_giant_patient_and_said(tmp_path: Path):
+    names = [f"{n}.png" for n in range(24)]
+    rows = [f"{name},{n % 2},{f'p{n}' if n < 10 else 'nan'}" for n, name in enumerate(names)]
+    name = table_of(tmp_path, "file,x,who", *rows, images=" ".join(names))
+    asked = {"path_column": "file", "label_columns": ("x",)}
+    source = sources.open_source(name, Options(**asked, patient_column="who"))
+    assert [bool(r.patient) for r in source.records()] == [True] * 10 + [False] * 14
+    assert "names no patient in 14 of 24 rows ('nan')" in source.notes[0]
+    by_file = sources.open_source(name, Options(**asked, patient_column="file"))
+    assert "differs in every row" in by_file.notes[0]
+
+
+def test_identifiers_may_tell_nothing(tmp_path: Path):
+    lines = ("Image Index,Finding Labels,Patient ID", "00000001_000.png,Mass,1")
+    name = table_of(tmp_path, *lines, "00000002_000.png,No Finding,1")
+    for image in ("00000001_000.png", "00000002_000.png"):
+        (tmp_path / image).write_bytes(b"x")
+    assert [r.patient for r in records_of(name)] == ["1", "1"]
+    assert [r.patient for r in records_of(name, patient_column="none")] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ("key,x\n1,0\n", "shares no column with .*t.csv, which has file, id: rename"),
+        ("id,x\n1,0\n1,1\n", "line 3 differs from an earlier row of the same id"),
+    ],
+)
+def test_a_table_that_cannot_be_joined_is_refused(tmp_path: Path, other: str, sentence: str):
+    name = table_of(tmp_path, "file,id", "a.png,1", name="t.csv", images="a.png")
+    (tmp_path / "o.csv").write_text(other)
+    asked = {"path_column": "file", "label_columns": ("x",)}
+    with pytest.raises(UsageError, match=sentence):
+        records_of(name, **asked, join=(str(tmp_path / "o.csv"),))
+    with pytest.raises(UsageError, match="--join=/nowhere.csv does not exist"):
+        records_of(name, **asked, join=("/nowhere.csv",))

@@ -8,13 +8,21 @@ from trainer.system.errors import UsageError
 
 
 def read(
-    *cells: str | tuple[str, ...], uncertain: str = "ignore", **schema: bool | tuple[str, ...]
+    *cells: str | tuple[str, ...],
+    uncertain: str = "ignore",
+    separator: str = "",
+    **schema: bool | tuple[str, ...],
 ) -> Labels:
     rows = [(cell,) if isinstance(cell, str) else cell for cell in cells]
     names = tuple(f"L{n}" for n in range(len(rows[0])))
     lines = range(2, len(rows) + 2)
     return read_labels(
-        "t.csv", lines, rows, schema=Schema(labels=names, **schema), uncertain=uncertain
+        "t.csv",
+        lines,
+        rows,
+        schema=Schema(labels=names, **schema),
+        uncertain=uncertain,
+        separator=separator,
     )
 
 
@@ -35,11 +43,11 @@ def test_the_policy_for_uncertain_labels(uncertain: str, value: int):
 
 
 def test_a_blank_is_unknown_or_negative_as_the_table_has_it():
-    assert read(("", "1")).values == [(-1, 1)]
+    assert read(("", "1"), ("nan", "NA")).values == [(-1, 1), (-1, -1)]
     assert read(("", "1"), blank_is_negative=True).values == [(0, 1)]
 
 
-@pytest.mark.parametrize("cell", ["maybe", "2", "0.5", "nan"])
+@pytest.mark.parametrize("cell", ["maybe", "2", "0.5"])
 def test_another_value_is_refused_with_its_place(cell: str):
     with pytest.raises(
         UsageError, match=rf"t.csv line 3, column 'L1' holds '{cell}': a label is 1"
@@ -79,11 +87,64 @@ def test_three_names_are_three_labels_and_a_single_finding_has_two_classes():
 
 
 def test_a_column_of_everything_is_no_column_of_labels():
-    with pytest.raises(UsageError, match="holds 200 different names, and 1 to 100 can be labels"):
-        read(*(f"note {n}" for n in range(200)))
+    with pytest.raises(UsageError, match="holds 300 different names, and 1 to 250 can be labels"):
+        read(*(f"note {n}" for n in range(300)))
 
 
 @pytest.mark.parametrize("cells", [("2", "3"), ("0", "1", "2"), ("1", "0", "unsure")])
 def test_numbers_that_are_no_labels_are_refused(cells: tuple[str, ...]):
     with pytest.raises(UsageError, match="a label is 1, 0, -1, blank"):
         read(*cells)
+
+
+def positives(found: Labels) -> list[str]:
+    return [
+        "+".join(name for name, value in zip(found.names, values, strict=True) if value == 1)
+        for values in found.values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        (("mass", "mass, edema", "edema", "No Finding"), ("mass", "edema+mass", "edema", "")),
+        (("mass", "mass; edema", "edema", "nan"), ("mass", "edema+mass", "edema", "")),
+        (
+            ("mass;", "mass; edema,cyst", "edema", "cyst"),
+            ("mass", "cyst+edema+mass", "edema", "cyst"),
+        ),
+        (("o", "o/left", "o/left/low", "none"), ("o", "left+o", "left+low+o", "")),
+        (("p/viral/x", "p/viral", "q", "normal"), ("p+viral+x", "p+viral", "q", "")),
+        (("['a b', 'c']", "['normal']", '["d\'s"]', "[]"), ("a b+c", "", "d's", "")),
+        (("x / not y", "y", "z"), ("x / not y", "y", "z")),
+        (("mass, left", "mass, right", "x", "No Finding"), None),
+        (("mass", "edema", "mass, left"), None),
+    ],
+)
+def test_separators_are_found_by_what_stands_alone(cells: tuple[str, ...], named: tuple | None):
+    if named is None:
+        with pytest.raises(UsageError, match="holds 'mass, left', and it is not sure .*separator"):
+            read(*cells)
+        assert "mass, left" in read(*cells, separator="none").names
+        assert "left" in read(*cells, separator=",").names
+    else:
+        assert tuple(positives(read(*cells))) == named
+
+
+def test_a_separator_that_was_found_is_said():
+    assert "',' separates findings" in read("a", "b", "a, b").notes[0]
+    assert not read("a", "b", "a|b").notes and not read("a", "b", "a,b", separator=",").notes
+
+
+def test_words_that_are_no_finding_are_left_out():
+    found = read("Mass", "todo", "Edema", "Unknown", "Mass|unknown")
+    assert found.names == ("Edema", "Mass") and not found.refused
+    assert found.left_out == {1: "'todo' is no finding", 3: "'Unknown' is no finding"}
+    two = read("NORMAL", "nan", "PNEUMONIA", "unknown")
+    assert two.classes == ("NORMAL", "PNEUMONIA") and list(two.left_out) == [3]
+    assert two.values[1] == (-1,)
+
+
+def test_words_beside_positive_or_negative_are_names():
+    assert read("negative", "COVID", "pneumonia").names == ("COVID", "negative", "pneumonia")
+    assert read("positive", "negative", "nan").values == [(1,), (0,), (-1,)]

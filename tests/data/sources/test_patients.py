@@ -3,7 +3,7 @@
 import pytest
 
 from trainer.data.sources.image_record import ImageRecord
-from trainer.data.sources.patients import by_pattern, patient_from_name
+from trainer.data.sources.patients import Known, by_pattern, patient_from_name
 from trainer.system.errors import UsageError
 
 
@@ -15,6 +15,13 @@ from trainer.system.errors import UsageError
         ("train/NORMAL/IM-0115-0001.jpeg", "IM-115"),
         ("IM-0115-0001-0002.jpeg", "IM-115"),
         ("NORMAL2-IM-0115-0001.jpeg", "NORMAL2-IM-115"),
+        ("train/BACTERIA-7422-0001.jpeg", "patient-7422"),
+        ("NORMAL-28501-0001.jpeg", "patient-28501"),
+        ("Images\\person3_virus_15.jpeg", "person_virus-3"),
+        ("CheXpert\\train\\patient00001\\study1\\view1_frontal.jpg", "patient00001"),
+        ("CHNCXR_0012_1.png", "CHNCXR-12"),
+        ("MCUCXR_0012_0.png", "MCUCXR-12"),
+        ("ses-E1/mod-rx/sub-S03045_ses-E1_run-1_bp-chest_vp-pa_dx.png", "sub-S03045"),
         ("images_001/images/00000013_005.png", "13"),
         ("CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg", "patient00001"),
         ("train/NORMAL/scan7.png", ""),
@@ -50,3 +57,15 @@ def test_a_pattern_that_is_invalid_or_finds_nobody_is_refused():
         by_pattern([ImageRecord("a/scan.png", (1,))], r"p\d+")
     with pytest.raises(UsageError, match="not a regular expression: .*unterminated"):
         by_pattern([ImageRecord("a.png", (1,))], "(p")
+
+
+def test_words_that_name_nobody_are_no_patient():
+    cells = ["nan", "ANONYMOUS", "", "Unknown", "p1", "p1", "nan"]
+    known = Known(cells)
+    assert [known.patient(cell) for cell in cells] == ["", "", "", "", "p1", "p1", ""]
+    assert (known.rows_of_nobody, known.different) == (5, 1)
+
+
+def test_a_zero_is_nobody_where_no_patient_is_as_frequent():
+    assert Known(["0", "0", "0", "1", "1"]).patient("0") == ""
+    assert Known(["0", "0", "1", "1"]).patient("0") == "0"

@@ -25,6 +25,7 @@ TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 OTHER_TABLES = (".xlsx", ".xls", ".ods", ".json", ".jsonl", ".parquet", ".feather", ".txt")
 TABLE_OPTIONS = (
     *("image_root", "encoding", "path_column", "label_columns", "patient_column", "split_column"),
+    *("join", "separator", "view_column", "modality_column", "reader_column", "readers"),
     "uncertain",
 )
 FOLDER_OPTIONS = ("class_level", "class_from", "exclude")

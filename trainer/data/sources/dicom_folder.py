@@ -6,12 +6,13 @@ from itertools import islice
 
 from trainer.data.decode import dicom
 from trainer.data.decode.limits import Unreadable
-from trainer.data.sources import files
+from trainer.data.sources import files, patients
 from trainer.data.sources.files import Files
 from trainer.data.sources.image_record import ImageRecord
 from trainer.system import threads
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+OTHER_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2")
 MAGIC_BYTES = 144  # enough to recognise a DICOM file
 MOST_CHECKED = 20  # files whose first bytes are read where no suffix is DICOM's
 HEADER_BYTES = 2**20
@@ -30,24 +31,34 @@ def has_dicom(source: Files, names: Sequence[str]) -> bool:
 
 
 def with_headers(
-    records: Sequence[ImageRecord], source: Files, any_view: bool
+    records: Sequence[ImageRecord], source: Files, any_view: bool, *, from_names: bool = True
 ) -> list[ImageRecord]:
     """Returns the records completed from their DICOM headers.
 
     A record without a patient gets the header's, and one that the header rules out is refused.
-    Files that are not DICOM stay as they are.
+    Files of other formats among them keep their names.
+
+    Args:
+      records: of the source.
+      source: where the files are.
+      any_view: takes lateral, oblique and decubitus views too.
+      from_names: whether the names of files of other formats tell their patients.
     """
     headers = dict(_headers(source, [record.place for record in records if not record.refused]))
 
     def with_header(record: ImageRecord) -> ImageRecord:
         header = headers.get(record.place)
         if header is None:
-            return record
-        patient = record.patient or header.patient_id
+            if not record.place.lower().endswith(OTHER_SUFFIXES):
+                return record
+            own = patients.patient_from_name(record.name) if from_names else ""
+            return replace(record, patient=record.patient or own, anonymous=True)
+        own = "" if patients.stands_for_nobody(header.patient_id) else header.patient_id
+        patient = record.patient or own
         reason = dicom.refusal(header, any_view)
         return replace(record, patient=patient, refused=reason, left_out=bool(reason))
 
-    return [record if record.refused else with_header(record) for record in records]
+    return [with_header(record) for record in records]
 
 
 def by_sop_uid(source: Files, names: Iterable[str]) -> dict[str, str]:

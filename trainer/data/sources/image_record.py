@@ -23,6 +23,7 @@ class ImageRecord:
       place: where the source finds the image, if that is not its name.
       refused: why it is skipped, if that is known without its pixels; else "".
       left_out: whether that is a choice, such as of views, and no damage.
+      anonymous: whether it may keep its name in a source that is identifying.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ImageRecord:
     place: str = ""
     refused: str = ""
     left_out: bool = False
+    anonymous: bool = False
 
     def __post_init__(self):
         """Makes what is stored and shown printable, and keeps where the image is found."""
@@ -48,7 +50,8 @@ class Source(Protocol):
     Attributes:
       name: as the user gave it.
       synthetic: True for phantoms.
-      identifying: True for DICOM files: names and patients must be hashed before they are kept.
+      identifying: whether there are DICOM files, whose names and patients must be hashed before
+        they are kept.
       fingerprint: changes with the content and with the options.
       labels: the names of the K labels; of two classes the second is the one label.
       classes: the two class names where K is 1, the healthy one first; else ().

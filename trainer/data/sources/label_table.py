@@ -1,14 +1,24 @@
 """A table that names images and their labels: a user's own, or one of the public sets'."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from etils import epath
 
-from trainer.data.sources import dicom_folder, files, image_index, open_files, patients
+from trainer.data.sources import (
+    dicom_folder,
+    files,
+    image_index,
+    open_files,
+    patients,
+    readers,
+    views,
+)
 from trainer.data.sources.csv_table import CsvTable
 from trainer.data.sources.folder_names import left_out, split_of
-from trainer.data.sources.image_record import UNKNOWN, ImageRecord
+from trainer.data.sources.image_record import ImageRecord
+from trainer.data.sources.joined_table import JoinedTable
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
 from trainer.data.sources.table_schema import Schema, find_schema
@@ -17,6 +27,8 @@ from trainer.system.errors import UsageError
 NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 MISSING = "the image does not exist"
 AMBIGUOUS = "more than one file under --image_root has this name"
+MOST_VALUES = 40  # different ones in a column that may be one of views or modalities
+LEAST_ROWS = 20  # from which on a column that differs in each is worth a word
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,7 @@ class _Row:
     labels: tuple[int, ...]
     patient: str
     split: str
+    reader: str
     refused: str
     left_out: bool
 
@@ -33,7 +46,10 @@ class Table:
     """A source whose images and labels are the rows of a table.
 
     Rows of one image that agree, as RSNA's table has one a box, are one record; where they do
-    not, the record is refused.
+    not, `readers.unite` decides, or the record is refused.
+
+    Attributes:
+      notes: how the table was understood, a line each.
     """
 
     synthetic = False
@@ -43,8 +59,16 @@ class Table:
     def __init__(self, path: epath.Path, options: Options):
         self.name = str(path)
         self._options = options
-        table = CsvTable(path, options.encoding)
-        schema = find_schema(table.columns, options, self.name)
+        others = [_joined(name, options.encoding) for name in options.join]
+        table = JoinedTable(CsvTable(path, options.encoding), others)
+        self.notes: list[str] = []
+        self._nobody = options.no_patients(table.columns)
+        schema = self._with_views(find_schema(table.columns, options, self.name), table)
+        if options.readers == "majority" and not schema.reader:
+            raise UsageError(
+                f"--readers=majority needs --reader_column, the column of {self.name} that tells "
+                "who read the image: name it, or give --readers=any."
+            )
         root = _image_root(path, options)
         self._files = open_files.open_files(root)
         rows = self._rows(table, schema, _split_lists((path.parent, root), schema))
@@ -52,7 +76,7 @@ class Table:
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
-        settings = repr(replace(options, image_root=""))
+        settings = repr(replace(options, image_root="", join=()))
         splits = [f"{record.name} {record.split}" for record in self._records]
         content = files.fingerprint(self._files, used)
         self.fingerprint = files.digest([table.digest, settings, content, *splits])
@@ -63,15 +87,23 @@ class Table:
         if self._options.patient_regex:
             records = patients.by_pattern(records, self._options.patient_regex)
         if self.identifying:
-            records = dicom_folder.with_headers(records, self._files, self._options.any_view)
+            records = dicom_folder.with_headers(
+                records,
+                self._files,
+                self._options.any_view,
+                from_names=not self._options.patient_regex,
+            )
+        if self._nobody:
+            records = [replace(record, patient="") for record in records]
         return list(records)
 
     def read(self, record: ImageRecord) -> bytes:
         """Returns the bytes of the record's file; see `Source`."""
         return self._files.read(record.place or record.name)
 
-    def _rows(self, table: CsvTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:
-        single = [name for name in (schema.patient, schema.split, schema.view) if name]
+    def _rows(self, table: JoinedTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:
+        roles = (schema.patient, schema.split, schema.view, schema.modality, schema.reader)
+        single = [name for name in roles if name]
         lines, paths, others, cells = [], [], [], []
         for line, (path, *row) in table.rows([schema.path, *single, *schema.labels]):
             if not path:
@@ -83,16 +115,27 @@ class Table:
         if not paths:
             raise UsageError(f"{self.name} has a header and no rows.")
         labels = read_labels(
-            self.name, lines, cells, schema=schema, uncertain=self._options.uncertain
+            self.name,
+            lines,
+            cells,
+            schema=schema,
+            uncertain=self._options.uncertain,
+            separator=self._options.separator,
         )
         self.labels, self.classes = labels.names, labels.classes
+        self.notes += labels.notes
+        known = patients.Known(other.get(schema.patient, "") for other in others)
+        self._note_patients(schema, known, len(paths))
         rows = []
         for number, (path, other) in enumerate(zip(paths, others, strict=True)):
-            reason = labels.refused.get(number, "")
-            lateral = other.get(schema.view, "").lower() == "lateral"
-            left_out = lateral and not self._options.any_view
-            if left_out:
-                reason = "a lateral view (--any_view takes them)"
+            reason = views.refusal(
+                other.get(schema.view, ""),
+                other.get(schema.modality, ""),
+                any_view=self._options.any_view,
+            )
+            if missing := table.unmatched.get(lines[number]):
+                reason = f"{missing} has no row for it"
+            reason = reason or labels.left_out.get(number, "")
             split = _split(
                 path,
                 other.get(schema.split, ""),
@@ -100,9 +143,54 @@ class Table:
                 lists=lists,
                 where=f"{self.name} line {lines[number]}",
             )
-            patient = other.get(schema.patient, "")
-            rows.append(_Row(path, labels.values[number], patient, split, reason, left_out))
+            rows.append(
+                _Row(
+                    path,
+                    labels.values[number],
+                    patient=known.patient(other.get(schema.patient, "")),
+                    split=split,
+                    reader=other.get(schema.reader, ""),
+                    refused=reason or labels.refused.get(number, ""),
+                    left_out=bool(reason),
+                )
+            )
         return rows
+
+    def _with_views(self, schema: Schema, table: JoinedTable) -> Schema:
+        """Returns the schema with the columns of views and modalities that the values tell."""
+        roles = {schema.path, *schema.labels, schema.patient, schema.split, schema.reader, ""}
+        names = [n for n in table.columns if n not in roles and table.columns.count(n) == 1]
+        values: dict[str, Counter] = {name: Counter() for name in names}
+        if schema.view and schema.modality:
+            return schema
+        for _, cells in table.rows(names):
+            for name, cell in zip(names, cells, strict=True):
+                if name in values:
+                    values[name][cell] += 1
+                    if len(values[name]) > MOST_VALUES:
+                        del values[name]
+        view, modality = views.find_columns(values)
+        for found, given, what in (
+            (view, schema.view, "views"),
+            (modality, schema.modality, "modalities"),
+        ):
+            if found and not given:
+                self.notes.append(f"column {found!r} holds {what}, which decide what is left out")
+        return replace(schema, view=schema.view or view, modality=schema.modality or modality)
+
+    def _note_patients(self, schema: Schema, known: patients.Known, rows: int) -> None:
+        if schema.patient and known.nobody:
+            words = ", ".join(repr(word) for word in sorted(known.nobody) if word) or "blank"
+            self.notes.append(
+                f"warning: column {schema.patient!r} names no patient in {known.rows_of_nobody:,} "
+                f"of {rows:,} rows ({words}): each of them counts as a patient of its own"
+            )
+        if schema.patient and rows >= LEAST_ROWS and known.different == rows:
+            self.notes.append(
+                f"warning: column {schema.patient!r} differs in every row, so that each image is a "
+                "patient of its own: where one has several images, name the column that tells it, "
+                "or give --patient_regex"
+            )
 
     def _find(self, paths: Sequence[str]) -> tuple[dict[str, str], set[str]]:
         """Returns the file of each path: by its name, or by the UID in a DICOM header."""
@@ -129,14 +217,11 @@ class Table:
         return found, ambiguous
 
     def _merged(self, rows: Sequence[_Row], ambiguous: set[str]) -> list[ImageRecord]:
-        records: dict[str, ImageRecord] = {}
+        of_image: dict[str, list[tuple[ImageRecord, str]]] = defaultdict(list)
         for row in rows:
             record = self._record(row, AMBIGUOUS if row.path in ambiguous else MISSING)
-            key = record.place or record.name
-            first = records.setdefault(key, record)
-            if first is not record and not first.refused:
-                records[key] = _merge(first, record)
-        return list(records.values())
+            of_image[record.place or record.name].append((record, row.reader))
+        return [readers.unite(found, self._options.readers) for found in of_image.values()]
 
     def _record(self, row: _Row, missing_reason: str) -> ImageRecord:
         place = self._found.get(row.path, "")
@@ -153,13 +238,11 @@ class Table:
         )
 
 
-def _merge(first: ImageRecord, second: ImageRecord) -> ImageRecord:
-    """Returns the first of two records of one image, refused if the second contradicts it."""
-    for name in ("labels", "patient", "split"):
-        if getattr(first, name) != getattr(second, name):
-            unknown = (UNKNOWN,) * len(first.labels)
-            return replace(first, labels=unknown, refused=f"its rows differ in {name}")
-    return first
+def _joined(name: str, encoding: str) -> CsvTable:
+    path = epath.Path(name)
+    if not path.exists():
+        raise UsageError(f"--join={name} does not exist: give a table with a header line.")
+    return CsvTable(path, encoding)
 
 
 def _beside_images(name: str, any_view: bool) -> bool:

@@ -1,8 +1,9 @@
 """Labels from a table's cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trainer.data.sources import findings
 from trainer.data.sources.class_names import order_classes
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.table_schema import Schema
@@ -12,8 +13,8 @@ POSITIVE_WORDS = ("1", "true", "yes", "positive")
 NEGATIVE_WORDS = ("0", "false", "no", "negative")
 UNCERTAIN = {"ignore": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
 ALLOWED = "1, 0, -1, blank, true, false, yes, no, positive or negative"
-NO_FINDING = "no finding"
-MAX_NAMES = 100  # distinct names in a column; with more it is no column of labels
+BOOLEANS = ("true", "false", "yes", "no")
+MAX_NAMES = 250  # distinct names in a column; with more it is no column of labels
 
 
 @dataclass
@@ -25,12 +26,16 @@ class Labels:
       classes: the two classes where K is 1; else ().
       values: for each row POSITIVE, NEGATIVE or UNKNOWN for each label.
       refused: why a row is skipped, by its number.
+      left_out: why a row is left out, since its cell names no finding, by its number.
+      notes: what was understood, a line each.
     """
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
     values: list[tuple[int, ...]]
     refused: dict[int, str] = field(default_factory=dict)
+    left_out: dict[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_labels(
@@ -40,12 +45,13 @@ def read_labels(
     *,
     schema: Schema,
     uncertain: str,
+    separator: str = "",
 ) -> Labels:
     """Reads the cells of the label columns of all rows.
 
     Several columns, or one of values, hold a value for each label. One of names holds the
-    findings of an image, separated by "|"; "No Finding" means that all are negative. One with two
-    names, and never both, gives two classes.
+    findings of an image, see `findings.names_in`; "No Finding" means that all are negative. One
+    with two names, and never both, gives two classes.
 
     Args:
       table: its name, for messages.
@@ -53,6 +59,7 @@ def read_labels(
       cells: the label cells of each row.
       schema: which columns they are, and what a blank cell means.
       uncertain: what -1 means: "ignore", "positive" or "negative".
+      separator: see `findings.names_in`.
 
     Raises:
       UsageError: if a cell holds something else; the sentence names the line and the column.
@@ -63,16 +70,49 @@ def read_labels(
         meaning = {"": blank, 1: POSITIVE, 0: NEGATIVE, -1: UNCERTAIN[uncertain]}
         values = _values(table, lines, cells, columns=schema.labels, meaning=meaning)
         return Labels(schema.labels, _classes(schema.labels), values)
-    column = [row[0] for row in cells]
-    distinct = set(column) - {""}
-    if len(distinct) == 2 and not schema.findings and not any("|" in cell for cell in distinct):
-        return _two_classes(column, order_classes(distinct))
-    return _findings(table, lines, column, schema=schema)
+    column = ["" if row[0].lower() in findings.MISSING else row[0] for row in cells]
+    names_of, found = findings.names_in(
+        dict.fromkeys(column),
+        separator="|" if schema.findings else separator,
+        where=f"{table} column {schema.labels[0]!r}",
+    )
+    labels = _labels(table, lines, column, schema=schema, names_of=names_of)
+    if found:
+        name, spelt = schema.labels[0], " and ".join(repr(one) for one in found)
+        labels.notes += (f"column {name!r}: {spelt} separates findings (--separator=none: not)",)
+    return labels
+
+
+def _labels(
+    table: str,
+    lines: Sequence[int],
+    column: Sequence[str],
+    *,
+    schema: Schema,
+    names_of: Mapping[str, tuple[str, ...]],
+) -> Labels:
+    no_names = {
+        cell
+        for cell, names in names_of.items()
+        if names and all(name.lower() in findings.NO_NAMES for name in names)
+    }
+    distinct = names_of.keys() - no_names - {""}
+    several = any(len(names) > 1 or "".join(names) != cell for cell, names in names_of.items())
+    if len(distinct) == 2 and not (schema.findings or schema.reader or several):
+        labels = _two_classes(column, order_classes(distinct))
+    else:
+        labels = _findings(table, lines, column, schema=schema, names_of=names_of)
+    for number, cell in enumerate(column):
+        if cell in no_names:
+            labels.left_out[number] = f"{cell[:40]!r} is no finding"
+    return labels
 
 
 def _holds_names(cells: Sequence[tuple[str, ...]]) -> bool:
-    words = {row[0].lower() for row in cells} - {""}
-    return bool(words) and not any(_is_number(w) or _word(w) is not None for w in words)
+    words = {row[0].lower() for row in cells} - {"", *findings.MISSING}
+    if any(_is_number(word) or word in BOOLEANS for word in words):
+        return False
+    return any(_word(word) is None and word not in findings.NO_NAMES for word in words)
 
 
 def _is_number(cell: str) -> bool:
@@ -108,6 +148,9 @@ def _values(
         for column, cell in zip(columns, row, strict=True):
             if cell in meaning:
                 continue
+            if cell.lower() in findings.MISSING:
+                meaning[cell] = meaning[""]
+                continue
             value = _word(cell.lower())
             if value is None:
                 raise UsageError(
@@ -121,44 +164,50 @@ def _values(
 
 
 def _two_classes(column: Sequence[str], classes: list[str]) -> Labels:
-    meaning = {"": (UNKNOWN,), classes[0]: (NEGATIVE,), classes[1]: (POSITIVE,)}
-    return Labels((classes[1],), tuple(classes), [meaning[cell] for cell in column])
+    meaning = {classes[0]: (NEGATIVE,), classes[1]: (POSITIVE,)}
+    return Labels((classes[1],), tuple(classes), [meaning.get(cell, (UNKNOWN,)) for cell in column])
 
 
-def _findings(table: str, lines: Sequence[int], column: Sequence[str], *, schema: Schema) -> Labels:
-    first: dict[str, int] = {}
-    for line, cell in zip(lines, column, strict=True):
-        first.setdefault(cell, line)
-    parts = {cell: [part.strip() for part in cell.split("|")] for cell in first}
-    seen = {part for cell in parts.values() for part in cell if part}
-    names = schema.findings or tuple(sorted(n for n in seen if n.lower() != NO_FINDING))
-    if len(names) > MAX_NAMES or not names:
+def _findings(
+    table: str,
+    lines: Sequence[int],
+    column: Sequence[str],
+    *,
+    schema: Schema,
+    names_of: Mapping[str, tuple[str, ...]],
+) -> Labels:
+    several = any(len(names) > 1 for names in names_of.values())
+    healthy = (*findings.NO_FINDING, *(findings.HEALTHY if several else ()))
+    seen = {name for names in names_of.values() for name in names}
+    no_labels = {name for name in seen if name.lower() in (*healthy, *findings.NO_NAMES)}
+    labels = schema.findings or tuple(sorted(seen - no_labels))
+    if len(labels) > MAX_NAMES or not labels:
         raise UsageError(
-            f"{table} column {schema.labels[0]!r} holds {len(names)} different names, and 1 to "
+            f"{table} column {schema.labels[0]!r} holds {len(labels)} different names, and 1 to "
             f"{MAX_NAMES} can be labels: choose another with --label_columns."
         )
-    for cell, line in first.items():
-        for part in parts[cell]:
-            if part and part not in names and part.lower() != NO_FINDING:
-                raise UsageError(
-                    f"{table} line {line}, column {schema.labels[0]!r} holds {part[:40]!r}: a "
-                    f"finding is one of {', '.join(names)} or No Finding."
-                )
+    first = dict(zip(reversed(column), reversed(lines), strict=True))
     meaning, contradictory = {}, set()
-    for cell in first:
-        found = set(parts[cell]) & set(names)
-        if found and any(part.lower() == NO_FINDING for part in parts[cell]):
+    for cell, names in names_of.items():
+        for name in names:
+            if name not in labels and name not in no_labels:
+                raise UsageError(
+                    f"{table} line {first[cell]}, column {schema.labels[0]!r} holds "
+                    f"{name[:40]!r}: a finding is one of {', '.join(labels)} or No Finding."
+                )
+        found = set(names) & set(labels)
+        if found and any(name.lower() in healthy for name in names):
             contradictory.add(cell)
         known = cell or schema.blank_is_negative
         meaning[cell] = tuple(
-            POSITIVE if name in found else NEGATIVE if known else UNKNOWN for name in names
+            POSITIVE if name in found else NEGATIVE if known else UNKNOWN for name in labels
         )
     refused = {
         number: "it has findings and also No Finding"
         for number, cell in enumerate(column)
         if cell in contradictory
     }
-    return Labels(names, _classes(names), [meaning[cell] for cell in column], refused)
+    return Labels(labels, _classes(labels), [meaning[cell] for cell in column], refused)
 
 
 def _classes(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -68,7 +68,12 @@ class ClassFolders:
         if self._options.patient_regex:
             records = patients.by_pattern(records, self._options.patient_regex)
         if self.identifying:
-            records = dicom_folder.with_headers(records, self._files, self._options.any_view)
+            records = dicom_folder.with_headers(
+                records,
+                self._files,
+                self._options.any_view,
+                from_names=not self._options.patient_regex,
+            )
         return records
 
     def read(self, record: ImageRecord) -> bytes:

@@ -34,7 +34,7 @@ def finder(names: Sequence[str], pattern: str, *, flag: str, group: str) -> Call
         return match[group if named else 1 if compiled.groups else 0] or ""
 
     def in_file(name: str) -> str:
-        return in_path(name.rpartition("/")[2])
+        return in_path(name.replace("\\", "/").rpartition("/")[2])
 
     for found in (in_file, in_path):
         if any(map(found, names)):

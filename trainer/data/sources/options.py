@@ -1,6 +1,9 @@
 """Options for reading a source."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+NO_PATIENTS = "none"
 
 
 @dataclass(frozen=True)
@@ -10,10 +13,15 @@ class Options:
     Attributes:
       image_root: folder or archive with a table's images; "" is the table's own folder.
       encoding: of a table's text; "" is UTF-8.
+      join: tables whose columns are added by the columns that they share with the first.
       path_column: a table's column of image paths.
       label_columns: its columns of labels, or the one of names separated by "|".
-      patient_column: its column of patients.
+      separator: what separates the names in a cell of that one; "" finds it, "none" means none.
+      patient_column: its column of patients; "none" where no column, name or header tells them.
       split_column: its column of splits: train, val or test.
+      view_column, modality_column, reader_column: its columns of views, modalities and readers.
+      readers: which labels hold where an image has several rows: "" only those that agree, "any"
+        of them, or those of a "majority" of its readers.
       uncertain: what a label of -1 becomes: "ignore" (unknown), "positive" or "negative".
       patient_regex: finds the patient in a record's name: its group "patient", or its first
         group, or the whole match.
@@ -28,6 +36,12 @@ class Options:
 
     image_root: str = ""
     encoding: str = ""
+    join: tuple[str, ...] = ()
+    separator: str = ""
+    view_column: str = ""
+    modality_column: str = ""
+    reader_column: str = ""
+    readers: str = ""
     path_column: str = ""
     label_columns: tuple[str, ...] = ()
     patient_column: str = ""
@@ -45,3 +59,7 @@ class Options:
         """Returns the options that say what the classes are, but for those not given."""
         names = ("class_level", "class_from", "exclude", "positive", "map_labels")
         return [f"{name}={getattr(self, name)}" for name in names if getattr(self, name)]
+
+    def no_patients(self, columns: Collection[str] = ()) -> bool:
+        """Returns whether nothing tells patients, unless a column has that very name."""
+        return self.patient_column == NO_PATIENTS and NO_PATIENTS not in columns

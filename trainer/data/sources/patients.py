@@ -1,7 +1,8 @@
 """The patient of a radiograph, by the names of the public sets or by a user's pattern."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from trainer.data.sources import name_pattern
@@ -13,23 +14,75 @@ KERMANY = re.compile(
     r"(?P<series>person|(?:NORMAL\d*-)?IM-)(?P<number>\d+)(?P<kind>_bacteria|_virus)?[-_]"
 )
 NIH = re.compile(r"(?P<number>\d{8})_\d{3}\.png")
+# Its other version, whose number is the patient's in all classes: BACTERIA-7422-0001.jpeg.
+KERMANY_ZHANG = re.compile(r"(?:BACTERIA|VIRUS|NORMAL)-(?P<number>\d+)-\d+\.")
+# Shenzhen and Montgomery, with an image a patient: CHNCXR_0001_0.png, MCUCXR_0001_0.png.
+TUBERCULOSIS = re.compile(r"(?P<series>CHNCXR|MCUCXR)_(?P<number>\d+)_[01]\.")
+BIDS = re.compile(r"(?P<patient>sub-[A-Za-z0-9]+)_")  # BIMCV
 CHEXPERT = re.compile(r"(?:^|/)(?P<patient>patient\d{5,})/study\d+/")
+
+
+# What stands for nobody where a patient belongs, without spaces, in lower case.
+NOBODY = (
+    *("", "nan", "na", "n/a", "<na>", "none", "null", "unknown", "unk", "missing", "-", "?"),
+    *("anonymous", "anonym", "anonymized", "anonymised", "anon", "deidentified", "notavailable"),
+    *("notapplicable", "removed", "hidden", "xxx", "no_id", "noid"),
+)
+ZERO = re.compile(r"0+(\.0*)?")
+
+
+class Known:
+    """The patients that the cells of a column name.
+
+    A zero stands for nobody where no patient is as frequent; so do words such as "nan".
+
+    Attributes:
+      nobody: the cells that stand for nobody.
+      rows_of_nobody: how many rows have such a cell.
+      different: how many patients there are.
+    """
+
+    def __init__(self, cells: Iterable[str]):
+        count = Counter(cells)
+        most = max((n for cell, n in count.items() if not stands_for_nobody(cell)), default=0)
+        self.nobody = {
+            cell
+            for cell, n in count.items()
+            if stands_for_nobody(cell) and (n > most or not ZERO.fullmatch(cell))
+        }
+        self.rows_of_nobody = sum(count[cell] for cell in self.nobody)
+        self.different = len(count) - len(self.nobody)
+
+    def patient(self, cell: str) -> str:
+        """Returns the patient, "" for nobody."""
+        return "" if cell in self.nobody else cell
+
+
+def stands_for_nobody(text: str) -> bool:
+    """Returns whether a text that should name a patient is a word or a zero for nobody."""
+    return "".join(text.lower().split()) in NOBODY or bool(ZERO.fullmatch(text))
 
 
 def patient_from_name(name: str) -> str:
     """Returns the patient that an image belongs to, by the naming of the public sets.
 
-    "train/PNEUMONIA/person3_virus_15.jpeg" -> "person_virus-3" (Kermany); "00000013_005.png" ->
-    "13", as in NIH's table; "train/patient00001/study1/view1_frontal.jpg" -> "patient00001"
-    (CheXpert); "" for any other name.
+    "train/PNEUMONIA/person3_virus_15.jpeg" -> "person_virus-3" and "BACTERIA-7422-0001.jpeg" ->
+    "patient-7422" (Kermany); "00000013_005.png" -> "13", as in NIH's table;
+    "train/patient00001/study1/view1_frontal.jpg" -> "patient00001" (CheXpert); "" for any other
+    name. Folders may be separated as on Windows.
     """
+    name = name.replace("\\", "/")
     file = name.rpartition("/")[2]
     if match := KERMANY.match(file):
         series = match["series"].rstrip("-") + (match["kind"] or "")
         return f"{series}-{int(match['number'])}"
     if match := NIH.fullmatch(file):
         return str(int(match["number"]))
-    if match := CHEXPERT.search(name):
+    if match := KERMANY_ZHANG.match(file):
+        return f"patient-{int(match['number'])}"
+    if match := TUBERCULOSIS.match(file):
+        return f"{match['series']}-{int(match['number'])}"
+    if match := CHEXPERT.search(name) or BIDS.match(file):
         return match["patient"]
     return ""
 

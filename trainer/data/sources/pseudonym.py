@@ -12,9 +12,12 @@ HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
 
 
 def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRecord]:
-    """Returns `pseudonymous` records of all; a salt of "" is drawn, and nobody learns it."""
+    """Returns `pseudonymous` records of all that are not anonymous.
+
+    A salt of "" is drawn, and nobody learns it.
+    """
     salt = salt or secrets.token_hex(32)
-    return [pseudonymous(record, salt) for record in records]
+    return [record if record.anonymous else pseudonymous(record, salt) for record in records]
 
 
 def source_name(source: Source) -> str:

@@ -32,7 +32,9 @@ class Schema:
       labels: one column a label, or one column of names.
       patient: the patient.
       split: train, val or test.
-      view: "Frontal" or "Lateral".
+      view: the view, in the words that `views.view_of` knows.
+      modality: the modality, in the words that `views.modality_of` knows.
+      reader: who read the image, where several did.
       findings: the names that the one column may hold; () for all that it does.
       blank_is_negative: whether a blank label means negative; else it is unknown.
       split_lists: whether NIH's train_val_list.txt and test_list.txt give the split.
@@ -44,6 +46,8 @@ class Schema:
     patient: str = ""
     split: str = ""
     view: str = ""
+    modality: str = ""
+    reader: str = ""
     findings: tuple[str, ...] = ()
     blank_is_negative: bool = False
     split_lists: bool = False
@@ -63,25 +67,36 @@ def find_schema(columns: Sequence[str], options: Options, table: str) -> Schema:
     schema = replace(
         schema,
         path=options.path_column or schema.path,
-        patient=options.patient_column or schema.patient,
+        patient="" if options.no_patients(columns) else options.patient_column or schema.patient,
         split=options.split_column or schema.split,
+        view=options.view_column or schema.view,
+        modality=options.modality_column or schema.modality,
+        reader=options.reader_column or schema.reader,
     )
     _check("path_column", schema.path, columns, table=table)
     for column in schema.labels or ("",):
         _check("label_columns", column, columns, table=table)
-    for flag, column in (("patient_column", schema.patient), ("split_column", schema.split)):
-        if column:
-            _check(flag, column, columns, table=table)
+    for role in ("patient", "split", "view", "modality", "reader"):
+        if column := getattr(schema, role):
+            _check(f"{role}_column", column, columns, table=table)
     return schema
 
 
 def _public(columns: Sequence[str]) -> Schema:
     """Returns the schema of the public table with these columns, or an empty one."""
     known = set(columns)
+
+    def if_there(*names: str) -> str:
+        return next((name for name in names if name in known), "")
+
     if {"Image Index", "Finding Labels"} <= known:
-        patient = "Patient ID" if "Patient ID" in known else ""
         return Schema(
-            *("Image Index", ("Finding Labels",), patient), findings=NIH_FINDINGS, split_lists=True
+            path="Image Index",
+            labels=("Finding Labels",),
+            patient=if_there("Patient ID"),
+            view=if_there("View Position"),
+            findings=NIH_FINDINGS,
+            split_lists=True,
         )
     if {"Path", "Frontal/Lateral"} <= known:
         # A finding that a report does not mention counts as absent, as in NIH's table; only -1
@@ -96,6 +111,31 @@ def _public(columns: Sequence[str]) -> Schema:
     if {"patientId", "Target"} <= known:
         # RSNA Pneumonia Detection Challenge 2018, whose patientId is the name of an image.
         return Schema("patientId", ("Target",))
+    if {"dicom_id", "subject_id", "study_id"} <= known:
+        # MIMIC-CXR-JPG's metadata, split and CheXpert labels, joined.
+        return Schema(
+            path="dicom_id",
+            labels=tuple(name for name in CHEXPERT_OBSERVATIONS if name in known),
+            patient="subject_id",
+            split=if_there("split"),
+            view=if_there("ViewPosition"),
+            blank_is_negative=True,
+        )
+    if {"ImageID", "PatientID", "Labels"} <= known:  # PadChest
+        projection, modality = if_there("Projection"), if_there("Modality_DICOM")
+        return Schema("ImageID", ("Labels",), "PatientID", view=projection, modality=modality)
+    if {"image_id", "class_name"} <= known:  # VinDr-CXR's boxes, VinBigData: a row a box and reader
+        return Schema("image_id", ("class_name",), reader=if_there("rad_id"))
+    if {"image_id", "No finding", "Aortic enlargement"} <= known:  # VinDr-CXR's image labels
+        others = ("image_id", "rad_id", "No finding", "")
+        labels = tuple(name for name in columns if name not in others)
+        return Schema("image_id", labels, reader=if_there("rad_id"))
+    if {"filename", "finding", "patientid"} <= known:  # covid-chestxray-dataset
+        view, modality = if_there("view"), if_there("modality")
+        return Schema("filename", ("finding",), "patientid", view=view, modality=modality)
+    if {"uid", "filename", "projection"} <= known:  # OpenI by its Kaggle tables, joined
+        problems = tuple(filter(None, [if_there("Problems")]))
+        return Schema("filename", problems, "uid", view="projection")
     return Schema()
 
 
