@@ -35,6 +35,18 @@ def test_a_run_is_not_taken_up_with_other_numbers():
         schema.check_same_run(changed, begun)
 
 
+def test_a_run_may_get_longer_where_that_changes_no_step_of_before():
+    begun = schema.default()
+    longer = schema.default()
+    longer.train.epochs = begun.train.epochs + 1
+    schema.check_same_run(longer, begun.to_dict())
+    with pytest.raises(UsageError, match=r"train\.epochs=21, not 20"):
+        schema.check_same_run(begun, longer.to_dict())
+    begun.schedule.name = longer.schedule.name = "cosine"
+    with pytest.raises(UsageError, match=r"schedule\.name=cosine"):
+        schema.check_same_run(longer, begun.to_dict())
+
+
 def test_a_run_older_than_a_field_goes_on_at_the_fields_default():
     begun = schema.default().to_dict()
     del begun["data"]["fit"]

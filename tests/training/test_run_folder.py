@@ -52,3 +52,13 @@ def test_a_run_without_a_fingerprint_goes_on_with_data_that_were_made_alike(
     begin(tmp_path / "run", tiny, phantoms)
     with pytest.raises(UsageError, match="is not the data set"):
         begin(tmp_path / "run", tiny, smaller)
+
+
+def test_a_run_that_gets_longer_says_so_in_its_config(
+    tiny: ConfigDict, phantoms: epath.Path, tmp_path: Path
+):
+    tiny.schedule.name = "constant"
+    for tiny.train.epochs in (2, 3):
+        begin(tmp_path / "run", tiny, phantoms)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved == tiny.to_dict() and saved["train"]["epochs"] == 3

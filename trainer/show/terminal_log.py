@@ -1,8 +1,11 @@
 """The terminal: a live line while a run trains, a row for each epoch, and the result."""
 
 import shlex
+import time
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from trainer.metrics.scores import Scores
 from trainer.show import evaluation_table
@@ -29,6 +32,8 @@ class TerminalLog(Logger):
     def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
         """Shows the network, the replicas, and the length of the training."""
         self._run, self._skipped_steps = run, run.state.skipped_steps
+        self._pace: tuple[float, int] | None = None  # time and step at which the first loop ended
+        self._begin_epoch()
         resumed = f", going on at step {progress.step:,}" if progress.step else ""
         self._line.settle(
             f"{run.config.name}: {run.state.model.count_params():,} parameters, {run.replicas}, "
@@ -60,17 +65,30 @@ class TerminalLog(Logger):
                 f"the loss scale is now {self._run.state.loss_scale:g}"
             )
         self._skipped_steps = skipped
-        if not timer.known:
+        self._losses.append(result.losses)
+        if self._pace is None:  # the first loop also compiles
+            self._pace = time.monotonic(), progress.step
             return
         config, total = self._run.config, self._run.total_steps
         rate = config.train.batch_size * len(result.losses) / result.seconds
         self._line.show(
             f"epoch {progress.epoch + 1}/{config.train.epochs}  step {progress.step:,}/{total:,}  "
-            f"loss {result.losses.mean():.4f}  {rate:.0f} images/s  "
-            f"{clock((total - progress.step) * timer.seconds_a_step)} left"
-            f"{self._straggler(timer.slowest)}",
+            f"loss {np.concatenate(self._losses).mean():.4f}  {rate:.0f} images/s  "
+            f"{clock(self._seconds_left(progress.step))} left{self._straggler(timer.slowest)}",
             progress.step / total,
         )
+
+    def _begin_epoch(self) -> None:
+        self._losses: list[np.ndarray] = []  # whose mean the live line shows
+
+    def _seconds_left(self, step: int) -> float:
+        """Returns what the steps that are left take at the pace since the first loop.
+
+        Evaluations and pictures between them count too, so that it goes down as steadily as time.
+        """
+        assert self._pace is not None
+        since, first_step = self._pace
+        return (self._run.total_steps - step) * (time.monotonic() - since) / (step - first_step)
 
     def _straggler(self, slowest: Straggler | None) -> str:
         """Returns which worker keeps the others waiting, "" where that costs little."""
@@ -83,6 +101,7 @@ class TerminalLog(Logger):
         """Shows the epoch's row."""
         row = epoch_row(progress, self._run.config.train.epochs)
         self._line.settle(row, epoch_heading(progress))
+        self._begin_epoch()
 
     def end(self, evaluation: Evaluation) -> None:
         """Prints the metrics of the test split."""
@@ -94,8 +113,8 @@ class TerminalLog(Logger):
 def epoch_heading(progress: Progress) -> str:
     """Returns the heading above the rows of `epoch_row`."""
     auc = "mean AUC" if "labels" in progress.history[-1]["train"] else "AUC"
-    metrics = f"{'accuracy':>10}{auc:>10}"
-    return f"  epoch  train loss{metrics}  validation loss{metrics}  images/s     time"
+    metrics = f"{'acc.':>7}{auc:>9}"
+    return f"  epoch  loss{metrics}  val. loss{metrics} images/s    time"
 
 
 def epoch_row(progress: Progress, epochs: int) -> str:
@@ -109,12 +128,12 @@ def epoch_row(progress: Progress, epochs: int) -> str:
 
     def metrics(part: str) -> str:
         auc = "-" if row[part]["auc"] is None else f"{row[part]['auc']:.4f}"
-        return f"{row[part]['accuracy']:10.4f}{auc:>10}"
+        return f"{row[part]['accuracy']:7.4f}{auc:>9}"
 
     epoch, rate = f"{row['epoch']}/{epochs}", row["train"]["images_per_second"]
     line = (
-        f"{epoch:>7}{row['train']['loss']:12.4f}{metrics('train')}"
-        f"{row['validation']['loss']:17.4f}{metrics('validation')}"
-        f"{rate:10,.0f}{clock(row['seconds']):>9}"
+        f"{epoch:>7}{row['train']['loss']:6.3f}{metrics('train')}"
+        f"{row['validation']['loss']:11.3f}{metrics('validation')}"
+        f"{rate:9,.0f}{clock(row['seconds']):>8}"
     )
     return f"{line}  best" if progress.best and progress.best["epoch"] == row["epoch"] else line

@@ -51,7 +51,10 @@ def run_folder(
         atomic.remove_leftovers(workdir)
         file = workdir / "config.json"
         if file.exists():
-            schema.check_same_run(config, json_files.read(file, remedy=FROM_BACKUP))
+            saved = json_files.read(file, remedy=FROM_BACKUP)
+            schema.check_same_run(config, saved)
+            if config.train.epochs != saved["train"]["epochs"]:
+                atomic.write_json(file, saved | {"train": config.train.to_dict()})
         else:
             _refuse_other_files(workdir)
             atomic.write_json(file, config.to_dict())
