@@ -18,6 +18,7 @@ from trainer.data.prepared_data import open_data
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
 from trainer.metrics import evaluation_files, operating_points
+from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.predictions import Predictions
 from trainer.report import run_page
 from trainer.show.history_file import HistoryFile
@@ -126,7 +127,11 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
     log.status("compiling the training step ...")
     validation = run.evaluator("validation")
     take_steps = step.train_loop(
-        run.replicas.strategy, run.state, config, class_weights=class_weights(config, split)
+        run.replicas.strategy,
+        run.state,
+        config,
+        class_weights=class_weights(config, split, run.outputs),
+        exclusive=run.outputs.exclusive,
     )
     every_steps, every_minutes = config.checkpoint.every_steps, config.checkpoint.every_minutes
     timer = LoopTimer(run.replicas, run.signals, every_minutes)
@@ -203,15 +208,16 @@ def evaluate_best(
     return results.get("test")
 
 
-def class_weights(config: ConfigDict, split: pipeline.Split) -> np.ndarray:
+def class_weights(
+    config: ConfigDict, split: pipeline.Split, outputs: IndependentLabels = INDEPENDENT
+) -> np.ndarray:
     """Returns the weights of negative and positive examples, [2, K] float32.
 
-    Balanced, both count as much in all, for each label.
+    Balanced, both count as much in all, for each label; classes that exclude one another likewise.
     """
     if config.loss.class_weights == "none":
         return np.ones((2, len(split.labels)), np.float32)
-    counts = np.array(split.counts, np.float32).T[::-1]  # of negatives and positives
-    return counts.sum(0) / (2 * np.maximum(counts, 1))
+    return outputs.balanced_weights(np.array(split.counts))
 
 
 def check_finite(

@@ -36,6 +36,8 @@ def test_of_several_labels_the_commonest_come_first_and_an_image_stands_for_its_
         split, labels=["rare", "common", "some"], classes=[], counts=[(3, 97), (60, 40), (9, 0)]
     )
     assert examples.groups(several) == [examples.NO_LABEL, "common", "some", "rare"]
+    exclusive = dataclasses.replace(several, exclusive=True)
+    assert examples.groups(exclusive) == ["rare", "common", "some"]
     assert examples._groups_with(several, np.array([1, 1, -1])) == ["rare", "common"]
     assert examples._groups_with(several, np.array([0, -1, 0])) == [examples.NO_LABEL]
 

@@ -42,12 +42,6 @@ def test_the_temperature_is_1_for_one_class_and_bounded_for_separable_examples()
     assert calibration.temperature(logits, logits > 0) == pytest.approx(0.1, rel=1e-3)
 
 
-def test_calibrating_divides_the_logit():
-    np.testing.assert_allclose(calibration.calibrate(LOGITS, 2.5), expit(LOGITS / 2.5))
-    np.testing.assert_allclose(calibration.calibrate(LOGITS, 1), expit(LOGITS))
-    assert calibration.calibrate(50.0, 2) < 1  # though the probability itself rounds to 1
-
-
 def test_the_error_is_the_weighted_distance_of_the_bins():
     error = calibration.expected_calibration_error
     probability, labels = np.array([0.12, 0.18, 0.95, 1.0]), np.array([0, 1, 1, 1])
@@ -68,7 +62,8 @@ def test_bins_have_wilson_intervals_and_empty_ones_are_left_out():
 
 def test_measures_agree_with_scikit_learn_and_improve_with_the_temperature():
     logits = 3 * LOGITS
-    change = calibration.before_and_after(logits, LABELS, calibration.temperature(logits, LABELS))
+    found = calibration.temperature(logits, LABELS)
+    change = calibration.before_and_after(logits, logits / found, LABELS, temperature=found)
     probability = expit(logits)
     assert change["before"]["brier"] == pytest.approx(brier_score_loss(LABELS, probability))
     assert change["before"]["loss"] == pytest.approx(log_loss(LABELS, probability))

@@ -9,13 +9,13 @@ from trainer.report import baselines
     ("negative", "positive", "name", "accuracy", "sensitivity"),
     [(30, 70, "Always “ill”", 0.7, 1), (60, 40, "Always “well”", 0.6, 0)],
 )
-def test_the_commoner_class_is_right_as_often_as_it_comes(
+def test_the_commonest_class_is_right_as_often_as_it_comes(
     negative, positive, name, accuracy, sensitivity
 ):
     test = {"classes": ["well", "ill"], "labels": {"ill": {}}}
     test["labels"]["ill"] = {"negative": negative, "positive": positive}
 
-    found = baselines.commoner_class(test)
+    found = baselines.commonest_class(test)
 
     assert found.name == name
     values = {metric: estimate["value"] for metric, estimate in found.values.items()}
@@ -25,6 +25,15 @@ def test_the_commoner_class_is_right_as_often_as_it_comes(
         "specificity": 1 - sensitivity,
         "auc": 0.5,
     }
+
+
+def test_the_commonest_of_several_classes_is_right_as_often_as_it_comes():
+    counts = {"a": 20, "b": 60, "c": 10}
+    labels = {name: {"positive": n, "negative": 90 - n} for name, n in counts.items()}
+    found = baselines.commonest_class({"exclusive": True, "classes": [], "labels": labels})
+    assert found.name == "Always “b”"
+    values = {metric: estimate["value"] for metric, estimate in found.values.items()}
+    assert values == {"auc": 0.5, "accuracy": pytest.approx(60 / 90)}
 
 
 def relation(traces, train, transfer=None, label="ill"):

@@ -80,6 +80,14 @@ def test_each_of_several_labels_has_its_row_and_the_difference_is_of_the_mean(ru
     assert page.tags.count("svg") == 5
 
 
+def test_runs_on_exclusive_classes_are_compared_by_accuracy_too(runs, compare):
+    for run, accuracy in zip(runs, (0.71, 0.82), strict=True):
+        run.use_labels(["Edema", "Effusion"], images=40)
+        run.change("evaluation/test.json", accuracy={"value": accuracy, "low": 0.6, "high": 0.9})
+    text = compare(*runs).text
+    assert "Accuracy Test images" in text and "0.710 0.600–0.900" in text and "0.820" in text
+
+
 def test_runs_with_other_labels_and_runs_named_twice_are_refused(runs):
     runs[1].use_labels(["Edema", "Effusion"])
     first, second = (run.folder for run in runs)

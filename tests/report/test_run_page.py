@@ -83,7 +83,7 @@ def test_the_result_is_compared_with_chance_and_published_figures(run, write):
 
     text = write(run).text
 
-    chance = "Always “PNEUMONIA” the commoner class of the test images 0.500 0.629 1.000 0.000"
+    chance = "Always “PNEUMONIA” the commonest class of the test images 0.500 0.629 1.000 0.000"
     assert chance in text
     assert "Kermany 2018 published 0.968 0.928 – –" in text
     given = write(run, "new auc=0.8").text

@@ -49,6 +49,18 @@ def test_it_has_areas_and_calibration_aligned_within_110_columns(names: list[str
     assert all("(1234 of 25000)" in line for line in lines if line.startswith("E"))
 
 
+def test_classes_have_the_rates_of_the_likeliest_and_their_confusion_matrix():
+    given = evaluation(["NORMAL", "BACTERIA", "VIRUS"], 1_234)
+    for label in given["labels"].values():
+        label["decision"] = {"sensitivity": interval(0.7), "specificity": interval(0.6)}
+    given |= {"exclusive": True, "accuracy": interval(0.75), "balanced_accuracy": interval(0.71)}
+    lines = table(given | {"confusion": [[11, 2, 0], [1, 12, 4], [3, 5, 1300]]}).splitlines()
+    assert max(map(len, lines)) <= 110 and not any(CHOSEN in line for line in lines)
+    assert any("0.750" in line and "0.710" in line for line in lines)
+    assert sum("0.700" in line and "0.600" in line for line in lines) == 3
+    assert lines[-1].split() == ["VIRUS", "3", "5", "1,300"]
+
+
 def test_each_of_many_labels_has_a_line_for_areas_and_one_for_rates():
     names = [f"finding {k}" for k in range(14)]
     given = evaluation(names, 77)

@@ -1,15 +1,18 @@
 """All that is shown of a network and a split can be drawn, and shows what it says."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer import models
 from trainer.data import examples, pipeline
 from trainer.metrics.label_result import LabelResult
+from trainer.metrics.outputs import EXCLUSIVE
 from trainer.metrics.scores import Scores
 from trainer.show.figures import Figures, tags_of
 
@@ -96,6 +99,33 @@ def test_the_most_confident_errors_come_first(
         wrong = np.flatnonzero(scores.labels[:, 0] == label)[::-1][:2]  # the last are the surest
         assert [caption.split("\n")[0] for caption in found.captions] == [names[n] for n in wrong]
         assert found.images.shape == (len(wrong), 32, 32, 1)
+
+
+def test_errors_of_exclusive_classes_are_those_taken_for_another(
+    tiny: ConfigDict, validation: pipeline.Split
+):
+    def read(numbers: np.ndarray) -> np.ndarray:
+        stored = [tf.train.Example.FromString(example) for example in validation.read(numbers)]
+        for example in stored:
+            example.features.feature["labels"].int64_list.value.extend([0, 0])
+        return np.array([example.SerializeToString() for example in stored], object)
+
+    split = dataclasses.replace(
+        validation, labels=["A", "B", "C"], classes=[], exclusive=True, read=read
+    )
+    model = models.build(tiny.model, tiny.data.image_size, 3)
+    logits = np.full((validation.size, 3), -3, np.float32)
+    logits[:, 0], logits[4:6, 1], logits[5, 0] = 1, 4, -1
+    labels = np.eye(3, dtype=np.float32)[np.arange(validation.size) % 2 * 2]
+    scores = Scores(logits, labels, np.ones(validation.size, np.float32), EXCLUSIVE)
+    figures = Figures(tiny, model, split, outputs=EXCLUSIVE)
+    (_, first), (kind, second), (_, third) = figures._most_confident_errors(scores, [])
+    assert kind == "errors: B predicted as another class" and not len(second.captions)
+    assert list(first.outputs) == [1] and first.captions[0].endswith("B 0.982")
+    assert third.outputs[0] == 1 and set(third.outputs[1:]) == {0}
+    assert [figure.tag for figure in figures.evaluation([], scores, [])] == [
+        *("confusion", "errors", "explanations/errors")
+    ]
 
 
 def test_a_label_becomes_a_tag_that_is_a_file_name_too():

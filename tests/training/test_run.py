@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 from ml_collections import ConfigDict
 
+from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.system.errors import UsageError
-from trainer.training.run import check_data
+from trainer.training.run import check_data, outputs_of
 
 
 @pytest.mark.parametrize(("batch", "images"), [(200, 84), (32, 20)])
@@ -21,3 +22,28 @@ def test_a_batch_of_more_images_than_there_are_is_refused(
         check_data(tiny, data)
     tiny.train.batch_size = images
     check_data(tiny, data)
+
+
+def test_a_softmax_is_refused_for_labels_that_may_hold_together(tiny: ConfigDict):
+    data = SimpleNamespace(splits={"train": SimpleNamespace(size=99)}, path="DATA", exclusive=False)
+    tiny.loss.name = "softmax"
+    with pytest.raises(UsageError, match="labels of data.path=DATA do not.*loss.name=auto"):
+        check_data(tiny, data)
+    data.exclusive = True
+    check_data(tiny, data)
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "name", "outputs"),
+    [
+        (False, "auto", INDEPENDENT),
+        (True, "auto", EXCLUSIVE),
+        (True, "softmax", EXCLUSIVE),
+        (True, "sigmoid", INDEPENDENT),
+    ],
+)
+def test_outputs_follow_the_data_unless_the_config_says_otherwise(
+    tiny: ConfigDict, exclusive: bool, name: str, outputs: IndependentLabels
+):
+    tiny.loss.name = name
+    assert outputs_of(tiny, SimpleNamespace(exclusive=exclusive)) is outputs

@@ -23,12 +23,25 @@ STEPS = 8
 
 
 def trained(
-    strategy: tf.distribute.Strategy, config: ConfigDict, loops: tuple[int, ...] = (1, STEPS - 1)
+    strategy: tf.distribute.Strategy,
+    config: ConfigDict,
+    loops: tuple[int, ...] = (1, STEPS - 1),
+    *,
+    classes: int = 0,
 ) -> tuple[State, list[step.LoopResult]]:
-    """Returns what a new network comes to in loops of so many steps, and what each returned."""
+    """Returns what a new network comes to in loops of so many steps, and what each returned.
+
+    With `classes`, each image is of one of so many, which exclude one another.
+    """
+
+    def of_one_class(batch: step.Batch) -> step.Batch:
+        sick = tf.cast(batch["label"][:, 0], tf.int32)
+        return batch | {"label": tf.one_hot(sick * (1 + batch["row"] % (classes - 1)), classes)}
+
     with strategy.scope():
-        state = create_state(config, 2 * STEPS, STEPS)
-    take_steps, batches = prepared(strategy, state, config)
+        state = create_state(config, 2 * STEPS, STEPS, outputs=classes or 1)
+    change = {"change": of_one_class} if classes else {}
+    take_steps, batches = prepared(strategy, state, config, exclusive=classes > 0, **change)
     return state, [take_steps(batches, steps) for steps in loops]
 
 
@@ -53,6 +66,7 @@ def prepared(
     *,
     start_step: int = 0,
     change: Callable[[step.Batch], step.Batch] = lambda batch: batch,
+    exclusive: bool = False,
 ) -> tuple[Callable, Iterator[step.Batch]]:
     split = pipeline.open_split(config.data.path, "train")
     pixels = pipeline.pixels(split, config.data.image_size, "host")
@@ -70,7 +84,10 @@ def prepared(
         ).map(change)
 
     iterator = iter(strategy.distribute_datasets_from_function(batches))
-    return step.train_loop(strategy, state, config, class_weights=(1.3, 0.8)), iterator
+    take_steps = step.train_loop(
+        strategy, state, config, class_weights=(1.3, 0.8), exclusive=exclusive
+    )
+    return take_steps, iterator
 
 
 def weights(state: State) -> dict[str, np.ndarray]:
@@ -83,13 +100,18 @@ def largest_difference(one: State, other: step.State) -> float:
     return max(np.abs(ours[name].astype(np.float64) - theirs[name]).max() for name in ours)
 
 
+@pytest.mark.parametrize("classes", [0, 3])
 def test_one_replica_and_two_arrive_at_the_same_weights(
     by_gradient_descent: ConfigDict,
     on_one_device: tuple[State, list[step.LoopResult]],
+    one_device: tf.distribute.Strategy,
     two_replicas: tf.distribute.Strategy,
+    classes: int,
 ):
     one, one_results = on_one_device
-    two, two_results = trained(two_replicas, by_gradient_descent)
+    if classes:
+        one, one_results = trained(one_device, by_gradient_descent, classes=classes)
+    two, two_results = trained(two_replicas, by_gradient_descent, classes=classes)
     assert int(one.step.numpy()) == int(two.step.numpy()) == STEPS
     assert largest_difference(one, two) < 1e-5
     for average in two.averaged.variables:
@@ -315,6 +337,23 @@ def test_smoothing_and_class_weights_follow_their_formulas():
     sick, healthy = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))
     expected = 0.7 * of(sick, 0.9) + 3.0 * 0.5 * of(healthy, 0.1)
     assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_loss_of_exclusive_classes_follows_its_formula():
+    logits = np.array([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0], [9.0, 9.0, 9.0]], "f")
+    labels = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [-1.0, -1.0, -1.0]], "f")
+    weights, of_class = np.array([1.0, 0.5, 1.0], "f"), np.array([3.0, 0.7, 1.0], "f")
+    loss = loss_of(
+        logits,
+        labels,
+        weights,
+        label_smoothing=0.3,
+        class_weights=np.stack([of_class, of_class]),
+        exclusive=True,
+    )
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    each = -(log_p * (0.7 * labels + 0.1)).sum(1)
+    assert float(loss) == pytest.approx(0.7 * each[0] + 3.0 * 0.5 * each[1], rel=1e-6)
 
 
 def test_a_label_that_is_not_known_moves_nothing():

@@ -104,8 +104,13 @@ FIELDS: dict[str, Field] = {
     "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0, high=1e30),
     "schedule.name": Field("constant", "learning rate over time", choices=("constant", "cosine")),
     "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0, high=100_000),
+    "loss.name": Field(
+        "auto",
+        "outputs: softmax is of classes that exclude one another; auto follows the data",
+        choices=("auto", "sigmoid", "softmax"),
+    ),
     "loss.label_smoothing": Field(
-        0.0, "fraction of the label spread over both classes", low=0, below=1
+        0.0, "fraction of the label spread over all classes", low=0, below=1
     ),
     "loss.class_weights": Field(
         "none", "weight of a class in the loss", choices=("none", "balanced")

@@ -100,8 +100,8 @@ def groups(split: pipeline.Split) -> list[str]:
 
     The commonest label comes first.
     """
-    if split.classes:
-        return split.classes
+    if split.classes or split.exclusive:
+        return split.classes or split.labels
     by_count = sorted(zip(split.labels, split.counts, strict=True), key=lambda pair: -pair[1][0])
     return [NO_LABEL, *(label for label, _ in by_count)]
 

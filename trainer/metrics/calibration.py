@@ -1,12 +1,15 @@
 """Calibration: how well probabilities match observed frequencies, and temperature scaling."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, ndtri
+from scipy.special import log_expit, logsumexp, ndtri
 
 from trainer.metrics import bootstrap, classification
+from trainer.metrics.outputs import log_loss
+from trainer.metrics.scores import Scores
 
 BINS = 10
 LARGEST_TEMPERATURE = 10.0  # and its inverse the smallest
@@ -30,6 +33,17 @@ class Reliability(NamedTuple):
     count: np.ndarray  # type: ignore[assignment]  # hides the tuple's method
 
 
+def temperatures(scores: Scores) -> list[float]:
+    """Returns the temperature of each label; classes that exclude one another have one in common.
+
+    Args:
+      scores: of validation.
+    """
+    if scores.outputs.exclusive:
+        return [_class_temperature(scores.logits, scores.labels)] * scores.labels.shape[1]
+    return [temperature(*label) for label in zip(scores.logits.T, scores.labels.T, strict=True)]
+
+
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the T for which logits / T has the least log loss (Guo et al., ICML 2017).
 
@@ -44,15 +58,32 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return 1.0
 
     def loss(log_temperature: float) -> float | None:
-        return classification.log_loss(logits * np.exp(-log_temperature), positive)
+        return log_loss(logits * np.exp(-log_temperature), positive)
 
+    return _least(loss)
+
+
+def _class_temperature(log_odds: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the T for which the softmax of logits / T has the least cross-entropy.
+
+    It is 1 where fewer than two of the classes have examples.
+    """
+    known = (labels > 0.5).any(1)
+    logits, true = log_expit(log_odds[known].astype(np.float64)), labels[known] > 0.5
+    if true.any(0).sum() < 2:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits * np.exp(-log_temperature)
+        return float((logsumexp(scaled, axis=1) - scaled[true]).mean())
+
+    return _least(loss)
+
+
+def _least(loss: Callable[[float], float | None]) -> float:
+    """Returns the temperature with the least loss, a function of its logarithm."""
     bound = np.log(LARGEST_TEMPERATURE)
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
-
-
-def calibrate(logits: np.ndarray | float, temperature: float) -> np.ndarray:
-    """Returns the probabilities at that temperature: float64 of the same shape."""
-    return expit(np.asarray(logits, np.float64) / temperature)
 
 
 def reliability(probability: np.ndarray, labels: np.ndarray) -> Reliability:
@@ -111,14 +142,16 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
     return {
         "ece": expected_calibration_error(probability, positive),
         "brier": brier(probability, positive),
-        "loss": classification.log_loss(logits, positive),
+        "loss": log_loss(logits, positive),
     }
 
 
-def before_and_after(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
+def before_and_after(
+    logits: np.ndarray, calibrated: np.ndarray, labels: np.ndarray, *, temperature: float
+) -> dict:
     """Returns {temperature, before, after}, the latter two as `measure` returns them."""
     return {
         "temperature": temperature,
         "before": measure(logits, labels),
-        "after": measure(logits / temperature, labels),
+        "after": measure(calibrated, labels),
     }

@@ -6,8 +6,9 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from trainer.metrics import bootstrap
+from trainer.metrics import bootstrap, decisions
 from trainer.metrics.label_result import confusion_matrix, operating_point
+from trainer.metrics.outputs import log_loss
 from trainer.metrics.ranking import Ranking
 from trainer.metrics.scores import Scores
 
@@ -19,8 +20,10 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return expit(logits.astype(np.float64))
 
 
-def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Returns the metrics of one label: loss, areas, and rates at probability 0.5.
+def measure(
+    logits: np.ndarray, labels: np.ndarray, decided: np.ndarray | None = None
+) -> dict[str, float | None]:
+    """Returns the metrics of one label: loss, areas, and the rates of a decision.
 
     The average precision is the area under the steps of the precision-recall curve. What is not
     defined, such as the AUC of one class alone, is None.
@@ -28,9 +31,11 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
     Args:
       logits: [n] float.
       labels: [n] float: 1, 0, or -1 where it is not known, which is left out.
+      decided: [n] bool, for which examples it is predicted; by default at probability 0.5.
     """
-    logits, positive = logits[labels >= 0], labels[labels >= 0] > 0.5
-    predicted = logits >= 0
+    known = labels >= 0
+    predicted = (logits >= 0 if decided is None else decided)[known]
+    logits, positive = logits[known], labels[known] > 0.5
     return {
         "loss": log_loss(logits, positive),
         "accuracy": _share(predicted == positive),
@@ -44,15 +49,18 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
 def measure_all(scores: Scores, names: Sequence[str]) -> dict:
     """Returns each metric of `measure`, the mean over the labels for which it is defined.
 
+    Of classes that exclude one another, loss and accuracy are those of the images instead.
     With more than one label, `labels` has the metrics of each label by its name.
     """
     scores = scores.without_padding()
-    columns = zip(names, scores.logits.T, scores.labels.T, strict=True)
-    each = {name: measure(logits, labels) for name, logits, labels in columns}
+    decided = scores.outputs.decide(scores.logits)
+    columns = zip(names, scores.logits.T, scores.labels.T, decided.T, strict=True)
+    each = {name: measure(*column) for name, *column in columns}
     mean = {
         metric: _mean_defined([measured[metric] for measured in each.values()])
         for metric in each[names[0]]
     }
+    mean |= scores.outputs.whole(scores.logits, scores.labels)
     return mean | ({"labels": each} if len(names) > 1 else {})
 
 
@@ -77,7 +85,8 @@ def evaluate(
 
     Returns:
       {auc, average_precision: the mean over the labels where it is defined, labels: {name:
-      {positive, negative, auc, average_precision, operating_points}}}.
+      {positive, negative, auc, average_precision, operating_points}}}; of classes that exclude one
+      another also what `decisions.measure` returns.
     """
     resamples, results = bootstrap.Resamples(patients, seed), {}
     areas: dict[str, list[np.ndarray]] = {"auc": [], "average_precision": []}
@@ -109,6 +118,11 @@ def evaluate(
         area: bootstrap.interval(bootstrap.mean_over_labels(values))
         for area, values in areas.items()
     }
+    if scores.outputs.exclusive:
+        whole, each = decisions.measure(scores, resamples)
+        for label, decision in zip(results.values(), each, strict=True):
+            label["decision"] = decision
+        means |= whole
     return {**means, "labels": results}
 
 
@@ -125,19 +139,6 @@ def resampled_auc(
     """
     ranking = Ranking(labels, scores)
     return resamples.measure(ranking.measure, images[ranking.order])[:, 0]
-
-
-def log_loss(logits: np.ndarray, positive: np.ndarray) -> float | None:
-    """Returns the mean cross-entropy, None without examples.
-
-    Args:
-      logits: [n] float.
-      positive: [n] bool, the true label.
-    """
-    if not positive.size:
-        return None
-    signed = np.where(positive, logits, -logits).astype(np.float64)
-    return float(np.logaddexp(0, -signed).mean())
 
 
 def _mean_defined(values: Sequence[float | None]) -> float | None:

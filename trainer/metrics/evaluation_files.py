@@ -10,7 +10,8 @@ from etils import epath
 from scipy import special
 
 from trainer.metrics import classification
-from trainer.metrics.label_result import UNNAMED_CLASSES, LabelResult
+from trainer.metrics.label_result import OTHER_CLASSES, UNNAMED_CLASSES, LabelResult
+from trainer.metrics.outputs import EXCLUSIVE
 from trainer.metrics.predictions import Predictions
 from trainer.system import atomic, json_files
 from trainer.system.printable import printable
@@ -44,17 +45,20 @@ def read(workdir: epath.Path, split: str) -> dict:
 def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
     """Returns each label of a split with the images for which it is known.
 
-    A label's classes are those of the data set, or "absent" and "present" with several labels.
+    A label's classes are those of the data set, or "absent" and "present" with several labels;
+    those of an exclusive class are all others and itself.
 
     Raises:
       UsageError: one of the files cannot be read.
     """
     evaluation = read(workdir, split)
+    exclusive = evaluation.get("exclusive", False)
     with json_files.damage_reported(_file(workdir, split, "json")):
         results = [
             LabelResult(
                 name=name,
-                classes=evaluation["classes"] or UNNAMED_CLASSES,
+                classes=evaluation["classes"]
+                or ((OTHER_CLASSES, name) if exclusive else UNNAMED_CLASSES),
                 labels=np.zeros(0, int),
                 logits=np.zeros(0),
                 patients=[],
@@ -69,10 +73,9 @@ def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
     with json_files.damage_reported(_file(workdir, split, "csv")):
         rows = _rows(workdir, split)
         columns = _columns([result.name for result in results])
-        return [
-            _with_images(result, rows, names)
-            for result, names in zip(results, columns, strict=True)
-        ]
+        pairs = zip(results, columns, strict=True)
+        results = [_with_images(result, rows, names) for result, names in pairs]
+        return _with_common_temperature(results) if exclusive else results
 
 
 def read_image_names(workdir: epath.Path, split: str) -> list[str]:
@@ -146,6 +149,14 @@ def _with_images(
         logits=np.array([_logit(row.get(logit), row[score]) for row in known], float),
         patients=[_text(row["patient"]) for row in known],
     )
+
+
+def _with_common_temperature(results: Sequence[LabelResult]) -> list[LabelResult]:
+    """Returns the classes of the same images with their logits at the temperature of all."""
+    logits = np.stack([result.logits for result in results], axis=1)
+    calibrated = EXCLUSIVE.calibrated(logits, [result.temperature for result in results])
+    pairs = zip(results, calibrated.T, strict=True)
+    return [result._replace(calibrated_logits=column) for result, column in pairs]
 
 
 def _logit(logit: str | None, score: str) -> float:

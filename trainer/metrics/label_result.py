@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 UNNAMED_CLASSES = ("absent", "present")  # of a label for which the data names none
+OTHER_CLASSES = "all others"  # those that a class excludes
 LONGEST = 30  # characters of a label in a chart
 
 
@@ -17,7 +18,7 @@ class LabelResult(NamedTuple):
       name: of the label.
       classes: names of the negative and the positive class.
       labels: [n] int, 0 or 1.
-      logits: [n] float64.
+      logits: [n] float64, the log-odds of the label against all others.
       patients: [n] patient of each image.
       operating_points: each with `name`, `threshold` (a probability) and `logit` (the same), and
         more as in the evaluation; an older one has no `logit`.
@@ -25,6 +26,7 @@ class LabelResult(NamedTuple):
       split: "train", "validation" or "test".
       auc: `value`, `low` and `high`, where intervals are known.
       average_precision: likewise.
+      calibrated_logits: [n] float64, at the temperature; None where it divides the logits.
     """
 
     name: str
@@ -37,11 +39,19 @@ class LabelResult(NamedTuple):
     split: str
     auc: Mapping[str, float | None] | None = None
     average_precision: Mapping[str, float | None] | None = None
+    calibrated_logits: np.ndarray | None = None
 
     @property
     def probability(self) -> np.ndarray:
         """The probability, not calibrated: [n] float64; equal near 0 and 1 where logits are not."""
         return expit(self.logits)
+
+    @property
+    def calibrated(self) -> np.ndarray:
+        """The probability at the temperature: [n] float64."""
+        if self.calibrated_logits is None:
+            return expit(self.logits / self.temperature)
+        return expit(self.calibrated_logits)
 
     @property
     def has_both_classes(self) -> bool:

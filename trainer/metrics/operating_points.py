@@ -27,10 +27,10 @@ class OperatingPoints(NamedTuple):
 
 def choose(validation: Scores) -> OperatingPoints:
     """Returns probability 0.5, the best threshold on validation, and the temperatures."""
-    columns = list(zip(validation.logits.T, validation.labels.T, strict=True))
+    columns = zip(validation.logits.T, validation.labels.T, strict=True)
     best = [youden_threshold(logits, labels) for logits, labels in columns]
-    thresholds = {HALF: [0.0] * len(columns), CHOSEN: best}
-    return OperatingPoints(thresholds, [calibration.temperature(*column) for column in columns])
+    thresholds = {HALF: [0.0] * len(best), CHOSEN: best}
+    return OperatingPoints(thresholds, calibration.temperatures(validation))
 
 
 def youden_threshold(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -45,9 +45,12 @@ class Predictions:
             thresholds=points.thresholds,
             seed=seed,
         )
-        columns = zip(scores.logits.T, scores.labels.T, points.temperatures, strict=True)
-        for label, column in zip(measured["labels"].values(), columns, strict=True):
-            label["calibration"] = calibration.before_and_after(*column)
+        calibrated = scores.outputs.calibrated(scores.logits, points.temperatures)
+        columns = zip(scores.logits.T, calibrated.T, scores.labels.T, strict=True)
+        for label, column, temperature in zip(
+            measured["labels"].values(), columns, points.temperatures, strict=True
+        ):
+            label["calibration"] = calibration.before_and_after(*column, temperature=temperature)
         return {
             "split": self.split,
             "images": len(self.images),

@@ -4,25 +4,31 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
+
 
 class Scores(NamedTuple):
     """Logits and labels of n examples with K labels, on the host.
 
     Attributes:
-      logits: [n, K] float32.
+      logits: [n, K] float32, the log-odds of each label against all others.
       labels: [n, K] float32: 1, 0, or -1 where it is not known.
       weights: [n] float32, 0 for the padding of the last batch.
+      outputs: what the labels are.
     """
 
     logits: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    outputs: IndependentLabels = INDEPENDENT
 
     @classmethod
-    def from_columns(cls, columns: np.ndarray) -> "Scores":
-        """Returns the scores whose `columns()` are given, [n, 2 K + 1]."""
+    def from_columns(
+        cls, columns: np.ndarray, outputs: IndependentLabels = INDEPENDENT
+    ) -> "Scores":
+        """Returns the scores of what a network gave, [n, 2 K + 1]: outputs, labels and weights."""
         logits, labels = np.split(columns[:, :-1], 2, axis=1)
-        return cls(logits, labels, columns[:, -1])
+        return cls(outputs.log_odds(logits), labels, columns[:, -1], outputs)
 
     def columns(self) -> np.ndarray:
         """Returns logits, labels and weights in one array, [n, 2 K + 1] float32."""
@@ -31,4 +37,4 @@ class Scores(NamedTuple):
     def without_padding(self) -> "Scores":
         """Returns the examples that do not merely fill up the last batch."""
         real = self.weights > 0
-        return Scores(self.logits[real], self.labels[real], self.weights[real])
+        return Scores(self.logits[real], self.labels[real], self.weights[real], self.outputs)

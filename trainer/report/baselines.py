@@ -1,4 +1,4 @@
-"""Baselines without a network: the commoner class, and the strongest shortcut of an audit."""
+"""Baselines without a network: the commonest class, and the strongest shortcut of an audit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,24 +7,23 @@ from trainer.config.references import Reference, without_interval
 from trainer.data.audit.explanations import EXPLANATIONS, Explanation
 
 
-def commoner_class(test: Mapping[str, Any]) -> Reference:
-    """Returns the figures of a classifier that always predicts the commoner class.
+def commonest_class(test: Mapping[str, Any]) -> Reference:
+    """Returns the figures of a classifier that always predicts the commonest class.
 
     Args:
-      test: evaluation of one label.
+      test: evaluation of one label, or of classes that exclude one another.
     """
-    (label,) = test["labels"].values()
-    negative, positive = label["negative"], label["positive"]
-    share = max(negative, positive) / max(1, negative + positive)
-    sensitivity = float(positive > negative)
-    values = {
-        "accuracy": without_interval(share),
-        "sensitivity": without_interval(sensitivity),
-        "specificity": without_interval(1 - sensitivity),
-        "auc": without_interval(0.5),
-    }
-    name = test["classes"][positive > negative]
-    return Reference(f"Always “{name}”", "the commoner class of the test images", values)
+    counts = {name: label["positive"] for name, label in test["labels"].items()}
+    values = {"auc": without_interval(0.5)}
+    if not test.get("exclusive"):
+        (label,) = test["labels"].values()
+        counts = dict(zip(test["classes"], (label["negative"], label["positive"]), strict=True))
+        sensitivity = float(label["positive"] > label["negative"])
+        values["sensitivity"] = without_interval(sensitivity)
+        values["specificity"] = without_interval(1 - sensitivity)
+    name = max(counts, key=lambda each: counts[each])
+    values["accuracy"] = without_interval(counts[name] / max(1, sum(counts.values())))
+    return Reference(f"Always “{name}”", "the commonest class of the test images", values)
 
 
 def shortcut(audit: Mapping[str, Any], labels: Sequence[str]) -> Reference | None:

@@ -11,7 +11,7 @@ from etils import epath
 from PIL import Image, UnidentifiedImageError
 
 from trainer.data.decode import deep, dicom, radiograph
-from trainer.metrics.calibration import calibrate
+from trainer.metrics import classification
 from trainer.metrics.label_result import UNNAMED_CLASSES, threshold_logit
 from trainer.models import attribution, layer_outputs
 from trainer.report import page
@@ -63,12 +63,13 @@ class LabelPrediction(NamedTuple):
     Attributes:
       label: its name.
       number: of the output.
-      logit: what the network gives.
+      logit: its log-odds.
       probability: of it, not calibrated.
       calibrated: the same at the run's temperature.
       temperature: of the run for this label.
       points: operating points with `name`, `threshold`, `predicted` (the class), and
-        `sensitivity` and `specificity` on the test images.
+        `sensitivity` and `specificity` on the test images; none where the likeliest class is
+        predicted.
       prevalence: share of positives among the validation images, None where none is known.
     """
 
@@ -144,7 +145,8 @@ def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
     return {
         "name": image.name,
         "config": trained.config,
-        "classes": trained.classes,
+        "classes": trained.labels if trained.outputs.exclusive else trained.classes,
+        "exclusive": trained.outputs.exclusive,
         "data": trained.data,
         "test": trained.evaluation,
         "radiograph": _picture(image.stored),
@@ -160,14 +162,18 @@ def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
 
 def _predictions(trained: TrainedModel, logits: np.ndarray) -> list[LabelPrediction]:
     names = trained.classes or UNNAMED_CLASSES
+    log_odds = logits[None].astype(np.float64)
+    at_temperature = trained.outputs.calibrated(log_odds, trained.temperatures)
+    pairs = np.concatenate([classification.probabilities(x) for x in (log_odds, at_temperature)])
     predictions = []
     for number, label in enumerate(trained.labels):
         logit, temperature = float(logits[number]), trained.temperatures[number]
         points = [
             {**point, "predicted": names[int(logit >= threshold_logit(point))]}
             for point in trained.evaluation["labels"][label]["operating_points"]
+            if not trained.outputs.exclusive
         ]
-        probability, calibrated = (float(calibrate(logit, t)) for t in (1, temperature))
+        probability, calibrated = map(float, pairs[:, number])
         prevalence = _prevalence(trained.data, label)
         predictions.append(
             LabelPrediction(

@@ -1,17 +1,17 @@
 """The report of a finished run: one HTML page that holds everything it shows."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from etils import epath
 
 from trainer.config import references
 from trainer.config.references import Reference
-from trainer.metrics.label_result import LabelResult
 from trainer.report import baselines, page
 from trainer.report.album import Album
 from trainer.show.charts.chart import Chart
+from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.history import history_charts, label_history_charts
 from trainer.show.charts.label_charts import label_charts
 from trainer.show.charts.roc import label_roc_chart
@@ -56,7 +56,7 @@ def _content(run: RunFiles, published: str | None) -> dict[str, Any]:
         "shortcut": shortcut,
         "shortcut_is_as_good": shortcut is not None and _is_as_good(shortcut, run),
         "audit_command": _audit_command(run),
-        **_result_charts(run.test_results),
+        **_result_charts(run),
         "history_charts": page.svgs(_history_charts(run)),
         # What matters most comes first: there may not be room for all.
         "errors": album.picture("errors"),
@@ -71,12 +71,13 @@ def _content(run: RunFiles, published: str | None) -> dict[str, Any]:
 
 
 def _references(run: RunFiles, shortcut: Reference | None, published: str) -> list[Reference]:
-    """Returns what the result is compared with; chance is known for a single label alone."""
+    """Returns what the result is compared with; chance is known for one decision an image alone."""
     try:
         figures = references.parse(published)
     except ValueError as error:
         raise UsageError(f"report.references: {error}.") from error
-    chance = [baselines.commoner_class(run.test)] if len(run.labels) == 1 else []
+    decided = len(run.labels) == 1 or run.test.get("exclusive")
+    chance = [baselines.commonest_class(run.test)] if decided else []
     return [*chance, *([shortcut] if shortcut else []), *figures]
 
 
@@ -93,15 +94,18 @@ def _audit_command(run: RunFiles) -> str:
     return f"{audit}\n{shlex.join(['python', '-m', 'trainer', 'report', str(run.workdir)])}"
 
 
-def _result_charts(results: Sequence[LabelResult]) -> dict[str, Any]:
-    """Returns charts of each label, as many as can be shown, and of several labels a common one."""
+def _result_charts(run: RunFiles) -> dict[str, Any]:
+    """Returns charts of each label, as many as can be shown, and of several labels common ones."""
+    results = run.test_results
     several = len(results) > 1 and any(result.has_both_classes for result in results)
     drawn = {}
     for result in results[:LABELS_CHARTED]:
         charts = label_charts(result)
         drawn[result.name] = dict(zip(charts, page.svgs(charts.values()), strict=True))
-    roc = [label_roc_chart(results)] if several else []
-    return {"roc_charts": page.svgs(roc), "label_charts": drawn}
+    common = [label_roc_chart(results)] if several else []
+    if run.test.get("exclusive"):
+        common.append(class_confusion_chart(run.test["confusion"], run.labels, "test"))
+    return {"common_charts": page.svgs(common), "label_charts": drawn}
 
 
 def _history_charts(run: RunFiles) -> list[Chart]:

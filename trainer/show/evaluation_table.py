@@ -1,11 +1,12 @@
 """The evaluation of a split as a table for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from trainer.metrics.operating_points import CHOSEN
 
 LONGEST = 37  # characters of a label and its counts
 AREAS = ("auc", "average_precision")
+MOST_CLASSES = 8  # whose confusion matrix has room
 
 
 def table(evaluation: Mapping) -> str:
@@ -58,11 +59,34 @@ def _several_labels(evaluation: Mapping) -> list[str]:
     for name, label in labels.items():
         cells = [_estimate(label[area]) for area in AREAS]
         lines.append(line(titles[name], *cells, _calibration_error(label["calibration"])))
+    if evaluation.get("exclusive"):
+        return [*lines, "", *_decisions(evaluation, titles, line)]
     lines += ["", line(CHOSEN, *rates, "threshold")]
     for name, label in labels.items():
         point = next(p for p in label["operating_points"] if p["name"] == CHOSEN)
         cells = [_estimate(point[rate]) for rate in rates]
         lines.append(line(titles[name], *cells, f"{point['threshold']:.3f}"))
+    return lines
+
+
+def _decisions(
+    evaluation: Mapping, titles: Mapping[str, str], line: Callable[..., str]
+) -> list[str]:
+    """Returns the rates of the decision for the likeliest class, and its confusion matrix."""
+    lines = [line("likeliest class", "accuracy", "sensitivity", "specificity")]
+    lines.append(
+        line("all", *(_estimate(evaluation[r]) for r in ("accuracy", "balanced_accuracy")))
+    )
+    for name, label in evaluation["labels"].items():
+        rates = [_estimate(label["decision"][rate]) for rate in ("sensitivity", "specificity")]
+        lines.append(line(titles[name], "", *rates))
+    counts = evaluation["confusion"]
+    if len(counts) <= MOST_CLASSES:
+        names = [name if len(name) <= 11 else f"{name[:10]}…" for name in titles]
+        lines += ["", line("predicted as", "")[:12].rstrip()]
+        lines += ["actual".ljust(13) + "".join(f"{name:>12}" for name in names)]
+        for name, row in zip(names, counts, strict=True):
+            lines.append(f"{name:<13}" + "".join(f"{count:>12,}" for count in row))
     return lines
 
 

@@ -13,11 +13,13 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer.data import examples, pipeline
-from trainer.metrics import classification
+from trainer.metrics import classification, decisions
 from trainer.metrics.label_result import LabelResult
+from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
+from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.label_charts import label_charts
 from trainer.show.pictures.activations import activation_montage
 from trainer.show.pictures.filters import filter_montage
@@ -27,7 +29,8 @@ from trainer.show.summaries import Figure
 
 LONGEST_TAG = 64  # characters of a label's name
 EXPLAINED_ERRORS = 4  # in one sheet
-GROUPS = 2  # of fixed examples: the classes, or no label and the most frequent one
+GROUPS = 2  # of fixed examples: both classes, or no label and the most frequent one
+MOST_CLASSES = 6  # that have fixed examples where classes exclude one another
 
 
 class Examples(NamedTuple):
@@ -51,10 +54,19 @@ class Figures:
       config: of the run.
       model: the network; it may be trained further.
       split: where the examples come from.
+      outputs: what the network's outputs are.
     """
 
-    def __init__(self, config: ConfigDict, model: keras.Model, split: pipeline.Split):
+    def __init__(
+        self,
+        config: ConfigDict,
+        model: keras.Model,
+        split: pipeline.Split,
+        *,
+        outputs: IndependentLabels = INDEPENDENT,
+    ):
         self._config, self._model, self._split = config, model, split
+        self._outputs = outputs
 
     def network(self, whole: bool = False) -> Iterator[Figure]:
         """Yields what the network has learnt: weights, activations and explanations.
@@ -98,6 +110,10 @@ class Figures:
         for result in results:
             for name, chart in label_charts(result).items():
                 yield Figure(f"{tags[result.name]}/{name}", "picture", chart.pixels())
+        if scores.outputs.exclusive:
+            counts, names = decisions.confusion_matrix(scores), self._split.labels
+            chart = class_confusion_chart(counts, names, self._split.name)
+            yield Figure("confusion", "picture", chart.pixels())
         wrong = self._most_confident_errors(scores, thresholds)
         rows = [(kind, found.images, found.captions) for kind, found in wrong]
         gallery = error_gallery(rows, f"Most confident errors, {self._split.name}")
@@ -117,7 +133,7 @@ class Figures:
 
     @cached_property
     def _fixed(self) -> Examples:
-        groups = examples.groups(self._split)[:GROUPS]
+        groups = examples.groups(self._split)[: MOST_CLASSES if self._split.exclusive else GROUPS]
         images, names, shown_groups = examples.first_of_each_group(
             self._split, self._config.data, self._config.summaries.examples, wanted=groups
         )
@@ -141,7 +157,8 @@ class Figures:
         self, chosen: Examples, found: attribution.GradCam, what: str, *, integrated: bool
     ) -> np.ndarray:
         """Returns the evidence by Grad-CAM and, which takes 16 times as long, its integral."""
-        probability, outputs = classification.probabilities(found.logits), chosen.outputs
+        log_odds, outputs = self._outputs.log_odds(found.logits), chosen.outputs
+        probability = classification.probabilities(log_odds)
         maps = {f"Grad-CAM {layer}": heat for layer, heat in found.evidence.items()}
         if integrated:
             floats = self._floats(chosen.images)
@@ -152,7 +169,8 @@ class Figures:
             f"{caption}\n{labels[k]} {row[k]:.3f}"
             for caption, row, k in zip(chosen.captions, probability, outputs, strict=True)
         ]
-        title = f"Evidence for {labels[0]}" if len(labels) == 1 else "Evidence for the label"
+        several = "the class" if self._outputs.exclusive else "the label"
+        title = f"Evidence for {labels[0] if len(labels) == 1 else several}"
         colour_map = self._config.summaries.colour_map
         return heat_sheet(
             f"{title}: {what}", chosen.images, maps, captions=captions, colour_map=colour_map
@@ -162,6 +180,8 @@ class Figures:
         self, scores: Scores, thresholds: Sequence[float]
     ) -> list[tuple[str, Examples]]:
         """Returns what kind they are, and the false positives and the false negatives."""
+        if scores.outputs.exclusive:
+            return self._errors_by_class(scores)
         probability = classification.probabilities(scores.logits)
         predicted = scores.logits >= np.asarray(thresholds, np.float64)
         found = []
@@ -174,6 +194,20 @@ class Figures:
             first = np.argsort(-confidence, kind="stable")[: self._config.summaries.errors]
             rows, outputs = rows[first], outputs[first]
             found.append((self._title(kind, label), self._errors(rows, outputs, probability)))
+        return found
+
+    def _errors_by_class(self, scores: Scores) -> list[tuple[str, Examples]]:
+        """Returns the images of each class that are taken for another, and for which."""
+        probability = classification.probabilities(scores.logits)
+        predicted, found = scores.outputs.decide(scores.logits), []
+        for k, label in enumerate(self._split.labels):
+            wrong = predicted & (scores.labels[:, k] == 1)[:, None]
+            wrong[:, k] = False
+            rows, outputs = np.nonzero(wrong)
+            first = np.argsort(-scores.logits[rows, outputs], kind="stable")
+            first = first[: self._config.summaries.errors]
+            errors = self._errors(rows[first], outputs[first], probability)
+            found.append((f"errors: {label} predicted as another class", errors))
         return found
 
     def _title(self, kind: str, label: int) -> str:
@@ -198,7 +232,7 @@ class Figures:
 
 def _first_errors(wrong: Sequence[tuple[str, Examples]]) -> Examples:
     """Returns the most confident errors of both kinds."""
-    half = EXPLAINED_ERRORS // 2
+    half = max(EXPLAINED_ERRORS // len(wrong), 1)
     captions, outputs = [], []
     for kind, found in wrong:
         word = kind.split(":")[0].removesuffix("s")

@@ -106,7 +106,8 @@ class TensorBoard(Logger):
         self._summaries.scalars("test", step, curves(classification.measure_all(test, labels)))
         if self._config.summaries.times:
             for part, scores in evaluation.scores.items():
-                figures = Figures(self._config, run.state.averaged, run.data.splits[part])
+                split, outputs = run.data.splits[part], run.outputs
+                figures = Figures(self._config, run.state.averaged, split, outputs=outputs)
                 results = evaluation_files.read_label_results(run.workdir, part)
                 thresholds = evaluation.points.thresholds[CHOSEN]
                 drawn = figures.evaluation(results, scores, thresholds)
@@ -119,7 +120,8 @@ class TensorBoard(Logger):
     @cached_property
     def _figures(self) -> Figures:
         run = self._run
-        return Figures(run.config, run.state.averaged, run.data.splits["validation"])
+        split = run.data.splits["validation"]
+        return Figures(run.config, run.state.averaged, split, outputs=run.outputs)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

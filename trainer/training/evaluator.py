@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from trainer.data import pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
+from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.system.errors import NotFinite
 from trainer.system.watchdog import Watchdog
@@ -28,6 +29,7 @@ class Evaluator:
       config: of the run.
       signals: that end it between two loops.
       watchdog: that ends the process if one takes too long.
+      outputs: what the network's outputs are.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Evaluator:
         config: ConfigDict,
         signals: StopSignals,
         watchdog: Watchdog,
+        outputs: IndependentLabels = INDEPENDENT,
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
         batch = config.train.batch_size // config.train.accumulate
@@ -54,6 +57,7 @@ class Evaluator:
         self._loop = evaluation_loop(replicas.strategy, model, batch)
         self._steps = pipeline.steps(split.size, batch)
         self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
+        self._outputs = outputs
 
     def scores(self) -> Scores:
         """Returns logits and labels of every image, in the order of the records.
@@ -70,7 +74,7 @@ class Evaluator:
                 self._timer.end_loop(steps, time.perf_counter() - began)
             done += steps
         columns = np.concatenate([part.columns() for part in parts])
-        scores = Scores.from_columns(columns).without_padding()
+        scores = Scores.from_columns(columns, self._outputs).without_padding()
         if bad := int(np.sum(~np.isfinite(scores.logits).all(1))):
             raise NotFinite(
                 f"the network's output is not finite for {bad:,} of the {len(scores.logits):,} "

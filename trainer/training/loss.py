@@ -1,4 +1,4 @@
-"""The loss of examples with any number of labels, of which some may not be known."""
+"""The loss of examples: of any number of labels, some of them unknown, or of exclusive classes."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,18 +13,27 @@ def loss_of(
     *,
     label_smoothing: float = 0.0,
     class_weights: np.ndarray = EQUAL_WEIGHTS,
+    exclusive: bool = False,
 ) -> tf.Tensor:
-    """Returns the sum over examples of the weighted binary cross-entropy, a float32 scalar.
+    """Returns the sum over examples of the weighted cross-entropy, a float32 scalar.
 
-    It is averaged over the labels; a label that is not known contributes nothing.
+    That of independent labels is binary, averaged over the labels; what is not known contributes
+    nothing.
 
     Args:
       logits: [b, K] float32.
       labels: [b, K] float32: 1, 0, or -1 where it is not known.
       weights: [b] float32.
-      label_smoothing: share s of the label spread over both classes: 1 becomes 1 - s / 2.
+      label_smoothing: share s of the label spread over all classes: of two, 1 becomes 1 - s / 2.
       class_weights: [2, K] or [2, 1] float32, of negative and of positive examples.
+      exclusive: whether the labels are classes of which each example has one.
     """
+    if exclusive:
+        positive = tf.cast(labels > 0.5, tf.float32)
+        smooth = positive * (1 - label_smoothing) + label_smoothing / labels.shape[1]
+        losses = tf.nn.softmax_cross_entropy_with_logits(smooth, tf.cast(logits, tf.float32))
+        of_class = tf.reduce_sum(positive * class_weights[1], 1)  # 0 where none is known
+        return tf.reduce_sum(losses * of_class * weights)
     smooth = labels * (1 - label_smoothing) + label_smoothing / 2
     losses = tf.nn.sigmoid_cross_entropy_with_logits(smooth, tf.cast(logits, tf.float32))
     negative, positive = class_weights

@@ -67,7 +67,7 @@ class Progress:
         """
         columns = self.scores
         finite = np.isfinite(columns).all(1)
-        training = Scores.from_columns(columns[finite])
+        training = Scores.from_columns(columns[finite], validation.outputs)
         row: dict[str, Any] = {
             "epoch": len(self.history) + 1,
             "step": self.step,

@@ -16,6 +16,7 @@ from trainer.data.prepared_data import PreparedData
 from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
+from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.system.errors import UsageError
 from trainer.system.watchdog import Watchdog
 from trainer.training import profiling, step
@@ -55,6 +56,11 @@ class Run:
     def checkpoints(self) -> epath.Path:
         """The folder of the checkpoints."""
         return self.workdir / "checkpoints"
+
+    @property
+    def outputs(self) -> IndependentLabels:
+        """What the outputs of the network are."""
+        return outputs_of(self.config, self.data)
 
     @property
     def learning_rate(self) -> float:
@@ -107,6 +113,7 @@ class Run:
             config=self.config,
             signals=self.signals,
             watchdog=self.watchdog,
+            outputs=self.outputs,
         )
 
 
@@ -128,10 +135,16 @@ def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
 
 
 def check_data(config: ConfigDict, data: PreparedData) -> None:
-    """Raises a UsageError if there are fewer training images than a batch has.
+    """Raises a UsageError if the config asks for what the data set does not have.
 
-    Some epoch would then have no step of its own.
+    With fewer training images than a batch has, some epoch would have no step of its own.
     """
+    if config.loss.name == "softmax" and not data.exclusive:
+        raise UsageError(
+            "loss.name=softmax is for classes that exclude one another, which the labels of "
+            f"data.path={data.path} do not: give --config.loss.name=auto, or prepare them with "
+            "--exclusive."
+        )
     images, batch = data.splits["train"].size, config.train.batch_size
     if images < batch:
         raise UsageError(
@@ -139,6 +152,11 @@ def check_data(config: ConfigDict, data: PreparedData) -> None:
             f"data.path={data.path}: give --config.train.batch_size={images} or less, or prepare "
             "more images."
         )
+
+
+def outputs_of(config: ConfigDict, data: PreparedData) -> IndependentLabels:
+    """Returns what the outputs of a network are that is trained on the data set."""
+    return EXCLUSIVE if data.exclusive and config.loss.name != "sigmoid" else INDEPENDENT
 
 
 def facts(config: ConfigDict, data: PreparedData) -> dict[str, str]:

@@ -46,7 +46,7 @@ class LoopResult(NamedTuple):
       finite: [steps] bool, whether the gradient of each step was.
       gradient_norm: length of the last step's gradient, before clipping.
       update_ratio: length of the last step's change of the weights, as a share of their length.
-      scores: of every example of the loop, [steps * global batch].
+      scores: of every example of the loop, [steps * global batch]; the network's own outputs.
       seconds: duration of the loop.
       wait_seconds: the part of it spent waiting for input.
     """
@@ -78,9 +78,11 @@ class ReplicaStep:
         config: ConfigDict,
         class_weights: np.ndarray = EQUAL_WEIGHTS,
         *,
+        exclusive: bool = False,
         on_tpu: bool = False,
     ):
-        self._state, self._config, self._class_weights = state, config, class_weights
+        self._state, self._config, self._exclusive = state, config, exclusive
+        self._class_weights = class_weights
         self._augmentation = augmentation.build(
             config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
         )
@@ -113,9 +115,13 @@ class ReplicaStep:
         """Returns what examples with these scores contribute to the step's loss: a scalar."""
         outputs = self._state.model.output_shape[-1]
         logits, labels, weights = tf.split(scores, [outputs, outputs, 1], axis=1)
-        smoothing, class_weights = self._config.loss.label_smoothing, self._class_weights
         total = loss_of(
-            logits, labels, weights[:, 0], label_smoothing=smoothing, class_weights=class_weights
+            logits,
+            labels,
+            weights[:, 0],
+            label_smoothing=self._config.loss.label_smoothing,
+            class_weights=self._class_weights,
+            exclusive=self._exclusive,
         )
         return total / self._config.train.batch_size
 
@@ -156,10 +162,11 @@ def train_loop(
     config: ConfigDict,
     *,
     class_weights: np.ndarray = EQUAL_WEIGHTS,
+    exclusive: bool = False,
 ) -> Callable[[Iterator[Batch], int], LoopResult]:
     """Returns a function that takes n training steps on the batches of an iterator."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-    replica_step = ReplicaStep(state, config, class_weights, on_tpu=on_tpu)
+    replica_step = ReplicaStep(state, config, class_weights, exclusive=exclusive, on_tpu=on_tpu)
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
 
     def take_step(batch: Batch, measure: tf.Tensor) -> StepResult:

@@ -18,6 +18,7 @@ from trainer.config import schema
 from trainer.data.decode import fit, radiograph, recode
 from trainer.data.prepare import ingest
 from trainer.metrics import classification
+from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.system.errors import UsageError
 from trainer.system.json_files import damage_reported
@@ -40,6 +41,7 @@ class TrainedModel:
       classes: the two class names where K is 1, the negative one first; else none.
       temperatures: of each label; it calibrates the probability.
       model: [n, S, S, C] float32 in 0..1 -> [n, K] logits, with the best weights.
+      outputs: what these are.
     """
 
     config: ConfigDict
@@ -50,6 +52,7 @@ class TrainedModel:
     classes: list[str]
     temperatures: list[float]
     model: keras.Model
+    outputs: IndependentLabels = INDEPENDENT
 
     @classmethod
     def load(cls, workdir: epath.PathLike) -> "TrainedModel":
@@ -73,10 +76,13 @@ class TrainedModel:
             evaluated = [evaluation["labels"][name] for name in labels]
             temperatures = [label["calibration"]["temperature"] for label in evaluated]
             step, epoch = evaluation["step"], evaluation["epoch"]
+            outputs = EXCLUSIVE if evaluation.get("exclusive") else INDEPENDENT
         model = _build(config, len(labels))
         folder = checkpoint.path(run.workdir / "checkpoints", step, epoch)
         _restore(model, folder, averaged=config.train.ema > 0)
-        return cls(config, data, evaluation, decoding, labels, classes, temperatures, model)
+        return cls(
+            config, data, evaluation, decoding, labels, classes, temperatures, model, outputs
+        )
 
     def stored_image(self, file: bytes) -> Image.Image:
         """Returns what preparation would store of a file: grey, in its own shape.
@@ -98,9 +104,10 @@ class TrainedModel:
         return repeat_channels(images_to_float(tf.constant(images)), channels).numpy()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Returns the logit of each label, [n, K] float32, for images [n, S, S, 1] uint8."""
+        """Returns the log-odds of each label, [n, K] float32, for images [n, S, S, 1] uint8."""
         parts = [images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE)]
-        return np.concatenate([self.model(self.inputs(p), training=False).numpy() for p in parts])
+        given = [self.model(self.inputs(part), training=False).numpy() for part in parts]
+        return self.outputs.log_odds(np.concatenate(given))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns the probability of each label, not calibrated: [n, K] float64."""

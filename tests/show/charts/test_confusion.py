@@ -1,8 +1,9 @@
 """The confusion matrix has counts and shares of the actual class at each operating point."""
 
 import numpy as np
+import pytest
 
-from trainer.show.charts.confusion import confusion_chart
+from trainer.show.charts.confusion import class_confusion_chart, confusion_chart
 
 
 def test_each_point_has_its_counts_and_the_shares_of_the_actual_class(label_result, texts):
@@ -21,3 +22,17 @@ def test_each_point_has_its_counts_and_the_shares_of_the_actual_class(label_resu
 def test_a_class_without_images_is_marked(label_result, texts):
     result = label_result(labels=np.zeros(200, int))
     assert texts(confusion_chart(result)).count("no image") == 4
+
+
+@pytest.mark.parametrize("classes", [3, 9])
+def test_each_class_has_its_row_of_counts_and_shares(texts, classes: int):
+    counts = np.eye(classes, dtype=int) * 3
+    counts[1, 0], counts[2] = 1, 0
+    names = [f"class {k}" for k in range(classes)]
+    drawn = class_confusion_chart(counts, names, "test")
+    words = [text.get_text() for text in drawn.figure.axes[0].texts]
+    cells = words[words.index("3") :]
+    assert cells[: 2 * classes + 2 : 2] == ["3", *["0"] * (classes - 1), "1"]
+    assert cells[2 * classes + 1] == "25.0 %"
+    shown = texts(drawn)
+    assert shown.count("no image") == classes and all(shown.count(name) == 2 for name in names)

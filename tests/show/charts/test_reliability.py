@@ -1,6 +1,7 @@
 """The calibration chart shows the reliability as trained and at the temperature."""
 
 import numpy as np
+from scipy.special import expit
 
 from trainer.metrics import calibration
 from trainer.show.charts.reliability import calibration_chart
@@ -8,7 +9,7 @@ from trainer.show.charts.reliability import calibration_chart
 
 def test_the_error_is_shown_before_and_after(label_result, texts):
     result = label_result()
-    after = calibration.calibrate(result.logits, result.temperature)
+    after = expit(result.logits / result.temperature)
     errors = [
         calibration.expected_calibration_error(p, result.labels)
         for p in (result.probability, after)

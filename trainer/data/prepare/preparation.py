@@ -80,6 +80,7 @@ def prepare(
         "any_view": any_view,
         "uniform": uniform,
     }
+    exclusive = exclusive and len(source.labels) > 1  # two classes are one output
     summary = dataset.read_summary(out)
     if summary:
         same = exclusive is None or exclusive == summary.get("exclusive", False)
@@ -89,7 +90,7 @@ def prepare(
                 "way: name another --out, or delete that folder."
             )
         return summary
-    exclusive = source.exclusive if exclusive is None else exclusive and len(source.labels) > 1
+    exclusive = source.exclusive if exclusive is None else exclusive
     options = ingest.DecodeOptions(max_side, any_view, uniform)
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
         folder = building.path

@@ -21,8 +21,8 @@ def calibration_chart(result: LabelResult) -> Chart:
     """
     variants = [("uncalibrated", result.probability, BLUE, "o")]
     if result.temperature != 1:
-        after = calibration.calibrate(result.logits, result.temperature)
-        variants.append((f"at temperature {result.temperature:.2f}", after, ORANGE, "D"))
+        name = f"at temperature {result.temperature:.2f}"
+        variants.append((name, result.calibrated, ORANGE, "D"))
     share = f"share with {result.name}" if len(result.name) < 20 else "share of positives"
     title, size, legend = "Calibration", (4.8, 5.2), legend_height(1 + len(variants))
     with chart(title, "", share, size=size, subtitle=result.subtitle, legend=legend) as (

@@ -1,0 +1,61 @@
+"""From three class folders to a report of classes that exclude one another."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from trainer import train
+from trainer.data import sources
+from trainer.data.prepare import preparation
+from trainer.data.synthetic import phantom
+from trainer.metrics import evaluation_files
+from trainer.report import image_page
+
+CLASSES = ["NORMAL", "bacteria", "virus"]
+
+
+def class_of(name: str) -> str:
+    return next((word for word in CLASSES[1:] if word in name), CLASSES[0])
+
+
+@pytest.mark.slow
+def test_three_class_folders_become_a_report_of_exclusive_classes(
+    new_tiny: Callable[[], ConfigDict], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    images = dict(phantom.archive(120))
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name, jpeg in images.items():
+            archive.writestr(f"{class_of(name)}/{Path(name).name}", jpeg)
+    source = sources.open_source(str(tmp_path / "set.zip"))
+    summary = preparation.prepare(source, tmp_path / "data", max_side=64)
+    assert summary["exclusive"] and summary["labels"] == CLASSES
+
+    config = new_tiny()
+    config.data.path, config.train.batch_size = str(tmp_path / "data"), 16
+    config.train.epochs, config.summaries.times = 1, 1
+    result = train.train_and_evaluate(config, tmp_path / "run")
+    assert "likeliest class" in capsys.readouterr().out
+    assert np.sum(result["confusion"]) == result["images"]
+    assert result["accuracy"]["value"] == np.trace(result["confusion"]) / result["images"]
+    assert len({label["calibration"]["temperature"] for label in result["labels"].values()}) == 1
+    found = evaluation_files.read_label_results(tmp_path / "run", "test")
+    for probability in ("probability", "calibrated"):
+        total = sum(getattr(label, probability) for label in found)
+        np.testing.assert_allclose(total, 1, atol=1e-6)
+    (epoch,) = json.loads((tmp_path / "run/history.json").read_text())
+    assert 0.5 < epoch["train"]["loss"] < 3 and 0 < epoch["validation"]["accuracy"] < 1
+
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Chest radiographs, NORMAL or bacteria or virus" in page
+    assert "Confusion of the classes, test" in page and "Always “" in page
+    pictures = tmp_path / "run/pictures/test"
+    assert (pictures / "confusion.png").exists() and (pictures / "virus/roc.png").exists()
+
+    (tmp_path / "one.jpeg").write_bytes(next(iter(images.values())))
+    (seen,) = image_page.write(tmp_path / "run", [tmp_path / "one.jpeg"])
+    assert "The classes exclude one another" in seen.read_text()
