@@ -24,6 +24,7 @@ from tests.memory_sources import Failing
 from trainer.commands import prepare
 from trainer.data import dataset, sources
 from trainer.data.prepare import build_folder, data_summary, preparation
+from trainer.data.sources import dicom_folder
 from trainer.data.synthetic import phantom
 from trainer.system import file_lock
 from trainer.system.errors import CannotWrite, UsageError
@@ -187,7 +188,10 @@ def test_without_patients_near_duplicates_stay_together(tmp_path: Path, capfd):
         assert {name.replace("-40", "-80") for name in stored} <= stored.keys()
 
 
-def test_identifying_names_are_stored_under_salted_hashes(tmp_path: Path, capfd):
+def test_identifying_names_are_stored_under_salted_hashes(
+    tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dicom_folder, "OTHER_SUFFIXES", ())  # these JPEGs count as DICOM
     extra = {DAMAGED: b"no picture", "test/SICK/a_1.jpeg": picture(103), COPY: picture(300)}
     source = archive(tmp_path / "SMITH^JOHN_1950.zip", extra)
     source.identifying = True

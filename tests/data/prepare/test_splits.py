@@ -134,7 +134,10 @@ def test_every_split_has_some_of_a_finding_that_five_patients_have():
 
 def test_a_patient_in_two_splits_of_the_source_is_refused():
     given = patients(100, "train") + [ImageRecord("other.png", (0,), "IM-5", "test")]
-    with pytest.raises(UsageError, match=r"patient IM-5 is in both train \(5-0\) and test \(other"):
+    with pytest.raises(
+        UsageError,
+        match=r"1 patient is in two splits .* IM-5 in both train \(5-0\) and test \(other",
+    ):
         assign(given)
 
 
@@ -195,13 +198,17 @@ def test_near_duplicates_in_two_splits_of_the_source_are_moved_and_known_patient
     digests = [record.name for record in given]
     assignment = splits.assign(given, digests, guessed={"IM-5"})
     assert [item["name"] for item in assignment.moved] == ["5-0", "5-1"]
-    with pytest.raises(UsageError, match="patient IM-5 is in both"):
+    with pytest.raises(UsageError, match="IM-5 in both .*move all images"):
         splits.assign(given, digests, guessed={"IM-6"})
 
 
 def test_a_set_that_gives_no_useful_splits_is_refused():
     with pytest.raises(UsageError, match="split would be empty: the source has 2 patients"):
         assign(patients(2))
+    with pytest.raises(
+        UsageError, match="the source puts 40 images into test, and none into train"
+    ):
+        assign(patients(20, "test"))
     given = patients(50, "train", positive=0.0) + patients(20, "test", start=100)
     with pytest.raises(UsageError, match="the train split would have one class only"):
         assign(given)

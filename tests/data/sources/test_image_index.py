@@ -17,6 +17,9 @@ CHEXPERT = "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
         ("1.png", "images_001/images/1.png"),
         ("1", "images_001/1.dcm"),
         ("1.2.840.7", "x/1.2.840.7.dcm"),
+        ("1.png", "x/1.PNG"),
+        ("1.JPG", "x/1.jpeg"),
+        ("1.dcm.png", "x/1.dcm.png"),
         ("/home/someone/set/a/1.png", "a/1.png"),
         ("../set/a/1.png", "a/1.png"),
         ("Mu\u0308ller.png", "a/M\u00fcller.png"),
@@ -61,3 +64,11 @@ def test_many_files_of_one_name_are_no_slower():
     start = time.perf_counter()
     assert len(find(paths, names)[0]) == len(paths)
     assert time.perf_counter() - start < 10
+
+
+def test_another_suffix_counts_only_where_it_is_unambiguous():
+    assert find(["1.png", "2.png"], ["1.PNG", "2.jpg", "2.JPG"]) == (
+        {"1.png": "1.PNG"},
+        {"2.png"},
+    )
+    assert find(["1.txt"], ["1.png"]) == ({}, set())

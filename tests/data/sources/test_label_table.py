@@ -283,3 +283,10 @@ def test_a_table_that_cannot_be_joined_is_refused(tmp_path: Path, other: str, se
         records_of(name, **asked, join=(str(tmp_path / "o.csv"),))
     with pytest.raises(UsageError, match="--join=/nowhere.csv does not exist"):
         records_of(name, **asked, join=("/nowhere.csv",))
+
+
+def test_images_under_another_suffix_are_counted(tmp_path: Path):
+    name = table_of(tmp_path, "file,x", "a.png,1", "b.png,0", images="a.PNG b.png")
+    source = sources.open_source(name, Options(path_column="file", label_columns=("x",)))
+    assert [r.place for r in source.records()] == ["a.PNG", "b.png"]
+    assert source.notes == ["1 images are found under another suffix, such as a.png as a.PNG"]

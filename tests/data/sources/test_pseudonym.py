@@ -1,7 +1,7 @@
 """Names and patients are hashed with a salt."""
 
 from trainer.data.sources.image_record import ImageRecord
-from trainer.data.sources.pseudonym import pseudonymous
+from trainer.data.sources.pseudonym import all_pseudonymous, pseudonymous
 
 RECORD = ImageRecord("a/Doe.dcm", (1,), "Doe", "train", "a/Doe.dcm", "a lateral view")
 
@@ -28,3 +28,12 @@ def test_another_salt_gives_other_hashes():
 
 def test_nobody_stays_nobody():
     assert pseudonymous(ImageRecord("a.dcm", (1,)), "salt").patient == ""
+
+
+def test_a_file_that_keeps_its_name_shows_no_patient_of_a_dicom_file():
+    """As its near-duplicate, it may be counted as a patient of such a file's name."""
+    alone = ImageRecord("a.png", (1,), "13", anonymous=True)
+    beside = ImageRecord("b.png", (1,), "Doe", anonymous=True)
+    dicom, kept, hidden = all_pseudonymous([RECORD, alone, beside], "salt")
+    assert kept == alone and hidden.name == "b.png"
+    assert hidden.patient == dicom.patient != "Doe"

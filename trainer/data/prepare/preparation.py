@@ -1,17 +1,27 @@
 """Prepares a data set: examines every image, splits by patient, encodes, and writes."""
 
+import functools
 import io
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from typing import Any
 
 from etils import epath, epy
 
 from trainer.data import duplicates, sources, staging, summary_digest
-from trainer.data.prepare import data_summary, exclusive_classes, ingest, skipped_files, splits
+from trainer.data.prepare import (
+    data_summary,
+    exclusive_classes,
+    ingest,
+    learnable_labels,
+    skipped_files,
+    splits,
+)
 from trainer.data.prepare.beam_backend import BeamBackend
 from trainer.data.prepare.build_folder import build_folder
 from trainer.data.prepare.local_backend import LocalBackend
@@ -27,6 +37,7 @@ with epy.lazy_imports():  # TensorFlow, which the processes that decode do witho
 Backend = LocalBackend | BeamBackend
 
 RATE_SECONDS = 3.0  # until the rate is worth showing
+MOST_OF_ONE = 0.5  # share of the images that a patient may have without a word
 MOST_SHOWN = 20  # skipped files with a line each in the terminal
 
 
@@ -109,22 +120,26 @@ def prepare(
             backend, records, strict, max_skipped=max_skipped
         )
         assignment = _assign_splits(records, examined, keep_validation)
+        assignment, labels, classes = _learnable(assignment, source, exclusive)
         kept = [record for split in assignment.splits.values() for record in split]
         stored = _stored([*kept, *(r for r, _ in (*skipped, *left_out))], source.identifying, salt)
-        _build(backend, folder, source, assignment=assignment, stored=stored, exclusive=exclusive)
+        builder = functools.partial(
+            dataset.Radiographs, folder, labels, classes, exclusive=exclusive
+        )
+        _build(backend, builder, assignment=assignment, stored=stored)
         summary = {
             "source": pseudonym.source_name(source),
             "synthetic": source.synthetic,
             **settings,
         }
-        summary |= {"labels": list(source.labels), "classes": list(source.classes)}
+        summary |= {"labels": list(labels), "classes": list(classes)}
         if exclusive:
             summary["exclusive"] = True
         if source.reading:
             summary["reading"] = source.reading.as_json(with_paths=not source.identifying)
         summary["copies"] = len(examined) - len({file.digest for file in examined})
         summary |= data_summary.listed_files(assignment, skipped, left_out, stored=stored)
-        summary |= _checked(folder, source, assignment)
+        summary |= _checked(folder, labels, assignment)
         summary = summary_digest.with_fingerprint(summary)
         building.publish(dataset.directory(folder), dataset.directory(out))
         dataset.write_summary(out, summary)
@@ -194,12 +209,20 @@ def _assign_splits(
     guessed: set[str] = set()
     if fingerprints:
         known = {record.patient for record in records}
+        example = next(r.place or r.name for r in records if not r.patient)
         records = splits.by_near_duplicates(records, duplicates.near_groups(fingerprints))
         guessed = {record.patient for record in records} - known
         _warn(
-            f"the patient of {len(fingerprints):,} images is not known: near-duplicates are kept "
+            f"the patient of {len(fingerprints):,} images is not known, such as that of "
+            f"{example}: near-duplicates are kept "
             "together, but other images of one patient may be in two splits. Give --patient_regex "
             "or --patient_column to prevent that."
+        )
+    [(patient, most)] = Counter(record.patient for record in records).most_common(1)
+    if patient not in guessed and most / len(records) > MOST_OF_ONE and len(records) > MOST_SHOWN:
+        _warn(
+            f"one patient, {patient}, has {most:,} of {len(records):,} images: if that stands for "
+            "nobody, give --patient_column=none or --patient_regex."
         )
     assignment = splits.assign(
         records,
@@ -216,6 +239,22 @@ def _assign_splits(
     return assignment
 
 
+def _learnable(
+    assignment: splits.SplitAssignment, source: sources.Source, exclusive: bool
+) -> tuple[splits.SplitAssignment, tuple[str, ...], tuple[str, ...]]:
+    """Returns the assignment, labels and classes without the labels that train has no image of."""
+    if len(source.labels) == 1:
+        return assignment, source.labels, source.classes
+    kept = learnable_labels.numbers(assignment, exclusive)
+    if len(kept) == len(source.labels):
+        return assignment, source.labels, source.classes
+    labels = tuple(source.labels[number] for number in kept)
+    gone = [label for label in source.labels if label not in labels]
+    _warn(f"no image of train has {', '.join(gone)}: left out of the labels.")
+    classes = (f"no {labels[0]}", labels[0]) if len(labels) == 1 else ()
+    return learnable_labels.reduced(assignment, kept), labels, classes
+
+
 def _stored(
     records: Sequence[sources.ImageRecord], identifying: bool, salt: str
 ) -> dict[str, sources.ImageRecord]:
@@ -226,29 +265,22 @@ def _stored(
 
 def _build(
     backend: Backend,
-    folder: epath.Path,
-    source: sources.Source,
+    builder: Callable[..., Any],
     *,
     assignment: splits.SplitAssignment,
     stored: dict[str, sources.ImageRecord],
-    exclusive: bool,
 ) -> None:
     generate = {
         split: backend.examples(split, [(record, stored[record.name]) for record in records])
         for split, records in assignment.splits.items()
     }
-    builder = dataset.Radiographs(
-        folder, source.labels, source.classes, generate=generate, exclusive=exclusive
-    )
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     with redirect_stdout(io.StringIO()):  # it would announce downloads of unknown size
-        builder.download_and_prepare(download_config=backend.download_config())
+        builder(generate=generate).download_and_prepare(download_config=backend.download_config())
 
 
-def _checked(
-    folder: epath.Path, source: sources.Source, assignment: splits.SplitAssignment
-) -> dict:
+def _checked(folder: epath.Path, labels: Sequence[str], assignment: splits.SplitAssignment) -> dict:
     """Returns the counts and checksums of what was written, read from the shards.
 
     Names, patients and labels are stored beside them on the way.
@@ -256,13 +288,12 @@ def _checked(
     directory = dataset.directory(folder)
     with staging.fetched(directory) as written:
         metadata = {
-            split: dataset.read_metadata(written, split, len(source.labels))
-            for split in dataset.SPLITS
+            split: dataset.read_metadata(written, split, len(labels)) for split in dataset.SPLITS
         }
         for place in dict.fromkeys((directory, written)):
             for split, content in metadata.items():
                 dataset.write_metadata(place, split, content)
-        counts = dataset.contents(metadata, source.labels)
+        counts = dataset.contents(metadata, labels)
         for split, records in assignment.splits.items():
             assert counts[split]["images"] == len(records), f"{split} is incomplete"
         return {"splits": counts, "shards": dataset.shards(written)}

@@ -187,13 +187,21 @@ def _refuse_patients_in_two(
     records: Sequence[ImageRecord], official: Sequence[str], guessed: Collection[str]
 ) -> None:
     seen: dict[str, tuple[ImageRecord, str]] = {}
+    split_up: dict[str, str] = {}
     for record, split in zip(records, official, strict=True):
         other, other_split = seen.setdefault(record.patient, (record, split))
         if other_split != split and record.patient not in guessed:
-            raise UsageError(
-                f"patient {record.patient} is in both {other_split} ({other.name}) and {split} "
-                f"({record.name}): move all images of a patient into one split of the source."
-            )
+            where = f"{other_split} ({other.name}) and {split} ({record.name})"
+            split_up.setdefault(record.patient, where)
+    if split_up:
+        patient, where = next(iter(split_up.items()))
+        count = f"{len(split_up):,} patients are" if len(split_up) > 1 else "1 patient is"
+        raise UsageError(
+            f"{count} in two splits of the source, such as {patient} in both {where}: move all "
+            "images of a patient into one split of the source, leave its splits out to have them "
+            "drawn, or, if that is no patient, give --patient_column=none; `radiograph audit` of "
+            "the source lists them."
+        )
 
 
 def _groups(records: Sequence[ImageRecord], digests: Sequence[bytes]) -> dict[str, str]:
@@ -230,6 +238,14 @@ def _refuse_useless(splits: Mapping[str, Sequence[ImageRecord]], keep_validation
             raise UsageError(
                 "the source has no val/ that --keep_official_validation could keep: leave the "
                 "flag out to draw a tenth of the patients instead."
+            )
+        given = Counter(record.split for part in splits.values() for record in part)
+        if split == "train" and not (given["train"] or given[""]):
+            named = " and ".join(f"{count:,} images into {name}" for name, count in given.items())
+            raise UsageError(
+                f"the train split would be empty, as the source puts {named}, and none into train: "
+                "add the part to train on, or read a table without --split_column, or one split's "
+                "folder alone, to have the splits drawn."
             )
         patients = len({record.patient for part in splits.values() for record in part})
         raise UsageError(

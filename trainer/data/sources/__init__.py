@@ -108,6 +108,8 @@ def _is_arrays(name: str) -> bool:
 def _check_options(name: str, options: Options, is_table: bool) -> None:
     defaults = {field.name: field.default for field in fields(Options)}
     given = [flag for flag in TABLE_OPTIONS if getattr(options, flag) != defaults[flag]]
+    if options.no_patients():
+        given.remove("patient_column")  # nor do the names of other sources tell them
     if given and not is_table:
         raise UsageError(
             f"--{given[0]} is for tables, and --source={name} is not one: leave it out."

@@ -4,14 +4,17 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from trainer.data.sources import image_files
+
 
 def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], set[str]]:
     """Returns the file of each path, and the ambiguous paths, which match several files.
 
     A path matches a file's whole name, or the end of it (A.png matches images_001/images/A.png),
-    with or without the suffix. Where no path matches, the first folder is left off all of them,
-    and so on: "CheXpert-v1.0-small/train/..." is found from inside that folder. A letter with an
-    accent is the same whether it is stored as one character or as two, as macOS does.
+    with or without the suffix, or with another suffix of images, in any case. Where no path
+    matches, the first folder is left off all of them, and so on: "CheXpert-v1.0-small/train/..." is
+    found from inside that folder. A letter with an accent is the same whether it is stored as one
+    character or as two, as macOS does.
 
     Args:
       paths: as the table has them.
@@ -51,8 +54,10 @@ class _Index:
         path = "/".join(parts)
         if path in self._whole:
             return (path,)
-        for without_suffix in (False, True):
-            if matches := self._ends(len(parts), without_suffix).get(path):
+        stem, dot, suffix = path.rpartition(".")
+        other = stem if dot and f".{suffix}".lower() in image_files.SUFFIXES else ""
+        for end, without_suffix in ((path, False), (path, True), (other, True)):
+            if end and (matches := self._ends(len(parts), without_suffix).get(end)):
                 return matches
         return ()
 

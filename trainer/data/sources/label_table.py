@@ -9,6 +9,7 @@ from etils import epath
 from trainer.data.sources import (
     dicom_folder,
     files,
+    image_files,
     image_index,
     open_files,
     patients,
@@ -73,6 +74,7 @@ class Table:
         self._files = open_files.open_files(root)
         rows = self._rows(table, schema, _split_lists((path.parent, root), schema))
         self._found, ambiguous = self._find([row.path for row in rows])
+        self._note_suffixes()
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
@@ -215,6 +217,19 @@ class Table:
                 f"{self._files.name}: give their folder with --image_root."
             )
         return found, ambiguous
+
+    def _note_suffixes(self) -> None:
+        other = [
+            (path, file)
+            for path, file in self._found.items()
+            if image_files.has_suffix(path)
+            and path[-5:].rpartition(".")[2] != file.rpartition(".")[2]
+        ]
+        if other:
+            path, file = other[0]
+            self.notes.append(
+                f"{len(other):,} images are found under another suffix, such as {path} as {file}"
+            )
 
     def _merged(self, rows: Sequence[_Row], ambiguous: set[str]) -> list[ImageRecord]:
         of_image: dict[str, list[tuple[ImageRecord, str]]] = defaultdict(list)

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from trainer.data.sources import (
@@ -57,7 +57,10 @@ class ClassFolders:
         self.exclusive = len(names) > 2
         used = [file for file, _ in self._places]
         self.identifying = dicom_folder.has_dicom(content, used)
-        settings = [options.patient_regex, str(options.any_view and self.identifying)]
+        settings = [
+            options.patient_regex or options.patient_column,
+            str(options.any_view and self.identifying),
+        ]
         chosen = options.of_classes()
         self.fingerprint = files.digest([files.fingerprint(content, used), *settings, *chosen])
         self._names = frozenset(names)
@@ -74,6 +77,8 @@ class ClassFolders:
                 self._options.any_view,
                 from_names=not self._options.patient_regex,
             )
+        if self._options.no_patients():
+            records = [replace(record, patient="") for record in records]
         return records
 
     def read(self, record: ImageRecord) -> bytes:

@@ -12,12 +12,21 @@ HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
 
 
 def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRecord]:
-    """Returns `pseudonymous` records of all that are not anonymous.
+    """Returns `pseudonymous` records of all that are not anonymous, and of their patients.
 
     A salt of "" is drawn, and nobody learns it.
     """
     salt = salt or secrets.token_hex(32)
-    return [record if record.anonymous else pseudonymous(record, salt) for record in records]
+    hidden = {record.patient for record in records if not record.anonymous} - {""}
+
+    def stored(record: ImageRecord) -> ImageRecord:
+        if not record.anonymous:
+            return pseudonymous(record, salt)
+        if record.patient in hidden:
+            return replace(record, patient=pseudonymous(record, salt).patient)
+        return record
+
+    return [stored(record) for record in records]
 
 
 def source_name(source: Source) -> str:
