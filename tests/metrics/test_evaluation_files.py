@@ -122,8 +122,9 @@ def test_an_older_file_without_logits_is_read_by_its_probabilities(tmp_path: Pat
         ("test.json", "[]"),
         ("test.json", '{"labels": {"a": {}}}'),
         ("test.csv", "name,score\na,0.5\n"),
-        ("test.csv", "name,patient,label,score\na,b,x,0.5\n"),
-        ("test.csv", "name,patient,label,score\na,b\n"),
+        ("test.csv", "name,patient,label,score\n" + 40 * "a,b,x,0.5\n"),
+        ("test.csv", "name,patient,label,score\n" + 39 * "a,b,1,0.5\n"),
+        ("test.csv", "name,patient,label,score\n" + 40 * "a,b\n"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str):

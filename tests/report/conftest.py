@@ -111,7 +111,7 @@ class FinishedRun:
         self.write_json("data_summary.json", DATA)
         self.write_json("history.json", [epoch(1), epoch(2), epoch(3)])
         lines = ["name,patient,label,score"]
-        lines += [f"image{i},patient{i},{i % 2},{0.1 * i}" for i in range(10)]
+        lines += [f"image{i},patient{i},{i % 2},{0.1 * (i % 10)}" for i in range(310)]
         for split in SPLITS:
             self.write_json(f"evaluation/{split}.json", evaluation(split))
             self.write(f"evaluation/{split}.csv", "\n".join(lines) + "\n")
@@ -157,7 +157,7 @@ class FinishedRun:
         lines = [["name", "patient", *head]]
         lines += [[f"image{i}", f"patient{i}", *row] for i, row in enumerate(cells)]
         for split in SPLITS:
-            self.change(f"evaluation/{split}.json", labels=labels, classes=[])
+            self.change(f"evaluation/{split}.json", images=images, labels=labels, classes=[])
             self.write(f"evaluation/{split}.csv", "\n".join(map(",".join, lines)))
 
 

@@ -169,6 +169,7 @@ def test_a_label_without_a_test_image_has_no_chart(run, write):
     rows = [f"image{i},patient{i},{i % 2},0.{i},,0.5" for i in range(10)]
     head = "name,patient,label Edema,score Edema,label Effusion,score Effusion"
     run.write("evaluation/test.csv", "\n".join([head, *rows]))
+    run.change("evaluation/test.json", images=len(rows))
 
     assert "This label is known for no test image." in write(run).text
 
@@ -202,6 +203,7 @@ def test_undefined_metrics_are_shown_as_undefined(run, write):
     run.write_json("evaluation/test.json", one_class)
     rows = [f"image{i},patient{i},1,{0.1 * i}" for i in range(10)]
     run.write("evaluation/test.csv", "\n".join(["name,patient,label,score", *rows]))
+    run.change("evaluation/test.json", images=len(rows))
     history = run.read("history.json")
     history[0]["validation"]["auc"] = None
     run.write_json("history.json", history)

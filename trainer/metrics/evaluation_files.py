@@ -72,6 +72,10 @@ def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
         ]
     with json_files.damage_reported(_file(workdir, split, "csv")):
         rows = _rows(workdir, split)
+        if len(rows) != evaluation["images"]:
+            raise ValueError(
+                f"it has {len(rows):,} rows, but {split}.json {evaluation['images']:,} images"
+            )
         columns = _columns([result.name for result in results])
         pairs = zip(results, columns, strict=True)
         results = [_with_images(result, rows, names) for result, names in pairs]

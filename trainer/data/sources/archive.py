@@ -2,11 +2,14 @@
 
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import IO, Any
 
 from etils import epath
 
@@ -45,6 +48,9 @@ DOCUMENT_NAMES = (
 READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others unpack without a bound
 METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 ENCRYPTED = 0x1
+# Of the central directory (APPNOTE.TXT 4.3.12): how an entry begins, its size without what its
+# lengths name, and the bit of its second byte of flags that says that its name is UTF-8.
+DIRECTORY, ENTRY, UTF_8 = b"PK\x01\x02", 46, 0x08
 
 
 class Archives:
@@ -56,7 +62,7 @@ class Archives:
     def __init__(self, name: str, paths: Sequence[epath.Path]):
         self.name = name
         self._paths = tuple(paths)
-        self._opened: tuple[int, list[zipfile.ZipFile]] | None = None
+        self._opened: tuple[int, list[_Archive]] | None = None
         self.refused: dict[str, str] = {}
         self.stamps: dict[str, str] = {}
         self._members: dict[str, tuple[int, int]] = {}  # (archive, its place in the directory)
@@ -102,18 +108,21 @@ class Archives:
                 f"--source={self.name} holds files {reason}: unpack it and give the folder."
             )
 
-    def _archives(self) -> list[zipfile.ZipFile]:
+    def _archives(self) -> list["_Archive"]:
         """Opens the archives in each process, as processes would share a file handle's position."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = os.getpid(), [_opened(path) for path in self._paths]
         return self._opened[1]
 
-    def _list(self, number: int, archive: zipfile.ZipFile, folder: str) -> None:
+    def _list(self, number: int, archive: "_Archive", folder: str) -> None:
         for place, member in enumerate(archive.infolist()):
             name = folder + member.filename.replace("\\", "/")
             if name.endswith("/") or not member.filename:
                 continue
             reason = _refusal(member)
+            if place in archive.misnamed:
+                name = name.encode("cp437").decode(errors="backslashreplace")
+                reason = "its name is marked as UTF-8 and is not"
             if name in self._members:
                 name = f"{name} (occurrence at {place})"
                 reason = "the archive has this name twice: the first is taken"
@@ -121,6 +130,46 @@ class Archives:
                 self.refused[name] = reason
             self._members[name] = number, place
             self.stamps[name] = f"{member.file_size} {member.CRC}"
+
+
+class _Archive(zipfile.ZipFile):
+    """An archive that opens though some of its names are marked as UTF-8 and are not.
+
+    Attributes:
+      misnamed: the places of these in its directory; their names read as code page 437.
+    """
+
+    def __init__(self, file: IO[bytes]):
+        self.misnamed: list[int] = []
+        try:
+            super().__init__(file)
+        except UnicodeDecodeError:
+            file.seek(0)
+            super().__init__(_Unmarked(file, self.misnamed))  # type: ignore[arg-type]
+            self.fp = file
+
+
+class _Unmarked:
+    """A zip file in whose directory the mark of UTF-8 is taken from names that are not."""
+
+    def __init__(self, file: IO[bytes], misnamed: list[int]):
+        self._file, self._misnamed = file, misnamed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        data, start = bytearray(self._file.read(size)), 0
+        for place in count():
+            if len(data) < start + ENTRY or data[start : start + 4] != DIRECTORY:
+                return bytes(data)
+            lengths = struct.unpack_from("<3H", data, start + 28)  # of name, extra field, comment
+            name = data[start + ENTRY : start + ENTRY + lengths[0]]
+            if data[start + 9] & UTF_8 and not _is_utf_8(name):
+                data[start + 9] &= ~UTF_8
+                self._misnamed.append(place)
+            start += ENTRY + sum(lengths)
+        return bytes(data)
 
 
 def only_archives(folder: epath.Path) -> list[epath.Path]:
@@ -147,16 +196,10 @@ def is_document(file: str) -> bool:
     )
 
 
-def _opened(path: epath.Path) -> zipfile.ZipFile:
+def _opened(path: epath.Path) -> _Archive:
     file = gcs.open_seekable(path)
     try:
-        return zipfile.ZipFile(file)
-    except UnicodeDecodeError as error:
-        name = bytes(error.object).decode(errors="backslashreplace")
-        raise UsageError(
-            f"{path} holds a file whose name is marked as UTF-8 and is not, {name!r}: unpack the "
-            "archive, rename that file, and give the folder."
-        ) from error
+        return _Archive(file)
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
         file.seek(0)
         start = file.read(tarfile.BLOCKSIZE)
@@ -166,6 +209,14 @@ def _opened(path: epath.Path) -> zipfile.ZipFile:
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or start[257:262] == b"ustar":
         raise UsageError(f"{path} is not a zip archive: unpack it first and give the folder.")
     raise UsageError(f"{path} is not a zip archive: give a .zip, a folder, a .csv or phantom:N.")
+
+
+def _is_utf_8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refusal(member: zipfile.ZipInfo) -> str:
