@@ -27,18 +27,22 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gcp_storage_emulator import server as emulator
+from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import buckets
 from gcp_storage_emulator.storage import Storage
 
 HOSTS = "*.googleapis.com"
 LAYOUT = re.compile(r"/storage/v1/b/[^/]+/storageLayout")
 DOWNLOAD = re.compile(r"/bucket/[^?]+")
+GENERATION = re.compile(r"[?&]ifGenerationMatch=(\d+)")
+NAME = re.compile(rb'"name": ?"([^"]+)"')
 UPLOAD = re.compile(r"/upload/.*")
 FAULTS = {
     **dict.fromkeys(("unavailable", "dropped", "wrong", "slow", "uploads"), 0),
@@ -100,6 +104,9 @@ class Objects(emulator.RequestHandler):
             time.sleep(self.bucket.faults["milliseconds"] / 1000)
         outside, self.wfile = self.wfile, io.BytesIO()
         with self.one_at_a_time:
+            if not self._precondition_holds():
+                self.wfile = outside
+                return self._send(412, {"error": {"code": 412, "message": "another generation"}})
             emulator.Router(self).handle(self.command)
         answer, self.wfile = self.wfile.getvalue(), outside
         if download and len(answer) > LARGE and self.bucket.fails("dropped"):
@@ -126,6 +133,22 @@ class Objects(emulator.RequestHandler):
             del self.headers[name]
         self.headers["Content-Length"] = str(len(body))
         self._outside, self.rfile = self.rfile, io.BytesIO(body)
+
+    def _precondition_holds(self) -> bool:
+        """Tells whether the object has the generation named; the emulator does not look.
+
+        TensorFlow, which names one too, gives the object's name in the query.
+        """
+        expected, named = GENERATION.search(self.path), NAME.search(self.rfile.getvalue())
+        name = unquote(self.path.split("?")[0].partition("/o/")[2])
+        if not expected or not (name or named):
+            return True
+        name = name or named[1].decode()
+        try:
+            found = self.bucket.storage.get_file_obj("bucket", name)["generation"]
+        except NotFound:
+            found = "0"
+        return str(found) == expected[1]
 
     def handle_one_request(self) -> None:
         self._outside = self.rfile
@@ -250,7 +273,7 @@ def _environment(port: int, folder: Path) -> dict[str, str]:
     proxy, here = f"http://127.0.0.1:{port}", "127.0.0.1,localhost"
     return {
         **{"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": here, "no_proxy": here},
-        "CURL_CA_BUNDLE": str(folder / "ca.pem"),
+        **dict.fromkeys(("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), str(folder / "ca.pem")),
         "GOOGLE_AUTH_TOKEN_FOR_TESTING": "a test's",
         "NO_GCE_CHECK": "true",
     }

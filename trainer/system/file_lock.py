@@ -10,7 +10,7 @@ from typing import IO
 
 from etils import epath
 
-from trainer.system import gcs
+from trainer.system import bucket_lease, gcs
 from trainer.system.errors import UsageError
 
 FILE = ".radiograph-trainer.lock"  # a name that no file of the user's has
@@ -21,8 +21,8 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def held(folder: epath.PathLike, *, name: str = FILE, wait: bool = False) -> Iterator[None]:
     """Keeps other jobs out of `folder` until this one leaves it or dies.
 
-    The operating system releases the lock with the process, however it ends. A bucket has no
-    locks: nothing is held there. On a file system without locks a warning says so.
+    The operating system releases the lock with the process, however it ends; in a bucket it is a
+    lease, which becomes stale. On a file system without locks a warning says so.
 
     Args:
       folder: a folder that exists.
@@ -33,7 +33,8 @@ def held(folder: epath.PathLike, *, name: str = FILE, wait: bool = False) -> Ite
       UsageError: if another job has the lock, unless `wait`.
     """
     if gcs.is_gcs(folder):
-        yield
+        with bucket_lease.held(str(folder), name):
+            yield
         return
     with open(os.path.join(folder, name), "a+") as file:
         try:
