@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from etils import epath
@@ -12,7 +13,7 @@ from trainer.config import recipe
 from trainer.data import dataset
 from trainer.data.prepared_data import open_data
 from trainer.distribute.replicas import Replicas
-from trainer.system import json_files
+from trainer.system import environment, json_files
 from trainer.system.errors import UsageError
 from trainer.training.run_files import RunFiles
 from trainer.training.run_folder import run_folder
@@ -51,15 +52,38 @@ def test_reader_names_the_file(file: epath.Path):
 
 
 @ALL
-def test_config_summary_and_sweep_are_refused(file: epath.Path, tiny: ConfigDict):
+def test_config_and_summary_are_refused(file: epath.Path):
     assert str(file) in sentence(recipe.read, str(file))
-    for name, read in (
-        (dataset.SUMMARY, lambda folder: dataset.read_summary(folder)),
-        (trials.RECORD, lambda folder: trials._begin(folder, tiny, {}, data=None)),
-    ):
-        damaged = file.rename(file.parent / name)
-        assert str(damaged) in sentence(read, file.parent)
-        file = damaged
+    damaged = file.rename(file.parent / dataset.SUMMARY)
+    assert str(damaged) in sentence(dataset.read_summary, file.parent)
+
+
+@ALL
+def test_records_that_can_be_made_anew_are_kept_aside_and_made_anew(
+    file: epath.Path, content: bytes, tiny: ConfigDict, capsys: pytest.CaptureFixture
+):
+    file.write_text(json.dumps(tiny.to_dict()))
+    data = open_data(tiny.data.path)
+    for name in ("environment.json", "audit.json", trials.RECORD):
+        (file.parent / name).write_bytes(content)
+    with run_folder(file.parent, tiny, data, replicas=SimpleNamespace(devices=["CPU:0"])):
+        environment.check(RunFiles(file.parent, needed=()).environment)
+    assert trials._begin(file.parent, tiny, {}, data=None)["trials"] == []
+    assert not (file.parent / "audit.json").exists()  # that of these data is none
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 3
+    for name, warning in zip(("audit", "environment", "sweep"), warnings, strict=True):
+        aside = file.parent / f"{name}.damaged-1.json"
+        assert aside.read_bytes() == content
+        assert f"{name}.json was damaged (" in warning and f"is kept as {aside.name}: " in warning
+
+
+def test_a_second_damaged_record_leaves_the_first(tmp_path: Path):
+    file = epath.Path(tmp_path / "a.json")
+    for _ in range(2):
+        file.write_text("{")
+        assert not json_files.set_aside_if_damaged(file, dict, "nothing follows")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.damaged-1.json", "a.damaged-2.json"}
 
 
 @ALL

@@ -24,7 +24,7 @@ class StartRecord(Logger):
     def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
         """Adds the start of the run, or of what is left of it."""
         file, replicas = run.workdir / "environment.json", run.replicas
-        record = json_files.read(file, remedy="delete it, which loses the earlier starts alone")
+        record = json_files.read(file)
         start = environment.describe(replicas.devices)
         start |= {"device_kind": replicas.device_kind, "step": progress.step}
         if replicas.workers > 1:

@@ -45,6 +45,16 @@ def starts(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return record.get("starts", [{**record, "step": 0}])
 
 
+def check(record: Mapping[str, Any]) -> None:
+    """Raises an error of any kind unless `record` is the content of an `environment.json`."""
+    datetime.fromisoformat(record["started"])
+    for start in [record, *starts(record)]:
+        named = start["command"], start["started"], start.get("host", ""), *start["devices"]
+        ", ".join((*named, *start["versions"].values()))
+        if not isinstance(start["git_commit"], str | None) or int(start.get("step", 0)) < 0:
+            raise ValueError(start)
+
+
 def tensorflow_version(start: Mapping[str, Any]) -> str:
     """Returns TensorFlow's version at a start, whichever of its packages it was."""
     versions = start["versions"]

@@ -22,6 +22,9 @@ WRITTEN = (
     *("evaluation", "pictures"),
 )
 
+# What becomes of a damaged record that is made anew.
+AUDIT = "that of the data set takes its place"
+STARTS = "the record of starts begins anew"
 FROM_BACKUP = "bring it back from a backup"
 
 # What a data set was made from, and how.
@@ -67,12 +70,25 @@ def run_folder(
             check_same_data(saved, data)
         else:
             atomic.write_json(workdir / "data_summary.json", data.summary)
-            if audit := data.audit():
-                atomic.write_text(workdir / "audit.json", audit)
-        if not (workdir / "environment.json").exists():
+            _write_audit(workdir, data)
+        audit = workdir / "audit.json"
+        if audit.exists() and not json_files.set_aside_if_damaged(audit, _check_audit, AUDIT):
+            _write_audit(workdir, data)
+        file = workdir / "environment.json"
+        if not json_files.set_aside_if_damaged(file, environment.check, STARTS):
             described = environment.describe(replicas.devices) | {"starts": []}
-            atomic.write_json(workdir / "environment.json", described)
+            atomic.write_json(file, described)
         yield
+
+
+def _write_audit(workdir: epath.Path, data: PreparedData) -> None:
+    if audit := data.audit():
+        atomic.write_text(workdir / "audit.json", audit)
+
+
+def _check_audit(audit: Mapping[str, Any]) -> None:
+    for finding in (audit["verdict"], *audit["findings"]):
+        finding.keys()
 
 
 def check_same_data(saved: Mapping[str, Any], data: PreparedData) -> None:

@@ -18,6 +18,7 @@ from trainer.tuning import search_space
 from trainer.tuning.search_space import Sweep
 
 RECORD = "sweep.json"
+ANEW = "trials are listed anew, and finished ones not trained again"
 RESUME = "the same command goes on from there"
 
 
@@ -122,17 +123,12 @@ def _fingerprint(path: str) -> str | None:
 def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep, *, data: str | None) -> dict:
     """Returns the content of `sweep.json`, after checking that it is of the same sweep."""
     file, ranges = workdir / RECORD, search_space.described(sweep)
-    if not file.exists():  # it is written after the first trial, so that mistakes can be corrected
+    if not json_files.set_aside_if_damaged(
+        file, _check_record, ANEW
+    ):  # it is written after the first trial, so that mistakes can be corrected
         begun = {"config": config.to_dict(), "dataset_fingerprint": data}
         return begun | {"sweep": ranges, "trials": []}
-    remedy = "bring it back from a backup, or delete it: finished trials are not trained again"
-    record = json_files.read(file, remedy=remedy)
-    with json_files.damage_reported(file, remedy):
-        record = record | {
-            "config": dict(record["config"]),
-            "sweep": dict(record["sweep"]),
-            "trials": [dict(row) for row in record["trials"]],
-        }
+    record = json_files.read(file)
     schema.check_same_run(config, record["config"])
     if data and record.get("dataset_fingerprint") not in (None, data):
         raise UsageError(
@@ -148,6 +144,16 @@ def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep, *, data: str |
                 "another --workdir, or restore sweep() to go on."
             )
     return record
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Raises an error unless `record` is the content of a `sweep.json`."""
+    for part in (record["config"], record["sweep"], *record["trials"]):
+        part.keys()
+    for row in record["trials"]:
+        row["values"].keys()
+        if not isinstance(row["validation_auc"], float | None):
+            raise TypeError(row["validation_auc"])
 
 
 def _values(config: ConfigDict, sweep: Sweep, number: int) -> dict[str, Any]:
