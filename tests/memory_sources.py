@@ -1,10 +1,12 @@
 """Sources whose files are in memory, in a module that other processes import without TensorFlow."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+from trainer.data.sources.folder import Folder
 from trainer.data.sources.image_record import ImageRecord
 
 
@@ -38,6 +40,13 @@ class Failing(Files):
 
     def read(self, record: ImageRecord) -> bytes:
         return Path("/nowhere/Jane_Doe").read_bytes()
+
+
+class DeadlyFolder(Folder):
+    """Files of a folder, of which some end the process that reads them."""
+
+    def head(self, name: str, size: int) -> bytes:
+        return os._exit(1) if name.startswith("deadly") else super().head(name, size)
 
 
 class Memory(SimpleNamespace):

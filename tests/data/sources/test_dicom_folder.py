@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
+from etils import epath
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from tests.memory_sources import DeadlyFolder
 from trainer.data import sources
 from trainer.data.sources import Options, dicom_folder
+from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.pseudonym import all_pseudonymous, pseudonymous
 
 
@@ -138,9 +140,18 @@ def test_rsna_needs_no_flags(tmp_path: Path):
     ]
 
 
-def test_a_long_header_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(dicom_folder, "HEADER_BYTES", 1000)
-    long = dicom_file("B", padding=5000)
+def test_a_header_that_ends_its_reader_costs_that_file_alone(tmp_path: Path):
+    fill(tmp_path, {"good.dcm": dicom_file("A"), "deadly.dcm": dicom_file("B")})
+    records = [ImageRecord(name, (0,), place=name) for name in ("deadly.dcm", "good.dcm")]
+    files = DeadlyFolder(epath.Path(tmp_path))
+    deadly, good = dicom_folder.with_headers(records, files, any_view=False)
+    assert good.patient == "A" and not good.refused
+    assert "ended its process" in deadly.refused
+    assert dicom_folder.by_sop_uid(files, ["deadly.dcm", "good.dcm"]) == {"1.2.3": "good.dcm"}
+
+
+def test_a_long_header_is_read_to_its_end(tmp_path: Path):
+    long = dicom_file("B", padding=dicom_folder.HEADER_BYTES)
     name = fill(tmp_path, {"NORMAL/1.dcm": dicom_file("A"), "SICK/2.dcm": long})
     assert [r.patient for r in sources.open_source(name).records()] == ["A", "B"]
 

@@ -1,7 +1,9 @@
 """DICOM files of a source: patients and refusals by their headers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from trainer.data.decode import dicom
@@ -9,14 +11,13 @@ from trainer.data.decode.limits import Unreadable
 from trainer.data.sources import files, patients
 from trainer.data.sources.files import Files
 from trainer.data.sources.image_record import ImageRecord
-from trainer.system import threads
+from trainer.system import processes
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 OTHER_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2")
 MAGIC_BYTES = 144  # enough to recognise a DICOM file
 MOST_CHECKED = 20  # files whose first bytes are read where no suffix is DICOM's
 HEADER_BYTES = 2**20
-THREADS = 16  # they mostly wait for the disk or the bucket
 
 
 def has_dicom(source: Files, names: Sequence[str]) -> bool:
@@ -35,8 +36,8 @@ def with_headers(
 ) -> list[ImageRecord]:
     """Returns the records completed from their DICOM headers.
 
-    A record without a patient gets the header's, and one that the header rules out is refused.
-    Files of other formats among them keep their names.
+    A record without a patient gets the header's, and one that the header rules out is refused, as
+    is one whose header takes too much time or memory. Files of other formats keep their names.
 
     Args:
       records: of the source.
@@ -44,7 +45,7 @@ def with_headers(
       any_view: takes lateral, oblique and decubitus views too.
       from_names: whether the names of files of other formats tell their patients.
     """
-    headers = dict(_headers(source, [record.place for record in records if not record.refused]))
+    headers = _headers(source, [record.place for record in records if not record.refused])
 
     def with_header(record: ImageRecord) -> ImageRecord:
         header = headers.get(record.place)
@@ -53,6 +54,8 @@ def with_headers(
                 return record
             own = patients.patient_from_name(record.name) if from_names else ""
             return replace(record, patient=record.patient or own, anonymous=True)
+        if isinstance(header, str):
+            return replace(record, refused=header)
         own = "" if patients.stands_for_nobody(header.patient_id) else header.patient_id
         patient = record.patient or own
         reason = dicom.refusal(header, any_view)
@@ -64,23 +67,25 @@ def with_headers(
 def by_sop_uid(source: Files, names: Iterable[str]) -> dict[str, str]:
     """Returns the file of each SOP instance UID, without the files that are not DICOM."""
     readable = [name for name in names if name not in source.refused]
-    return {header.sop_uid: name for name, header in _headers(source, readable)}
+    headers = _headers(source, readable).items()
+    return {header.sop_uid: name for name, header in headers if isinstance(header, dicom.Header)}
 
 
-def _headers(source: Files, names: Sequence[str]) -> Iterator[tuple[str, dicom.Header]]:
-    """Yields the headers of the files that have one; decoding gives the others a reason.
+def _headers(source: Files, names: Sequence[str]) -> dict[str, dicom.Header | str]:
+    """Returns the headers of the files that have one; decoding gives the others a reason.
 
-    Threads read a bounded number of files ahead; this one parses, which needs Python's lock.
+    They are read in processes, under the limits of decoding: a few bytes can inflate to gigabytes.
+    One that exceeds them has the reason in place of its header.
     """
-    heads = threads.map_in_order(
-        lambda name: _head(source, name, HEADER_BYTES), names, threads=THREADS
+    workers = min(len(names), len(os.sched_getaffinity(0)))
+    found = processes.map_in_order(
+        partial(_header, source), names, lambda _, reason: reason, workers=workers
     )
-    for name, head in zip(names, heads, strict=True):
-        if header := _header(source, name, head):
-            yield name, header
+    return {name: header for name, header in zip(names, found, strict=True) if header is not None}
 
 
-def _header(source: Files, name: str, head: bytes) -> dicom.Header | None:
+def _header(source: Files, name: str) -> dicom.Header | str | None:
+    head = _head(source, name, HEADER_BYTES)
     if not dicom.is_dicom(head):
         return None
     header = _parsed(head)
