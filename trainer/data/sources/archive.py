@@ -145,7 +145,7 @@ class _Archive(zipfile.ZipFile):
             super().__init__(file)
         except UnicodeDecodeError:
             file.seek(0)
-            super().__init__(_Unmarked(file, self.misnamed))  # type: ignore[arg-type]
+            super().__init__(_Unmarked(file, self.misnamed))
             self.fp = file
 
 
@@ -164,7 +164,7 @@ class _Unmarked:
             if len(data) < start + ENTRY or data[start : start + 4] != DIRECTORY:
                 return bytes(data)
             lengths = struct.unpack_from("<3H", data, start + 28)  # of name, extra field, comment
-            name = data[start + ENTRY : start + ENTRY + lengths[0]]
+            name = bytes(data[start + ENTRY : start + ENTRY + lengths[0]])
             if data[start + 9] & UTF_8 and not _is_utf_8(name):
                 data[start + 9] &= ~UTF_8
                 self._misnamed.append(place)
