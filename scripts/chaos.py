@@ -198,7 +198,7 @@ def main(argv: Sequence[str]) -> None:
     data = _DATA.value
     if data is None:
         data = str(out / "data")
-        prepare = (sys.executable, "-m", "trainer", "prepare", "--source=phantom:120")
+        prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit", "--source=phantom:120")
         subprocess.run([*prepare, f"--out={data}"], check=True, capture_output=True)
     summary = dataset.read_summary(data)
     if summary is None:

@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
     given, rows = flags.FLAGS, []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         data = Path(folder) / "data"
-        prepare = (sys.executable, "-m", "trainer", "prepare")
+        prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit")
         done = subprocess.run(
             [*prepare, f"--source={given.source}", f"--out={data}"], check=False, cwd=ROOT
         )

@@ -242,7 +242,14 @@ def main(argv: Sequence[str]) -> None:
         data = _DATA.value
         if not data:
             data = f"{folder}/data"
-            prepare = [sys.executable, "-m", "trainer", "prepare", "--source=phantom:200"]
+            prepare = [
+                sys.executable,
+                "-m",
+                "trainer",
+                "prepare",
+                "--noaudit",
+                "--source=phantom:200",
+            ]
             subprocess.run([*prepare, f"--out={data}"], check=True, stdout=sys.stderr)
         command = [sys.executable, __file__, f"--data={data}"]
         for flag in (_STEPS, _TIMED_STEPS, _BATCH_SIZE, _IMAGE_SIZE):

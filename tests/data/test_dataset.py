@@ -34,6 +34,13 @@ def counted(folder: epath.Path, labels: list[str]) -> dict[str, dict]:
     return dataset.contents(splits, labels)
 
 
+def test_a_path_into_a_data_set_leads_to_it(phantoms: epath.Path, tmp_path: Path):
+    inside = (phantoms, phantoms / dataset.NAME, dataset.directory(phantoms))
+    assert {dataset.root(path) for path in inside} == {phantoms}
+    other = tmp_path / dataset.NAME
+    assert dataset.root(other) == epath.Path(other)
+
+
 def test_the_counts_are_those_of_what_was_written(tmp_path: Path):
     written = {
         "train": [ImageRecord(f"a{n}", (n % 2, -1), f"A{n // 3}") for n in range(9)],

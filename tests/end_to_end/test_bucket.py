@@ -129,7 +129,7 @@ def outputs(run: Callable[..., str]) -> dict[str, str]:
     """What the steps of the run printed: prepared, killed, stopped and finished."""
     source, job = ("--source=phantom:120", "--max_side=128", f"--out={DATA}"), flags(DATA, RUN)
     return {
-        "prepared": run("-m", "trainer", "prepare", *source),
+        "prepared": run("-m", "trainer", "prepare", "--noaudit", *source),
         "killed": run("-c", SIGNALLED, int(signal.SIGKILL), 9, *job, code=-signal.SIGKILL),
         "stopped": run("-c", SIGNALLED, int(signal.SIGTERM), 15, *job, code=128 + signal.SIGTERM),
         "finished": run("-m", "trainer.task", *job),

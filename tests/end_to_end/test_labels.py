@@ -38,7 +38,14 @@ def test_a_table_of_several_labels_becomes_a_report_of_each(
     (tmp_path / "images").mkdir()
     table = write_table(tmp_path / "images")
     prepared = forks.run(
-        *("-m", "trainer", "prepare", f"--source={table}", f"--image_root={tmp_path / 'images'}"),
+        *(
+            "-m",
+            "trainer",
+            "prepare",
+            "--noaudit",
+            f"--source={table}",
+            f"--image_root={tmp_path / 'images'}",
+        ),
         *("--path_column=file", "--patient_column=patient", f"--label_columns={','.join(LABELS)}"),
         *("--max_side=96", f"--out={tmp_path / 'data'}"),
     )

@@ -5,6 +5,7 @@ with the splits train, validation and test, which `tfds.data_source("radiographs
 opens. docs/data.md describes what is read, how it is split and what is refused.
 """
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import path_flags, program, source_flags
+from trainer.commands import audit, path_flags, program, source_flags
 from trainer.commands.command import COMMANDS
 from trainer.system import gcs
 from trainer.system.errors import UsageError
@@ -50,6 +51,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "every image has one of several classes; by default if they are folders",
         **common,
     )
+    flags.DEFINE_bool("audit", True, "audits the source too: audit.html in the folder", **common)
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **common)
     flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **common)
     flags.DEFINE_float(
@@ -69,6 +71,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     given = flags.FLAGS
     out = epath.Path(given.out)
+    salt = given.salt or secrets.token_hex(32)  # one for both, which nobody learns
     with program.stop_at_signals("nothing was written"):
         _refuse_out_in_source(given.source, out)
         source = sources.open_source(given.source, source_flags.options(given))
@@ -82,7 +85,7 @@ def main(argv: Sequence[str]) -> None:
             any_view=given.any_view,
             uniform=given.uniform,
             exclusive=given.exclusive,
-            salt=given.salt,
+            salt=salt,
             strict=given.strict,
             max_skipped=given.max_skipped,
             workers=given.workers,
@@ -90,7 +93,13 @@ def main(argv: Sequence[str]) -> None:
             beam_options=given.beam_options,
         )
     print(data_summary.describe(summary))
-    print(f"{'already prepared' if finished else 'prepared'}: {dataset.directory(out)}")
+    print(f"{'already prepared' if finished else 'prepared'}: {out}")
+    if given.audit and not given.runner and not (out / "audit.json").exists():
+        with program.stop_at_signals(f"{out} is prepared, but was not audited"):
+            page = out / "audit.html"
+            facts = audit.write(source, page, any_view=given.any_view, salt=salt)
+        print(f"audit: {facts['verdict']['sentence']}\n       {page} says why and what to do")
+    print(f"next: radiograph train --config=resnet --config.data.path={out} --workdir=RUN")
 
 
 def _refuse_out_in_source(source: str, out: epath.Path) -> None:

@@ -47,6 +47,14 @@ def directory(path: epath.PathLike) -> epath.Path:
     return epath.Path(path) / NAME / VERSION
 
 
+def root(path: epath.PathLike) -> epath.Path:
+    """Returns the folder of a prepared set that `path` is or lies in, such as `directory(path)`."""
+    path = epath.Path(path)
+    if path.name == VERSION and path.parent.name == NAME:
+        path = path.parent
+    return path.parent if path.name == NAME and (path.parent / SUMMARY).exists() else path
+
+
 def read_summary(path: epath.PathLike) -> dict | None:
     """Returns the summary of the finished data set under `path`, or None.
 

@@ -43,11 +43,15 @@ class PreparedData:
 def open_data(path: str) -> PreparedData:
     """Opens the data set that `radiograph prepare` wrote in `path`, staged if that is a bucket.
 
+    Args:
+      path: of the data set, or of the folder in it that tensorflow-datasets opens.
+
     Raises:
       UsageError: if there is no finished data set.
       DataLost: if there was one, but it cannot be read.
       Unavailable: if a bucket does not answer.
     """
+    path = path and str(dataset.root(path))
     local = path and staging.local(path)
     splits = {name: pipeline.open_split(local, name) for name in dataset.SPLITS}
     summary = dataset.read_summary(local)

@@ -90,8 +90,8 @@ def _is_as_good(shortcut: Reference, run: RunFiles) -> bool:
 def _audit_command(run: RunFiles) -> str:
     """Returns the commands that make an audit and show it in the report."""
     source, out = run.config.get("data", {}).get("path", "DATA"), run.workdir / "audit.html"
-    audit = shlex.join(["python", "-m", "trainer", "audit", f"--source={source}", f"--out={out}"])
-    return f"{audit}\n{shlex.join(['python', '-m', 'trainer', 'report', str(run.workdir)])}"
+    audit = shlex.join(["radiograph", "audit", f"--source={source}", f"--out={out}"])
+    return f"{audit}\n{shlex.join(['radiograph', 'report', str(run.workdir)])}"
 
 
 def _result_charts(run: RunFiles) -> dict[str, Any]:

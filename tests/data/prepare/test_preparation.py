@@ -240,7 +240,12 @@ def test_the_program_prepares_and_prints_a_table(tmp_path: Path):
     summary = dataset.read_summary(tmp_path / "out")
     train = summary["splits"]["train"]["per_label"]["PNEUMONIA"]
     assert f"{train['positive']} / {train['negative']} / 0" in done.stdout
-    assert "prepared: " in done.stdout
+    assert f"prepared: {tmp_path}/out\naudit: " in done.stdout
+    assert done.stdout.endswith(f"--config.data.path={tmp_path}/out --workdir=RUN\n")
+    assert json.loads((tmp_path / "out/audit.json").read_text())["source"] == "phantom:40"
+    assert (tmp_path / "out/audit.html").exists()
+    again = run("--source=phantom:40", f"--out={tmp_path}/out")
+    assert again.returncode == 0 and "audit: " not in again.stdout
 
 
 @pytest.mark.slow
@@ -290,9 +295,21 @@ def test_two_preparations_do_not_write_to_one_place(source, tmp_path: Path):
 
 def started(out: Path, ready: Callable[[], bool]) -> subprocess.Popen:
     """Starts a long preparation in a process of its own, and waits until it is `ready`."""
-    command = [sys.executable, "-m", "trainer", "prepare", "--source=phantom:900", f"--out={out}"]
+    command = [
+        sys.executable,
+        "-m",
+        "trainer",
+        "prepare",
+        "--noaudit",
+        "--source=phantom:900",
+        f"--out={out}",
+    ]
     job = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, f"--out={out}"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 100
     while not ready() and time.monotonic() < deadline:
@@ -369,7 +386,9 @@ def test_a_bucket_is_prepared_to_and_from(bucket, phantoms: epath.Path, source, 
 @pytest.mark.slow
 def test_a_bucket_that_may_not_be_written_gets_a_sentence(bucket):
     bucket.fail(read_only=1)
-    done = bucket.run("-m", "trainer", "prepare", "--source=phantom:40", "--out=gs://bucket/out")
+    done = bucket.run(
+        "-m", "trainer", "prepare", "--noaudit", "--source=phantom:40", "--out=gs://bucket/out"
+    )
     assert done.returncode == 74 and "Traceback" not in done.stderr
     assert "gs://bucket/out cannot be written" in done.stderr.splitlines()[-1]
 

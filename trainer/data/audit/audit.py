@@ -24,9 +24,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from etils import epath
 
-from trainer.data import sources
+from trainer.data import dataset, sources
 from trainer.data.audit import image_statistics, inspection, shortcuts, verdicts
 from trainer.data.audit.inspection import InspectedFile
 from trainer.data.audit.prepared import PreparedSource, is_prepared
@@ -42,7 +41,7 @@ def open_source(name: str, options: sources.Options) -> Source:
     Raises:
       UsageError: if there is no such source, or it cannot be read.
     """
-    path = epath.Path(name)
+    path = dataset.root(name)
     return PreparedSource(path) if is_prepared(path) else sources.open_source(name, options)
 
 
