@@ -75,6 +75,13 @@ def test_linked_folders_are_read_once_and_under_their_own_place_where_they_have_
         assert found.read("sick/deep/b.png") == b"sick/deep/b.png"
 
 
+def test_files_of_one_name_and_size_are_copies_only_if_their_bytes_are_equal(tmp_path: Path):
+    name = fill(tmp_path, "siteA/no/1.png", "siteB/no/1.png", "siteA/ill/2.png", "siteB/ill/2.png")
+    (tmp_path / "siteB/ill/2.png").write_bytes(b"siteA/ill/2.png")
+    found = [record.name for record in sources.open_source(name).records()]
+    assert found == ["siteA/ill/2.png", "siteA/no/1.png", "siteB/no/1.png"]
+
+
 def test_a_file_that_is_too_large_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fill(tmp_path, "a/image.png")
     monkeypatch.setattr(files, "MAX_BYTES", 3)

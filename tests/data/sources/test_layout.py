@@ -17,18 +17,18 @@ class InMemory:
 
     def __init__(self, *names: str, refused: dict[str, str] | None = None, **content: bytes):
         self.name = "memory"
-        self.content = {name: name.encode() for name in names} | content
-        self.stamps = dict.fromkeys(self.content, "1")
+        self.bytes = {name: name.encode() for name in names} | content
+        self.stamps = dict.fromkeys(self.bytes, "1")
         self.refused = refused or {}
 
     def read(self, name: str) -> bytes:
-        return self.content[name]
+        return self.bytes[name]
 
     def head(self, name: str, size: int) -> bytes:
-        return self.content[name][:size]
+        return self.bytes[name][:size]
 
-    def same(self, one: str, other: str) -> bool:
-        return self.content[one] == self.content[other]
+    def content(self, name: str) -> str:
+        return self.bytes[name].hex()
 
 
 def source_of(*names: str, **options: int | str | tuple[str, ...]) -> ClassFolders:

@@ -89,9 +89,9 @@ class Archives:
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as damage:
             raise OSError(f"damaged in the archive ({files.one_line(damage)})") from damage
 
-    def same(self, one: str, other: str) -> bool:
-        """Returns whether two files have one size and one checksum; see `Files`."""
-        return self.stamps[one] == self.stamps[other]
+    def content(self, name: str) -> str:
+        """Returns the file's size and checksum; see `Files`."""
+        return self.stamps[name]
 
     def _refuse_closed(self) -> None:
         """Raises a UsageError if no member but documents can be read, for one reason."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trainer.data.sources import folder_names
 from trainer.data.sources.class_names import is_negative, spelling
@@ -13,6 +14,7 @@ DEEPEST = 4  # folders above and below a split, or from either end, that may be 
 MOST_CLASSES = 100
 FEW_FILES = 3  # a name with fewer files on average is a patient's rather than a class's
 MOST_SHOWN = 4  # names of a level in a message
+MOST_FOLDERS = 2**16  # of which it is kept what their names say
 LEAST_COVERED = 0.9  # of what the level with the most files covers
 
 
@@ -43,6 +45,7 @@ class Level:
         return (from_top if len(from_top) == 1 or len(from_end) > 1 else from_end).pop()
 
 
+@lru_cache(MOST_FOLDERS)
 def split_place(folder: Folder) -> int | None:
     """Returns which folder of a path names a split: the innermost that does."""
     places = [number for number, name in enumerate(folder) if folder_names.split_of(name)]
@@ -137,6 +140,7 @@ def _level(
     return Level(place, chosen, dict(files), shown)
 
 
+@lru_cache(MOST_FOLDERS)
 def _usable(folder: Folder) -> list[int]:
     """Returns the places of the folders that may be a class."""
     return [

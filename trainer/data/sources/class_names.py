@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from trainer.system.errors import UsageError
 
@@ -66,6 +67,7 @@ def order_classes(names: Iterable[str], positive: str = "") -> list[str]:
     return names
 
 
+@lru_cache(2**12)
 def spelling(name: str) -> str:
     """Returns what Normal, NORMAL, "normal " and other compositions of letters have in common."""
     name = unicodedata.normalize("NFC", name).strip().casefold()

@@ -31,8 +31,8 @@ class Files(Protocol):
     def head(self, name: str, size: int) -> bytes:
         """Returns the first `size` bytes of the file, or fewer where it holds no more."""
 
-    def same(self, one: str, other: str) -> bool:
-        """Returns whether two files hold the same bytes."""
+    def content(self, name: str) -> str:
+        """Returns what is equal for files that hold the same bytes, and for them alone."""
 
 
 def within_limit(data: bytes, name: str) -> bytes:

@@ -1,5 +1,6 @@
 """A folder of files, on a disk or in a bucket."""
 
+import hashlib
 import logging
 import os
 from collections import deque
@@ -38,14 +39,12 @@ class Folder:
         with gcs.translate_errors(self.name), (self._path / name).open("rb") as file:
             return file.read(size)
 
-    def same(self, one: str, other: str) -> bool:
-        """Returns whether two files hold the same bytes; see `Files`."""
-        if self.stamps[one].partition(" ")[0] != self.stamps[other].partition(" ")[0]:
-            return False  # their sizes
+    def content(self, name: str) -> str:
+        """Returns a digest of the file, or its name where it cannot be read; see `Files`."""
         try:
-            return self.read(one) == self.read(other)
+            return hashlib.sha256(self.read(name)).hexdigest()
         except OSError:
-            return False
+            return name
 
     def _remote(self) -> Iterator[tuple[str, str]]:
         """Lists one depth after the other: a walk would ask whether each file is a folder."""

@@ -30,6 +30,9 @@ _PATIENT = re.compile(
     r"\d+(?:\.\d+)+|[0-9a-f]*\d[0-9a-f]{15,})",
     re.IGNORECASE,
 )
+_MASK_FILE = re.compile(
+    r"(?i:(?:^|[\W\d_])(?:masks?|overlays?|segmentations?))\.\w+$|[a-z]Masks?\.\w+$"
+)
 _LAST_OF_NO_IMAGES = {
     *("segmentation", "segmentations", "annotation", "annotations", "overlay", "overlays"),
     *("contour", "contours", "groundtruth", "gt", "bbox", "bboxes", "heatmap", "heatmaps"),
@@ -64,10 +67,9 @@ def left_out(name: str, any_view: bool = False) -> str:
     return "" if any_view and reason == "lateral views" else reason
 
 
-@cache
-def is_mask_file(stem: str) -> bool:
-    """Returns whether a file's name without its suffix ends as those of masks do."""
-    return _words(stem)[-1:] in (["mask"], ["masks"], ["overlay"], ["segmentation"])
+def is_mask_file(name: str) -> bool:
+    """Returns whether a file's name ends as those of masks do: 1_mask.png."""
+    return bool(_MASK_FILE.search(name))
 
 
 @cache

@@ -1,11 +1,11 @@
 """Images in class folders, in train, val and test or not, as the public archives have them."""
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from trainer.data.sources import (
     class_level,
@@ -27,6 +27,8 @@ from trainer.system.errors import UsageError
 
 SPLITS = ("train", "val", "test")
 NO_CLASS = "in no class folder"
+HIDDEN = "hidden files"
+MOST_FOLDERS = 2**16  # whose reading is kept
 
 
 @dataclass(frozen=True)
@@ -233,32 +235,50 @@ class _Listing:
         The public archive holds a second copy of itself one folder deeper; two sites hold different
         images under one name.
         """
-        same_place: dict[Place, list[str]] = {}
+        sizes = {name: self._content.stamps[name].partition(" ")[0] for name in found}
+        alike = Counter((place, sizes[name]) for name, place in found.items())
         kept: dict[str, Place] = {}
+        seen: set[tuple[Place, str]] = set()
         for name, place in found.items():
-            others = same_place.setdefault(place, [])
-            if any(self._content.same(name, other) for other in others):
-                self._leave_out("copies, identical to a file that is read", name)
-            else:
-                others.append(name)
-                kept[name] = place
+            if alike[place, sizes[name]] > 1:
+                content = place, self._content.content(name)
+                if content in seen:
+                    self._leave_out("copies, identical to a file that is read", name)
+                    continue
+                seen.add(content)
+            kept[name] = place
         return kept
 
 
+@lru_cache(MOST_FOLDERS)
+def _folder(path: str) -> Folder:
+    return tuple(part for part in path.split("/") if part)
+
+
 def _folders(name: str) -> Folder:
-    return tuple(part for part in name.split("/")[:-1] if part)
+    return _folder(name.rpartition("/")[0])
 
 
 def _by_folder(place: Callable[[Folder], int | None]) -> Callable[[str], Place | None]:
-    def found(name: str) -> Place | None:
-        parts = tuple(part for part in name.split("/") if part)
-        number = place(parts[:-1])
+    @lru_cache(MOST_FOLDERS)
+    def in_folder(path: str) -> tuple[str, str, str] | None:
+        """Returns the split, the class, and the folders within both."""
+        folder = _folder(path)
+        number = place(folder)
         if number is None:
             return None
-        split = class_level.split_place(parts[:-1])
+        split = class_level.split_place(folder)
         end = number if split is None else max(number, split)
-        named = "" if split in (None, number) else class_level.split_of(parts[:-1])
-        return Place(named, parts[number], "/".join(parts[end + 1 :]))
+        named = "" if split in (None, number) else class_level.split_of(folder)
+        return named, folder[number], "".join(f"{name}/" for name in folder[end + 1 :])
+
+    def found(name: str) -> Place | None:
+        path, _, file = name.rpartition("/")
+        place_of_folder = in_folder(path)
+        if place_of_folder is None:
+            return None
+        split, class_name, inside = place_of_folder
+        return Place(split, class_name, inside + file)
 
     return found
 
@@ -267,26 +287,37 @@ def _by_name(pattern: str, names: Sequence[str]) -> Callable[[str], Place | None
     class_of = name_pattern.finder(names, pattern, flag="class_from", group="class")
 
     def found(name: str) -> Place | None:
-        class_name, file = class_of(name), name.rpartition("/")[2]
-        return Place(class_level.split_of(_folders(name)), class_name, file) if class_name else None
+        class_name = class_of(name)
+        return Place(class_level.split_of(_folders(name)), class_name, name) if class_name else None
 
     return found
 
 
 def _left_out(name: str, options: Options) -> str:
     """Returns why a file is left out by its path alone, or ""."""
-    parts = [part for part in name.split("/") if part]
-    if any(p.startswith("__MACOSX") or (p.startswith(".") and p != "..") for p in parts):
-        return "hidden files"
-    leading = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    path, _, file = name.rpartition("/")
+    if file.startswith((".", "__MACOSX")):
+        return HIDDEN
+    if reason := _folder_left_out(path, options):
+        return reason
     for pattern in options.exclude:
-        if any(fnmatchcase(text, pattern.strip("/")) for text in (*parts, *leading)):
+        if any(fnmatchcase(text, pattern.strip("/")) for text in (file, name)):
             return f"--exclude={pattern}"
-    for folder in parts[:-1]:
-        if reason := folder_names.left_out(folder, options.any_view):
-            return f"{reason} (folders {folder})"
-    if parts and folder_names.is_mask_file(re.sub(r"\.\w+$", "", parts[-1])):
-        return "masks, by the names of files"
+    return "masks, by the names of files" if folder_names.is_mask_file(file) else ""
+
+
+@lru_cache(MOST_FOLDERS)
+def _folder_left_out(path: str, options: Options) -> str:
+    folder = _folder(path)
+    if any(p.startswith("__MACOSX") or (p.startswith(".") and p != "..") for p in folder):
+        return HIDDEN
+    leading = ["/".join(folder[: n + 1]) for n in range(len(folder))]
+    for pattern in options.exclude:
+        if any(fnmatchcase(text, pattern.strip("/")) for text in (*folder, *leading)):
+            return f"--exclude={pattern}"
+    for name in folder:
+        if reason := folder_names.left_out(name, options.any_view):
+            return f"{reason} (folders {name})"
     return ""
 
 

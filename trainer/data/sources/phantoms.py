@@ -22,6 +22,6 @@ class PhantomFiles:
         """Returns the first `size` bytes of the file; see `Files`."""
         return self._content[name][:size]
 
-    def same(self, one: str, other: str) -> bool:
-        """Returns whether two files hold the same bytes; see `Files`."""
-        return self._content[one] == self._content[other]
+    def content(self, name: str) -> str:
+        """Returns the file's bytes as text; see `Files`."""
+        return self._content[name].hex()
