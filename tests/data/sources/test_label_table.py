@@ -254,9 +254,9 @@ def test_rows_of_nobody_are_no_giant_patient_and_said(tmp_path: Path):
     asked = {"path_column": "file", "label_columns": ("x",)}
     source = sources.open_source(name, Options(**asked, patient_column="who"))
     assert [bool(r.patient) for r in source.records()] == [True] * 10 + [False] * 14
-    assert "names no patient in 14 of 24 rows ('nan')" in source.notes[0]
+    assert "names no patient in 14 of 24 rows ('nan')" in source.notes[-1]
     by_file = sources.open_source(name, Options(**asked, patient_column="file"))
-    assert "differs in every row" in by_file.notes[0]
+    assert "differs in every row" in by_file.notes[-1]
 
 
 def test_identifiers_may_tell_nothing(tmp_path: Path):
@@ -289,4 +289,16 @@ def test_images_under_another_suffix_are_counted(tmp_path: Path):
     name = table_of(tmp_path, "file,x", "a.png,1", "b.png,0", images="a.PNG b.png")
     source = sources.open_source(name, Options(path_column="file", label_columns=("x",)))
     assert [r.place for r in source.records()] == ["a.PNG", "b.png"]
-    assert source.notes == ["1 images are found under another suffix, such as a.png as a.PNG"]
+    assert source.notes[-1:] == ["1 images are found under another suffix, such as a.png as a.PNG"]
+
+
+def test_how_a_table_was_read_is_said_with_counts(tmp_path: Path):
+    rows = ("a.png,1,,PA,train", "b.png,0,0,L,train", "c.png,0,1,AP,test")
+    name = table_of(tmp_path, "file,mass,cyst,view,fold", *rows, images="a.png b.png c.png")
+    options = Options(path_column="file", label_columns=("mass", "cyst"), split_column="fold")
+    notes = [" ".join(note.split()) for note in sources.open_source(name, options).notes]
+    assert notes[0].endswith("image by file; labels by mass, cyst; split by fold; view by view")
+    assert notes[1:6] == [
+        *("mass 1 of 2 known a.png", "cyst 1 of 1 known c.png", "split train 1", "split test 1"),
+        "left out 1: a lateral view (--any_view takes them)",
+    ]

@@ -44,6 +44,7 @@ def judge(facts: Mapping[str, Any]) -> list[Verdict]:
         *_patients(facts),
         *_shortcuts(facts),
         *_balance(facts),
+        *_known(facts),
     ]
     return sorted(verdicts, key=lambda verdict: SEVERITIES.index(verdict.severity))
 
@@ -256,6 +257,20 @@ def _low(relation: Mapping) -> float:
 def _best(relation: Mapping) -> Mapping:
     """Returns the AUC of train, or else of test."""
     return relation["train"] or relation["test"]
+
+
+def _known(facts: Mapping) -> Iterator[Verdict]:
+    splits = facts["splits"].values()
+    images = sum(split["images"] for split in splits)
+    for label in facts["labels"]:
+        unknown = sum(split["per_label"][label]["unknown"] for split in splits)
+        if unknown:
+            yield Verdict(
+                OK,
+                "counts",
+                f"{label} is known of {images - unknown:,} of {images:,} images",
+                "The others are not counted for that label, in training or in results.",
+            )
 
 
 def _balance(facts: Mapping) -> Iterator[Verdict]:

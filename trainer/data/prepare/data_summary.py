@@ -54,6 +54,7 @@ def describe(summary: dict) -> str:
         cells = [" / ".join(f"{split[value]:,}" for value in shown) for split in by_split]
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
     lines.append(legend)
+    lines += _known(summary)
     left_out = sum(
         group["files"] for group in summary.get("reading", {}).get("left_out", {}).values()
     )
@@ -75,3 +76,14 @@ def describe(summary: dict) -> str:
         listed = summary.get(name, [])
         lines += skipped_files.table([(item["name"], item["reason"]) for item in listed])
     return "\n".join(lines)
+
+
+def _known(summary: Mapping) -> list[str]:
+    """Returns a line for each label that is not known of every image."""
+    images = sum(split["images"] for split in summary["splits"].values())
+    lines = []
+    for label in summary["labels"]:
+        unknown = sum(s["per_label"][label]["unknown"] for s in summary["splits"].values())
+        if unknown:
+            lines.append(f"{label}: {images - unknown:,} of {images:,} known")
+    return lines

@@ -18,7 +18,7 @@ from trainer.data.sources import (
 )
 from trainer.data.sources.csv_table import CsvTable
 from trainer.data.sources.folder_names import left_out, split_of
-from trainer.data.sources.image_record import ImageRecord
+from trainer.data.sources.image_record import POSITIVE, UNKNOWN, ImageRecord
 from trainer.data.sources.joined_table import JoinedTable
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
@@ -29,6 +29,7 @@ NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 MISSING = "the image does not exist"
 AMBIGUOUS = "more than one file under --image_root has this name"
 MOST_VALUES = 40  # different ones in a column that may be one of views or modalities
+MOST_LABELS = 20  # that are listed
 LEAST_ROWS = 20  # from which on a column that differs in each is worth a word
 
 
@@ -78,6 +79,7 @@ class Table:
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
+        self.notes[:0] = self._counts(schema)
         settings = repr(replace(options, image_root="", join=()))
         splits = [f"{record.name} {record.split}" for record in self._records]
         content = files.fingerprint(self._files, used)
@@ -217,6 +219,34 @@ class Table:
                 f"{self._files.name}: give their folder with --image_root."
             )
         return found, ambiguous
+
+    def _counts(self, schema: Schema) -> list[str]:
+        """Returns what the columns were read as, and how many images each label has."""
+        columns = {
+            "image": schema.path,
+            "labels": ", ".join(schema.labels[:MOST_LABELS]),
+            "patient": schema.patient,
+            "split": schema.split,
+            "view": schema.view,
+            "modality": schema.modality,
+            "reader": schema.reader,
+        }
+        read = "; ".join(f"{role} by {name}" for role, name in columns.items() if name)
+        usable = [record for record in self._records if not record.refused]
+        lines = [f"read {self.name}: {read}"]
+        width = max(map(len, self.labels))
+        for number, label in enumerate(self.labels[:MOST_LABELS]):
+            known = [r for r in usable if r.labels[number] != UNKNOWN]
+            positive = [r for r in known if r.labels[number] == POSITIVE]
+            example = f"  {positive[0].name}" if positive else ""
+            lines.append(f"  {label:<{width}} {len(positive):>9,} of {len(known):,} known{example}")
+        if len(self.labels) > MOST_LABELS:
+            lines.append(f"  and {len(self.labels) - MOST_LABELS} more labels")
+        splits = Counter(record.split for record in usable if record.split)
+        lines += [f"  split {split} {count:,}" for split, count in splits.items()]
+        reasons = Counter(record.refused for record in self._records if record.left_out)
+        lines += [f"  left out {count:,}: {reason}" for reason, count in reasons.items()]
+        return lines
 
     def _note_suffixes(self) -> None:
         other = [
