@@ -13,16 +13,21 @@ TABLE = json.loads(Path(prices.__file__).with_name("prices.json").read_text())
 
 def cost(accelerator: str, machine_type: str = "", *, workers: int = 1, platform: str = "vertex"):
     machine = choose(accelerator, machine_type, platform)
-    return prices.per_hour(machine, workers, platform=platform, spot=False)
+    return prices.per_hour(machine, workers, platform=platform, region=TABLE["region"], spot=False)
 
 
 def test_cost_names_its_date_region_and_extras():
     text = str(cost("nvidia-l4:2", workers=2))
-    assert text.startswith("$4.00 an hour for 2 machines, by Google's list prices for us-central1")
+    assert text.startswith(
+        "$4.00 an hour in all for 2 machines, g2-standard-24 with 2 x nvidia-l4, by Google's list "
+        "prices of us-central1 as read on"
+    )
     assert TABLE["read"] in text and "Vertex AI's fee" in text and "Spot" not in text
     machine = choose("nvidia-l4:2", "", "vertex")
-    spot = prices.per_hour(machine, 2, platform="vertex", spot=True)
+    spot = prices.per_hour(machine, 2, platform="vertex", region=TABLE["region"], spot=True)
     assert str(spot) == f"{text}; Spot costs less, and its price changes monthly"
+    elsewhere = prices.per_hour(machine, 2, platform="vertex", region="asia-east1", spot=False)
+    assert "us-central1 (not of asia-east1) as read on" in str(elsewhere)
 
 
 def test_attached_gpus_are_added_to_their_machine():

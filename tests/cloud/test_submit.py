@@ -80,22 +80,27 @@ def test_dry_run_sends_nothing_and_writes_the_job_file(
 ):
     done = submit(f"--data={phantoms}", "--dry_run")
     assert done.returncode == 0, done.stderr
-    spec = yaml.safe_load((tmp_path / "first.vertex.yaml").read_text())
+    spec = yaml.safe_load((tmp_path / "first-job/vertex.yaml").read_text())
     assert spec["baseOutputDirectory"]["outputUriPrefix"] == f"gs://{bucket}/runs/first"
     assert "gcloud ai custom-jobs create --project=project --region=us-central1" in done.stdout
-    copied = f"first.config.json gs://{bucket}/runs/first/submitted.json"
-    assert f"gcloud storage cp {copied}" in done.stdout
-    assert json.loads((tmp_path / "first.config.json").read_text())["name"] == "article"
+    copied = f"first-job/config.json gs://{bucket}/runs/first/submitted.json"
+    uploaded = f"gcloud storage rsync --recursive {phantoms} gs://{bucket}/data\n"
+    assert f"{uploaded}gcloud storage cp {copied}" in done.stdout
+    assert json.loads((tmp_path / "first-job/config.json").read_text())["name"] == "article"
     assert not service.asked and text(f"gs://{bucket}/data/data_summary.json") is None
 
 
 @pytest.mark.parametrize(
     ("flags", "file", "command"),
     [
-        (["--platform=kubernetes"], "first.kubernetes.yaml", "kubectl apply --filename=first."),
+        (
+            ["--platform=kubernetes"],
+            "first-job/kubernetes.yaml",
+            "kubectl apply --filename=first-job/",
+        ),
         (
             ["--platform=tpu_vm", "--accelerator=tpu-v5e:8", "--zone=us-central1-a", "--spot"],
-            "first.tpu_vm.sh",
+            "first-job/tpu_vm.sh",
             "gcloud compute tpus queued-resources create first-",
         ),
     ],
@@ -120,7 +125,7 @@ def test_only_a_dry_run_needs_no_credentials(submit: Run, service: Vertex, tmp_p
     done = submit("--dry_run", *flags, **anonymous)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("not checked: there are no credentials") == 4
-    assert (tmp_path / "first.vertex.yaml").exists()
+    assert (tmp_path / "first-job/vertex.yaml").exists()
     refused = submit(*flags, **anonymous)
     assert refused.returncode == 2 and not service.asked
     assert "GOOGLE_APPLICATION_CREDENTIALS" in refused.stderr

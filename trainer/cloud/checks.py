@@ -156,7 +156,9 @@ def _cost(order: Order) -> CheckResult:
     if order.platform == "kubernetes":
         return CheckResult("cost", UNKNOWN, "not known: the nodes are the cluster's own")
     spot = order.capacity == "spot"
-    cost = prices.per_hour(order.machine, order.workers, platform=order.platform, spot=spot)
+    cost = prices.per_hour(
+        order.machine, order.workers, platform=order.platform, region=order.region, spot=spot
+    )
     if cost is None:
         return CheckResult("cost", UNKNOWN, f"the price of {order.machine} is not known")
     times = f", times {order.parallel_trials} trials at once" if order.parallel_trials > 1 else ""

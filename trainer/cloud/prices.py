@@ -17,32 +17,38 @@ class Cost(NamedTuple):
 
     Attributes:
       dollars: for all machines, by the list prices on demand.
-      machines: how many.
+      machines: how many, and which, as in "2 machines, g2-standard-24 with 2 x nvidia-l4".
+      region: where they run; the list prices are those of one region.
       extra: costs that are not included, in words.
       spot: whether they are Spot machines, which cost less.
     """
 
     dollars: float
-    machines: int
+    machines: str
+    region: str
     extra: str
     spot: bool
 
     def __str__(self) -> str:
         table = _table()
-        several = f" for {self.machines} machines" if self.machines > 1 else ""
+        elsewhere = "" if self.region == table["region"] else f" (not of {self.region})"
         spot = "; Spot costs less, and its price changes monthly" if self.spot else ""
         return (
-            f"${self.dollars:.2f} an hour{several}, by Google's list prices for {table['region']} "
-            f"as read on {table['read']}; {self.extra} come on top{spot}"
+            f"${self.dollars:.2f} an hour in all for {self.machines}, by Google's list prices of "
+            f"{table['region']}{elsewhere} as read on {table['read']}; {self.extra} come on "
+            f"top{spot}"
         )
 
 
-def per_hour(machine: Machine, workers: int, *, platform: str, spot: bool) -> Cost | None:
+def per_hour(
+    machine: Machine, workers: int, *, platform: str, region: str, spot: bool
+) -> Cost | None:
     """Returns the cost of all workers, or None where it is not known.
 
     Args:
       machine: of each worker.
       workers: how many.
+      region: where they run.
       platform: vertex, tpu_vm or kubernetes, the cost of whose nodes is not known.
       spot: whether they are Spot machines.
     """
@@ -50,7 +56,8 @@ def per_hour(machine: Machine, workers: int, *, platform: str, spot: bool) -> Co
     if each is None:
         return None
     fee = f"{VERTEX_FEE}, " if platform == "vertex" else ""
-    return Cost(workers * each, workers, f"{fee}disks, storage and network", spot)
+    machines = f"{workers} machine{'s' * (workers > 1)}, {machine}"
+    return Cost(workers * each, machines, region, f"{fee}disks, storage and network", spot)
 
 
 def _dollars(machine: Machine, table: dict[str, Any]) -> float | None:

@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
     order = _order(access)
     _check(order, data, access)
     if access is None or _DRY_RUN.value:
-        print(f"\nNothing was submitted. To do it by hand:\n{_write(order)}")
+        print(f"\nNothing was submitted. To do it by hand:\n{_write(order, data)}")
         return
     if data:
         with program.exit_at_signals("uploaded files are kept, and the same command goes on"):
@@ -215,16 +215,19 @@ def _check(order: Order, data: Path | None, access: "platform.Access | None") ->
         raise UsageError(f"nothing was submitted: {wrong} of the checks above failed.")
 
 
-def _write(order: Order) -> str:
-    """Writes the files for the platform's own command line, and returns the commands."""
+def _write(order: Order, data: Path | None) -> str:
+    """Writes the files for the platform's own command line into a folder; returns the commands."""
     module = platform.MODULES[order.platform]
-    config, job = (
-        epath.Path(f"{order.name}.{suffix}") for suffix in ("config.json", module.SUFFIX)
-    )
+    folder = epath.Path(f"{order.name}-job")
+    folder.mkdir(exist_ok=True)
+    config, job = folder / "config.json", folder / module.SUFFIX
     atomic.write_text(config, order.config_text)
     atomic.write_text(job, module.file(order))
-    copied = ["gcloud", "storage", "cp", str(config), order.config_file]
-    return "\n".join(map(shlex.join, [copied, module.command(order, str(job))]))
+    gcloud = ["gcloud", "storage"]
+    commands = [[*gcloud, "cp", str(config), order.config_file], module.command(order, str(job))]
+    if data:
+        commands.insert(0, [*gcloud, "rsync", "--recursive", str(data), order.config.data.path])
+    return "\n".join(map(shlex.join, commands))
 
 
 def run() -> None:
