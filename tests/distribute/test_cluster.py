@@ -44,6 +44,15 @@ def test_vertex_ai_counts_chief_and_workers_apart(
     [
         ("{worker", "cannot be read"),
         ([1], "cannot be read"),
+        *(
+            (
+                {"cluster": {"worker": listed}, "task": {"type": "worker", "index": 0}},
+                "is not a list",
+            )
+            for listed in ("a:1,b:1", {"0": "a:1"}, ["a"], [""])
+        ),
+        ({"cluster": {"worker": [1]}, "task": {"type": "worker", "index": 0}}, "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
         ({"cluster": {"worker": ["a:1"]}}, "cannot be read"),
         (
             {"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}},

@@ -1,7 +1,10 @@
 """Workers meet before TensorFlow joins them: all or none, and only where they are alike."""
 
 import contextlib
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,6 +53,28 @@ def test_taken_address_of_the_chief_is_named():
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(WorkerLost, match=f"let nothing else listen at {address}"):
             cluster.strategy(cluster.Cluster((address, "127.0.0.1:1"), 0))
+
+
+WAITING = """
+import sys
+from trainer.distribute import rendezvous
+print(flush=True)
+rendezvous.meet(sys.argv[2:], int(sys.argv[1]), {}, seconds=60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("worker", [0, 1])
+def test_worker_that_waits_for_others_hears_signals(worker: int, number: signal.Signals):
+    arguments = [sys.executable, "-c", WAITING, str(worker), *free_addresses(2)]
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        waiting.stdout.readline()
+        time.sleep(0.3)  # it listens, or tries to connect
+        waiting.send_signal(number)
+        waiting.communicate(timeout=5)
+    assert waiting.returncode == -number
 
 
 def connected(port: int) -> socket.socket:

@@ -7,6 +7,7 @@ Any cluster manager can set TF_CONFIG; Vertex AI does so by itself:
 import faulthandler
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +19,12 @@ import tensorflow as tf
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
 from trainer.distribute import rendezvous
+from trainer.system import json_files
 from trainer.system.errors import UsageError, WorkerLost
 
 # Pods and machines of one job may start minutes apart.
 JOIN_SECONDS = 600
+ADDRESS = re.compile(r".+:\d+")
 
 
 # What every collective of the others raises once a worker has ended, stands still or was started
@@ -70,10 +73,13 @@ def from_environment() -> Cluster | None:
     try:
         tf_config = json.loads(text)
         tasks = dict(tf_config.get("cluster") or {})
+        for listed in tasks.values():
+            if not isinstance(listed, list) or not all(map(ADDRESS.fullmatch, listed)):
+                raise ValueError(f"{listed!r} is not a list of host:port")
         kind, index = "worker", 0
         if tasks:
             kind, index = tf_config["task"]["type"], int(tf_config["task"]["index"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except json_files.DAMAGE as error:
         raise UsageError(
             f"the environment variable TF_CONFIG cannot be read ({error!r}): give JSON such as "
             '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
