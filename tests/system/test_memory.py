@@ -1,13 +1,22 @@
 """The peak memory of a process is its own."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from trainer.system.memory import GIB, free_bytes, peak_gib
+from trainer.system.errors import UsageError
+from trainer.system.memory import (
+    GIB,
+    LEAST_ADDRESS_SPACE,
+    check_address_space,
+    free_bytes,
+    peak_gib,
+)
 
 CHILD = """
 from trainer.system.memory import peak_bytes
@@ -24,6 +33,20 @@ def test_peak_grows_with_what_a_process_holds_and_not_with_its_parent():
     assert before < 100 * 2**20 < growth
     peaks = peak_gib(["/job:localhost/replica:0/task:0/device:CPU:0"])
     assert list(peaks) == ["host"] and peaks["host"] > parent.nbytes / GIB
+
+
+@pytest.mark.parametrize("allowed", [2**31, LEAST_ADDRESS_SPACE, resource.RLIM_INFINITY])
+def test_too_little_address_space_is_refused_before_readers_stand_still(
+    allowed: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (allowed, resource.RLIM_INFINITY))
+    if allowed != 2**31:
+        check_address_space()
+        return
+    with pytest.raises(
+        UsageError, match=r"2.00 GiB of address space \(ulimit -v\), and .* 2.75 GiB"
+    ):
+        check_address_space()
 
 
 def describe(root: Path, group: str, files: dict[str, str]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from tensorflow_datasets.core import writer as example_writer
 
 from trainer.data.sources.image_record import KNOWN, ImageRecord
 from trainer.data.summary_digest import DIGEST, digest, with_fingerprint
-from trainer.system import atomic, json_files, threads
+from trainer.system import atomic, json_files, memory, threads
 from trainer.system.errors import UsageError
 
 NAME = "radiographs"
@@ -248,6 +248,7 @@ def contents(splits: Mapping[str, Metadata], labels: Sequence[str]) -> dict[str,
 
 def _examples(folder: epath.Path, split: str, labels: int) -> Iterator[dict]:
     """Yields batches of what is stored in a split, without the images."""
+    memory.check_address_space()  # an audit comes here first
     wanted = stored_features(labels)
     del wanted["image"]
     files = tfds.builder_from_directory(folder).info.splits[split].filepaths

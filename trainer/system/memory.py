@@ -1,9 +1,13 @@
 """How much memory a run takes, and how much it can take."""
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer.system.errors import UsageError
+
 GIB = 2**30
+LEAST_ADDRESS_SPACE = 11 * 2**28  # prepare peaks at 2.8 GiB with two cores, of which it uses 0.6
 # Names of the limit, the usage, and the share of it that is cached, by the name of the controller:
 # version 2 of cgroups has one hierarchy without a name.
 CGROUP_FILES = {
@@ -57,6 +61,20 @@ def free_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup"
             for folder in folders[: folders.index(cgroups / controllers) + 1]:
                 left += _left_in_cgroup(folder, *CGROUP_FILES[controllers])
     return max(0, min(left))
+
+
+def check_address_space() -> None:
+    """Raises a UsageError where `ulimit -v` leaves too little for the threads that read records.
+
+    One that cannot be started is waited for without end, deaf to signals.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_ADDRESS_SPACE:
+        raise UsageError(
+            f"this shell allows a process {gib(allowed)} of address space (ulimit -v), and reading "
+            f"a data set takes {gib(LEAST_ADDRESS_SPACE)} or more: lift that limit with ulimit -v "
+            "unlimited."
+        )
 
 
 def gib(size: int) -> str:

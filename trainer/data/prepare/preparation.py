@@ -26,6 +26,7 @@ from trainer.data.prepare.beam_backend import BeamBackend
 from trainer.data.prepare.build_folder import build_folder
 from trainer.data.prepare.local_backend import LocalBackend
 from trainer.data.sources import pseudonym
+from trainer.system import memory
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine, clock
 
@@ -102,6 +103,7 @@ def prepare(
             )
         return summary
     exclusive = source.exclusive if exclusive is None else exclusive
+    memory.check_address_space()  # known before all images are read
     options = ingest.DecodeOptions(max_side, any_view, uniform)
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
         folder = building.path
