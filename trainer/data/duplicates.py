@@ -24,7 +24,7 @@ def fingerprint(pixels: np.ndarray) -> bytes:
     The image is squashed to 64 x 64, so that a copy of another aspect is found too; the signs are
     those of the coefficients of its cosine transform with the smallest radius, without the mean
     (after Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010). A
-    mirrored or turned copy is another image.
+    mirrored or turned copy is another image; the audit looks for these too.
 
     Args:
       pixels: [H, W, 1] uint8.
@@ -32,9 +32,15 @@ def fingerprint(pixels: np.ndarray) -> bytes:
     Returns:
       `BITS` bits.
     """
-    small = Image.fromarray(pixels[..., 0]).resize((SIDE, SIDE), Image.Resampling.BOX)
-    frequencies = dctn(np.asarray(small, np.float32), norm="ortho").ravel()[_lowest()]
-    return np.packbits(frequencies > 0).tobytes()
+    return fingerprints([Image.fromarray(pixels[..., 0])]).tobytes()
+
+
+def fingerprints(images: Sequence[Image.Image]) -> np.ndarray:
+    """Returns the fingerprints of grey images, [n, BITS / 8] uint8."""
+    small = [image.resize((SIDE, SIDE), Image.Resampling.BOX) for image in images]
+    stack = np.stack([np.asarray(image, np.float32) for image in small])
+    frequencies = dctn(stack, axes=(1, 2), norm="ortho").reshape(len(images), -1)
+    return np.packbits(frequencies[:, lowest_frequencies()] > 0, axis=1)
 
 
 def near_groups(fingerprints: Sequence[bytes], bits: int = NEAR_BITS) -> list[int]:
@@ -54,7 +60,7 @@ def near_groups(fingerprints: Sequence[bytes], bits: int = NEAR_BITS) -> list[in
         index.add(block)
         limits, _, found = index.range_search(block, bits + 1)  # those nearer than that
         images = np.repeat(np.arange(at, at + len(block)), np.diff(limits.astype(np.int64)))
-        groups = _joined(groups, groups[images], groups[found])
+        groups = joined(groups, images, found)
     return exact_groups(groups[place].tolist())
 
 
@@ -73,15 +79,22 @@ def members(groups: Sequence[int]) -> list[list[int]]:
 
 
 @functools.cache
-def _lowest() -> np.ndarray:
+def lowest_frequencies() -> np.ndarray:
     """Returns the places of the `BITS` lowest frequencies in a flat [SIDE, SIDE] transform."""
     down, across = np.indices((SIDE, SIDE))
     order = np.lexsort((across.ravel(), down.ravel(), (down**2 + across**2).ravel()))
     return order[1 : 1 + BITS]
 
 
-def _joined(groups: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns the group of each image after each of `first` is joined with that of `second`."""
+def joined(groups: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns the group of each image after those of the pairs are joined.
+
+    Args:
+      groups: the group of each image, 0 to n.
+      first: an image of each pair.
+      second: the other.
+    """
+    first, second = groups[first], groups[second]
     apart = first != second
     if not apart.any():
         return groups

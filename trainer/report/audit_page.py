@@ -123,9 +123,9 @@ def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[InspectedFile], st
 def _pictures(
     facts: Mapping, files: Sequence[InspectedFile], source: Source
 ) -> Iterator[tuple[str, list[tuple[Mapping, str]]]]:
-    """Yields (kind, [(member, picture as a data URI)]) of the first groups of either kind."""
+    """Yields (kind, [(member, picture as a data URI)]) of the first groups of each kind."""
     records = {file.record.name: file.record for file in files}
-    for kind in ("exact", "near"):
+    for kind in ("exact", "near", "turned"):
         for group in facts["duplicates"][kind]["members"][:GROUPS_SHOWN]:
             shown = group[:COPIES_SHOWN]
             yield kind, [(image, _picture(source.read(records[image["name"]]))) for image in shown]

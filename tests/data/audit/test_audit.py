@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl import flags
 from etils import epath
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.memory_sources import Failing, Files
 from trainer.commands import prepare
@@ -62,6 +62,26 @@ def test_copies_across_splits_and_labels_that_disagree_are_dangers():
     assert [member["name"] for member in group] == ["a.png", "c.png"]
     near = facts["duplicates"]["near"]  # b.png and its recompressed copy
     assert (near["groups"], near["across"], near["conflicts"]) == (1, 1, 0)
+
+
+def test_turned_and_mirrored_copies_across_splits_are_counted_apart():
+    original = Image.open(io.BytesIO(picture(1)))
+    facts = audited(
+        ("a.png", picture(1), 0, "p1", "train"),
+        ("b.png", png_of(ImageOps.mirror(original)), 0, "p2", "test"),
+        ("c.png", png_of(original.rotate(90, expand=True)), 0, "p3", "test"),
+        ("d.png", picture(2), 1, "p4", "test"),
+    )
+    assert facts["duplicates"]["near"]["groups"] == 0
+    turned = facts["duplicates"]["turned"]
+    assert (turned["groups"], turned["images"], turned["across"]) == (1, 3, 1)
+    assert "the same picture, turned or mirrored, in two splits, 1 group" in titles(facts, "danger")
+
+
+def png_of(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 def test_an_unknown_label_disagrees_with_nothing():

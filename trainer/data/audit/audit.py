@@ -11,7 +11,7 @@ The facts can be written as JSON:
   damage: {count, reasons: {reason: files}, files: [{name, split, reason}]}, at most 200 listed
   left_out: the same of sound files that are not asked for, such as lateral views
   sizes: {width, height: {least, median, most}, different}, pixels; null without images
-  duplicates: {exact, near: {groups, images, within: {split: groups}, across, one_patient,
+  duplicates: {exact, near, turned: {groups, images, within: {split: groups}, across, one_patient,
     conflicts, members: [[{name, split, patient, positive: [label]}]]}}, at most 200 listed
   patients: {known: share of the images, across: [patient], shared_numbers}
   shortcuts: {relations: [{label, traces, train, test, transfer, holds, typical}], too_few:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data import duplicates
+from trainer.data.audit import turned_copies
 from trainer.data.audit.inspection import InspectedFile
 from trainer.data.sources.image_record import KNOWN, NEGATIVE, POSITIVE, ImageRecord
 
@@ -87,7 +88,7 @@ def sizes(files: Sequence[InspectedFile]) -> dict[str, Any]:
 
 
 def copies(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Returns the copies, `exact` (the same pixels) and `near` (the same but for the encoding).
+    """Returns the copies: `exact` (the same pixels), `near` (but for the encoding), and `turned`.
 
     Each is {groups, images, within: {split: groups}, across, one_patient, conflicts, members}:
       groups, images: how many groups, and how many images in them
@@ -96,22 +97,29 @@ def copies(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, d
       conflicts: groups in which a label is positive for one image and negative for another
       members: [[{name, split, patient, positive: [label]}]] of at most 200 groups, those across
         splits first, then those whose labels disagree
-    A near group holds at least two different pictures.
+    A near group holds at least two different pictures, and one of turned or mirrored copies at
+    least two that are not near as they are.
 
     Args:
       files: all usable.
       labels: the names of the K labels.
     """
     exact = duplicates.exact_groups([file.digest for file in files])
-    near = [
-        group
-        for group in duplicates.members(duplicates.near_groups([f.fingerprint for f in files]))
-        if len({exact[image] for image in group}) > 1
-    ]
+    prints = [file.fingerprint for file in files]
+    near = duplicates.near_groups(prints)
+    turned = turned_copies.groups(near, prints, [file.turned for file in files])
     return {
         "exact": _describe_groups(files, duplicates.members(exact), labels),
-        "near": _describe_groups(files, near, labels),
+        "near": _describe_groups(files, _of_different(near, exact), labels),
+        "turned": _describe_groups(files, _of_different(turned, near), labels),
     }
+
+
+def _of_different(groups: Sequence[int], finer: Sequence[int]) -> list[list[int]]:
+    """Returns the images of each group that joins several of the finer groups."""
+    return [
+        group for group in duplicates.members(groups) if len({finer[image] for image in group}) > 1
+    ]
 
 
 def _describe_groups(

@@ -10,7 +10,7 @@ from functools import partial
 from tqdm import tqdm
 
 from trainer.data import duplicates
-from trainer.data.audit import file_features
+from trainer.data.audit import file_features, turned_copies
 from trainer.data.audit.file_features import FileFeatures
 from trainer.data.decode import limits, radiograph
 from trainer.data.sources.image_record import ImageRecord, Source
@@ -30,6 +30,7 @@ class InspectedFile:
       left_out: whether that is a choice, such as of views, and no damage.
       digest: of the decoded pixels, so that a copy with other metadata counts as exact.
       fingerprint: see `duplicates.fingerprint`.
+      turned: see `turned_copies.turned_fingerprints`.
       features: see `file_features.measure`.
     """
 
@@ -38,6 +39,7 @@ class InspectedFile:
     left_out: bool = False
     digest: bytes = b""
     fingerprint: bytes = b""
+    turned: bytes = b""
     features: FileFeatures | None = None
 
 
@@ -53,6 +55,7 @@ def inspect(record: ImageRecord, data: bytes, any_view: bool = False) -> Inspect
         record,
         digest=digest.digest(),
         fingerprint=duplicates.fingerprint(pixels),
+        turned=turned_copies.turned_fingerprints(pixels),
         features=file_features.measure(data, pixels),
     )
 

@@ -16,6 +16,12 @@ SEVERITIES = (DANGER, LOOK, OK)
 NOTABLE, STRONG, CERTAIN = 0.55, 0.7, 0.9
 MUCH_DAMAGE = 0.01  # the share of files from which on preparing stops by itself
 
+KINDS_OF_COPIES = {
+    "exact": "the same pixels",
+    "near": "nearly the same picture",
+    "turned": "the same picture, turned or mirrored,",
+}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -85,7 +91,7 @@ def _damage(facts: Mapping) -> Iterator[Verdict]:
 
 
 def _copies(facts: Mapping) -> Iterator[Verdict]:
-    for kind, text in (("exact", "the same pixels"), ("near", "nearly the same picture")):
+    for kind, text in KINDS_OF_COPIES.items():
         copies = facts["duplicates"][kind]
         if copies["across"]:
             yield Verdict(
@@ -95,7 +101,7 @@ def _copies(facts: Mapping) -> Iterator[Verdict]:
                 "Images that are trained on are also evaluated, so results come out too good.",
                 (
                     "Put all copies of an image into one split. Preparing moves exact copies "
-                    "together; near ones only where the patient is not known.",
+                    "together; near ones only where the patient is not known, turned ones never.",
                 ),
             )
         if copies["conflicts"]:
@@ -116,7 +122,7 @@ def _copies(facts: Mapping) -> Iterator[Verdict]:
                 "images are of one patient.",
                 ("Split by patient, as preparing does.",),
             )
-    if not facts["duplicates"]["exact"]["groups"] + facts["duplicates"]["near"]["groups"]:
+    if not any(facts["duplicates"][kind]["groups"] for kind in KINDS_OF_COPIES):
         yield Verdict(OK, "duplicates", "no image occurs twice")
 
 
