@@ -296,9 +296,10 @@ def test_how_a_table_was_read_is_said_with_counts(tmp_path: Path):
     rows = ("a.png,1,,PA,train", "b.png,0,0,L,train", "c.png,0,1,AP,test")
     name = table_of(tmp_path, "file,mass,cyst,view,fold", *rows, images="a.png b.png c.png")
     options = Options(path_column="file", label_columns=("mass", "cyst"), split_column="fold")
-    notes = [" ".join(note.split()) for note in sources.open_source(name, options).notes]
-    assert notes[0].endswith("image by file; labels by mass, cyst; split by fold; view by view")
-    assert notes[1:6] == [
-        *("mass 1 of 2 known a.png", "cyst 1 of 1 known c.png", "split train 1", "split test 1"),
-        "left out 1: a lateral view (--any_view takes them)",
+    lines = sources.open_source(name, options).reading.describe("t.csv").splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "read t.csv: image by file; labels by mass, cyst; split by fold; view by view",
+        *("mass 1 of 2 known a.png", "cyst 1 of 1 known c.png"),
+        *("split train 1 a.png", "split test 1 c.png"),
+        *("left out, by choice and not as damaged:", "a lateral view (--any_view takes them) 1 b.png"),
     ]

@@ -11,6 +11,8 @@ def read(
     *cells: str | tuple[str, ...],
     uncertain: str = "ignore",
     separator: str = "",
+    positive: str = "",
+    map_labels: str = "",
     **schema: bool | tuple[str, ...],
 ) -> Labels:
     rows = [(cell,) if isinstance(cell, str) else cell for cell in cells]
@@ -23,6 +25,8 @@ def read(
         schema=Schema(labels=names, **schema),
         uncertain=uncertain,
         separator=separator,
+        positive=positive,
+        map_labels=map_labels,
     )
 
 
@@ -148,3 +152,45 @@ def test_words_that_are_no_finding_are_left_out():
 def test_words_beside_positive_or_negative_are_names():
     assert read("negative", "COVID", "pneumonia").names == ("COVID", "negative", "pneumonia")
     assert read("positive", "negative", "nan").values == [(1,), (0,), (-1,)]
+
+
+def test_spellings_of_a_name_are_one_label_and_said():
+    found = read("Normal", "Pneumonia", "normal", "PNEUMONIA", "Pneumonia")
+    assert found.classes == ("Normal", "Pneumonia")
+    assert [value for (value,) in found.values] == [0, 1, 0, 1, 1]
+    assert found.notes == (
+        "'Normal' and 'normal' are one label, Normal",
+        "'PNEUMONIA' and 'Pneumonia' are one label, Pneumonia",
+    )
+    found = read("Mass|edema", "Edema", "mass", "Edema")
+    assert found.names == ("Edema", "Mass") and found.values[0] == (1, 1)
+    assert read("hernia", "Hernia|Mass", findings=NIH_FINDINGS).names == NIH_FINDINGS
+
+
+@pytest.mark.parametrize("negative", ["No effusion", "Non-effusion", "-", "uninfected", "healthy"])
+def test_the_negative_one_of_two_names_is_known(negative: str):
+    found = read("effusion", negative)
+    assert found.classes == (negative, "effusion") and found.values == [(1,), (0,)]
+
+
+def test_two_names_of_which_none_is_negative_need_a_word():
+    with pytest.raises(UsageError, match="--positive=early or --positive=late"):
+        read("early", "late")
+    assert read("early", "late", positive="early").classes == ("late", "early")
+    with pytest.raises(UsageError, match="--positive=1 is for a column of names"):
+        read("1", "0", positive="1")
+    with pytest.raises(UsageError, match="must name one of two classes: they are a, b, c"):
+        read("a", "b", "c", positive="a")
+
+
+def test_names_and_columns_are_renamed_and_merged():
+    found = read("Mass|Edema", "Nodule", "normal", map_labels="mass=Lesion,Nodule=Lesion")
+    assert found.names == ("Edema", "Lesion")  # where a cell may hold several, normal is none
+    assert found.values == [(1, 1), (0, 1), (0, 0)]
+    found = read("VIRUS", "BACTERIA", "normal", "todo", map_labels="virus=P,bacteria=P,todo=")
+    assert found.classes == ("normal", "P") and [v for (v,) in found.values] == [1, 1, 0, -1]
+    assert found.left_out == {3: "'todo' is no finding"}
+    found = read(("1", "0", "0"), ("0", "-1", "1"), map_labels="L0=A,L1=A")
+    assert found.names == ("A", "L2") and found.values == [(1, 0), (-1, 1)]
+    found = read("Mass|Edema", "Edema", findings=NIH_FINDINGS, map_labels="Edema=Mass,Hernia=")
+    assert "Edema" not in found.names and len(found.names) == 12

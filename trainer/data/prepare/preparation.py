@@ -139,6 +139,8 @@ def prepare(
             summary["exclusive"] = True
         if source.reading:
             summary["reading"] = source.reading.as_json(with_paths=not source.identifying)
+        if (notes := getattr(source, "notes", ())) and not source.identifying:
+            summary["notes"] = list(notes)
         summary["copies"] = len(examined) - len({file.digest for file in examined})
         summary |= data_summary.listed_files(assignment, skipped, left_out, stored=stored)
         summary |= _checked(folder, labels, assignment)

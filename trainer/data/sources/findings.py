@@ -7,12 +7,12 @@ from collections.abc import Collection
 from trainer.system.errors import UsageError
 
 WHOLE = "none"  # as --separator: a cell is one name
-NO_FINDING = ("no finding", "no findings", "none")
+NO_FINDING = ("no finding", "no findings", "none", "-")
 HEALTHY = ("normal", "healthy", "negative")  # as good as that where a cell may hold several names
 MISSING = ("nan", "na", "n/a", "<na>", "null")  # as good as blank
 NO_NAMES = (
     *("todo", "tbd", "unknown", "uncertain", "unsure", "not sure", "undetermined", "unspecified"),
-    *("exclude", "excluded", "missing", "maybe", "?", "??", "-"),
+    *("exclude", "excluded", "missing", "maybe", "?", "??"),
 )
 QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 LISTS, HIERARCHY = ",;", "/"

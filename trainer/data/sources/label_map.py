@@ -117,7 +117,11 @@ def merged(
 
 
 def renamed_cells(
-    names_of: Mapping[str, tuple[str, ...]], cells: Iterable[str], label_map: LabelMap
+    names_of: Mapping[str, tuple[str, ...]],
+    cells: Iterable[str],
+    label_map: LabelMap,
+    *,
+    known: Iterable[str] = (),
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Returns the names in each cell in one spelling and under their new names.
 
@@ -125,16 +129,17 @@ def renamed_cells(
       names_of: the names that a cell holds.
       cells: of all rows, to count spellings.
       label_map: the new names; those with "" are left out of a cell.
+      known: names whose spelling counts, however often it occurs.
 
     Returns:
       The names of each cell, and a line on each name that is written in several ways.
     """
     counts = Counter(name for cell in cells for name in names_of[cell])
-    written = one_spelling(counts)
+    written = one_spelling(counts | dict.fromkeys(known, counts.total() + 1))
     label_map.check(written.values())
     lines = [
         f"{' and '.join(repr(old) for old in sorted(found))} are one label, {new}"
-        for new, found in spellings(written).items()
+        for new, found in spellings({name: written[name] for name in counts}).items()
     ]
     renamed = {
         cell: tuple(dict.fromkeys(new for name in names if (new := label_map(written[name]))))

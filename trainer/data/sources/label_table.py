@@ -14,6 +14,7 @@ from trainer.data.sources import (
     open_files,
     patients,
     readers,
+    table_reading,
     views,
 )
 from trainer.data.sources.csv_table import CsvTable
@@ -29,7 +30,7 @@ NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 MISSING = "the image does not exist"
 AMBIGUOUS = "more than one file under --image_root has this name"
 MOST_VALUES = 40  # different ones in a column that may be one of views or modalities
-MOST_LABELS = 20  # that are listed
+MOST_COLUMNS_SHOWN = 20  # as those of labels
 LEAST_ROWS = 20  # from which on a column that differs in each is worth a word
 
 
@@ -55,7 +56,6 @@ class Table:
     """
 
     synthetic = False
-    reading = None
     exclusive = False  # its rows may have several labels
 
     def __init__(self, path: epath.Path, options: Options):
@@ -79,7 +79,9 @@ class Table:
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
-        self.notes[:0] = self._counts(schema)
+        self.reading = table_reading.of_records(
+            self._records, self.labels, self.classes, how=_columns(schema)
+        )
         settings = repr(replace(options, image_root="", join=()))
         splits = [f"{record.name} {record.split}" for record in self._records]
         content = files.fingerprint(self._files, used)
@@ -125,6 +127,8 @@ class Table:
             schema=schema,
             uncertain=self._options.uncertain,
             separator=self._options.separator,
+            positive=self._options.positive,
+            map_labels=self._options.map_labels,
         )
         self.labels, self.classes = labels.names, labels.classes
         self.notes += labels.notes
@@ -220,34 +224,6 @@ class Table:
             )
         return found, ambiguous
 
-    def _counts(self, schema: Schema) -> list[str]:
-        """Returns what the columns were read as, and how many images each label has."""
-        columns = {
-            "image": schema.path,
-            "labels": ", ".join(schema.labels[:MOST_LABELS]),
-            "patient": schema.patient,
-            "split": schema.split,
-            "view": schema.view,
-            "modality": schema.modality,
-            "reader": schema.reader,
-        }
-        read = "; ".join(f"{role} by {name}" for role, name in columns.items() if name)
-        usable = [record for record in self._records if not record.refused]
-        lines = [f"read {self.name}: {read}"]
-        width = max(map(len, self.labels))
-        for number, label in enumerate(self.labels[:MOST_LABELS]):
-            known = [r for r in usable if r.labels[number] != UNKNOWN]
-            positive = [r for r in known if r.labels[number] == POSITIVE]
-            example = f"  {positive[0].name}" if positive else ""
-            lines.append(f"  {label:<{width}} {len(positive):>9,} of {len(known):,} known{example}")
-        if len(self.labels) > MOST_LABELS:
-            lines.append(f"  and {len(self.labels) - MOST_LABELS} more labels")
-        splits = Counter(record.split for record in usable if record.split)
-        lines += [f"  split {split} {count:,}" for split, count in splits.items()]
-        reasons = Counter(record.refused for record in self._records if record.left_out)
-        lines += [f"  left out {count:,}: {reason}" for reason, count in reasons.items()]
-        return lines
-
     def _note_suffixes(self) -> None:
         other = [
             (path, file)
@@ -281,6 +257,22 @@ class Table:
             refused=row.refused or reason,
             left_out=row.left_out,
         )
+
+
+def _columns(schema: Schema) -> str:
+    """Returns what is read from which columns."""
+    labels = ", ".join(schema.labels[:MOST_COLUMNS_SHOWN])
+    more = len(schema.labels) - MOST_COLUMNS_SHOWN
+    columns = {
+        "image": schema.path,
+        "labels": f"{labels} and {more} more" if more > 0 else labels,
+        "patient": schema.patient,
+        "split": schema.split,
+        "view": schema.view,
+        "modality": schema.modality,
+        "reader": schema.reader,
+    }
+    return "; ".join(f"{role} by {name}" for role, name in columns.items() if name)
 
 
 def _joined(name: str, encoding: str) -> CsvTable:

@@ -1,9 +1,9 @@
 """Labels from a table's cells."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from trainer.data.sources import findings
+from trainer.data.sources import findings, label_map
 from trainer.data.sources.class_names import order_classes
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.table_schema import Schema
@@ -46,6 +46,8 @@ def read_labels(
     schema: Schema,
     uncertain: str,
     separator: str = "",
+    positive: str = "",
+    map_labels: str = "",
 ) -> Labels:
     """Reads the cells of the label columns of all rows.
 
@@ -60,23 +62,41 @@ def read_labels(
       schema: which columns they are, and what a blank cell means.
       uncertain: what -1 means: "ignore", "positive" or "negative".
       separator: see `findings.names_in`.
+      positive: of two named classes, the finding; see `class_names.order_classes`.
+      map_labels: new names of labels; see `label_map.read_map`.
 
     Raises:
       UsageError: if a cell holds something else; the sentence names the line and the column.
     """
+    new_names = label_map.read_map(map_labels)
     blank = NEGATIVE if schema.blank_is_negative else UNKNOWN
     if len(schema.labels) > 1 or not (schema.findings or _holds_names(cells)):
         meaning: dict[str | int, int]
         meaning = {"": blank, 1: POSITIVE, 0: NEGATIVE, -1: UNCERTAIN[uncertain]}
         values = _values(table, lines, cells, columns=schema.labels, meaning=meaning)
-        return Labels(schema.labels, _classes(schema.labels), values)
+        names, values = label_map.merged(schema.labels, values, new_names)
+        if positive:
+            raise UsageError(
+                f"--positive={positive} is for a column of names, and {table} has columns of "
+                "values: leave it out."
+            )
+        return Labels(names, _classes(names), values)
     column = ["" if row[0].lower() in findings.MISSING else row[0] for row in cells]
     names_of, found = findings.names_in(
         dict.fromkeys(column),
         separator="|" if schema.findings else separator,
         where=f"{table} column {schema.labels[0]!r}",
     )
-    labels = _labels(table, lines, column, schema=schema, names_of=names_of)
+    several = any(len(names) > 1 or "".join(names) != cell for cell, names in names_of.items())
+    names_of, notes = label_map.renamed_cells(names_of, column, new_names, known=schema.findings)
+    if schema.findings:
+        kept = dict.fromkeys(new for name in schema.findings if (new := new_names(name)))
+        schema = replace(schema, findings=tuple(kept))
+    two = not (schema.findings or schema.reader or several)
+    labels = _labels(
+        table, lines, column, schema=schema, names_of=names_of, positive=positive if two else None
+    )
+    labels.notes += tuple(notes)
     if found:
         name, spelt = schema.labels[0], " and ".join(repr(one) for one in found)
         labels.notes += (f"column {name!r}: {spelt} separates findings (--separator=none: not)",)
@@ -90,16 +110,17 @@ def _labels(
     *,
     schema: Schema,
     names_of: Mapping[str, tuple[str, ...]],
+    positive: str | None,
 ) -> Labels:
+    """Returns the labels of a column of names; `positive` is None where they are no two classes."""
     no_names = {
         cell
         for cell, names in names_of.items()
-        if names and all(name.lower() in findings.NO_NAMES for name in names)
+        if cell and all(name.lower() in findings.NO_NAMES for name in names)
     }
-    distinct = names_of.keys() - no_names - {""}
-    several = any(len(names) > 1 or "".join(names) != cell for cell, names in names_of.items())
-    if len(distinct) == 2 and not (schema.findings or schema.reader or several):
-        labels = _two_classes(column, order_classes(distinct))
+    distinct = {name for cell, names in names_of.items() if cell not in no_names for name in names}
+    if positive or (positive is not None and len(distinct) == 2):
+        labels = _two_classes(column, names_of, order_classes(distinct, positive))
     else:
         labels = _findings(table, lines, column, schema=schema, names_of=names_of)
     for number, cell in enumerate(column):
@@ -163,9 +184,13 @@ def _values(
     return [shared.setdefault(row, row) for row in rows]
 
 
-def _two_classes(column: Sequence[str], classes: list[str]) -> Labels:
-    meaning = {classes[0]: (NEGATIVE,), classes[1]: (POSITIVE,)}
-    return Labels((classes[1],), tuple(classes), [meaning.get(cell, (UNKNOWN,)) for cell in column])
+def _two_classes(
+    column: Sequence[str], names_of: Mapping[str, tuple[str, ...]], classes: list[str]
+) -> Labels:
+    value_of: dict[tuple[str, ...], int]
+    value_of = {(): UNKNOWN, (classes[0],): NEGATIVE, (classes[1],): POSITIVE}
+    values: list[tuple[int, ...]] = [(value_of.get(names_of[cell], UNKNOWN),) for cell in column]
+    return Labels((classes[1],), tuple(classes), values)
 
 
 def _findings(

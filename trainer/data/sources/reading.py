@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LEFT_OUT_SHOWN = 20
+CLASSES_SHOWN, LEFT_OUT_SHOWN = 40, 20
 
 
 @dataclass
@@ -15,11 +15,13 @@ class Group:
       files: how many there are.
       example: the path of the first.
       written: how the group's name is written, where not always in one way.
+      known: of a label that is not known for every image, for how many it is; else 0.
     """
 
     files: int = 0
     example: str = ""
     written: tuple[str, ...] = ()
+    known: int = 0
 
     def add(self, path: str) -> None:
         """Counts a file."""
@@ -53,6 +55,7 @@ class Reading:
                 name: {"files": group.files}
                 | ({"example": group.example} if with_paths else {})
                 | ({"written": list(group.written)} if group.written else {})
+                | ({"known": group.known} if group.known else {})
                 for name, group in groups.items()
             }
 
@@ -67,7 +70,7 @@ class Reading:
     def describe(self, source: str) -> str:
         """Returns the reading as lines for the terminal."""
         lines = [f"read {source}: {self.how}"]
-        for name, group in self.classes.items():
+        for name, group in list(self.classes.items())[:CLASSES_SHOWN]:
             meaning = ""
             if self.finding:
                 meaning = " = 1, the finding" if name == self.finding else " = 0"
@@ -75,10 +78,12 @@ class Reading:
             if group.written:
                 spellings = ", ".join(repr(name) for name in group.written)
                 lines.append(f"    written {spellings}: one class")
+        if len(self.classes) > CLASSES_SHOWN:
+            lines.append(f"  and {len(self.classes) - CLASSES_SHOWN:,} more")
         if self.splits:
             lines += [_line(f"split {name}", g, self._names()) for name, g in self.splits.items()]
         else:
-            lines.append("  no folder names a split: train, validation and test will be drawn")
+            lines.append("  no split is named: train, validation and test will be drawn")
         if self.left_out:
             lines.append("  left out, by choice and not as damaged:")
         shown = sorted(self.left_out.items(), key=lambda item: -item[1].files)[:LEFT_OUT_SHOWN]
@@ -103,4 +108,5 @@ def groups(pairs: Iterable[tuple[str, str]]) -> dict[str, Group]:
 
 
 def _line(name: str, group: Group, width: int) -> str:
-    return f"  {name:<{width}} {group.files:>9,}  {group.example}"
+    known = f" of {group.known:,} known" if group.known else ""
+    return f"  {name:<{width}} {group.files:>9,}{known}  {group.example}".rstrip()
