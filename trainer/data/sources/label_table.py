@@ -19,7 +19,7 @@ from trainer.data.sources import (
 )
 from trainer.data.sources.csv_table import CsvTable
 from trainer.data.sources.folder_names import left_out, split_of
-from trainer.data.sources.image_record import POSITIVE, UNKNOWN, ImageRecord
+from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.joined_table import JoinedTable
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
