@@ -7,7 +7,7 @@ import pytest
 
 from trainer.data import dataset
 from trainer.data.prepare import data_summary, preparation
-from trainer.data.prepare.exclusive_classes import one_class_each
+from trainer.data.prepare.exclusive_classes import are_possible, one_class_each
 from trainer.data.sources import ImageRecord
 from trainer.system.errors import UsageError
 
@@ -28,6 +28,21 @@ def test_an_image_with_no_class_or_several_is_refused(labels: tuple[int, ...], f
     records = [ImageRecord("a", (1, 0, 0)), ImageRecord("b.png", labels)]
     with pytest.raises(UsageError, match=rf"1 of the 2 images .* b\.png \({found}\)"):
         one_class_each(records, SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("rows", "possible"),
+    [
+        ([(1, 0, 0), (0, 1, -1)], True),
+        ([(1, 0, 0), (0, 0, 0)], False),
+        ([(1, 0, 0), (1, 1, 0)], False),
+        ([(1,), (1,)], False),  # one output of two classes
+    ],
+)
+def test_labels_of_which_each_image_has_one_may_be_classes(rows: list, possible: bool):
+    refused = ImageRecord("gone", (-1,) * len(rows[0]), refused="the image does not exist")
+    records = [ImageRecord(f"{k}.png", labels) for k, labels in enumerate(rows)]
+    assert are_possible([*records, refused]) == possible
 
 
 @pytest.mark.parametrize("stored", [False, True])

@@ -13,8 +13,7 @@ def one_class_each(records: Sequence[ImageRecord], source: Source) -> list[Image
     Raises:
       UsageError: if a record that can be used has none of the classes, or several.
     """
-    wrong = [r for r in records if not r.refused and r.labels.count(POSITIVE) != 1]
-    if wrong:
+    if wrong := _without_one_class(records):
         first = wrong[0]
         pairs = zip(source.labels, first.labels, strict=True)
         found = [label for label, value in pairs if value == POSITIVE]
@@ -25,6 +24,16 @@ def one_class_each(records: Sequence[ImageRecord], source: Source) -> list[Image
             "or give --noexclusive, which makes each label an output of its own."
         )
     return [record if record.refused else _exclusive(record) for record in records]
+
+
+def are_possible(records: Sequence[ImageRecord]) -> bool:
+    """Returns whether every record that can be used has exactly one of several labels."""
+    several = any(len(record.labels) > 1 for record in records)
+    return several and not _without_one_class(records)
+
+
+def _without_one_class(records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    return [r for r in records if not r.refused and r.labels.count(POSITIVE) != 1]
 
 
 def _exclusive(record: ImageRecord) -> ImageRecord:

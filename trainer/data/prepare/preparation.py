@@ -92,17 +92,17 @@ def prepare(
         "any_view": any_view,
         "uniform": uniform,
     }
-    exclusive = exclusive and len(source.labels) > 1  # two classes are one output
+    asked = exclusive and len(source.labels) > 1  # two classes are one output
     summary = dataset.read_summary(out)
     if summary:
-        same = exclusive is None or exclusive == summary.get("exclusive", False)
+        same = asked is None or asked == summary.get("exclusive", False)
         if not same or {name: summary.get(name) for name in settings} != settings:
             raise UsageError(
                 f"--out={out} already holds a data set made from {summary['source']} in another "
                 "way: name another --out, or delete that folder."
             )
         return summary
-    exclusive = source.exclusive if exclusive is None else exclusive
+    exclusive = source.exclusive if asked is None else asked
     memory.check_address_space()  # known before all images are read
     options = ingest.DecodeOptions(max_side, any_view, uniform)
     with staging.writable(out), build_folder(out, in_bucket=bool(runner)) as building:
@@ -118,6 +118,11 @@ def prepare(
         splits.refuse_one_class(records)
         if exclusive:
             records = exclusive_classes.one_class_each(records, source)
+        elif asked is None and exclusive_classes.are_possible(records):
+            _warn(
+                f"every image has exactly one of the labels {', '.join(source.labels)}: if they "
+                "are classes that exclude one another, prepare with --exclusive."
+            )
         records, examined, skipped, left_out = _examine(
             backend, records, strict, max_skipped=max_skipped
         )
