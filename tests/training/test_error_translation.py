@@ -47,6 +47,7 @@ def test_what_collectives_raise_is_the_loss_of_a_worker_where_there_are_several(
     [
         ERRORS.ResourceExhaustedError(None, None, "failed to allocate\nmemory"),
         ERRORS.InternalError(None, None, "Copy: Dst tensor is not initialized."),
+        ERRORS.AbortedError(None, None, "Copy: No send gpu copy-out-stream is available."),
         ERRORS.InternalError(None, None, f"see below\n{FREE_MEMORY}\nat a node"),
     ],
 )

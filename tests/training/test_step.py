@@ -458,3 +458,41 @@ def test_a_loop_returns_the_norm_of_its_last_gradient_and_how_far_the_weights_mo
         assert result.gradient_norm * 0.1 * 1.9 == pytest.approx(moved, rel=1e-3)
         length = np.sqrt(sum(np.sum(b**2) for b in before))
         assert result.update_ratio == pytest.approx(moved / length, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("device", "jit", "deterministic", "whole"),
+    [
+        ("GPU:0", "auto", False, True),
+        ("GPU:0", "auto", True, False),
+        ("GPU:0", "off", False, False),
+        ("CPU:0", "auto", False, False),
+        ("CPU:0", "on", False, True),
+    ],
+)
+def test_the_whole_step_is_compiled_on_one_gpu_or_where_it_is_asked_for(
+    tiny: ConfigDict, device: str, jit: str, deterministic: bool, whole: bool
+):
+    tiny.train.jit, tiny.train.deterministic = jit, deterministic
+    strategy = tf.distribute.OneDeviceStrategy(device)
+    assert step.compiles_step(strategy, tiny.train) is whole
+
+
+def test_the_step_of_several_replicas_is_never_compiled_as_a_whole(
+    tiny: ConfigDict, two_replicas: tf.distribute.Strategy
+):
+    tiny.train.jit = "on"
+    assert not step.compiles_step(two_replicas, tiny.train)
+
+
+@pytest.mark.slow
+def test_the_loop_of_a_compiled_step_learns_what_plain_ops_learn(by_gradient_descent: ConfigDict):
+    config = by_gradient_descent.copy_and_resolve_references()
+    config.augment = schema.default().augment  # which takes XLA longest
+    config.data.image_size, config.model.stages, config.train.accumulate = 16, 1, 2
+    losses = []
+    for config.train.jit in ("off", "on"):
+        _, loops = trained(tf.distribute.OneDeviceStrategy("CPU:0"), config, (4,))
+        losses.append(loops[0].losses)
+    np.testing.assert_allclose(*losses, atol=1e-5)
+    assert np.ptp(losses[0]) > 1e-3

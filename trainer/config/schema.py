@@ -95,6 +95,11 @@ FIELDS: dict[str, Field] = {
         10.0, "minutes of a training loop that end the run as hanging; 0 is none", low=0
     ),
     "train.ema": Field(0.0, "momentum of the averaged weights; 0 is off", low=0, below=1),
+    "train.jit": Field(
+        "auto",
+        "compiles the whole step with XLA: auto on a single GPU",
+        choices=("auto", "on", "off"),
+    ),
     "train.deterministic": Field(
         False, "takes only kernels that give the same bits each time, also on GPUs; slower"
     ),
@@ -158,9 +163,10 @@ FIELDS: dict[str, Field] = {
 }
 
 # Fields that may change when a run is resumed. None changes a number of the run, except for the
-# precision, which changes them by rounding and may have to suit another machine.
+# first two, which change them by rounding and may have to suit another machine.
 CHANGEABLE = (
     "precision",
+    "train.jit",
     "data.path",
     "data.cache",
     "summaries.times",

@@ -22,7 +22,8 @@ from trainer.system.errors import (
 # What TensorFlow, XLA, CUDA and cuDNN say when a device has no memory left.
 NO_MEMORY = re.compile(
     r"OOM when allocating[^\n]*"
-    r"|[^\n]*(out of memory|OUT_OF_MEMORY|ALLOC_FAILED|Dst tensor is not initialized)[^\n]*",
+    r"|[^\n]*(out of memory|OUT_OF_MEMORY|ALLOC_FAILED|Dst tensor is not initialized"
+    r"|copy-out-stream is available)[^\n]*",
     re.I,
 )
 
@@ -57,7 +58,7 @@ def translate_errors(workdir: epath.Path, data: PreparedData, replicas: Replicas
         if reason := no_memory(error):
             raise OutOfMemory(
                 f"a device of worker {replicas.worker} has too little memory ({reason}): lower "
-                "train.batch_size or raise train.accumulate."
+                "train.batch_size, raise train.accumulate, or end what else uses the device."
             ) from error
         if replicas.workers > 1 and cluster.is_lost_worker(error):
             raise WorkerLost(

@@ -131,6 +131,15 @@ def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
             f"distribute.strategy={strategy} takes: install another with ACCELERATOR=cpu "
             "scripts/setup.sh, or give --config.augment.jit_compile=false."
         )
+    obstacle = None
+    if strategy in ("mirrored", "multi_worker") or replicas > 1:
+        obstacle = "mirrored replicas"
+    elif config.train.deterministic:
+        obstacle = "train.deterministic=true"
+    if config.train.jit == "on" and obstacle and strategy != "tpu":
+        raise UsageError(
+            f"train.jit=on does not go together with {obstacle}: give --config.train.jit=auto."
+        )
     schema.check_global_batch(config, replicas)
 
 

@@ -156,6 +156,24 @@ class ReplicaStep:
         return StepResult(scores, norm, finite)
 
 
+def compiles_step(strategy: tf.distribute.Strategy, options: ConfigDict) -> bool:
+    """Returns whether XLA compiles the whole step, and not the augmentation alone.
+
+    A GPU computes the hundreds of kernels of a step in less time than it takes to start them one
+    by one. XLA compiles neither the sum over several GPUs that is inside the step, nor a
+    deterministic gradient of max pooling.
+
+    Args:
+      strategy: of the run.
+      options: `train` of the config.
+    """
+    if not isinstance(strategy, tf.distribute.OneDeviceStrategy):
+        return False
+    if options.jit != "auto":
+        return options.jit == "on"
+    return "GPU" in strategy.extended.worker_devices[0] and not options.deterministic
+
+
 def train_loop(
     strategy: tf.distribute.Strategy,
     state: State,
@@ -167,15 +185,20 @@ def train_loop(
     """Returns a function that takes n training steps on the batches of an iterator."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = ReplicaStep(state, config, class_weights, exclusive=exclusive, on_tpu=on_tpu)
+    compiled = compiles_step(strategy, config.train)
+    take_whole, add_part, update = (
+        tf.function(method, jit_compile=True, autograph=False) if compiled else method
+        for method in (replica_step.__call__, replica_step.add_part, replica_step.update)
+    )
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
 
     def take_step(batch: Batch, measure: tf.Tensor) -> StepResult:
         if config.train.accumulate == 1:
-            result = strategy.run(replica_step, args=(batch, measure))
+            result = strategy.run(take_whole, args=(batch, measure))
         else:
             for part in tf.range(config.train.accumulate):
-                strategy.run(replica_step.add_part, args=(batch, part))
-            result = strategy.run(replica_step.update, args=(measure,))
+                strategy.run(add_part, args=(batch, part))
+            result = strategy.run(update, args=(measure,))
         return StepResult(*(strategy.experimental_local_results(value)[0] for value in result))
 
     def now() -> tf.Tensor:
