@@ -98,7 +98,7 @@ def test_ctrl_c_is_one_sentence_too():
 def test_the_verbosity_chooses_the_messages(flag: str, verbosity: int, shown: list[str]):
     done = program((), flag)
     assert done.stdout == f"[] {verbosity}\n"
-    assert [line.split("as ")[1] for line in done.stderr.splitlines()] == shown
+    assert done.stderr.splitlines() == [f"{level}: as {level}" for level in shown]
 
 
 def test_without_the_flag_it_is_as_with_0():

@@ -6,8 +6,11 @@ import signal
 import warnings
 from importlib.util import find_spec
 
+from absl import logging as absl_logging
+
 from trainer.distribute import tpu
 from trainer.system.errors import UsageError
+from trainer.system.printable import printable_lines
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -54,12 +57,20 @@ def show_logs(verbosity: int) -> None:
     Args:
       verbosity: below 0 errors alone, 0 warnings too, 1 what the libraries log too, 2 everything.
     """
+    absl_logging.get_absl_handler().setFormatter(_Sentence())
     logging.getLogger().setLevel(max(logging.WARNING - 10 * verbosity, logging.DEBUG))
     if verbosity > 0:
         os.environ[LOG_LEVEL] = "0"
     else:  # its warnings, such as those of retracing, are for the program's developers
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", "Protobuf gencode version", UserWarning)
+
+
+class _Sentence(logging.Formatter):
+    """Shows a message as "warning: ...", without the time and the line of code before it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(f"{record.levelname.lower()}: {super().format(record)}")
 
 
 def _handle_sigterm_as_first_process() -> None:
