@@ -73,6 +73,18 @@ def read(*names: str, **options: int | str | tuple[str, ...]) -> dict[str, int]:
         (("NORMAL", "SICK", "siteB/NORMAL", "siteB/SICK"), {"NORMAL": 8, "SICK": 8}),
         (("NORMAL", "SICK", "test/NORMAL", "test/SICK"), {"NORMAL": 8, "SICK": 8}),
         (("0", "1"), {"0": 4, "1": 4}),
+        (
+            (
+                *("Infection Segmentation Data/Train/COVID-19/images", "Lung/Train/Normal/images"),
+                *(
+                    "Lung/Val/COVID-19/images",
+                    "Lung/Val/Non-COVID/images",
+                    "Lung/Val/Normal/images",
+                ),
+                "Lung/Train/COVID-19/lung masks",
+            ),
+            {"Non-COVID": 4, "Normal": 8, "COVID-19": 8},
+        ),
         (("NORMAL", "VIRUS", "BACTERIA"), {"NORMAL": 4, "BACTERIA": 4, "VIRUS": 4}),
     ],
 )
