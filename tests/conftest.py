@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pwd
 import ssl
 import subprocess
 import sys
@@ -52,11 +53,26 @@ def two_replicas() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+@contextlib.contextmanager
+def nameless() -> Iterator[None]:
+    """Makes this the process of a user without an entry in passwd, as containers have them."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pwd, "getpwuid", unknown)
+        for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
-    """A prepared data set of 120 phantoms."""
+    """A prepared data set of 120 phantoms, made by a user without a name."""
     out = epath.Path(tmp_path_factory.mktemp("phantoms"))
-    preparation.prepare(sources.open_source("phantom:120"), out, max_side=128)
+    with nameless():
+        preparation.prepare(sources.open_source("phantom:120"), out, max_side=128)
     return out
 
 
@@ -106,7 +122,8 @@ def finished(
     config = new_tiny()
     config.data.image_size, config.data.fit, config.model.channels = 64, "pad", 3
     config.checkpoint.every_steps, config.profile.steps = 3, "3,5"
-    with (workdir / "stdout").open("w") as stdout, contextlib.redirect_stdout(stdout):
+    stdout = (workdir / "stdout").open("w")
+    with stdout, contextlib.redirect_stdout(stdout), nameless():
         train.train_and_evaluate(config, workdir)
     return workdir
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import nameless
 from trainer.system import cache
+from trainer.system.errors import UsageError
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch):
@@ -12,3 +14,5 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     assert cache.folder() == Path("/somewhere/radiograph-trainer")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache.folder() == Path.home() / ".cache/radiograph-trainer"
+    with nameless(), pytest.raises(UsageError, match="this user has none: set .*XDG_CACHE_HOME"):
+        cache.folder()

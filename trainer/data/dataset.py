@@ -15,7 +15,7 @@ from tensorflow_datasets.core import writer as example_writer
 
 from trainer.data.sources.image_record import KNOWN, ImageRecord
 from trainer.data.summary_digest import DIGEST, digest, with_fingerprint
-from trainer.system import atomic, json_files, memory, threads
+from trainer.system import atomic, gcs, json_files, memory, threads
 from trainer.system.errors import UsageError
 
 NAME = "radiographs"
@@ -262,7 +262,7 @@ def shards(folder: epath.Path) -> list[dict]:
     """Returns {file, bytes, sha256} of every file in `folder`, a local `directory(path)`."""
 
     def describe(file: epath.Path) -> dict:
-        return {"file": file.name, "bytes": file.stat().length, "sha256": checksum(file)}
+        return {"file": file.name, "bytes": gcs.size(file), "sha256": checksum(file)}
 
     return list(threads.map_in_order(describe, sorted(folder.iterdir()), threads=THREADS))
 

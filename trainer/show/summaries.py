@@ -145,7 +145,7 @@ def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
         length = lengths.get(_name(file), 0)
         if length == 0:
             file.unlink()
-        elif length < file.stat().length:
+        elif length < gcs.size(file):
             atomic.write_bytes(file, file.read_bytes()[:length])
 
 
@@ -168,7 +168,7 @@ def _event_files(events: epath.Path) -> list[epath.Path]:
 
 
 def _lengths(events: epath.Path) -> dict[epath.Path, int]:
-    return {file: file.stat().length for file in _event_files(events)}
+    return {file: gcs.size(file) for file in _event_files(events)}
 
 
 def _check_records(file: epath.Path, start: int, end: int) -> None:

@@ -32,6 +32,14 @@ def is_folder(path: epath.Path) -> bool:
     return path.exists() if is_gcs(path) else path.is_dir()
 
 
+def size(file: epath.Path) -> int:
+    """Returns the size of a file in bytes.
+
+    epath's own `stat` fails for a local file whose owner has no name, as in containers.
+    """
+    return file.stat().length if is_gcs(file) else os.stat(file).st_size
+
+
 def make_folder(folder: epath.Path) -> None:
     """Makes a folder and those above it; a bucket needs none.
 
