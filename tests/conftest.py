@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pwd
 import ssl
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from tests.forks import RETRIES, Forks
+from tests.nameless import nameless
 from trainer import train
 from trainer.commands.set_up import set_up
 from trainer.config.schema import default
@@ -51,20 +51,6 @@ def one_device() -> tf.distribute.Strategy:
 def two_replicas() -> tf.distribute.Strategy:
     """One for all tests: strategies of one process would share the keys of their collectives."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
-@contextlib.contextmanager
-def nameless() -> Iterator[None]:
-    """Makes this the process of a user without an entry in passwd, as containers have them."""
-
-    def unknown(number: int) -> None:
-        raise KeyError(f"getpwuid(): uid not found: {number}")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pwd, "getpwuid", unknown)
-        for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
-            patch.delenv(name, raising=False)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import nameless
+from tests.nameless import nameless
 from trainer.system import cache
 from trainer.system.errors import UsageError
 
