@@ -234,3 +234,82 @@ def test_readers_who_disagree_need_a_rule(tmp_path: Path):
     (tmp_path / "u.csv").write_text("image_id,class_name\na,Mass\na,No finding\n")
     with pytest.raises(UsageError, match="--readers=majority needs --reader_column"):
         sources.open_source(str(tmp_path / "u.csv"), Options(readers="majority"))
+
+
+COVID_QU_EX = "Lung Segmentation Data/Lung Segmentation Data"
+TUBERCULOSIS = {"class_from": r"_([01])\.png$", "map_labels": "0=normal,1=tuberculosis"}
+
+# For each set without a table its files, flags, classes, and how many images there are, of them
+# with a split and with a patient.
+FOLDERS: dict[str, tuple[list[str], dict[str, str], list[str], tuple[int, int, int]]] = {
+    "Kermany, its other version": (
+        [
+            f"CellData/chest_xray/{split}/{name}"
+            for split in ("train", "test")
+            for name in ("NORMAL/NORMAL-28501-0001.jpeg", "PNEUMONIA/VIRUS-7422-0001.jpeg")
+        ],
+        {},
+        ["NORMAL", "PNEUMONIA"],
+        (4, 4, 4),
+    ),
+    "Shenzhen": (
+        [
+            *(f"CXR_png/CHNCXR_{n:04d}_{n % 2}.png" for n in range(1, 5)),
+            "ClinicalReadings/CHNCXR_0001_1.txt",
+        ],
+        TUBERCULOSIS,
+        ["normal", "tuberculosis"],
+        (4, 0, 4),
+    ),
+    "Montgomery": (
+        [
+            *(f"CXR_png/MCUCXR_{n:04d}_{n % 2}.png" for n in range(1, 5)),
+            *(f"ManualMask/leftMask/MCUCXR_{n:04d}_{n % 2}.png" for n in range(1, 5)),
+            "NLM-MontgomeryCXRSet-ReadMe.pdf",
+        ],
+        TUBERCULOSIS,
+        ["normal", "tuberculosis"],
+        (4, 0, 4),
+    ),
+    "COVID-QU-Ex": (
+        [
+            f"{COVID_QU_EX}/{split}/{name}/{folder}/{name}_{n}.png"
+            for split in ("Train", "Val", "Test")
+            for name in ("COVID-19", "Non-COVID", "Normal")
+            for folder in ("images", "lung masks")
+            for n in range(2)
+        ],
+        {},
+        ["COVID-19", "Non-COVID", "Normal"],
+        (18, 18, 0),
+    ),
+    "COVID-19 Radiography": (
+        [
+            *(
+                f"COVID-19_Radiography_Dataset/{name}/{folder}/{name}-{n}.png"
+                for name in ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+                for folder in ("images", "masks")
+                for n in range(2)
+            ),
+            "COVID-19_Radiography_Dataset/COVID.metadata.xlsx",
+            "COVID-19_Radiography_Dataset/README.md.txt",
+        ],
+        {},
+        ["COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"],
+        (8, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_public_set_in_folders_is_read_as_it_is_published(name: str, tmp_path: Path):
+    names, flags, classes, counts = FOLDERS[name]
+    for file in names:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(file.encode())
+    source = sources.open_source(str(tmp_path), Options(**flags))
+    records = source.records()
+    assert sorted(source.classes or source.labels) == classes
+    split, known = ([r for r in records if getattr(r, part)] for part in ("split", "patient"))
+    assert (len(records), len(split), len(known)) == counts
+    assert not any(record.refused for record in records)

@@ -24,6 +24,7 @@ from trainer.data.sources.joined_table import JoinedTable
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
 from trainer.data.sources.table_schema import Schema, find_schema
+from trainer.data.sources.tar_archives import TarArchives
 from trainer.system.errors import UsageError
 
 NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
@@ -79,6 +80,9 @@ class Table:
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
+        if isinstance(self._files, TarArchives):
+            files_in_order = self._files
+            self._records.sort(key=lambda r: files_in_order.position(r.place or r.name))
         self.reading = table_reading.of_records(
             self._records, self.labels, self.classes, how=_columns(schema)
         )
