@@ -302,7 +302,7 @@ def test_how_a_table_was_read_is_said_with_counts(tmp_path: Path):
         *("mass 1 of 2 known a.png", "cyst 1 of 1 known c.png"),
         *("split train 1 a.png", "split test 1 c.png"),
         *(
-            "left out, by choice and not as damaged:",
+            "left out, not as damaged:",
             "a lateral view (--any_view takes them) 1 b.png",
         ),
     ]

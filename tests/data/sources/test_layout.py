@@ -165,7 +165,7 @@ def test_what_is_no_radiograph_is_left_out_and_counted():
         "no images (*.xlsx)": 1,
         "no images": 2,
         "--exclude=old": 1,
-        "in no class folder": 1,
+        "without a class folder": 1,
     }
     lines = source.reading.describe("memory").splitlines()
     assert lines[0] == "read memory: the class is folder 2 of a path (--class_level=2)"
@@ -181,10 +181,10 @@ def test_a_file_without_a_suffix_is_an_image_by_its_first_bytes():
 
 def test_a_flat_test_folder_is_told_of_and_the_classes_are_found():
     source = source_of(*several("NORMAL", "SICK", "test"))
-    assert source.reading.left_out["in no class folder of the split test"].files == 4
+    assert source.reading.left_out["without a class folder, in the split test"].files == 4
     source = source_of(*several("set/train/NORMAL", "set/train/SICK", "set/test", "set/NORMAL"))
     assert {reason: group.files for reason, group in source.reading.left_out.items()} == {
-        "in no class folder of the split test": 4,
+        "without a class folder, in the split test": 4,
         "outside of the folders train, val and test": 4,
     }
 

@@ -26,7 +26,7 @@ from trainer.data.sources.reading import Group, Reading, groups
 from trainer.system.errors import UsageError
 
 SPLITS = ("train", "val", "test")
-NO_CLASS = "in no class folder"
+NO_CLASS = "without a class folder"
 HIDDEN = "hidden files"
 MOST_FOLDERS = 2**16  # whose reading is kept
 
@@ -205,7 +205,7 @@ class _Listing:
         place = place_of(name)
         if place is None:
             split = class_level.split_of(_folders(name))
-            self._leave_out(f"{NO_CLASS} of the split {split}" if split else NO_CLASS, name)
+            self._leave_out(f"{NO_CLASS}, in the split {split}" if split else NO_CLASS, name)
         return place
 
     def _inside_of_splits(self, found: Mapping[str, Place]) -> dict[str, Place]:

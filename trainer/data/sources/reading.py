@@ -85,7 +85,7 @@ class Reading:
         else:
             lines.append("  no split is named: train, validation and test will be drawn")
         if self.left_out:
-            lines.append("  left out, by choice and not as damaged:")
+            lines.append("  left out, not as damaged:")
         shown = sorted(self.left_out.items(), key=lambda item: -item[1].files)[:LEFT_OUT_SHOWN]
         width = max((len(reason) for reason, _ in shown), default=0)
         lines += [f"  {_line(reason, group, width)}" for reason, group in shown]
