@@ -86,6 +86,22 @@ def test_intervals_contain_the_values_of_scikit_learn():
     assert point["specificity"]["value"] == pytest.approx(tn / (tn + fp))
 
 
+def test_too_few_patients_give_no_certainty():
+    logits = np.array([[2.0], [1.0], [-1.0], [-2.0], [-3.0]], np.float32)
+    labels = np.array([[1.0], [1.0], [0.0], [0.0], [0.0]], np.float32)
+    result = classification.evaluate(
+        Scores(logits, labels, np.ones(5, np.float32)),
+        ["one", "one", "two", "three", "four"],
+        names=["sick"],
+        thresholds={"at 0.5": [0.0]},
+    )["labels"]["sick"]
+    assert result["auc"] == {"value": 1.0, "low": None, "high": None}
+    (point,) = result["operating_points"]
+    for rate, patients in {"sensitivity": 1, "specificity": 3, "accuracy": 4}.items():
+        low = patients / (patients + 1.959964**2)  # Wilson (1927), where all are hits
+        assert point[rate] == pytest.approx({"value": 1.0, "low": low, "high": 1.0})
+
+
 def test_images_of_one_patient_are_not_independent_examples():
     def width(patients: list[str]) -> float:
         repeated = [np.repeat(a[:100], 3) for a in (LABELS, classification.probabilities(LOGITS))]

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.stats import binomtest
 
 from trainer.system import threads
 
@@ -34,6 +35,10 @@ class Resamples:
         self._counts = np.ones((1 + resamples, len(names)), np.uint16)
         for row in self._counts[1:]:
             row[:] = np.bincount(random.integers(len(names), size=len(names)), minlength=len(names))
+
+    def patients(self, images: np.ndarray) -> int:
+        """Returns how many patients the images with these numbers are of."""
+        return len(np.unique(self._numbers[images]))
 
     def measure(
         self,
@@ -78,6 +83,27 @@ def interval(values: np.ndarray) -> Interval:
         return dict(UNDEFINED)
     low, high = percentiles(values[1:])
     return {"value": float(values[0]), "low": float(low), "high": float(high)}
+
+
+def area_interval(values: np.ndarray) -> Interval:
+    """Returns `interval(values)`, without ends where all resamples are alike: there are too few."""
+    found = interval(values)
+    return found | {"low": None, "high": None} if found["low"] == found["high"] else found
+
+
+def share_interval(values: np.ndarray, patients: int) -> Interval:
+    """Returns `interval(values)` of a share, or Wilson's where all resamples are alike.
+
+    Args:
+      values: as for `interval`.
+      patients: over how many the share is taken.
+    """
+    found = interval(values)
+    if found["value"] is None or found["low"] != found["high"]:
+        return found
+    hits = round(found["value"] * patients)
+    ends = binomtest(hits, patients).proportion_ci(CONFIDENCE, method="wilson")
+    return found | {"low": float(ends.low), "high": float(ends.high)}
 
 
 def mean_over_labels(values: Sequence[np.ndarray]) -> np.ndarray:

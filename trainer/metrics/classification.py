@@ -74,7 +74,9 @@ def evaluate(
 ) -> dict:
     """Returns the areas under the curves and each operating point with 95 % intervals.
 
-    Intervals are percentiles of a bootstrap over patients.
+    Intervals are percentiles of a bootstrap over patients. Where no resample differs, as with one
+    or two positive patients that are both found, a rate has Wilson's interval over as many patients
+    as it counts, and an area none.
 
     Args:
       scores: of n images with K labels, without padding.
@@ -95,6 +97,7 @@ def evaluate(
         positive = scores.labels[known, k] > 0.5
         logits = scores.logits[known, k].astype(np.float64)
         points = [(point, label_thresholds[k]) for point, label_thresholds in thresholds.items()]
+        counted = [resamples.patients(i) for i in (known, known[positive], known[~positive])]
         ranking = Ranking(positive, logits, [threshold for _, threshold in points])
         measured = resamples.measure(ranking.measure, known[ranking.order])
         auc, average_precision, *rates = measured.T
@@ -104,10 +107,10 @@ def evaluate(
         results[name] = {
             "positive": int(positive.sum()),
             "negative": int((~positive).sum()),
-            **{area: bootstrap.interval(values) for area, values in label_areas.items()},
+            **{area: bootstrap.area_interval(values) for area, values in label_areas.items()},
             "operating_points": [
                 operating_point(point, threshold)
-                | dict(zip(RATES, map(bootstrap.interval, values), strict=True))
+                | dict(zip(RATES, map(bootstrap.share_interval, values, counted), strict=True))
                 | {"confusion": confusion_matrix(positive, logits >= threshold).tolist()}
                 for (point, threshold), *values in zip(
                     points, rates[::3], rates[1::3], rates[2::3], strict=True
@@ -115,7 +118,7 @@ def evaluate(
             ],
         }
     means = {
-        area: bootstrap.interval(bootstrap.mean_over_labels(values))
+        area: bootstrap.area_interval(bootstrap.mean_over_labels(values))
         for area, values in areas.items()
     }
     if scores.outputs.exclusive:

@@ -39,14 +39,18 @@ def measure(
     sensitivities, specificities = each[:classes], each[classes:]
     whole = {
         "exclusive": True,
-        "accuracy": bootstrap.interval(accuracy),
+        "accuracy": bootstrap.share_interval(accuracy, resamples.patients(known)),
         "balanced_accuracy": bootstrap.interval(bootstrap.mean_over_labels(sensitivities)),
         "confusion": confusion_matrix(scores).tolist(),
     }
-    columns = zip(sensitivities, specificities, strict=True)
+    of_class = scores.labels[known] > 0.5
+    columns = zip(sensitivities, specificities, of_class.T, strict=True)
     return whole, [
-        {"sensitivity": bootstrap.interval(hits), "specificity": bootstrap.interval(cleared)}
-        for hits, cleared in columns
+        {
+            "sensitivity": bootstrap.share_interval(hits, resamples.patients(known[positive])),
+            "specificity": bootstrap.share_interval(cleared, resamples.patients(known[~positive])),
+        }
+        for hits, cleared, positive in columns
     ]
 
 

@@ -98,4 +98,6 @@ def point_title(point: Mapping) -> str:
 
 def interval_text(interval: Mapping[str, float | None]) -> str:
     """Returns a value with its 95 % interval, as "0.974 (0.959 to 0.988)"."""
+    if interval["low"] is None:
+        return f"{interval['value']:.3f} (too few patients)"
     return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"

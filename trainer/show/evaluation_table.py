@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from trainer.metrics.label_result import interval_text
 from trainer.metrics.operating_points import CHOSEN
 
 LONGEST = 37  # characters of a label and its counts
@@ -100,7 +101,7 @@ def _title(name: str, label: Mapping) -> str:
 def _estimate(metric: Mapping) -> str:
     if metric["value"] is None:
         return "not defined".center(24)
-    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})".center(24)
+    return interval_text(metric).center(24)
 
 
 def _calibration_error(calibration: Mapping) -> str:
