@@ -10,6 +10,11 @@ from trainer.data.sources import Options
 from trainer.system.errors import UsageError
 
 MIMIC = "files/p10/p100000{0}/s5041426{0}/{1}.jpg"
+BIMCV = [
+    "sub-S03045/ses-E06049/mod-rx/sub-S03045_ses-E06049_run-1_bp-chest_vp-pa_dx.png",
+    "sub-S03045/ses-E06049/mod-rx/sub-S03045_ses-E06049_run-2_bp-chest_vp-lateral_dx.png",
+    "sub-S03046/ses-E06050/mod-rx/sub-S03046_ses-E06050_run-1_bp-chest_vp-ap_cr.png",
+]
 PADCHEST = ",ImageID,PatientID,Projection,Labels,Localizations"
 BOXES = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max"
 
@@ -177,6 +182,23 @@ LAYOUTS = {
             "4_IM-4-4001.dcm.png": ("Cardiomegaly", "4", ""),
         },
     ),
+    "BIMCV-COVID19": (
+        {
+            "labels_covid_posi.tsv": [
+                "\tPatientID\tReportID\tReport\tLabels",
+                "0\tS03045\tE06049\tx\t['COVID 19', 'pneumonia']",
+                "1\tS03046\tE06050\tx\t['normal']",
+                "2\tS03047\tE06051\tx\t['pneumonia']",
+            ]
+        },
+        [*BIMCV, "sub-S03047/ses-E06051/mod-ct/sub-S03047_ses-E06051_ct.nii.gz"],
+        {},
+        {
+            BIMCV[0]: ("COVID 19 pneumonia", "S03045", ""),
+            BIMCV[1]: "lateral view",
+            BIMCV[2]: ("", "S03046", ""),
+        },
+    ),
     "covid-chestxray-dataset": (
         {
             "metadata.csv": [
@@ -224,6 +246,8 @@ def test_a_public_set_is_read_as_it_is_published(name: str, tmp_path: Path):
             assert expected[record.name] in record.refused
             found[record.name] = expected[record.name]
     assert found == expected
+    without = any("folders without a radiograph" in note for note in source.notes)
+    assert without == (name == "BIMCV-COVID19")
 
 
 def test_readers_who_disagree_need_a_rule(tmp_path: Path):

@@ -55,8 +55,11 @@ def describe(summary: dict) -> str:
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
     lines.append(legend)
     lines += _known(summary)
+    listed_reasons = {item["reason"] for item in summary.get("left_out", [])}
     left_out = sum(
-        group["files"] for group in summary.get("reading", {}).get("left_out", {}).values()
+        group["files"]
+        for reason, group in summary.get("reading", {}).get("left_out", {}).items()
+        if reason not in listed_reasons
     )
     for count, meaning in (
         (left_out, "files were left out by how the source is read (data_summary.json says why)"),

@@ -35,6 +35,17 @@ def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], se
     return {}, set()
 
 
+def by_folder(names: Iterable[str]) -> dict[str, list[str]]:
+    """Returns the images below each folder, by the folder's own name; [] where there is none."""
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        for folder in name.split("/")[:-1]:
+            images = folders.setdefault(folder, [])
+            if image_files.has_suffix(name):
+                images.append(name)
+    return folders
+
+
 def _composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 

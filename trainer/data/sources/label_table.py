@@ -32,7 +32,6 @@ MISSING = "the image does not exist"
 AMBIGUOUS = "more than one file under --image_root has this name"
 MOST_VALUES = 40  # different ones in a column that may be one of views or modalities
 MOST_COLUMNS_SHOWN = 20  # as those of labels
-LEAST_ROWS = 20  # from which on a column that differs in each is worth a word
 
 
 @dataclass(frozen=True)
@@ -115,13 +114,19 @@ class Table:
         roles = (schema.patient, schema.split, schema.view, schema.modality, schema.reader)
         single = [name for name in roles if name]
         lines, paths, others, cells = [], [], [], []
+        without = 0
+        images = image_index.by_folder(self._files.stamps) if schema.folder else {}
         for line, (path, *row) in table.rows([schema.path, *single, *schema.labels]):
             if not path:
                 raise UsageError(f"{self.name} line {line}, column {schema.path!r} names no image.")
-            lines.append(line)
-            paths.append(path)
-            others.append(dict(zip(single, row, strict=False)))
-            cells.append(tuple(row[len(single) :]))
+            found = images.get(schema.folder + path, [path])
+            without += not found
+            lines += [line] * len(found)
+            paths += found
+            others += [dict(zip(single, row, strict=False))] * len(found)
+            cells += [tuple(row[len(single) :])] * len(found)
+        if without:
+            self.notes.append(f"{without:,} rows are of folders without a radiograph: left out")
         if not paths:
             raise UsageError(f"{self.name} has a header and no rows.")
         labels = read_labels(
@@ -137,11 +142,12 @@ class Table:
         self.labels, self.classes = labels.names, labels.classes
         self.notes += labels.notes
         known = patients.Known(other.get(schema.patient, "") for other in others)
-        self._note_patients(schema, known, len(paths))
+        if schema.patient:
+            self.notes += known.notes(schema.patient)
         rows = []
         for number, (path, other) in enumerate(zip(paths, others, strict=True)):
             reason = views.refusal(
-                other.get(schema.view, ""),
+                other.get(schema.view, "") or views.in_name(path),
                 other.get(schema.modality, ""),
                 any_view=self._options.any_view,
             )
@@ -189,20 +195,6 @@ class Table:
             if found and not given:
                 self.notes.append(f"column {found!r} holds {what}, which decide what is left out")
         return replace(schema, view=schema.view or view, modality=schema.modality or modality)
-
-    def _note_patients(self, schema: Schema, known: patients.Known, rows: int) -> None:
-        if schema.patient and known.nobody:
-            words = ", ".join(repr(word) for word in sorted(known.nobody) if word) or "blank"
-            self.notes.append(
-                f"warning: column {schema.patient!r} names no patient in {known.rows_of_nobody:,} "
-                f"of {rows:,} rows ({words}): each of them counts as a patient of its own"
-            )
-        if schema.patient and rows >= LEAST_ROWS and known.different == rows:
-            self.notes.append(
-                f"warning: column {schema.patient!r} differs in every row, so that each image is a "
-                "patient of its own: where one has several images, name the column that tells it, "
-                "or give --patient_regex"
-            )
 
     def _find(self, paths: Sequence[str]) -> tuple[dict[str, str], set[str]]:
         """Returns the file of each path: by its name, or by the UID in a DICOM header."""

@@ -28,6 +28,7 @@ NOBODY = (
     *("anonymous", "anonym", "anonymized", "anonymised", "anon", "deidentified", "notavailable"),
     *("notapplicable", "removed", "hidden", "xxx", "no_id", "noid"),
 )
+LEAST_ROWS = 20  # from which on a column that differs in each is worth a word
 ZERO = re.compile(r"0+(\.0*)?")
 
 
@@ -50,12 +51,30 @@ class Known:
             for cell, n in count.items()
             if stands_for_nobody(cell) and (n > most or not ZERO.fullmatch(cell))
         }
+        self._rows = count.total()
         self.rows_of_nobody = sum(count[cell] for cell in self.nobody)
         self.different = len(count) - len(self.nobody)
 
     def patient(self, cell: str) -> str:
         """Returns the patient, "" for nobody."""
         return "" if cell in self.nobody else cell
+
+    def notes(self, column: str) -> list[str]:
+        """Returns what the user should know of the column, a line each."""
+        rows, notes = self._rows, []
+        if self.nobody:
+            words = ", ".join(repr(word) for word in sorted(self.nobody) if word) or "blank"
+            notes.append(
+                f"warning: column {column!r} names no patient in {self.rows_of_nobody:,} of "
+                f"{rows:,} rows ({words}): each of them counts as a patient of its own"
+            )
+        if rows >= LEAST_ROWS and self.different == rows:
+            notes.append(
+                f"warning: column {column!r} differs in every row, so that each image is a patient "
+                "of its own: where one has several images, name the column that tells it, or give "
+                "--patient_regex"
+            )
+        return notes
 
 
 def stands_for_nobody(text: str) -> bool:

@@ -34,6 +34,7 @@ class Schema:
       split: train, val or test.
       view: the view, in the words that `views.view_of` knows.
       modality: the modality, in the words that `views.modality_of` knows.
+      folder: what precedes the path in the name of a folder, where a row is of all images in it.
       reader: who read the image, where several did.
       findings: the names that the one column may hold; () for all that it does.
       blank_is_negative: whether a blank label means negative; else it is unknown.
@@ -48,6 +49,7 @@ class Schema:
     view: str = ""
     modality: str = ""
     reader: str = ""
+    folder: str = ""
     findings: tuple[str, ...] = ()
     blank_is_negative: bool = False
     split_lists: bool = False
@@ -124,6 +126,8 @@ def _public(columns: Sequence[str]) -> Schema:
     if {"ImageID", "PatientID", "Labels"} <= known:  # PadChest
         projection, modality = if_there("Projection"), if_there("Modality_DICOM")
         return Schema("ImageID", ("Labels",), "PatientID", view=projection, modality=modality)
+    if {"ReportID", "Labels"} <= known:  # BIMCV-COVID19: a row is of a session, ses-E01234/
+        return Schema("ReportID", ("Labels",), if_there("PatientID"), folder="ses-")
     if {"image_id", "class_name"} <= known:  # VinDr-CXR's boxes, VinBigData: a row a box and reader
         return Schema("image_id", ("class_name",), reader=if_there("rad_id"))
     if {"image_id", "No finding", "Aortic enlargement"} <= known:  # VinDr-CXR's image labels

@@ -31,6 +31,12 @@ def view_of(cell: str) -> str:
     return next((word for word in ("FRONTAL", *OTHER_VIEWS) if word in words), "")
 
 
+def in_name(path: str) -> str:
+    """Returns the view in a name as BIMCV has it, "vp-pa" in ..._bp-chest_vp-pa_dx.png, or ""."""
+    match = re.search(r"_vp-([a-z]+)", path.rpartition("/")[2])
+    return match[1] if match else ""
+
+
 def modality_of(cell: str) -> str:
     """Returns "radiograph", the name of another modality, or "" for what is none."""
     word = re.sub("[^A-Z]", "", cell.upper())
