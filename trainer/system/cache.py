@@ -16,7 +16,7 @@ def folder() -> Path:
         above = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:  # no HOME, and no entry in passwd
         raise UsageError(
-            "what is fetched is kept in the home folder, and this user has none: set the "
+            "what is fetched is kept in the home folder, and this user has none: set the"
             " environment variable XDG_CACHE_HOME to a folder."
         ) from None
     return Path(above) / "radiograph-trainer"
