@@ -57,6 +57,14 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_float(
         "max_skipped", 0.01, "fraction of files that may be skipped", 0.0, 1.0, **common
     )
+    flags.DEFINE_float(
+        "max_alike",
+        0.1,
+        "fraction of images that may be one group of near-duplicates, which lies in one split",
+        0.0,
+        1.0,
+        **common,
+    )
     flags.DEFINE_integer(
         "workers", 0, "processes that decode; 0: one per core", lower_bound=0, **common
     )
@@ -88,6 +96,7 @@ def main(argv: Sequence[str]) -> None:
             salt=salt,
             strict=given.strict,
             max_skipped=given.max_skipped,
+            max_alike=given.max_alike,
             workers=given.workers,
             runner=given.runner,
             beam_options=given.beam_options,

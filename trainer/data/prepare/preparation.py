@@ -18,6 +18,7 @@ from trainer.data.prepare import (
     data_summary,
     exclusive_classes,
     ingest,
+    large_groups,
     learnable_labels,
     skipped_files,
     splits,
@@ -54,6 +55,7 @@ def prepare(
     salt: str = "",
     strict: bool = False,
     max_skipped: float = 0.01,
+    max_alike: float = 0.1,
     workers: int = 0,
     runner: str = "",
     beam_options: Sequence[str] = (),
@@ -76,6 +78,8 @@ def prepare(
         that nobody learns.
       strict: whether the first file that cannot be used ends it.
       max_skipped: share of the files that may be skipped.
+      max_alike: share of the images that may be one group of near-duplicates of unknown patients,
+        which then lies in one split.
       workers: processes that decode; 0 for as many as there are cores.
       runner: name of the Apache Beam runner that does the work; "" for this machine.
       beam_options: the runner's own options, as in "region=europe-west4".
@@ -126,7 +130,7 @@ def prepare(
         records, examined, skipped, left_out = _examine(
             backend, records, strict, max_skipped=max_skipped
         )
-        assignment = _assign_splits(records, examined, keep_validation)
+        assignment = _assign_splits(records, examined, keep_validation, max_alike=max_alike)
         assignment, labels, classes = _learnable(assignment, source, exclusive)
         kept = [record for split in assignment.splits.values() for record in split]
         stored = _stored([*kept, *(r for r, _ in (*skipped, *left_out))], source.identifying, salt)
@@ -209,6 +213,8 @@ def _assign_splits(
     records: Sequence[sources.ImageRecord],
     examined: Sequence[ingest.ExaminedFile],
     keep_validation: bool | None,
+    *,
+    max_alike: float,
 ) -> splits.SplitAssignment:
     fingerprints = [
         file.fingerprint
@@ -219,7 +225,9 @@ def _assign_splits(
     if fingerprints:
         known = {record.patient for record in records}
         example = next(r.place or r.name for r in records if not r.patient)
-        records = splits.by_near_duplicates(records, duplicates.near_groups(fingerprints))
+        groups = duplicates.near_groups(fingerprints)
+        large_groups.check(records, groups, max_alike)
+        records = splits.by_near_duplicates(records, groups)
         guessed = {record.patient for record in records} - known
         _warn(
             f"the patient of {len(fingerprints):,} images is not known, such as that of "
