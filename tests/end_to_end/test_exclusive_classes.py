@@ -10,6 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from trainer import train
+from trainer.config.schema import default
 from trainer.data import sources
 from trainer.data.prepare import preparation
 from trainer.data.synthetic import phantom
@@ -24,10 +25,11 @@ def class_of(name: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_three_class_folders_become_a_report_of_exclusive_classes(
     new_tiny: Callable[[], ConfigDict], tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    images = dict(phantom.archive(120))
+    images = dict(phantom.archive(80))
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for name, jpeg in images.items():
             archive.writestr(f"{class_of(name)}/{Path(name).name}", jpeg)
@@ -38,6 +40,7 @@ def test_three_class_folders_become_a_report_of_exclusive_classes(
     config = new_tiny()
     config.data.path, config.train.batch_size = str(tmp_path / "data"), 16
     config.train.epochs, config.summaries.times = 1, 1
+    config.augment, config.model.stages = default().augment, 1  # which take long to compile
     result = train.train_and_evaluate(config, tmp_path / "run")
     assert "likeliest class" in capsys.readouterr().out
     assert np.sum(result["confusion"]) == result["images"]
