@@ -51,6 +51,12 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "every image has one of several classes; by default if they are folders",
         **common,
     )
+    path_flags.define_path(
+        "names_file",
+        "",
+        "file, outside of --out, for what the hashes of DICOM files stand for",
+        **common,
+    )
     flags.DEFINE_bool("audit", True, "audits the source too: audit.html in the folder", **common)
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **common)
     flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **common)
@@ -84,6 +90,8 @@ def main(argv: Sequence[str]) -> None:
         _refuse_out_in_source(given.source, out)
         source = sources.open_source(given.source, source_flags.options(given))
         finished = dataset.read_summary(out) is not None
+        if given.names_file and not finished:
+            _refuse_names(given.names_file, out)
         source_flags.show_reading(source)
         summary = preparation.prepare(
             source,
@@ -94,6 +102,7 @@ def main(argv: Sequence[str]) -> None:
             uniform=given.uniform,
             exclusive=given.exclusive,
             salt=salt,
+            names_file=given.names_file,
             strict=given.strict,
             max_skipped=given.max_skipped,
             max_alike=given.max_alike,
@@ -109,6 +118,21 @@ def main(argv: Sequence[str]) -> None:
             facts = audit.write(source, page, any_view=given.any_view, salt=salt)
         print(f"audit: {facts['verdict']['sentence']}\n       {page} says why and what to do")
     print(f"next: radiograph train --config=resnet --config.data.path={out} --workdir=RUN")
+
+
+def _refuse_names(file: str, out: epath.Path) -> None:
+    """Keeps what the hashes stand for out of the data set, known before any work.
+
+    Raises:
+      UsageError: if `file` exists, lies in a bucket or in `out`, or its folder does not exist.
+    """
+    path = Path(file).resolve()
+    inside = not gcs.is_gcs(out) and path.is_relative_to(Path(out).resolve())
+    if gcs.is_gcs(file) or inside or path.exists() or not path.parent.is_dir():
+        raise UsageError(
+            f"--names_file={file} must be a new file in a local folder that exists, outside of "
+            f"--out={out}: name another."
+        )
 
 
 def _refuse_out_in_source(source: str, out: epath.Path) -> None:

@@ -1,6 +1,7 @@
 """A source becomes a data set that is split by patient, complete or not there at all."""
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -195,13 +196,19 @@ def test_identifying_names_are_stored_under_salted_hashes(
     extra = {DAMAGED: b"no picture", "test/SICK/a_1.jpeg": picture(103), COPY: picture(300)}
     source = archive(tmp_path / "SMITH^JOHN_1950.zip", extra)
     source.identifying = True
-    summary = preparation.prepare(source, epath.Path(tmp_path / "out"), salt="a salt")
+    names = tmp_path / "names.csv"
+    out = epath.Path(tmp_path / "out")
+    summary = preparation.prepare(source, out, salt="a salt", names_file=str(names))
+    assert names.stat().st_mode & 0o777 == 0o600
+    rows = {row["name"]: row for row in csv.DictReader(names.open())}
+    assert len(rows) == 123 and ORIGINAL in {row["file"] for row in rows.values()}
     listed = json.dumps([summary["skipped"], summary["moved"], summary["conflicts"]])
     assert summary["skipped"] and summary["moved"]
     assert "person" not in listed and "IM-" not in listed and "a salt" not in json.dumps(summary)
     stored = [example for s in dataset.SPLITS for example in examples(tmp_path / "out", s).items()]
     assert len(stored) == 122
     for name, (patient, _) in stored:
+        assert rows[name]["patient"] == patient.decode()
         assert name.startswith("dicom-") and patient.startswith(b"patient-")
     assert f"skipped {DAMAGED}" in capfd.readouterr().err
     for file in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):

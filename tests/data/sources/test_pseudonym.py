@@ -1,7 +1,12 @@
 """Names and patients are hashed with a salt."""
 
+from pathlib import Path
+
+import pytest
+
 from trainer.data.sources.image_record import ImageRecord
-from trainer.data.sources.pseudonym import all_pseudonymous, pseudonymous
+from trainer.data.sources.pseudonym import all_pseudonymous, pseudonymous, write_names
+from trainer.system.errors import UsageError
 
 RECORD = ImageRecord("a/Doe.dcm", (1,), "Doe", "train", "a/Doe.dcm", "a lateral view")
 
@@ -37,3 +42,17 @@ def test_a_file_that_keeps_its_name_shows_no_patient_of_a_dicom_file():
     dicom, kept, hidden = all_pseudonymous([RECORD, alone, beside], "salt")
     assert kept == alone and hidden.name == "b.png"
     assert hidden.patient == dicom.patient != "Doe"
+
+
+def test_what_hashes_stand_for_is_written_for_the_owner_alone_and_once(tmp_path: Path):
+    stored = {RECORD.name: pseudonymous(RECORD, "salt"), "b.png": ImageRecord("b.png", (1,))}
+    file = tmp_path / "names.csv"
+    write_names(file, stored, [RECORD, stored["b.png"]])
+    header, row = file.read_text().splitlines()
+    hidden = stored[RECORD.name]
+    assert header == "name,patient,file,identifier"
+    assert row == f"{hidden.name},{hidden.patient},a/Doe.dcm,Doe"
+    assert file.stat().st_mode & 0o777 == 0o600
+    for taken in (file, tmp_path / "nowhere" / "names.csv"):
+        with pytest.raises(UsageError, match="--names_file=.*(exists already|cannot be written)"):
+            write_names(taken, stored, [RECORD])

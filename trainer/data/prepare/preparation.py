@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from etils import epath, epy
@@ -53,6 +54,7 @@ def prepare(
     uniform: bool = False,
     exclusive: bool | None = None,
     salt: str = "",
+    names_file: str = "",
     strict: bool = False,
     max_skipped: float = 0.01,
     max_alike: float = 0.1,
@@ -76,6 +78,7 @@ def prepare(
         stores them so.
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one
         that nobody learns.
+      names_file: where the file and the patient of each hash are written; "" for nowhere.
       strict: whether the first file that cannot be used ends it.
       max_skipped: share of the files that may be skipped.
       max_alike: share of the images that may be one group of near-duplicates of unknown patients,
@@ -134,6 +137,14 @@ def prepare(
         assignment, labels, classes = _learnable(assignment, source, exclusive)
         kept = [record for split in assignment.splits.values() for record in split]
         stored = _stored([*kept, *(r for r, _ in (*skipped, *left_out))], source.identifying, salt)
+        if names_file:
+            originals = [*kept, *(record for record, _ in (*skipped, *left_out))]
+            pseudonym.write_names(Path(names_file), stored, originals)
+        elif source.identifying:
+            _warn(
+                "names and patients of DICOM files are replaced by hashes: without --names_file "
+                "results cannot be joined with other data of these patients later."
+            )
         builder = functools.partial(
             dataset.Radiographs, folder, labels, classes, exclusive=exclusive
         )

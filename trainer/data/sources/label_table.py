@@ -152,7 +152,7 @@ class Table:
                 any_view=self._options.any_view,
             )
             if missing := table.unmatched.get(lines[number]):
-                reason = f"{missing} has no row for it"
+                reason = f"{missing.rpartition('/')[2]} has no row for it"
             reason = reason or labels.left_out.get(number, "")
             split = _split(
                 path,

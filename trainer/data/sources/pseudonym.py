@@ -1,11 +1,15 @@
 """Names and patients of DICOM files replaced by keyed hashes."""
 
+import csv
 import hashlib
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from trainer.data.sources.image_record import ImageRecord, Source
+from trainer.system.errors import UsageError
 
 DICOM = "DICOM files"
 HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
@@ -27,6 +31,35 @@ def all_pseudonymous(records: Sequence[ImageRecord], salt: str) -> list[ImageRec
         return record
 
     return [stored(record) for record in records]
+
+
+def write_names(
+    file: Path, stored: Mapping[str, ImageRecord], records: Sequence[ImageRecord]
+) -> None:
+    """Writes which file and patient each hash stands for, readable by the file's owner alone.
+
+    Args:
+      file: a CSV file that does not exist yet.
+      stored: each record as it is stored, by its name in the source.
+      records: as the source has them.
+
+    Raises:
+      UsageError: if it exists or cannot be written.
+    """
+    try:
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(opened, "w", newline="", encoding="utf-8") as content:
+            rows = csv.writer(content)
+            rows.writerow(("name", "patient", "file", "identifier"))
+            for record in records:
+                new = stored[record.name]
+                if new != record:
+                    place = record.place or record.name
+                    rows.writerow((new.name, new.patient, place, record.patient))
+    except FileExistsError:
+        raise UsageError(f"--names_file={file} exists already: name another file.") from None
+    except OSError as mistake:
+        raise UsageError(f"--names_file={file} cannot be written: {mistake.strerror}.") from None
 
 
 def source_name(source: Source) -> str:
