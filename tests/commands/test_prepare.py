@@ -31,3 +31,14 @@ def test_out_inside_of_the_source_is_refused_before_it_is_made(
         with pytest.raises(UsageError, match="--out=.* lies in --source="):
             run(monkeypatch, f"--source={tmp_path}/{source}", place)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("file", ["data/names.csv", "there.csv", "nowhere/names.csv"])
+def test_a_file_of_names_in_the_data_set_or_in_place_of_another_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+):
+    (tmp_path / "there.csv").touch()
+    names, out = f"--names_file={tmp_path}/{file}", f"--out={tmp_path}/data"
+    with pytest.raises(UsageError, match="--names_file=.* must be a new file"):
+        run(monkeypatch, "--source=phantom:20", out, names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there.csv"]
