@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -154,12 +154,14 @@ def _encoded(kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+@cache
 def images() -> list[bytes]:
     """Returns an image in each format."""
     kinds = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
     return [*map(_encoded, kinds), _encoded("JPEG", progressive=True)]
 
 
+@cache
 def dicom_files() -> list[bytes]:
     """Returns a DICOM file of each encoding, with a sequence and a private element."""
     plain = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
@@ -187,6 +189,7 @@ def _dicom(syntax: UID, pixels: bytes) -> bytes:
     return file.getvalue()
 
 
+@cache
 def archives() -> list[bytes]:
     """Returns archives of stored and deflated members."""
     files = []
@@ -200,6 +203,7 @@ def archives() -> list[bytes]:
     return files
 
 
+@cache
 def records() -> list[bytes]:
     """Returns records of a run, as JSON."""
     described = environment.describe(["CPU:0"]) | {"starts": []}
