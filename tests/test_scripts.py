@@ -24,6 +24,7 @@ def checkout(tmp_path):
     root = tmp_path / "a checkout"
     for folder in ["scripts", "requirements"]:
         shutil.copytree(ROOT / folder, root / folder)
+    shutil.copy(ROOT / "setup.py", root)
     return root
 
 

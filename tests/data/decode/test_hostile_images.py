@@ -17,6 +17,7 @@ from PIL import Image, ImageFile
 
 from tests.data.decode.tiff_files import packed_tiff
 from trainer.data.decode import limits, radiograph, recode
+from trainer.data.decode.limits import LeftOut
 from trainer.data.decode.radiograph import Unreadable
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -241,11 +242,11 @@ def test_what_is_no_damage_is_decoded(data: bytes):
 
 
 def test_blank_images_are_not_prepared():
-    with pytest.raises(Unreadable, match="blank: every pixel is 0"):
+    with pytest.raises(LeftOut, match="blank: every pixel is 0"):
         recode.recode(png(64, 48), 512)
     nearly = np.random.default_rng(0).integers(251, 254, (200, 300), np.uint8)
     nearly[:10, :10] = 0  # a letter in a corner
-    with pytest.raises(Unreadable, match="blank: nearly every pixel is 252 of 255"):
+    with pytest.raises(LeftOut, match="blank: nearly every pixel is 252 of 255"):
         recode.recode(file_of(Image.fromarray(nearly), "PNG"), 512)
     dim = np.random.default_rng(0).integers(30, 40, (200, 300), np.uint8)
     assert recode.recode(file_of(Image.fromarray(dim), "PNG"), 512)

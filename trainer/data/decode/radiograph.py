@@ -10,7 +10,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from trainer.data.decode import codestream, deep, depth, dicom, orientation, tiff
 from trainer.data.decode.depth import OUTLIERS
-from trainer.data.decode.limits import MOST_PIXELS, Unreadable, check_size, reading
+from trainer.data.decode.limits import MOST_PIXELS, LeftOut, Unreadable, check_size, reading
 
 __all__ = ["Decoded", "Unreadable", "check_not_blank", "decode", "decoded"]
 
@@ -109,7 +109,7 @@ def decoded(data: bytes, max_side: int, any_view: bool = False) -> Decoded:
 
 
 def check_not_blank(pixels: np.ndarray) -> None:
-    """Raises Unreadable for an image of one grey value, or of nearly one.
+    """Raises LeftOut for an image of one grey value, or nearly so: it is whole and shows nothing.
 
     Args:
       pixels: [H, W, 1] uint8.
@@ -117,11 +117,11 @@ def check_not_blank(pixels: np.ndarray) -> None:
     counts = np.array(Image.fromarray(pixels[..., 0]).histogram())
     present = np.flatnonzero(counts)
     if len(present) == 1:
-        raise Unreadable(f"blank: every pixel is {present[0]} of 255")
+        raise LeftOut(f"blank: every pixel is {present[0]} of 255")
     shares = np.cumsum(counts) / counts.sum()
     dark, middle, bright = np.searchsorted(shares, (OUTLIERS, 0.5, 1 - OUTLIERS))
     if bright - dark < LEAST_CONTRAST:
-        raise Unreadable(f"blank: nearly every pixel is {middle} of 255")
+        raise LeftOut(f"blank: nearly every pixel is {middle} of 255")
 
 
 def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> Decoded:

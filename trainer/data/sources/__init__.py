@@ -71,7 +71,6 @@ def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B00
 def _opened(name: str, options: Options) -> Source:
     kind, _, rest = name.partition(":")
     is_table = name.lower().endswith(TABLES)
-    _check_options(name, options, is_table)
     if name.lower().endswith(OTHER_TABLES):
         raise UsageError(
             f"--source={name} is not a table that is read: save it as CSV, with a header line and "
@@ -80,6 +79,7 @@ def _opened(name: str, options: Options) -> Source:
     for endings, way in OTHER_FILES.items():
         if name.lower().endswith(endings):
             raise UsageError(f"--source={name} is not read: {way}.")
+    _check_options(name, options, is_table)
     if kind == "phantom":
         if not rest.isdecimal() or int(rest) < 20:
             raise UsageError(f"--source={name}: give phantom:N with N of at least 20 images.")
