@@ -1,5 +1,6 @@
 """The command that writes pages, without TensorFlow where no network is asked."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import pytest
 from absl import flags
 
 from trainer.commands import report
-from trainer.system.errors import UsageError
+from trainer.system import atomic
+from trainer.system.errors import CannotWrite, UsageError
 
 
 @pytest.fixture
@@ -51,6 +53,23 @@ def test_the_path_of_the_page_is_printed(command, tmp_path, finished_run, capsys
     assert printed == [str(first.folder / "report.html"), str(tmp_path / "both.html")]
 
 
+def test_a_run_that_cannot_be_written_to_has_its_page_elsewhere(
+    command, tmp_path, finished_run, monkeypatch, capsys
+):
+    run, write = finished_run(tmp_path / "run"), atomic.write_text
+
+    def write_elsewhere(file, text):
+        if file.parent == run.folder:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return write(file, text)
+
+    monkeypatch.setattr(atomic, "write_text", write_elsewhere)
+    with pytest.raises(CannotWrite, match=r"run \(Read-only.*EROFS\): give --out=FILE.html"):
+        command(run.folder)
+    command(run.folder, f"--out={tmp_path / 'page.html'}")
+    assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
+
+
 def test_a_missing_run_ends_the_program_with_one_sentence(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "trainer", "report", str(tmp_path / "nowhere")],
@@ -65,7 +84,7 @@ def test_a_missing_run_ends_the_program_with_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["a", "--out=b.html"], "--out=b.html needs several runs or --image"),
+        (["a", "--out=b"], "--out=b must end in .html"),
         (["a", "b", "--out=c"], "--out=c must end in .html"),
         (["a", "b", "--out=no/where.html"], "the folder no does not exist"),
         (["a", "b", "--image=c.png"], "--image takes one run, but there are 2"),

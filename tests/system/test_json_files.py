@@ -102,3 +102,9 @@ def test_run_with_a_damaged_summary_is_refused_with_a_way_out(
     (file.parent / "data_summary.json").write_bytes(content)
     held = run_folder(file.parent, tiny, open_data(tiny.data.path), replicas=Replicas(None, "test"))
     assert "or delete it" in sentence(held.__enter__)
+
+
+def test_an_infinite_number_is_damage(tmp_path: Path):
+    file = epath.Path(tmp_path / "a.json")
+    file.write_text("1e999")
+    assert not json_files.set_aside_if_damaged(file, int, "nothing follows")

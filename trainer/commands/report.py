@@ -1,6 +1,6 @@
 """Writes pages about finished runs.
 
-radiograph report RUN                            the report of a run, RUN/report.html
+radiograph report RUN                            the report of a run, RUN/report.html or --out
 radiograph report RUN1 RUN2 --out=FILE.html      several runs compared
 radiograph report RUN --image=FILE --out=FOLDER  the run's prediction for single radiographs
 """
@@ -13,7 +13,7 @@ from etils import epath, epy
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.system import gcs
-from trainer.system.errors import UsageError
+from trainer.system.errors import CannotWrite, UsageError, file_error
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.report import comparison, image_page, run_page
@@ -28,13 +28,20 @@ def main(argv: Sequence[str]) -> None:
         print(*_image_pages(runs, given.image, given.out), sep="\n")
     elif len(runs) > 1:
         print(comparison.write(runs, _page_path(given.out or COMPARISON)))
-    elif given.out:
-        raise UsageError(
-            f"--out={given.out} needs several runs or --image: the report of one run is "
-            "report.html in its folder, so leave it out."
-        )
     else:
-        print(run_page.write(runs[0]))
+        print(_run_page(runs[0], _page_path(given.out) if given.out else None))
+
+
+def _run_page(run: str, out: epath.Path | None) -> epath.Path:
+    try:
+        return run_page.write(run, out=out)
+    except OSError as error:
+        if out or not (reason := file_error(error)):
+            raise
+        raise CannotWrite(
+            f"the report cannot be written into {run} ({reason}): give --out=FILE.html to write it "
+            "elsewhere."
+        ) from error
 
 
 def _image_pages(
@@ -48,9 +55,7 @@ def _image_pages(
 def _page_path(out: str) -> epath.Path:
     file = epath.Path(out)
     if file.suffix != ".html":
-        raise UsageError(
-            f"--out={out} must end in .html, since it is a page that compares several runs."
-        )
+        raise UsageError(f"--out={out} must end in .html, since it is a page.")
     if not gcs.is_gcs(file) and not file.parent.is_dir():
         raise UsageError(f"--out={out}: the folder {file.parent} does not exist; make it first.")
     return file
@@ -64,7 +69,8 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     path_flags.define_path(
         "out",
         None,
-        f"page of a comparison ({COMPARISON}), or folder for pages of images (RUN/images)",
+        f"page of a run (RUN/report.html) or a comparison ({COMPARISON}), or folder for pages of "
+        "images (RUN/images)",
         flag_values=flag_values,
     )
 

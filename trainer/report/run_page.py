@@ -23,12 +23,15 @@ MOST_BYTES = 8_000_000  # of pictures; in the page they take a third more
 LABELS_CHARTED = 20  # labels with charts: a page with more would be slow to open
 
 
-def write(workdir: epath.PathLike, published: str | None = None) -> epath.Path:
-    """Writes `report.html` into the work directory of a finished run, in place of an older one.
+def write(
+    workdir: epath.PathLike, published: str | None = None, *, out: epath.Path | None = None
+) -> epath.Path:
+    """Writes the report of a finished run, in place of an older one.
 
     Args:
       workdir: of the run, local or remote; its `pictures/` may be absent.
       published: figures to compare with, see `references.parse`; by default the config's.
+      out: the page; by default `report.html` in the work directory.
 
     Returns:
       The path of the report.
@@ -41,7 +44,7 @@ def write(workdir: epath.PathLike, published: str | None = None) -> epath.Path:
         "run.html.j2", label_rows=_label_rows, tensorflow_version=environment.tensorflow_version
     )
     html = template.render(_content(run, published))
-    return atomic.write_text(run.workdir / "report.html", html)
+    return atomic.write_text(out or run.workdir / "report.html", html)
 
 
 def _content(run: RunFiles, published: str | None) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from trainer.system.errors import UsageError
 
 REMEDY = "train or evaluate the run again"
 LONGEST = 100  # characters of a reason in a warning
-# What the content of a damaged file makes of code that interprets it; the last by deep nesting.
-DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+# What the content of a damaged file makes of code that interprets it; the last two by deep nesting
+# and by numbers such as 1e999.
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def read(file: epath.Path, kind: type = dict, *, remedy: str = REMEDY) -> Any:
