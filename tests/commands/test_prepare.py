@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from trainer.commands import prepare
+from trainer.commands import prepare, source_flags
+from trainer.data import sources
 from trainer.system.errors import UsageError
 
 
@@ -42,3 +43,29 @@ def test_a_file_of_names_in_the_data_set_or_in_place_of_another_is_refused(
     with pytest.raises(UsageError, match="--names_file=.* must be a new file"):
         run(monkeypatch, "--source=phantom:20", out, names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there.csv"]
+
+
+def test_how_a_source_is_read_is_printed_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    def work(source: sources.Source, out: Path, **settings: object) -> dict:
+        raise UsageError("begun")
+
+    for name in ("normal/1.png", "sick/2.png", "sick/masks/2.png"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True)
+        (tmp_path / "set" / name).touch()
+    monkeypatch.setattr(prepare.preparation, "prepare", work)
+    with pytest.raises(UsageError, match="begun"):
+        run(monkeypatch, f"--source={tmp_path}/set", f"--out={tmp_path}/out")
+    printed = capfd.readouterr().err
+    assert f"read {tmp_path}/set: the class is folder 1 of a path (--class_level=1)" in printed
+    assert "sick = 1, the finding" in printed and "(folders masks)" in printed
+
+
+def test_every_way_to_say_what_the_classes_are_is_a_flag():
+    given = flags.FlagValues()
+    source_flags.define(given)
+    given(["x", "--class_level=-1", "--class_from=a", "--exclude=b,c", "--positive=d"])
+    options = source_flags.options(given)
+    assert (options.class_level, options.class_from) == (-1, "a")
+    assert (options.exclude, options.positive, options.map_labels) == (("b", "c"), "d", "")
