@@ -18,6 +18,7 @@ from tests.memory_sources import Memory
 from trainer.commands import audit, source_flags
 from trainer.data import sources
 from trainer.data.sources.image_record import ImageRecord
+from trainer.data.sources.reading import Group, Reading
 from trainer.report import audit_page
 from trainer.system.errors import UsageError
 
@@ -110,6 +111,19 @@ def test_an_identifying_source_is_shown_by_hashes_and_without_pictures(tmp_path:
     for written in tmp_path.iterdir():
         assert not re.search("Jane|Doe", written.read_text())
     assert "img" not in Page((tmp_path / "audit.html").read_text()).tags
+
+
+@pytest.mark.parametrize("identifying", [False, True])
+def test_copies_that_are_left_out_are_counted_in_the_audit(tmp_path: Path, identifying: bool):
+    left_out = {"copies": Group(3, "again/Jane_Doe.png")}
+    reading = Reading("the class is folder 1 of a path", {}, left_out=left_out)
+    damaged = {ImageRecord("a.png", (0,), place="a"): b""}
+    source = source_of(damaged, reading=reading, identifying=identifying)
+    facts = audit.write(source, epath.Path(tmp_path / "audit.html"))
+    assert facts["reading"]["left_out"]["copies"]["files"] == 3
+    page = Page((tmp_path / "audit.html").read_text()).text
+    assert "the class is folder 1 of a path" in page and "copies" in page
+    assert ("Jane_Doe" in page) != identifying
 
 
 def test_a_source_of_nothing_but_damage_has_a_page(tmp_path: Path):
