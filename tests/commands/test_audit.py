@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from trainer.data import sources
 from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.reading import Group, Reading
 from trainer.report import audit_page
-from trainer.system.errors import UsageError
+from trainer.system.errors import CannotWrite, UsageError
 
 MARKUP = '"><script>alert(1)</script>'
 LABEL = '"><script>$x^{'
@@ -170,6 +171,15 @@ def test_a_page_of_another_kind_or_in_no_folder_is_refused(
             audit.main([])
         monkeypatch.undo()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_known_before_any_image_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    parsed(monkeypatch, "--source=phantom:40", f"--out={tmp_path / 'audit.html'}")
+    monkeypatch.setattr(audit.os, "access", lambda folder, mode: mode != os.W_OK)
+    with pytest.raises(CannotWrite, match="name another page with --out="):
+        audit.main([])
 
 
 @pytest.mark.slow

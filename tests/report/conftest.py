@@ -136,7 +136,7 @@ class FinishedRun:
         random = np.random.default_rng(seed)
         path.write_bytes(png(random.integers(0, 255, (side, side, 3), np.uint8)))
 
-    def use_labels(self, names, images=10):
+    def use_labels(self, names, images=130):
         """Makes it a run with several labels, of which the second is not always known."""
         (one,) = evaluation("test")["labels"].values()
         labels = {name: {**one, "positive": 10 + k} for k, name in enumerate(names)}

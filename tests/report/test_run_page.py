@@ -154,14 +154,14 @@ def test_each_of_several_labels_has_its_row_and_its_charts(run, write, monkeypat
 
     page.check()
     assert "AUC, mean over the labels 0.974" in page.text
-    assert "Effusion 11 of 126 0.974 0.954–0.994 0.961 0.941–0.981 0.882" in page.text
+    assert "Effusion 11 of 126 known 0.974 0.954–0.994 0.961 0.941–0.981 0.882" in page.text
     assert "Hernia 40 40 % Hernia, unknown 10 10 %" in page.text
     history, each_label, all_labels = 5, 2, 1
     assert page.tags.count("svg") == history + each_label + all_labels + 3 * 5
     monkeypatch.setattr(run_page, "LABELS_CHARTED", 2)
     page = write(run)
     assert "Charts are drawn for the first 2 of 3 labels" in page.text
-    assert "Hernia 12 of 127" in page.text
+    assert "Hernia 12 of 127 known" in page.text
 
 
 def test_a_label_without_a_test_image_has_no_chart(run, write):
