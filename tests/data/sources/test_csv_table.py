@@ -35,6 +35,14 @@ def test_cells_of_the_columns_asked_for(tmp_path: Path, content: bytes):
     assert rows == [("1", "a.png"), ("0", "b.png")]
 
 
+def test_decimal_commas_are_read_beside_semicolons(tmp_path: Path):
+    assert [c for _, c in table(tmp_path, b"x;p\n1,0;12,5\n-1,0;a,b\n").rows(["x", "p"])] == [
+        ("1.0", "12.5"),
+        ("-1.0", "a,b"),
+    ]
+    assert [c for _, c in table(tmp_path, b'x,p\n"1,0",2\n').rows(["x", "p"])] == [("1,0", "2")]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -51,7 +59,10 @@ def test_cells_of_the_columns_asked_for(tmp_path: Path, content: bytes):
         ),
         (b"a.png,1,p\nb.png,0,q\n", "line 1 holds 'a.png' where the names of the columns belong"),
         (b"", "no header with two columns"),
-        (b"just words\n", "no header with two columns"),
+        (b"path|x\n", "two columns or more .* separated by commas, semicolons or tabs"),
+        ("path,x\n".encode("utf-16-le"), "line 1 holds a byte 0.*: .*--encoding=utf-16-le"),
+        ("path,x\n".encode("utf-16-be"), "line 1 holds a byte 0.*: .*--encoding=utf-16-be"),
+        (b"path,x\na.png,\0\n", "line 2 holds a byte 0, which text does not: .* save it as CSV"),
         (b'path,x\n"' + b"a" * 200_000 + b'",1\n', r"line 2 is not valid CSV \(field larger"),
     ],
 )

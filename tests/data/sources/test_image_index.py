@@ -19,6 +19,10 @@ CHEXPERT = "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
         ("1.2.840.7", "x/1.2.840.7.dcm"),
         ("1.png", "x/1.PNG"),
         ("1.JPG", "x/1.jpeg"),
+        ("IMG_1.png", "x/img_1.png"),
+        ("A/Img_1", "set/a/img_1.PNG"),
+        ("my%20set/a%20b.png", "my set/a b.png"),
+        ("100%20.png", "100%20.png"),
         ("1.dcm.png", "x/1.dcm.png"),
         ("/home/someone/set/a/1.png", "a/1.png"),
         ("../set/a/1.png", "a/1.png"),
@@ -32,6 +36,11 @@ CHEXPERT = "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg"
 )
 def test_a_path_is_found(path: str, file: str):
     assert find([path], ["other/2.png", file]) == ({path: file}, set())
+
+
+def test_files_that_only_case_tells_apart_stay_apart():
+    assert find(["a.png", "A.png"], ["a.png", "A.png"])[0] == {"a.png": "a.png", "A.png": "A.png"}
+    assert find(["AB.png", "c"], ["ab.png", "Ab.png", "c.png"])[1] == {"AB.png"}
 
 
 def test_another_patients_image_of_the_same_name_is_not_taken():

@@ -32,10 +32,10 @@ def read(
 
 def test_every_way_to_write_a_value():
     found = read(
-        *("1", "1.0", "true", "TRUE", "Yes", "positive"),
-        *("0", "0.0", "False", "no", "Negative", ""),
+        *("1", "1.0", "true", "TRUE", "Yes", "positive", "Y", "t", "present", "pos", "+"),
+        *("0", "0.0", "False", "no", "Negative", "N", "f", "absent", "neg", "-", ""),
     )
-    assert [value for (value,) in found.values] == [1] * 6 + [0] * 5 + [-1]
+    assert [value for (value,) in found.values] == [1] * 11 + [0] * 10 + [-1]
     assert found.names == ("L0",) and found.classes == ("no L0", "L0")
 
 
@@ -101,6 +101,12 @@ def test_numbers_that_are_no_labels_are_refused(cells: tuple[str, ...]):
         read(*cells)
 
 
+@pytest.mark.parametrize("cells", [("Y", "N"), ("+", "-"), ("present", "absent"), ("T", "F", "")])
+def test_two_words_for_yes_and_no_are_values_of_the_column(cells: tuple[str, ...]):
+    found = read(*cells)
+    assert found.classes == ("no L0", "L0") and found.values[:2] == [(1,), (0,)]
+
+
 def positives(found: Labels) -> list[str]:
     return [
         "+".join(name for name, value in zip(found.names, values, strict=True) if value == 1)
@@ -123,6 +129,7 @@ def positives(found: Labels) -> list[str]:
         (("x / not y", "y", "z"), ("x / not y", "y", "z")),
         (("mass, left", "mass, right", "x", "No Finding"), None),
         (("mass", "edema", "mass, left"), None),
+        (("normal", "mass, left"), None),
     ],
 )
 def test_separators_are_found_by_what_stands_alone(cells: tuple[str, ...], named: tuple | None):

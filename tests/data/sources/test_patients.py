@@ -24,6 +24,7 @@ from trainer.system.errors import UsageError
         ("ses-E1/mod-rx/sub-S03045_ses-E1_run-1_bp-chest_vp-pa_dx.png", "sub-S03045"),
         ("images_001/images/00000013_005.png", "13"),
         ("CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg", "patient00001"),
+        ("PNG/train/patient1/study1/view1_frontal.png", "patient1"),
         ("train/NORMAL/scan7.png", ""),
         ("train/NORMAL/patient7.png", ""),
     ],
@@ -64,6 +65,30 @@ def test_words_that_name_nobody_are_no_patient():
     known = Known(cells)
     assert [known.patient(cell) for cell in cells] == ["", "", "", "", "p1", "p1", ""]
     assert (known.rows_of_nobody, known.different) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("cells", "patients"),
+    [
+        (("12", "12.0", "012", "12"), ["12"] * 4),
+        (("P1", "p1", "P 1", "P1"), ["P1"] * 4),
+        (("007", "8"), ["007", "8"]),
+        (("1.5", "1.50", "p12"), ["1.5", "1.50", "p12"]),
+    ],
+)
+def test_a_patient_may_be_written_in_several_ways(cells: tuple[str, ...], patients: list[str]):
+    known = Known(cells)
+    assert [known.patient(cell) for cell in cells] == patients
+    assert known.different == len(set(patients))
+    notes = known.notes("p")
+    assert bool(notes) == (len(set(patients)) < len(set(cells)))
+    assert all("in 2 more ways than there are patients" in note for note in notes)
+
+
+def test_numbers_that_a_spreadsheet_shortened_are_said():
+    (note,) = Known(["1.23E+11", "1,2E+11", "7"]).notes("p")
+    assert note.startswith("warning: column 'p' has numbers that a spreadsheet shortened")
+    assert "in 2 of 3 rows" in note
 
 
 def test_a_zero_is_nobody_where_no_patient_is_as_frequent():

@@ -159,8 +159,8 @@ LAYOUTS = {
             ],
             "indiana_reports.csv": [
                 "uid,MeSH,Problems,image,findings",
-                *("1,x,Cardiomegaly;Nodule,PA,clear", "2,normal,normal,PA,clear"),
-                *("3,x,Nodule,PA,clear", "4,x,Cardiomegaly,PA,clear"),
+                *('1,x,"Hernia, Hiatal;Nodule",PA,clear', "2,normal,normal,PA,clear"),
+                *("3,x,Nodule,PA,clear", '4,x,"Cardiomegaly;Fractures, Bone",PA,clear'),
             ],
         },
         [
@@ -175,11 +175,11 @@ LAYOUTS = {
         ],
         {"join": ("indiana_reports.csv",)},
         {
-            "1_IM-1-4001.dcm.png": ("Cardiomegaly Nodule", "1", ""),
+            "1_IM-1-4001.dcm.png": ("Hernia, Hiatal Nodule", "1", ""),
             "1_IM-1-3001.dcm.png": "lateral view",
             "2_IM-2-4001.dcm.png": ("", "2", ""),
             "3_IM-3-4001.dcm.png": ("Nodule", "3", ""),
-            "4_IM-4-4001.dcm.png": ("Cardiomegaly", "4", ""),
+            "4_IM-4-4001.dcm.png": ("Cardiomegaly Fractures, Bone", "4", ""),
         },
     ),
     "BIMCV-COVID19": (
@@ -199,6 +199,17 @@ LAYOUTS = {
             BIMCV[2]: ("", "S03046", ""),
         },
     ),
+    "SIIM-ACR Pneumothorax": (
+        {
+            "train-rle.csv": [
+                "ImageId, EncodedPixels",
+                *("1.2.276.1, -1", "1.2.276.2,557374 2 1015 8", "1.2.276.2,7 3"),
+            ]
+        },
+        [f"dicom-images-train/{n}/{n}/1.2.276.{n}.dcm" for n in (1, 2)],
+        {"map_labels": "EncodedPixels=Pneumothorax"},
+        {"1.2.276.1": ("", "", ""), "1.2.276.2": ("Pneumothorax", "", "")},
+    ),
     "covid-chestxray-dataset": (
         {
             "metadata.csv": [
@@ -208,7 +219,7 @@ LAYOUTS = {
                     "2,1,todo,PA,X-ray,images,b.jpg",
                 ),
                 *(
-                    "3,,Pneumonia,Axial,CT,images,c.jpg",
+                    "3,,Tuberculosis,Axial,CT,images,c.jpg",
                     "4,,No Finding,AP Supine,X-ray,images,d.jpg",
                 ),
             ]

@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,7 @@ from trainer.data.sources.image_files import SUFFIXES as IMAGE_SUFFIXES
 from trainer.system.errors import UsageError
 
 DELIMITERS = ",;\t"
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")  # beside the delimiter ";"
 SEPARATOR_LINE = "sep="  # a first line by which spreadsheets name the delimiter
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 MOST_BYTES = 4 * 2**30  # of a compressed table
@@ -52,7 +54,10 @@ class CsvTable:
         header = next(self._lines(), (0, []))[1]
         self.columns = tuple(cell.strip() for cell in header)
         if len([name for name in self.columns if name]) < 2:
-            raise UsageError(f"{path} has no header with two columns or more in its first line.")
+            raise UsageError(
+                f"{path} has no header with two columns or more in its first line: it begins with "
+                "the names of the columns, separated by commas, semicolons or tabs."
+            )
         for cell in self.columns:
             if cell.lower().endswith(IMAGE_SUFFIXES):
                 raise UsageError(
@@ -79,7 +84,13 @@ class CsvTable:
                     continue
                 if len(cells) < width or any(cells[width:]):
                     raise UsageError(self._wrong_width(line, len(cells)))
-            yield line, tuple(cells[index].strip() for index in chosen)
+            yield line, tuple(self._cell(cells[index]) for index in chosen)
+
+    def _cell(self, cell: str) -> str:
+        cell = cell.strip()
+        if self._delimiter == ";" and DECIMAL_COMMA.fullmatch(cell):
+            return cell.replace(",", ".")
+        return cell
 
     def _wrong_width(self, line: int, found: int) -> str:
         width = len(self.columns)
@@ -135,7 +146,7 @@ def _decompressed(content: bytes, name: str) -> bytes:
 
 def _decoded(content: bytes, name: str, encoding: str) -> str:
     try:
-        return content.decode(encoding or BYTE_ORDER_MARKS.get(content[:2], "utf-8-sig"))
+        text = content.decode(encoding or BYTE_ORDER_MARKS.get(content[:2], "utf-8-sig"))
     except LookupError:
         raise UsageError(
             f"--encoding={encoding} is no encoding: give one such as windows-1252, latin-1 or "
@@ -151,3 +162,11 @@ def _decoded(content: bytes, name: str, encoding: str) -> str:
             f"{where}: if a spreadsheet on Windows wrote it, give --encoding=windows-1252, or "
             f"convert it with `iconv -f WINDOWS-1252 -t UTF-8 {name} > {new}`."
         ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        order = "be" if text.startswith("\0") else "le"
+        raise UsageError(
+            f"{name} line {line} holds a byte 0, which text does not: if it is UTF-16, give "
+            f"--encoding=utf-16-{order}, else save it as CSV again."
+        )
+    return text

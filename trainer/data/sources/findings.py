@@ -13,6 +13,7 @@ MISSING = ("nan", "na", "n/a", "<na>", "null")  # as good as blank
 NO_NAMES = (
     *("todo", "tbd", "unknown", "uncertain", "unsure", "not sure", "undetermined", "unspecified"),
     *("exclude", "excluded", "missing", "maybe", "?", "??"),
+    *("suboptimal study", "unchanged"),  # PadChest: of the picture, and of an earlier one
 )
 QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 LISTS, HIERARCHY = ",;", "/"
@@ -65,14 +66,13 @@ def _separators(cells: Collection[str], where: str) -> list[str]:
         lists = {cell: names for cell, names in split.items() if separator in cell}
         parts = Counter(part for names in lists.values() for part in set(names))
         share = sum(part in alone for part in parts) / (len(parts) or 1)
-        repeated = any(count > 1 for count in parts.values())
         if separator == HIERARCHY:
             first = Counter(name for cell in lists for name in _split(cell, HIERARCHY)[:1])
             if any(name in alone or count > 1 for name, count in first.items()):
                 found.append(separator)
         elif share > MOST_ALONE:
             found.append(separator)
-        elif share or repeated:
+        elif lists:
             cell, names = next(iter(sorted(lists.items())))
             raise UsageError(
                 f"{where} holds {cell[:60]!r}, and it is not sure whether that is one name or the "

@@ -1,6 +1,7 @@
 """Finds the images of a table below a folder, wherever its paths start from."""
 
 import unicodedata
+import urllib.parse
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -11,10 +12,10 @@ def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], se
     """Returns the file of each path, and the ambiguous paths, which match several files.
 
     A path matches a file's whole name, or the end of it (A.png matches images_001/images/A.png),
-    with or without the suffix, or with another suffix of images, in any case. Where no path
-    matches, the first folder is left off all of them, and so on: "CheXpert-v1.0-small/train/..." is
-    found from inside that folder. A letter with an accent is the same whether it is stored as one
-    character or as two, as macOS does.
+    with or without the suffix, or with another suffix of images, else in any case, else as a URL
+    writes it (%20). Where no path matches, the first folder is left off all of them, and so on:
+    "CheXpert-v1.0-small/train/..." is found from inside that folder. A letter with an accent is the
+    same whether it is stored as one character or as two, as macOS does.
 
     Args:
       paths: as the table has them.
@@ -33,6 +34,15 @@ def find(paths: Iterable[str], names: Sequence[str]) -> tuple[dict[str, str], se
             files = {path: written[match[0]] for path, match in found.items() if len(match) == 1}
             return files, {path for path, matches in found.items() if len(matches) > 1}
     return {}, set()
+
+
+def is_written_otherwise(path: str, file: str) -> bool:
+    """Returns whether a path has another suffix than the file found for it, or other letters."""
+    asked, found = (_composed(name).replace("\\", "/").rpartition("/")[2] for name in (path, file))
+    stem = found.rpartition(".")[0]
+    if asked in (found, stem):
+        return False
+    return image_files.has_suffix(asked) or asked.casefold() == stem.casefold()
 
 
 def by_folder(names: Iterable[str]) -> dict[str, list[str]]:
@@ -63,16 +73,24 @@ class _Index:
     def find(self, parts: tuple[str, ...]) -> Sequence[str]:
         """Returns the files that match a path: none, one, or the first two of several."""
         path = "/".join(parts)
+        return self._find(path) or (self._find(urllib.parse.unquote(path)) if "%" in path else ())
+
+    def _find(self, path: str) -> Sequence[str]:
         if path in self._whole:
             return (path,)
         stem, dot, suffix = path.rpartition(".")
         other = stem if dot and f".{suffix}".lower() in image_files.SUFFIXES else ""
-        for end, without_suffix in ((path, False), (path, True), (other, True)):
-            if end and (matches := self._ends(len(parts), without_suffix).get(end)):
-                return matches
+        depth = path.count("/") + 1
+        for any_case in (False, True):
+            for end, without_suffix in ((path, False), (path, True), (other, True)):
+                ends = self._ends(depth, without_suffix, any_case)
+                if end and (matches := ends.get(end.casefold() if any_case else end)):
+                    return matches
         return ()
 
-    def _index_ends(self, depth: int, without_suffix: bool) -> dict[str, tuple[str, ...]]:
+    def _index_ends(
+        self, depth: int, without_suffix: bool, any_case: bool
+    ) -> dict[str, tuple[str, ...]]:
         """Returns the files by the last `depth` parts of their name."""
         ends: dict[str, tuple[str, ...]] = {}
         for name in self._names:
@@ -85,5 +103,7 @@ class _Index:
                 if not dot or "/" in suffix:
                     continue
                 end = stem
+            if any_case:
+                end = end.casefold()
             ends[end] = (*ends.get(end, ()), name)[:2]
         return ends

@@ -1,7 +1,7 @@
 """A table that names images and their labels: a user's own, or one of the public sets'."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from etils import epath
@@ -9,7 +9,7 @@ from etils import epath
 from trainer.data.sources import (
     dicom_folder,
     files,
-    image_files,
+    found_columns,
     image_index,
     open_files,
     patients,
@@ -18,19 +18,18 @@ from trainer.data.sources import (
     views,
 )
 from trainer.data.sources.csv_table import CsvTable
-from trainer.data.sources.folder_names import left_out, split_of
+from trainer.data.sources.folder_names import left_out
 from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.joined_table import JoinedTable
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
 from trainer.data.sources.table_schema import Schema, find_schema
+from trainer.data.sources.table_splits import Splits
 from trainer.data.sources.tar_archives import TarArchives
 from trainer.system.errors import UsageError
 
-NIH_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 MISSING = "the image does not exist"
 AMBIGUOUS = "more than one file under --image_root has this name"
-MOST_VALUES = 40  # different ones in a column that may be one of views or modalities
 MOST_COLUMNS_SHOWN = 20  # as those of labels
 
 
@@ -63,9 +62,9 @@ class Table:
         self._options = options
         others = [_joined(name, options.encoding) for name in options.join]
         table = JoinedTable(CsvTable(path, options.encoding), others)
-        self.notes: list[str] = []
         self._nobody = options.no_patients(table.columns)
-        schema = self._with_views(find_schema(table.columns, options, self.name), table)
+        schema = find_schema(table.columns, options, self.name)
+        schema, self.notes = found_columns.find_columns(schema, table, options)
         if options.readers == "majority" and not schema.reader:
             raise UsageError(
                 f"--readers=majority needs --reader_column, the column of {self.name} that tells "
@@ -73,9 +72,9 @@ class Table:
             )
         root = _image_root(path, options)
         self._files = open_files.open_files(root)
-        rows = self._rows(table, schema, _split_lists((path.parent, root), schema))
+        rows = self._rows(table, schema, Splits(schema, (path.parent, root)))
         self._found, ambiguous = self._find([row.path for row in rows])
-        self._note_suffixes()
+        self._note_spellings()
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
         self._records = self._merged(rows, ambiguous)
@@ -110,7 +109,7 @@ class Table:
         """Returns the bytes of the record's file; see `Source`."""
         return self._files.read(record.place or record.name)
 
-    def _rows(self, table: JoinedTable, schema: Schema, lists: dict[str, str]) -> list[_Row]:
+    def _rows(self, table: JoinedTable, schema: Schema, splits: Splits) -> list[_Row]:
         roles = (schema.patient, schema.split, schema.view, schema.modality, schema.reader)
         single = [name for name in roles if name]
         lines, paths, others, cells = [], [], [], []
@@ -154,13 +153,8 @@ class Table:
             if missing := table.unmatched.get(lines[number]):
                 reason = f"{missing.rpartition('/')[2]} has no row for it"
             reason = reason or labels.left_out.get(number, "")
-            split = _split(
-                path,
-                other.get(schema.split, ""),
-                schema,
-                lists=lists,
-                where=f"{self.name} line {lines[number]}",
-            )
+            where = f"{self.name} line {lines[number]}"
+            split = splits.split(path, other.get(schema.split, ""), where)
             rows.append(
                 _Row(
                     path,
@@ -173,28 +167,6 @@ class Table:
                 )
             )
         return rows
-
-    def _with_views(self, schema: Schema, table: JoinedTable) -> Schema:
-        """Returns the schema with the columns of views and modalities that the values tell."""
-        roles = {schema.path, *schema.labels, schema.patient, schema.split, schema.reader, ""}
-        names = [n for n in table.columns if n not in roles and table.columns.count(n) == 1]
-        values: dict[str, Counter] = {name: Counter() for name in names}
-        if schema.view and schema.modality:
-            return schema
-        for _, cells in table.rows(names):
-            for name, cell in zip(names, cells, strict=True):
-                if name in values:
-                    values[name][cell] += 1
-                    if len(values[name]) > MOST_VALUES:
-                        del values[name]
-        view, modality = views.find_columns(values)
-        for found, given, what in (
-            (view, schema.view, "views"),
-            (modality, schema.modality, "modalities"),
-        ):
-            if found and not given:
-                self.notes.append(f"column {found!r} holds {what}, which decide what is left out")
-        return replace(schema, view=schema.view or view, modality=schema.modality or modality)
 
     def _find(self, paths: Sequence[str]) -> tuple[dict[str, str], set[str]]:
         """Returns the file of each path: by its name, or by the UID in a DICOM header."""
@@ -220,17 +192,14 @@ class Table:
             )
         return found, ambiguous
 
-    def _note_suffixes(self) -> None:
-        other = [
-            (path, file)
-            for path, file in self._found.items()
-            if image_files.has_suffix(path)
-            and path[-5:].rpartition(".")[2] != file.rpartition(".")[2]
-        ]
+    def _note_spellings(self) -> None:
+        pairs = self._found.items()
+        other = [pair for pair in pairs if image_index.is_written_otherwise(*pair)]
         if other:
             path, file = other[0]
             self.notes.append(
-                f"{len(other):,} images are found under another suffix, such as {path} as {file}"
+                f"{len(other):,} images are found under another suffix or in other letters, such "
+                f"as {path} as {file}"
             )
 
     def _merged(self, rows: Sequence[_Row], ambiguous: set[str]) -> list[ImageRecord]:
@@ -288,35 +257,3 @@ def _image_root(path: epath.Path, options: Options) -> epath.Path:
     if not root.exists():
         raise UsageError(f"--image_root={root} does not exist: give the folder with the images.")
     return root
-
-
-def _split_lists(folders: Sequence[epath.Path], schema: Schema) -> dict[str, str]:
-    """Returns the split of each file that NIH's lists name, where both lists are there."""
-    if not schema.split_lists:
-        return {}
-    for folder in folders:
-        lists = {folder / name: split for name, split in NIH_LISTS.items()}
-        if all(file.exists() for file in lists):
-            return {n: split for file, split in lists.items() for n in _names_in(file)}
-    return {}
-
-
-def _names_in(file: epath.Path) -> Iterator[str]:
-    return (line.strip() for line in file.read_text().splitlines() if line.strip())
-
-
-def _split(path: str, cell: str, schema: Schema, *, lists: dict[str, str], where: str) -> str:
-    """Returns the split of a row: by its column, by NIH's lists, or by CheXpert's folders."""
-    if schema.split and cell:
-        if not split_of(cell):
-            raise UsageError(
-                f"{where}, column {schema.split!r} holds {cell[:40]!r}: a split is train, val or "
-                "test, or a usual word for one of them, or blank."
-            )
-        return split_of(cell)
-    if schema.split:
-        return ""
-    if schema.split_in_path:
-        folders = path.replace("\\", "/").split("/")[:-1]
-        return next(filter(None, map(split_of, folders)), "")
-    return lists.get(path, "")

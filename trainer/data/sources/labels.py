@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from trainer.data.sources import findings, label_map
+from trainer.data.sources import findings, label_map, run_lengths
 from trainer.data.sources.class_names import order_classes
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN
 from trainer.data.sources.table_schema import Schema
 from trainer.system.errors import UsageError
 
-POSITIVE_WORDS = ("1", "true", "yes", "positive")
-NEGATIVE_WORDS = ("0", "false", "no", "negative")
+POSITIVE_WORDS = ("1", "true", "t", "yes", "y", "positive", "pos", "present", "+")
+NEGATIVE_WORDS = ("0", "false", "f", "no", "n", "negative", "neg", "absent", "-")
 UNCERTAIN = {"ignore": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
-ALLOWED = "1, 0, -1, blank, true, false, yes, no, positive or negative"
+ALLOWED = "1, 0, -1, blank, true, false, yes, no, +, -, present, absent, positive or negative"
 BOOLEANS = ("true", "false", "yes", "no")
 MAX_NAMES = 250  # distinct names in a column; with more it is no column of labels
 
@@ -69,6 +69,7 @@ def read_labels(
       UsageError: if a cell holds something else; the sentence names the line and the column.
     """
     new_names = label_map.read_map(map_labels)
+    cells, notes = run_lengths.as_values(cells, schema.labels)
     blank = NEGATIVE if schema.blank_is_negative else UNKNOWN
     if len(schema.labels) > 1 or not (schema.findings or _holds_names(cells)):
         meaning: dict[str | int, int]
@@ -80,11 +81,11 @@ def read_labels(
                 f"--positive={positive} is for a column of names, and {table} has columns of "
                 "values: leave it out."
             )
-        return Labels(names, _classes(names), values)
+        return Labels(names, _classes(names), values, notes=tuple(notes))
     column = ["" if row[0].lower() in findings.MISSING else row[0] for row in cells]
     names_of, found = findings.names_in(
         dict.fromkeys(column),
-        separator="|" if schema.findings else separator,
+        separator=separator or schema.separator,
         where=f"{table} column {schema.labels[0]!r}",
     )
     several = any(len(names) > 1 or "".join(names) != cell for cell, names in names_of.items())
@@ -176,7 +177,7 @@ def _values(
             if value is None:
                 raise UsageError(
                     f"{table} line {line}, column {column!r} holds {cell[:40]!r}: a label is "
-                    f"{ALLOWED}."
+                    f"{ALLOWED}; grades and classes need names in place of numbers."
                 )
             meaning[cell] = meaning[value]
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}  # one tuple for all rows that agree

@@ -19,7 +19,7 @@ KERMANY_ZHANG = re.compile(r"(?:BACTERIA|VIRUS|NORMAL)-(?P<number>\d+)-\d+\.")
 # Shenzhen and Montgomery, with an image a patient: CHNCXR_0001_0.png, MCUCXR_0001_0.png.
 TUBERCULOSIS = re.compile(r"(?P<series>CHNCXR|MCUCXR)_(?P<number>\d+)_[01]\.")
 BIDS = re.compile(r"(?P<patient>sub-[A-Za-z0-9]+)_")  # BIMCV
-CHEXPERT = re.compile(r"(?:^|/)(?P<patient>patient\d{5,})/study\d+/")
+CHEXPERT = re.compile(r"(?:^|/)(?P<patient>patient\d+)/study\d+/")
 
 
 # What stands for nobody where a patient belongs, without spaces, in lower case.
@@ -30,12 +30,15 @@ NOBODY = (
 )
 LEAST_ROWS = 20  # from which on a column that differs in each is worth a word
 ZERO = re.compile(r"0+(\.0*)?")
+WHOLE_NUMBER = re.compile(r"0*(\d+)(?:\.0*)?")
+SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+")  # by a spreadsheet
 
 
 class Known:
     """The patients that the cells of a column name.
 
-    A zero stands for nobody where no patient is as frequent; so do words such as "nan".
+    A zero stands for nobody where no patient is as frequent; so do words such as "nan". Patients
+    whose names differ in case, in spaces, or as 12, 012 and 12.0 do, are one.
 
     Attributes:
       nobody: the cells that stand for nobody.
@@ -51,13 +54,19 @@ class Known:
             for cell, n in count.items()
             if stands_for_nobody(cell) and (n > most or not ZERO.fullmatch(cell))
         }
+        self._one: dict[str, str] = {}  # the most frequent way to write each patient
+        for cell, _ in count.most_common():
+            if cell not in self.nobody:
+                self._one.setdefault(_spelling(cell), cell)
+        self._written = len(count) - len(self.nobody)  # ways to write them
+        self._shortened = sum(n for cell, n in count.items() if SHORTENED.fullmatch(cell))
         self._rows = count.total()
         self.rows_of_nobody = sum(count[cell] for cell in self.nobody)
-        self.different = len(count) - len(self.nobody)
+        self.different = len(self._one)
 
     def patient(self, cell: str) -> str:
         """Returns the patient, "" for nobody."""
-        return "" if cell in self.nobody else cell
+        return "" if cell in self.nobody else self._one[_spelling(cell)]
 
     def notes(self, column: str) -> list[str]:
         """Returns what the user should know of the column, a line each."""
@@ -67,6 +76,17 @@ class Known:
             notes.append(
                 f"warning: column {column!r} names no patient in {self.rows_of_nobody:,} of "
                 f"{rows:,} rows ({words}): each of them counts as a patient of its own"
+            )
+        if several := self._written - self.different:
+            notes.append(
+                f"column {column!r} writes patients in {several:,} more ways than there are "
+                "patients (12, 012 and 12.0, or p1 and P1): each is one patient"
+            )
+        if self._shortened:
+            notes.append(
+                f"warning: column {column!r} has numbers that a spreadsheet shortened, as 1.2E+11, "
+                f"in {self._shortened:,} of {rows:,} rows: different patients became one, so "
+                "export it as text"
             )
         if rows >= LEAST_ROWS and self.different == rows:
             notes.append(
@@ -80,6 +100,13 @@ class Known:
 def stands_for_nobody(text: str) -> bool:
     """Returns whether a text that should name a patient is a word or a zero for nobody."""
     return "".join(text.lower().split()) in NOBODY or bool(ZERO.fullmatch(text))
+
+
+def _spelling(cell: str) -> str:
+    """Returns what the ways to write a patient have in common."""
+    text = "".join(cell.split()).casefold()
+    number = WHOLE_NUMBER.fullmatch(text)
+    return number[1] if number else text
 
 
 def patient_from_name(name: str) -> str:

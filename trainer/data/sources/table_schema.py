@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from trainer.data.sources import findings
 from trainer.data.sources.options import Options
 from trainer.system.errors import UsageError
 
@@ -37,6 +38,7 @@ class Schema:
       folder: what precedes the path in the name of a folder, where a row is of all images in it.
       reader: who read the image, where several did.
       findings: the names that the one column may hold; () for all that it does.
+      separator: what separates the names in a cell, as `findings.names_in` has it.
       blank_is_negative: whether a blank label means negative; else it is unknown.
       split_lists: whether NIH's train_val_list.txt and test_list.txt give the split.
       split_in_path: whether CheXpert's folders train/ and valid/ give it.
@@ -51,6 +53,7 @@ class Schema:
     reader: str = ""
     folder: str = ""
     findings: tuple[str, ...] = ()
+    separator: str = ""
     blank_is_negative: bool = False
     split_lists: bool = False
     split_in_path: bool = False
@@ -63,9 +66,8 @@ def find_schema(columns: Sequence[str], options: Options, table: str) -> Schema:
       UsageError: if the table has no such column, or its labels are not known.
     """
     schema = _public(columns)
-    if options.label_columns:
-        findings = schema.findings if options.label_columns == schema.labels else ()
-        schema = replace(schema, labels=options.label_columns, findings=findings)
+    if options.label_columns and options.label_columns != schema.labels:
+        schema = replace(schema, labels=options.label_columns, findings=(), separator="")
     schema = replace(
         schema,
         path=options.path_column or schema.path,
@@ -81,6 +83,11 @@ def find_schema(columns: Sequence[str], options: Options, table: str) -> Schema:
     for role in ("patient", "split", "view", "modality", "reader"):
         if column := getattr(schema, role):
             _check(f"{role}_column", column, columns, table=table)
+    if schema.patient in schema.labels:
+        raise UsageError(
+            f"--patient_column={schema.patient} is a column of labels of {table} too: it tells one "
+            "or the other."
+        )
     return schema
 
 
@@ -98,6 +105,7 @@ def _public(columns: Sequence[str]) -> Schema:
             patient=if_there("Patient ID"),
             view=if_there("View Position"),
             findings=NIH_FINDINGS,
+            separator="|",
             split_lists=True,
         )
     if {"Path", "Frontal/Lateral"} <= known:
@@ -113,6 +121,8 @@ def _public(columns: Sequence[str]) -> Schema:
     if {"patientId", "Target"} <= known:
         # RSNA Pneumonia Detection Challenge 2018, whose patientId is the name of an image.
         return Schema("patientId", ("Target",))
+    if {"ImageId", "EncodedPixels"} <= known:  # SIIM-ACR Pneumothorax
+        return Schema("ImageId", ("EncodedPixels",))
     if {"dicom_id", "subject_id", "study_id"} <= known:
         # MIMIC-CXR-JPG's metadata, split and CheXpert labels, joined.
         return Schema(
@@ -129,17 +139,23 @@ def _public(columns: Sequence[str]) -> Schema:
     if {"ReportID", "Labels"} <= known:  # BIMCV-COVID19: a row is of a session, ses-E01234/
         return Schema("ReportID", ("Labels",), if_there("PatientID"), folder="ses-")
     if {"image_id", "class_name"} <= known:  # VinDr-CXR's boxes, VinBigData: a row a box and reader
-        return Schema("image_id", ("class_name",), reader=if_there("rad_id"))
+        # Its "Nodule/Mass" is one finding.
+        return Schema(
+            "image_id", ("class_name",), reader=if_there("rad_id"), separator=findings.WHOLE
+        )
     if {"image_id", "No finding", "Aortic enlargement"} <= known:  # VinDr-CXR's image labels
         others = ("image_id", "rad_id", "No finding", "")
         labels = tuple(name for name in columns if name not in others)
         return Schema("image_id", labels, reader=if_there("rad_id"))
     if {"filename", "finding", "patientid"} <= known:  # covid-chestxray-dataset
         view, modality = if_there("view"), if_there("modality")
-        return Schema("filename", ("finding",), "patientid", view=view, modality=modality)
+        return Schema(
+            "filename", ("finding",), "patientid", view=view, modality=modality, separator="/"
+        )
     if {"uid", "filename", "projection"} <= known:  # OpenI by its Kaggle tables, joined
         problems = tuple(filter(None, [if_there("Problems")]))
-        return Schema("filename", problems, "uid", view="projection")
+        # "Hernia, Hiatal" is one of them.
+        return Schema("filename", problems, "uid", view="projection", separator=";")
     return Schema()
 
 

@@ -51,7 +51,8 @@ def refusal(view: str, modality: str, *, any_view: bool) -> str:
         return f"modality {modality[:40]}"
     named = view_of(view)
     if named and named not in FRONTAL and not any_view:
-        return f"a {named.lower()} view (--any_view takes them)"
+        article = "an" if named[0] in "AEIOU" else "a"
+        return f"{article} {named.lower()} view (--any_view takes them)"
     return ""
 
 
