@@ -24,6 +24,7 @@ from trainer.system.errors import UsageError
         *("NonCOVID", "Non-COVID", "NON-COVID", "noncovid", "No effusion", "No Finding", "NoTB"),
         *("no_finding", "Uninfected", "Not infected", "-", "TB-", "COVID-negative", "0", "no"),
         *("benign", "disease-free", "without effusion"),
+        *("negativo", "n\u00e9gatif", "sano", "gesund", "unauff\u00e4llig", "\u6b63\u5e38"),
     ],
 )
 def test_the_class_without_a_finding_is_negative(name: str):
@@ -56,6 +57,9 @@ def test_the_negative_class_is_class_0():
     assert order_classes({"No Finding", "Edema"}) == ["No Finding", "Edema"]
     assert order_classes({"VIRUS", "normal", "COVID"}) == ["normal", "COVID", "VIRUS"]
     assert order_classes({"a", "b"}, "A ") == ["b", "a"]
+    assert order_classes({"infected", "Notinfected"}) == ["Notinfected", "infected"]
+    assert order_classes({"normal", "nonormal"}) == ["normal", "nonormal"]
+    assert order_classes({"nodule", "nonnodule", "mass"}) == ["nonnodule", "mass", "nodule"]
     for names in ({"a", "b"}, {"healthy", "normal"}):
         with pytest.raises(UsageError, match="--positive=a or|--positive=healthy or"):
             order_classes(names)
