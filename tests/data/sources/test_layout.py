@@ -136,6 +136,109 @@ def test_the_user_decides_what_the_class_is():
         read("a.png", "b.png")
 
 
+@pytest.mark.parametrize(
+    ("folders", "sentence"),
+    [
+        (("original/NORMAL", "original/TB", "Augmented/TB"), "--exclude=Augmented, or .*_level=2"),
+        (("NORMAL", "TB", "TB_aug"), "may hold changed copies .*--exclude=TB_aug, or"),
+        (("train/NORMAL", "train/TB", "train/TB/augmented"), "--exclude=augmented, or .*_level=2"),
+        (("Smith{}", "Jones{}", "Brown{}"), "12 classes for 12 images, such as Brown10, since"),
+        (("CT", "NORMAL"), r"one class NORMAL \(but 4 of not radiographs \(folders CT"),
+        (("Lateral", "PA"), r"no images in class folders \(but 4 of lateral views"),
+        (
+            ("train/NORMAL", "train/PNEUMONIA", "test/NORMAL", "test/PNUEMONIA"),
+            "PNEUMONIA in train alone and PNUEMONIA in test alone: if they are one class, give "
+            "--map_labels='PNUEMONIA=PNEUMONIA', else --map_labels='PNUEMONIA=PNUEMONIA'",
+        ),
+    ],
+)
+def test_folders_that_may_be_no_classes_are_asked_about(folders: tuple[str, ...], sentence: str):
+    with pytest.raises(UsageError, match=sentence):
+        read(*several(*folders))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"class_level": 3}, "class_level=3 is no folder .* 2 at most, as in a/NORMAL: give 1 "),
+        ({"class_level": -3}, "class_level=-3 is no folder of any path"),
+        ({"class_from": ".*"}, "12 classes for 12 images, such as 10.png"),
+        ({"exclude": ("Masks",)}, "exclude=Masks matches no file and no folder of --source=memory"),
+        ({"exclude": ("sick",)}, "exclude=sick matches no file"),
+        ({"exclude": ("SICK",)}, r"one class NORMAL \(but 6 of --exclude=SICK\)"),
+        ({"exclude": ("*",)}, r"no images .*but 12 of --exclude=\*"),
+        ({"map_labels": "sick=,normal="}, r"has no class \(but 12 of a class that --map_labels"),
+        ({"map_labels": "sick=a,normal=a"}, "has the one class a"),
+        ({"map_labels": "sik=a"}, "renames 'sik', which is no label: they are NORMAL, SICK"),
+        ({"positive": "sik"}, "positive=sik must name one of two classes: they are NORMAL, SICK"),
+    ],
+)
+def test_a_mistaken_option_is_refused_with_its_reason(options: dict, sentence: str):
+    names = [
+        f"a/{c}/{n + 6 * (c == 'SICK')}.png" for c in ("NORMAL", "SICK") for n in range(10, 16)
+    ]
+    with pytest.raises(UsageError, match=sentence):
+        read(*names, **options)
+
+
+def test_a_class_that_train_lacks_is_kept_and_said():
+    names = several("train/NORMAL", "train/TB", "test/NORMAL", "test/COVID", "test/unknown")
+    reading = source_of(*names).reading
+    assert list(reading.classes) == ["NORMAL", "COVID", "TB"]
+    lines = [line.split() for line in reading.describe("memory").splitlines()]
+    assert lines[2] == ["COVID", "4", "test/COVID/10.png"]
+    assert " ".join(lines[3]) == "warning: in no image of train, which cannot teach it"
+    assert list(reading.left_out) == [
+        "unknown, which names no class (--map_labels=unknown=NAME makes it one)"
+    ]
+    assert read(*names, map_labels="unknown=other") == {
+        "NORMAL": 8,
+        "COVID": 4,
+        "TB": 4,
+        "other": 4,
+    }
+
+
+@pytest.mark.parametrize("copy", ["NORMAL (1)", "NORMAL(2)", "Normal - Copy", "normal copy 2"])
+def test_a_folder_that_a_computer_copied_is_of_its_class(copy: str):
+    source = source_of(*several("NORMAL", "SICK"), f"{copy}/7.png")
+    assert source.classes == ("NORMAL", "SICK")
+    assert source.reading.classes["NORMAL"].written == tuple(sorted(["NORMAL", copy]))
+    assert len(read(*several("stage (1)", "stage (2)", "stage (3)"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("figures", "figures and the like (folders figures)"),
+        ("docs/img/plots", "figures and the like (folders plots)"),
+        ("NORMAL/thumbnails", "figures and the like (folders thumbnails)"),
+        ("@eaDir/NORMAL", "hidden files"),
+        ("NORMAL/@eaDir", "hidden files"),
+        ("$RECYCLE.BIN", "hidden files"),
+    ],
+)
+def test_what_authors_and_computers_add_is_no_class(folder: str, reason: str):
+    source = source_of(*several("NORMAL", "SICK", folder))
+    assert source.classes == ("NORMAL", "SICK") and source.reading.left_out[reason].files == 4
+    assert read(*several("results/NORMAL", "results/SICK")) == {"NORMAL": 4, "SICK": 4}
+
+
+def test_an_archive_within_the_archive_is_counted():
+    why = "an archive within the archive: unpack it first"
+    files = InMemory(*several("a/NORMAL", "a/SICK"), "a/x.zip", refused={"a/x.zip": why})
+    assert ClassFolders("memory", files, Options()).reading.left_out[why].files == 1
+    with pytest.raises(
+        UsageError, match=r"no images in class folders \(but 1 of an archive within"
+    ):
+        ClassFolders("memory", InMemory("a/x.zip", refused={"a/x.zip": why}), Options())
+
+
+def test_control_characters_in_names_reach_no_terminal():
+    source = source_of(*several("NORMAL", "SICK"), "SICK/\x1b[2J\n.txt", "NORMAL/\x1b.png")
+    assert source.reading.describe("memory").replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize("folders", [("images_001", "images_002"), ("p{}",), ("part1", "part2")])
 def test_folders_that_are_no_classes_are_refused(folders: tuple[str, ...]):
     with pytest.raises(UsageError, match="no folders that are classes|no images in class folders"):

@@ -206,7 +206,10 @@ def _opened(path: epath.Path) -> _Archive:
         file.close()
     if start.startswith(b"PK\x03\x04"):
         raise UsageError(f"{path} is damaged or incomplete: download it again.")
-    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or start[257:262] == b"ustar":
+    if (
+        start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"Rar!", b"7z\xbc\xaf"))
+        or start[257:262] == b"ustar"
+    ):
         raise UsageError(f"{path} is not a zip archive: unpack it first and give the folder.")
     raise UsageError(f"{path} is not a zip archive: give a .zip, a folder, a .csv or phantom:N.")
 

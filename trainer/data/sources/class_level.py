@@ -1,18 +1,20 @@
 """Which folder of a path is the class: the one whose few names repeat, or the user's choice."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from trainer.data.sources import folder_names
 from trainer.data.sources.class_names import is_negative, spelling
+from trainer.data.sources.reading import Group
 from trainer.system.errors import UsageError
 
 Folder = tuple[str, ...]  # the folders of a path, from the outermost
 DEEPEST = 4  # folders above and below a split, or from either end, that may be the class
 MOST_CLASSES = 100
 FEW_FILES = 3  # a name with fewer files on average is a patient's rather than a class's
+MOST_SINGLE = 10  # classes of an image or two
 MOST_SHOWN = 4  # names of a level in a message
 MOST_FOLDERS = 2**16  # of which it is kept what their names say
 LEAST_COVERED = 0.9  # of what the level with the most files covers
@@ -58,32 +60,56 @@ def split_of(folder: Folder) -> str:
     return "" if place is None else folder_names.split_of(folder[place])
 
 
-def numbered(number: int) -> Callable[[Folder], int | None]:
-    """Returns the place that --class_level means: from 1 at the top, or from -1 at the file."""
+def numbered(
+    number: int, folders: Collection[Folder], source: str
+) -> Callable[[Folder], int | None]:
+    """Returns the place that --class_level means: from 1 at the top, or from -1 at the file.
+
+    Args:
+      number: as given.
+      folders: of the images.
+      source: its name, for messages.
+
+    Raises:
+      UsageError: if no path has so many folders.
+    """
 
     def place(folder: Folder) -> int | None:
         found = number - 1 if number > 0 else len(folder) + number
         return found if 0 <= found < len(folder) else None
 
+    if all(place(folder) is None for folder in folders):
+        deepest = max(sorted(folders), key=len)
+        where = f", as in {'/'.join(deepest)}" if deepest else ""
+        raise UsageError(
+            f"--class_level={number} is no folder of any path of --source={source}, which have "
+            f"{len(deepest)} at most{where}: give 1 to {len(deepest)} from the top, or "
+            f"-1 to -{len(deepest)} from the file."
+            if deepest
+            else f"--class_level={number}: --source={source} has no folders; where names of files "
+            "tell the class, give --class_from=REGEX."
+        )
     return place
 
 
-def find(folders: Mapping[Folder, int], source: str) -> Level:
+def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Level:
     """Returns the one level that can be the classes.
 
     Args:
       folders: the number of images in each.
       source: its name, for messages.
+      left_out: what else there is, for messages.
 
     Raises:
       UsageError: if no level can be, or several can.
     """
-    levels = _levels(_with_classes(folders))
+    folders = _with_classes(folders)
+    levels = _levels(folders)
     several = [level for level in levels if len(level.files) > 1]
     if not several:
-        _refuse_none(levels, source)
+        _refuse_none(levels, source, left_out)
     likely = _likely(several)
-    if not likely:
+    if not likely or 2 * likely[0].covered() < sum(folders.values()):
         shown = "; ".join(_names(level) for level in several)
         raise UsageError(
             f"--source={source} has no folders that are classes ({shown}): give a table with "
@@ -97,6 +123,30 @@ def find(folders: Mapping[Folder, int], source: str) -> Level:
         ]
         raise UsageError("\n".join(lines))
     return likely[0]
+
+
+def refuse_changed_copies(level: Level, source: str) -> None:
+    """Raises UsageError if some of the classes' folders, by their names, hold augmented images."""
+    names = {folder: list(filter(folder_names.is_augmented, folder)) for folder in level.folders}
+    changed = list(dict.fromkeys(name for found in names.values() for name in found))
+    if changed and not all(names.values()):
+        raise UsageError(
+            f"--source={source} has folders {' and '.join(changed[:MOST_SHOWN])}, which may hold "
+            "changed copies of the other images: leave them out with "
+            f"{' '.join(f'--exclude={name}' for name in changed[:MOST_SHOWN])}, or take them with "
+            f"--class_level={level.number()}."
+        )
+
+
+def refuse_single_images(classes: Mapping[str, Group], source: str, how: str) -> None:
+    """Raises UsageError if there are many classes and nearly each image has one of its own."""
+    images = sum(group.files for group in classes.values())
+    if len(classes) > MOST_SINGLE and images < 2 * len(classes):
+        raise UsageError(
+            f"--source={source} has {len(classes):,} classes for {images:,} images, such as "
+            f"{min(classes)}, since {how}: choose the folder with --class_level=N, a part of names "
+            "with --class_from=REGEX, or give a table with labels."
+        )
 
 
 def _with_classes(folders: Mapping[Folder, int]) -> Mapping[Folder, int]:
@@ -230,17 +280,17 @@ def _has_negative(level: Level) -> bool:
     return any(map(is_negative, level.shown.values()))
 
 
-def _refuse_none(levels: Sequence[Level], source: str) -> None:
+def _refuse_none(levels: Sequence[Level], source: str, left_out: str) -> None:
     single = [name for level in levels for name in level.shown.values()]
     if not single:
         raise UsageError(
-            f"--source={source} holds no images in class folders: it should hold "
+            f"--source={source} holds no images in class folders{left_out}: it should hold "
             "train/CLASS/FILE and test/CLASS/FILE, or CLASS/FILE; where names of files tell the "
             "class, give --class_from=REGEX."
         )
     raise UsageError(
-        f"--source={source} has the one class {single[-1]}: two are needed; where names of files "
-        "tell the class, give --class_from=REGEX."
+        f"--source={source} has the one class {single[-1]}{left_out}: two are needed; where "
+        "names of files tell the class, give --class_from=REGEX."
     )
 
 

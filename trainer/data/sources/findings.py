@@ -14,6 +14,7 @@ NO_NAMES = (
     *("todo", "tbd", "unknown", "uncertain", "unsure", "not sure", "undetermined", "unspecified"),
     *("exclude", "excluded", "missing", "maybe", "?", "??"),
     *("suboptimal study", "unchanged"),  # PadChest: of the picture, and of an earlier one
+    *("unlabelled", "unlabeled", "unannotated", "unclassified", "unsorted"),
 )
 QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 LISTS, HIERARCHY = ",;", "/"

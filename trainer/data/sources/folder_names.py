@@ -39,6 +39,15 @@ _LAST_OF_NO_IMAGES = {
     *("gradcam", "landmarks", "annotated"),
 }
 _WHOLE_OF_NO_IMAGES = {"label", "labels", "imagelabels", "boxes", "groundtruth", "metadata"}
+# What computers keep beside a user's files.
+_OF_COMPUTERS = (
+    *("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+)
+# What authors add to a set: pictures of their article, and what their program draws.
+_FIGURES = re.compile(
+    r"(?:figures?|figs?|plots?|results?|outputs?|predictions?|screenshots?|thumbnails?|thumbs?|"
+    r"previews?|docs?|documentation|assets|logos?|icons?)\d*"
+)
 _OTHER_IMAGES = {
     **dict.fromkeys(("ct", "cts", "ctscan", "ctscans", "mri", "ultrasound"), "not radiographs"),
     **dict.fromkeys(("lateral", "laterals", "lat"), "lateral views"),
@@ -65,6 +74,26 @@ def left_out(name: str, any_view: bool = False) -> str:
         return "masks, annotations and the like"
     reason = _OTHER_IMAGES.get(letters, "")
     return "" if any_view and reason == "lateral views" else reason
+
+
+def is_hidden(name: str) -> bool:
+    """Returns whether a folder is hidden, or one that computers keep beside a user's files."""
+    return name.startswith(_OF_COMPUTERS) or (name.startswith(".") and name != "..")
+
+
+def holds_figures(name: str) -> bool:
+    """Returns whether a folder's images are figures, thumbnails and the like by its name."""
+    return bool(_FIGURES.fullmatch(_letters(name)))
+
+
+@cache
+def is_augmented(name: str) -> bool:
+    """Returns whether a folder is named after augmentation: augmented, COVID_aug; not NonAug."""
+    words = _words(name)
+    return any(
+        re.fullmatch("aug|augment(?:ed|ations?)?", word) and previous not in ("non", "not", "un")
+        for previous, word in zip(["", *words], words, strict=False)
+    )
 
 
 def is_mask_file(name: str) -> bool:

@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from difflib import get_close_matches
 from functools import lru_cache
 
 from trainer.data.sources import (
@@ -12,14 +12,15 @@ from trainer.data.sources import (
     class_names,
     dicom_folder,
     files,
-    folder_names,
     image_files,
     label_map,
+    left_out,
     name_pattern,
     patients,
 )
 from trainer.data.sources.class_level import Folder
 from trainer.data.sources.files import Files
+from trainer.data.sources.findings import NO_NAMES
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
 from trainer.data.sources.options import Options
 from trainer.data.sources.reading import Group, Reading, groups
@@ -27,7 +28,7 @@ from trainer.system.errors import UsageError
 
 SPLITS = ("train", "val", "test")
 NO_CLASS = "without a class folder"
-HIDDEN = "hidden files"
+SIMILAR = 0.7  # names of classes, from 0 to 1
 MOST_FOLDERS = 2**16  # whose reading is kept
 
 
@@ -115,11 +116,14 @@ class _Listing:
         self.how, place_of = self._rule(names)
         found = {name: place for name in names if (place := self._placed(name, place_of))}
         found = self._inside_of_splits(found)
-        self._spellings = class_names.one_spelling(Counter(p.class_name for p in found.values()))
+        counts = Counter(place.class_name for place in found.values())
+        self._spellings = class_names.one_spelling(counts, copies=True)
         self._map.check(self._spellings.values())
         found = self._renamed(found)
+        self._refuse_misspelled(found.values())
         found = self._without_copies(found)
         self._used = found
+        self._in_train = {place.class_name for place in found.values() if place.split == "train"}
         known = {place.class_name for place in found.values()}
         harmful = []
         for name in refused:
@@ -127,6 +131,8 @@ class _Listing:
             place = self._rename(place) if place else Place("", "", name)
             if place.class_name in known or image_files.has_suffix(name):
                 harmful.append((name, place))
+            else:
+                self._leave_out(self._content.refused[name], name)
         self.places = sorted([*found.items(), *harmful], key=lambda pair: pair[0])
 
     def reading(self) -> Reading:
@@ -137,8 +143,11 @@ class _Listing:
         """
         classes = groups((p.class_name, name) for name, p in sorted(self._used.items()))
         if len(classes) < 2:
-            only = next(iter(classes), "")
-            raise UsageError(f"--source={self._source} has the one class {only}: two are needed.")
+            there = f"the one class {next(iter(classes))}" if classes else "no class"
+            raise UsageError(
+                f"--source={self._source} has {there}{self._what_is_there()}: two are needed."
+            )
+        class_level.refuse_single_images(classes, self._source, self.how)
         names = class_names.order_classes(classes, self._options.positive)
         written: dict[str, set[str]] = defaultdict(set)
         for old, new in self._spellings.items():
@@ -146,6 +155,8 @@ class _Listing:
         for name in names:
             if len(written[name]) > 1:
                 classes[name].written = tuple(sorted(written[name]))
+            if self._in_train and name not in self._in_train:
+                classes[name].note = "in no image of train, which cannot teach it"
         in_splits = groups((p.split, name) for name, p in sorted(self._used.items()))
         return Reading(
             how=self.how,
@@ -162,7 +173,7 @@ class _Listing:
         """Returns the images, the least deep first, and the files that must not be read."""
         candidates, refused = [], []
         for name in sorted(self._content.stamps, key=lambda n: (n.count("/"), n)):
-            if reason := _left_out(name, self._options):
+            if reason := left_out.reason(name, self._options):
                 self._leave_out(reason, name)
             elif name in self._content.refused:
                 refused.append(name)
@@ -173,7 +184,10 @@ class _Listing:
             if name not in images:
                 self._leave_out(image_files.kind(name), name)
         names = [name for name in candidates if name in images]
+        left_out.refuse_idle(self._options, self._content.stamps, self._source)
         if not names:
+            for name in refused:
+                self._leave_out(self._content.refused[name], name)
             raise UsageError(
                 f"--source={self._source} holds no images in class folders{self._what_is_there()}: "
                 "it should hold train/CLASS/FILE and test/CLASS/FILE, or CLASS/FILE."
@@ -191,10 +205,11 @@ class _Listing:
             return f"the class is what --class_from={pattern} finds", _by_name(pattern, names)
         folders = Counter(_folders(name) for name in names)
         if self._options.class_level:
-            place = class_level.numbered(self._options.class_level)
+            place = class_level.numbered(self._options.class_level, folders, self._source)
             return f"the class is folder {self._options.class_level} of a path", _by_folder(place)
-        level = class_level.find(folders, self._source)
+        level = class_level.find(folders, self._source, self._what_is_there())
         _refuse_augmented(folders, self._source)
+        class_level.refuse_changed_copies(level, self._source)
         number = level.number()
         return (
             f"the class is folder {number} of a path (--class_level={number})",
@@ -227,7 +242,27 @@ class _Listing:
         for name, place in renamed.items():
             if not place.class_name:
                 self._leave_out(f"a class that --map_labels={self._map.given} leaves out", name)
+            elif class_names.spelling(place.class_name) in NO_NAMES:
+                old, kept = place.class_name, f"--map_labels={place.class_name}=NAME"
+                self._leave_out(f"{old}, which names no class ({kept} makes it one)", name)
+                renamed[name] = replace(place, class_name="")
         return {name: place for name, place in renamed.items() if place.class_name}
+
+    def _refuse_misspelled(self, found: Iterable[Place]) -> None:
+        """Raises UsageError if train alone has one class and other splits one of a similar name."""
+        splits: dict[str, set[str]] = defaultdict(set)
+        for place in found:
+            splits[place.class_name].add(place.split)
+        trained = {class_names.spelling(n): n for n, parts in splits.items() if parts == {"train"}}
+        untrained = [name for name, parts in splits.items() if "train" not in parts]
+        for name in sorted({*untrained} - {*self._map.new_names.values()}):
+            for match in get_close_matches(class_names.spelling(name), trained, 1, SIMILAR):
+                other, parts = trained[match], " and ".join(sorted(splits[name]))
+                raise UsageError(
+                    f"--source={self._source} has the class {other} in train alone and {name} in "
+                    f"{parts} alone: if they are one class, give --map_labels='{name}={other}', "
+                    f"else --map_labels='{name}={name}'."
+                )
 
     def _without_copies(self, found: Mapping[str, Place]) -> dict[str, Place]:
         """Leaves out the deeper of two identical files that have one place.
@@ -291,34 +326,6 @@ def _by_name(pattern: str, names: Sequence[str]) -> Callable[[str], Place | None
         return Place(class_level.split_of(_folders(name)), class_name, name) if class_name else None
 
     return found
-
-
-def _left_out(name: str, options: Options) -> str:
-    """Returns why a file is left out by its path alone, or ""."""
-    path, _, file = name.rpartition("/")
-    if file.startswith((".", "__MACOSX")):
-        return HIDDEN
-    if reason := _folder_left_out(path, options):
-        return reason
-    for pattern in options.exclude:
-        if any(fnmatchcase(text, pattern.strip("/")) for text in (file, name)):
-            return f"--exclude={pattern}"
-    return "masks, by the names of files" if folder_names.is_mask_file(file) else ""
-
-
-@lru_cache(MOST_FOLDERS)
-def _folder_left_out(path: str, options: Options) -> str:
-    folder = _folder(path)
-    if any(p.startswith("__MACOSX") or (p.startswith(".") and p != "..") for p in folder):
-        return HIDDEN
-    leading = ["/".join(folder[: n + 1]) for n in range(len(folder))]
-    for pattern in options.exclude:
-        if any(fnmatchcase(text, pattern.strip("/")) for text in (*folder, *leading)):
-            return f"--exclude={pattern}"
-    for name in folder:
-        if reason := folder_names.left_out(name, options.any_view):
-            return f"{reason} (folders {name})"
-    return ""
 
 
 def _refuse_augmented(folders: Iterable[Folder], source: str) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainer.system.printable import printable
+
 CLASSES_SHOWN, LEFT_OUT_SHOWN = 40, 20
 
 
@@ -15,18 +17,20 @@ class Group:
       files: how many there are.
       example: the path of the first.
       written: how the group's name is written, where not always in one way.
+      note: what the user should know of it.
       known: of a label that is not known for every image, for how many it is; else 0.
     """
 
     files: int = 0
     example: str = ""
     written: tuple[str, ...] = ()
+    note: str = ""
     known: int = 0
 
     def add(self, path: str) -> None:
         """Counts a file."""
         self.files += 1
-        self.example = self.example or path
+        self.example = self.example or printable(path)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Reading:
             if group.written:
                 spellings = ", ".join(repr(name) for name in group.written)
                 lines.append(f"    written {spellings}: one class")
+            if group.note:
+                lines.append(f"    warning: {group.note}")
         if len(self.classes) > CLASSES_SHOWN:
             lines.append(f"  and {len(self.classes) - CLASSES_SHOWN:,} more")
         if self.splits:
