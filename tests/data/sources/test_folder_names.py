@@ -3,6 +3,8 @@
 import pytest
 
 from trainer.data.sources.folder_names import (
+    is_changed,
+    is_mask_file,
     is_patient,
     is_site,
     left_out,
@@ -34,6 +36,23 @@ def test_folders_of_masks_and_of_other_views_hold_no_radiographs():
         assert not left_out(name)
     assert left_out("CT_scans") == "not radiographs"
     assert left_out("Lateral") == "lateral views" and not left_out("Lateral", any_view=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "masks"),
+    [
+        ("1_mask.png mask_1.png mask1.png 1-Mask.PNG leftMask.png 1_seg.png Overlay (3).jpg", True),
+        ("COVID-1.png unmasked.png maskell_1.png segment1.png 1.mask.of.png seguro-1.png", False),
+    ],
+)
+def test_files_of_masks_are_known_by_their_names(names: str, masks: bool):
+    for name in names.replace(" (", "\0(").split():
+        assert is_mask_file(name.replace("\0", " ")) == masks
+
+
+@pytest.mark.parametrize("name", ["augmented", "COVID_aug", "Rotated", "train-flipped", "x_CLAHE"])
+def test_folders_of_changed_images_are_known_by_their_names(name: str):
+    assert is_changed(name) and not is_changed("NonAugmentedTrain") and not is_changed("august")
 
 
 def test_some_names_are_of_no_class():

@@ -73,6 +73,9 @@ def read(*names: str, **options: int | str | tuple[str, ...]) -> dict[str, int]:
         (("NORMAL", "SICK", "siteB/NORMAL", "siteB/SICK"), {"NORMAL": 8, "SICK": 8}),
         (("NORMAL", "SICK", "test/NORMAL", "test/SICK"), {"NORMAL": 8, "SICK": 8}),
         (("0", "1"), {"0": 4, "1": 4}),
+        (("train/0", "train/1", "test/0"), {"0": 8, "1": 4}),
+        (("site1/no", "site1/yes", "site2/no"), {"no": 8, "yes": 4}),
+        (("\u6b63\u5e38", "\u80ba\u708e png"), {"\u6b63\u5e38": 4, "\u80ba\u708e png": 4}),
         (
             (
                 *("Infection Segmentation Data/Train/COVID-19/images", "Lung/Train/Normal/images"),
@@ -112,6 +115,7 @@ def test_splits_have_many_names(folder: str):
     [
         ("NORMAL", "PNEUMONIA/VIRUS", "PNEUMONIA/BACTERIA"),
         ("Rome/early", "Rome/late", "Oslo/early", "Oslo/late"),
+        ("edema/yes", "edema/no", "effusion/yes", "effusion/no"),
         ("Rome/train/early", "Rome/train/late", "Oslo/train/early", "Oslo/test/late"),
     ],
 )
@@ -140,6 +144,7 @@ def test_the_user_decides_what_the_class_is():
     ("folders", "sentence"),
     [
         (("original/NORMAL", "original/TB", "Augmented/TB"), "--exclude=Augmented, or .*_level=2"),
+        (("original/NORMAL", "original/TB", "clahe/TB"), "changed copies .*--exclude=clahe, or"),
         (("NORMAL", "TB", "TB_aug"), "may hold changed copies .*--exclude=TB_aug, or"),
         (("train/NORMAL", "train/TB", "train/TB/augmented"), "--exclude=augmented, or .*_level=2"),
         (("Smith{}", "Jones{}", "Brown{}"), "12 classes for 12 images, such as Brown10, since"),

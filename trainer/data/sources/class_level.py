@@ -15,6 +15,8 @@ DEEPEST = 4  # folders above and below a split, or from either end, that may be 
 MOST_CLASSES = 100
 FEW_FILES = 3  # a name with fewer files on average is a patient's rather than a class's
 MOST_SINGLE = 10  # classes of an image or two
+# What is no class where the folder above it says what it answers; by its `spelling`.
+ANSWERS = {"yes", "no", "true", "false", "positive", "negative", "pos", "neg", "0", "1"}
 MOST_SHOWN = 4  # names of a level in a message
 MOST_FOLDERS = 2**16  # of which it is kept what their names say
 LEAST_COVERED = 0.9  # of what the level with the most files covers
@@ -126,8 +128,8 @@ def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Leve
 
 
 def refuse_changed_copies(level: Level, source: str) -> None:
-    """Raises UsageError if some of the classes' folders, by their names, hold augmented images."""
-    names = {folder: list(filter(folder_names.is_augmented, folder)) for folder in level.folders}
+    """Raises UsageError if some folders, by their names, hold changed copies of other images."""
+    names = {folder: list(filter(folder_names.is_changed, folder)) for folder in level.folders}
     changed = list(dict.fromkeys(name for found in names.values() for name in found))
     if changed and not all(names.values()):
         raise UsageError(
@@ -277,7 +279,8 @@ def _has_enough_files(level: Level) -> bool:
 
 
 def _has_negative(level: Level) -> bool:
-    return any(map(is_negative, level.shown.values()))
+    """Returns whether a name is of no finding, and not merely an answer: pneumonia/no, edema/no."""
+    return any(map(is_negative, level.shown.values())) and not set(level.files) <= ANSWERS
 
 
 def _refuse_none(levels: Sequence[Level], source: str, left_out: str) -> None:

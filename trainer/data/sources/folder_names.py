@@ -30,8 +30,13 @@ _PATIENT = re.compile(
     r"\d+(?:\.\d+)+|[0-9a-f]*\d[0-9a-f]{15,})",
     re.IGNORECASE,
 )
+_MASK_WORD = "(?:masks?|overlays?|segm?|segmentations?|annotations?|heatmaps?|gradcam)"
 _MASK_FILE = re.compile(
-    r"(?i:(?:^|[\W\d_])(?:masks?|overlays?|segmentations?))\.\w+$|[a-z]Masks?\.\w+$"
+    rf"(?i:(?:^|[\W\d_]){_MASK_WORD}\.\w+$|^{_MASK_WORD}[\W\d_].*\.\w+$)|[a-z]Masks?\.\w+$"
+)
+_CHANGED = re.compile(
+    "aug|augment(?:ed|ations?)?|flip(?:ped|s)?|rotat(?:ed|ions?)|mirrored|enhanced|clahe|"
+    "equali[sz]ed|oversampled|blurred|noisy|segmented|masked"
 )
 _LAST_OF_NO_IMAGES = {
     *("segmentation", "segmentations", "annotation", "annotations", "overlay", "overlays"),
@@ -87,17 +92,17 @@ def holds_figures(name: str) -> bool:
 
 
 @cache
-def is_augmented(name: str) -> bool:
-    """Returns whether a folder is named after augmentation: augmented, COVID_aug; not NonAug."""
+def is_changed(name: str) -> bool:
+    """Returns whether a folder's images are changed by its name: COVID_aug, flipped; not NonAug."""
     words = _words(name)
     return any(
-        re.fullmatch("aug|augment(?:ed|ations?)?", word) and previous not in ("non", "not", "un")
+        _CHANGED.fullmatch(word) and previous not in ("non", "not", "un")
         for previous, word in zip(["", *words], words, strict=False)
     )
 
 
 def is_mask_file(name: str) -> bool:
-    """Returns whether a file's name ends as those of masks do: 1_mask.png."""
+    """Returns whether a file's name begins or ends as those of masks do: 1_mask.png."""
     return bool(_MASK_FILE.search(name))
 
 
@@ -105,7 +110,8 @@ def is_mask_file(name: str) -> bool:
 def only_holds_images(name: str) -> bool:
     """Returns whether a name such as "images" or "png_256" says no more than that."""
     letters = _letters(name)
-    return bool(_ONLY_IMAGES.fullmatch(letters)) and not letters.isdecimal()
+    # Letters of other scripts, of which `letters` has none, say more.
+    return bool(_ONLY_IMAGES.fullmatch(letters)) and not letters.isdecimal() and name.isascii()
 
 
 @cache
