@@ -62,6 +62,8 @@ def test_decimal_commas_are_read_beside_semicolons(tmp_path: Path):
         (b"path|x\n", "two columns or more .* separated by commas, semicolons or tabs"),
         ("path,x\n".encode("utf-16-le"), "line 1 holds a byte 0.*: .*--encoding=utf-16-le"),
         ("path,x\n".encode("utf-16-be"), "line 1 holds a byte 0.*: .*--encoding=utf-16-be"),
+        (b"PK\x03\x04\xff", "is a zip archive or a spreadsheet, no table: save it as CSV"),
+        (b"path,x\na.png,1\npath, x\nb.png,0\n", "line 3 repeats the header: remove"),
         (b"path,x\na.png,\0\n", "line 2 holds a byte 0, which text does not: .* save it as CSV"),
         (b'path,x\n"' + b"a" * 200_000 + b'",1\n', r"line 2 is not valid CSV \(field larger"),
     ],
@@ -99,5 +101,6 @@ def test_an_encoding_may_be_named(tmp_path: Path):
 def test_a_compressed_table_is_read(tmp_path: Path):
     content = gzip.compress(b"path,x\na.png,1\n")
     assert list(table(tmp_path, content, "t.csv.gz").rows(["x"])) == [(2, ("1",))]
+    assert list(table(tmp_path, content, "t.csv").rows(["x"])) == [(2, ("1",))]
     with pytest.raises(UsageError, match="t.tsv.gz cannot be decompressed"):
         table(tmp_path, content[:-4], "t.tsv.gz")

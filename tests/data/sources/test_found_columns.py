@@ -31,6 +31,7 @@ def test_a_column_of_patients_is_known_by_its_name(tmp_path: Path, header: str):
     ("header", "options"),
     [
         ("patient_age", {}),
+        ("has_subject", {}),
         ("patient", {"patient_column": "none"}),
         ("patient", {"patient_regex": "[0-9]"}),
     ],
@@ -40,6 +41,17 @@ def test_a_column_of_another_name_or_one_declined_tells_no_patient(
 ):
     records = opened(tmp_path, header, "p1", "p1", **options).records()
     assert not {r.patient for r in records} & {"p1"}
+
+
+def test_a_column_of_yes_and_no_tells_no_patient(tmp_path: Path):
+    source = opened(tmp_path, "patient", "True", "False", "")
+    assert not source.notes and not any(r.patient for r in source.records())
+
+
+@pytest.mark.parametrize("role", ["view", "modality"])
+def test_a_column_that_holds_no_view_or_modality_is_said(tmp_path: Path, role: str):
+    (note,) = opened(tmp_path, "x", "foo", "bar", **{f"{role}_column": "x"}).notes
+    assert note.startswith(f"warning: column 'x' holds no {role} that is known, such as ")
 
 
 def test_a_column_of_splits_is_not_passed_over_in_silence(tmp_path: Path):

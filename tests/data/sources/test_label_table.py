@@ -272,7 +272,8 @@ def test_identifiers_may_tell_nothing(tmp_path: Path):
     ("other", "sentence"),
     [
         ("key,x\n1,0\n", "shares no column with .*t.csv, which has file, id: rename"),
-        ("id,x\n1,0\n1,1\n", "line 3 differs from an earlier row of the same id"),
+        ("id,x\n1,0\n1,1\n", "line 3 differs .* of the same id .* row an image as --source"),
+        ("id,x\n1.0,0\n", "o.csv has no row for any row of .*t.csv: its id is written .* as 1.0"),
     ],
 )
 def test_a_table_that_cannot_be_joined_is_refused(tmp_path: Path, other: str, sentence: str):

@@ -128,6 +128,10 @@ def positives(found: Labels) -> list[str]:
         (("['a b', 'c']", "['normal']", '["d\'s"]', "[]"), ("a b+c", "", "d's", "")),
         (("x / not y", "y", "z"), ("x / not y", "y", "z")),
         (("mass, left", "mass, right", "x", "No Finding"), None),
+        (("mass", "mass & edema", "edema", "none"), ("mass", "edema+mass", "edema", "")),
+        (("Mass", "mass AND edema", "edema", "normal"), ("Mass", "Mass+edema", "edema", "")),
+        (("mass", "mass\nedema", "edema", "-"), ("mass", "edema+mass", "edema", "")),
+        (("mass", "mass and cyst", "cyst and x"), ("mass", "mass and cyst", "cyst and x")),
         (("mass", "edema", "mass, left"), None),
         (("normal", "mass, left"), None),
     ],
@@ -140,6 +144,12 @@ def test_separators_are_found_by_what_stands_alone(cells: tuple[str, ...], named
         assert "left" in read(*cells, separator=",").names
     else:
         assert tuple(positives(read(*cells))) == named
+
+
+@pytest.mark.parametrize("cell", ["[1, 0]", "1 0", "(0;1)"])
+def test_several_numbers_in_a_cell_are_no_names(cell: str):
+    with pytest.raises(UsageError, match="numbers and no names: give a column for each label"):
+        read(cell, "[0, 1]", "[]")
 
 
 def test_a_separator_that_was_found_is_said():

@@ -57,6 +57,25 @@ LAYOUTS = {
             "CheXpert-v1.0-small/train/patient00001/study1/view2_lateral.jpg": "lateral view",
         },
     ),
+    "CheXpert's test set": (
+        {
+            "groundtruth.csv": [
+                "Path,Enlarged Cardiomediastinum,Cardiomegaly,Lung Opacity,Lung Lesion,Edema",
+                "CheXpert/test/patient64741/study1/view1_frontal.jpg,0,0,1,0,0",
+                "CheXpert/test/patient64741/study1/view2_lateral.jpg,0,0,1,0,0",
+            ]
+        },
+        [f"test/patient64741/study1/view{v}.jpg" for v in ("1_frontal", "2_lateral")],
+        {},
+        {
+            "CheXpert/test/patient64741/study1/view1_frontal.jpg": (
+                "Lung Opacity",
+                "patient64741",
+                "test",
+            ),
+            "CheXpert/test/patient64741/study1/view2_lateral.jpg": "lateral view",
+        },
+    ),
     "MIMIC-CXR": (
         {
             "mimic-cxr-2.0.0-metadata.csv.gz": [

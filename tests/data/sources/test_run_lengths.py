@@ -13,6 +13,9 @@ def test_a_mask_is_positive_and_minus_one_is_none():
     ]
 
 
-@pytest.mark.parametrize("cells", [[("-1",), ("1",)], [("1 2 3",)], [("1 2", "-1")]])
+@pytest.mark.parametrize(
+    "cells",
+    [[("-1",), ("1",)], [("1 2 3",)], [("1 0",), ("1 1",)], [("1 1",), ("Mass",)], [("1 2", "-1")]],
+)
 def test_other_cells_stay_as_they_are(cells: list[tuple[str, ...]]):
     assert as_values(cells, ["x"] * len(cells[0])) == (cells, [])

@@ -15,10 +15,24 @@ from trainer.data.sources import Options, views
         *(("PA", "PA"), ("AP Supine", "AP"), ("AP_horizontal", "AP"), ("Frontal", "FRONTAL")),
         *(("L", "LATERAL"), ("LL", "LATERAL"), ("lateral", "LATERAL"), ("AP LLD", "DECUBITUS")),
         *(("Axial", "AXIAL"), ("CHEST (PA AND LAT)", ""), ("", ""), ("R", ""), ("female", "")),
+        *(("front", "FRONTAL"), ("side view", "LATERAL")),
     ],
 )
 def test_the_view_of_a_cell(cell: str, view: str):
     assert views.view_of(cell) == view
+
+
+@pytest.mark.parametrize(
+    ("path", "view"),
+    [
+        ("sub-1/sub-1_bp-chest_vp-pa_dx.png", "pa"),
+        ("test/patient64741/study1/view2_lateral.jpg", "lateral"),
+        ("C:\\study1\\view1_frontal.jpg", "frontal"),
+        ("review2_lateral.jpg", ""),
+    ],
+)
+def test_the_view_in_a_public_name(path: str, view: str):
+    assert views.in_name(path) == view
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from trainer.system.errors import UsageError
 DELIMITERS = ",;\t"
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")  # beside the delimiter ";"
 SEPARATOR_LINE = "sep="  # a first line by which spreadsheets name the delimiter
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 MOST_BYTES = 4 * 2**30  # of a compressed table
 
@@ -41,8 +42,10 @@ class CsvTable:
         self.name = str(path)
         content = path.read_bytes()
         self.digest = hashlib.sha256(content).hexdigest()
-        if self.name.lower().endswith(".gz"):
+        if content.startswith(GZIP) or self.name.lower().endswith(".gz"):
             content = _decompressed(content, self.name)
+        if content.startswith(ZIP):
+            raise UsageError(f"{path} is a zip archive or a spreadsheet, no table: save it as CSV.")
         self._text = _decoded(content, self.name, encoding)
         self._first_line = 1
         first, _, rest = self._text.partition("\n")
@@ -84,6 +87,8 @@ class CsvTable:
                     continue
                 if len(cells) < width or any(cells[width:]):
                     raise UsageError(self._wrong_width(line, len(cells)))
+            if tuple(cell.strip() for cell in cells) == self.columns:
+                raise UsageError(f"{self.name} line {line} repeats the header: remove that line.")
             yield line, tuple(self._cell(cells[index]) for index in chosen)
 
     def _cell(self, cell: str) -> str:

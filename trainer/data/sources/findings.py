@@ -18,17 +18,20 @@ NO_NAMES = (
 )
 QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 LISTS, HIERARCHY = ",;", "/"
+CONJUNCTIONS = ("&", "+", " and ", "\n", "<br>", "\\")  # where all that they join stands alone
+NUMBERS = re.compile(r"[\d\s.,;-]*\d[\d\s.,;-]*")
 MOST_ALONE = 0.5  # share of the names of lists that stand alone too from which on they are lists
 
 
 def names_in(
     cells: Collection[str], *, separator: str, where: str
-) -> tuple[dict[str, tuple[str, ...]], str]:
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Returns the names in each cell, and what separates them where that was found, not given.
 
     "|" separates always, and the quotation marks of a Python list, as PadChest has them. "," and
     ";" do where most of what they separate stands alone in other cells; "/" where what comes
-    before it does, or comes before several: each level of a hierarchy holds.
+    before it does, or comes before several: each level of a hierarchy holds;
+    "&", "and" and the like where all that they join does.
 
     Args:
       cells: all different cells.
@@ -39,10 +42,17 @@ def names_in(
       UsageError: if it is not sure what separates.
     """
     if separator == WHOLE:
-        return {cell: tuple(filter(None, [cell])) for cell in cells}, ""
+        return {cell: tuple(filter(None, [cell])) for cell in cells}, []
+    for cell in cells:
+        numbers = NUMBERS.fullmatch(cell.strip("[](){}"))
+        if numbers and (_is_list(cell) or len(re.findall(r"[\d.]+", cell)) > 1):
+            raise UsageError(
+                f"{where} holds {cell[:60]!r}, numbers and no names: give a column for each label, "
+                "or names in place of them."
+            )
     found = [separator] if separator else _separators(cells, where)
-    pattern = re.compile("|".join(re.escape(one) for one in ("|", *found)))
-    return {cell: _names(cell, pattern) for cell in cells}, "" if separator else "".join(found)
+    pattern = re.compile("|".join(re.escape(one) for one in ("|", *found)), re.IGNORECASE)
+    return {cell: _names(cell, pattern) for cell in cells}, [] if separator else found
 
 
 def _is_list(cell: str) -> bool:
@@ -80,6 +90,11 @@ def _separators(cells: Collection[str], where: str) -> list[str]:
                 f"{len(names)} names {', '.join(names)[:80]}: give --separator={separator} for "
                 f"several, or --separator={WHOLE} for one."
             )
+    lower = [cell.lower() for cell in plain]
+    for joint in CONJUNCTIONS:
+        joined = {part.strip() for cell in lower if joint in cell for part in cell.split(joint)}
+        if joined and joined <= alone:
+            found.append(joint)
     return found
 
 

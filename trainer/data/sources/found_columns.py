@@ -7,11 +7,15 @@ from dataclasses import replace
 from trainer.data.sources import findings, views
 from trainer.data.sources.folder_names import split_of
 from trainer.data.sources.joined_table import JoinedTable
+from trainer.data.sources.labels import word_value
 from trainer.data.sources.options import NO_PATIENTS, Options
 from trainer.data.sources.table_schema import Schema
 
 MOST_VALUES = 40  # different ones in a column that may be one of views, modalities or splits
-PATIENT = re.compile(r"(?:deid|anon|anonymized|dicom)?(?:patient|subject)(?:id|no|number|key|uid)?")
+PATIENT = re.compile(
+    r"(?:deid|anon|anonymized|dicom)?(?:patient|subject|person)(?:id|no|number|key|uid)?|pid|mrn"
+)
+KNOWN = {"view": "PA or lateral", "modality": "CR or CT"}
 SPLIT = re.compile(r"(?:data)?(?:set|split|subset|partition|fold|group|phase|usage|mode)(?:name)?")
 
 
@@ -29,12 +33,22 @@ def find_columns(schema: Schema, table: JoinedTable, options: Options) -> tuple[
     roles = {schema.path, *schema.labels, schema.patient, schema.split, schema.reader, ""}
     names = [n for n in table.columns if n not in roles and table.columns.count(n) == 1]
     notes = []
-    no_patient = not (schema.patient or options.patient_regex or options.no_patients(table.columns))
-    if no_patient and (patient := next((n for n in names if _is(PATIENT, n)), "")):
-        schema = replace(schema, patient=patient)
-        names.remove(patient)
-        notes.append(f"column {patient!r} tells the patient (--patient_column={NO_PATIENTS}: not)")
     values = _values(table, names)
+    no_patient = not (schema.patient or options.patient_regex or options.no_patients(table.columns))
+    patients = (n for n in names if _is(PATIENT, n) and not _of_values(values.get(n, Counter())))
+    if no_patient and (patient := next(patients, "")):
+        schema = replace(schema, patient=patient)
+        values.pop(patient, None)
+        notes.append(f"column {patient!r} tells the patient (--patient_column={NO_PATIENTS}: not)")
+    for role, given, meaning in (
+        ("view", options.view_column, views.view_of),
+        ("modality", options.modality_column, views.modality_of),
+    ):
+        if given in values and not any(map(meaning, values[given])):
+            notes.append(
+                f"warning: column {given!r} holds no {role} that is known, such as {KNOWN[role]}: "
+                "none is left out for it"
+            )
     view, modality = views.find_columns(values)
     for found, given, what in (
         (view, schema.view, "views"),
@@ -65,6 +79,11 @@ def _values(table: JoinedTable, names: list[str]) -> dict[str, Counter]:
 
 def _is(pattern: re.Pattern, column: str) -> bool:
     return bool(pattern.fullmatch(re.sub("[^a-z]", "", column.lower())))
+
+
+def _of_values(cells: Counter) -> bool:
+    """Returns whether all cells are yes or no, so that they tell no patient."""
+    return bool(cells) and all(word_value(cell.lower()) is not None for cell in cells if cell)
 
 
 def _of_splits(cells: Counter) -> bool:

@@ -55,6 +55,7 @@ class JoinedTable:
         of_first = list(dict.fromkeys(name for name in columns if name in self._first.columns))
         of_first += [k for _, key, _, _ in joined for k in key if k not in of_first]
         self.unmatched.clear()
+        rows = 0
         for line, row in self._first.rows(list(dict.fromkeys(of_first))):
             cells = dict(zip(dict.fromkeys(of_first), row, strict=True))
             for name, key, wanted, found in joined:
@@ -62,7 +63,14 @@ class JoinedTable:
                 if own_cells is None:
                     self.unmatched.setdefault(line, name)
                 cells |= dict(zip(wanted, own_cells or [""] * len(wanted), strict=True))
+            rows += 1
             yield line, tuple(cells[name] for name in columns)
+        for name, key, _, found in joined:
+            if rows and found and list(self.unmatched.values()).count(name) == rows:
+                raise UsageError(
+                    f"--join={name} has no row for any row of {self.name}: its {', '.join(key)} is "
+                    f"written otherwise, as {', '.join(next(iter(found)))}."
+                )
 
 
 def _by_key(
@@ -75,6 +83,7 @@ def _by_key(
             values = ", ".join(row[: len(key)])
             raise UsageError(
                 f"{table.name} line {line} differs from an earlier row of the same "
-                f"{', '.join(key)} ({values}): a joined table has one row for each."
+                f"{', '.join(key)} ({values}): a joined table has one row for each, so give one "
+                "with a row an image as --source and join the others to it."
             )
     return found

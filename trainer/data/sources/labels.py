@@ -134,7 +134,7 @@ def _holds_names(cells: Sequence[tuple[str, ...]]) -> bool:
     words = {row[0].lower() for row in cells} - {"", *findings.MISSING}
     if any(_is_number(word) or word in BOOLEANS for word in words):
         return False
-    return any(_word(word) is None and word not in findings.NO_NAMES for word in words)
+    return any(word_value(word) is None and word not in findings.NO_NAMES for word in words)
 
 
 def _is_number(cell: str) -> bool:
@@ -145,7 +145,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _word(cell: str) -> int | None:
+def word_value(cell: str) -> int | None:
     """Returns the value of a lower-case cell, 1, 0 or -1, or None where it is not a value."""
     if cell in POSITIVE_WORDS:
         return 1
@@ -173,7 +173,7 @@ def _values(
             if cell.lower() in findings.MISSING:
                 meaning[cell] = meaning[""]
                 continue
-            value = _word(cell.lower())
+            value = word_value(cell.lower())
             if value is None:
                 raise UsageError(
                     f"{table} line {line}, column {column!r} holds {cell[:40]!r}: a label is "

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 
-RUNS = re.compile(r"\d+ \d+(?: \d+ \d+)*")  # SIIM-ACR Pneumothorax: start and length of each
+from trainer.data.sources import findings
+
+_RUN = r"\d+ [1-9]\d*"
+RUNS = re.compile(f"{_RUN}(?: {_RUN})*")  # SIIM-ACR Pneumothorax: start and length of each
 NO_MASK = re.compile(r"-1(?:\.0)?")
 
 
@@ -19,7 +22,10 @@ def as_values(
     Returns:
       The cells, and a line on what was understood; the cells as they are in any other column.
     """
-    if len(columns) != 1 or not any(RUNS.fullmatch(row[0]) for row in cells):
+    different = {row[0] for row in cells} if len(columns) == 1 else set()
+    masks = {cell for cell in different if RUNS.fullmatch(cell)}
+    others = {cell for cell in different - masks if cell.lower() not in ("", *findings.MISSING)}
+    if not masks or not all(map(NO_MASK.fullmatch, others)):
         return cells, []
     name = columns[0]
     note = f"column {name!r} holds the run lengths of masks: 1 with a mask, 0 without (-1)"

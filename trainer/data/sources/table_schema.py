@@ -21,6 +21,7 @@ CHEXPERT_OBSERVATIONS = (
     *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion"),
     *("Pleural Other", "Fracture", "Support Devices"),
 )
+LEAST_OBSERVATIONS = 5  # by which a table is CheXpert's
 MOST_COLUMNS, MOST_LETTERS = 20, 60  # that a message lists, of each column
 
 
@@ -108,13 +109,14 @@ def _public(columns: Sequence[str]) -> Schema:
             separator="|",
             split_lists=True,
         )
-    if {"Path", "Frontal/Lateral"} <= known:
+    observed = [name for name in CHEXPERT_OBSERVATIONS if name in known]
+    if "Path" in known and ("Frontal/Lateral" in known or len(observed) >= LEAST_OBSERVATIONS):
         # A finding that a report does not mention counts as absent, as in NIH's table; only -1
         # means that the report itself is uncertain.
         return Schema(
             path="Path",
-            labels=tuple(name for name in CHEXPERT_OBSERVATIONS if name in known),
-            view="Frontal/Lateral",
+            labels=tuple(observed),
+            view=if_there("Frontal/Lateral"),  # CheXpert's groundtruth.csv has it in the path
             blank_is_negative=True,
             split_in_path=True,
         )
@@ -127,7 +129,7 @@ def _public(columns: Sequence[str]) -> Schema:
         # MIMIC-CXR-JPG's metadata, split and CheXpert labels, joined.
         return Schema(
             path="dicom_id",
-            labels=tuple(name for name in CHEXPERT_OBSERVATIONS if name in known),
+            labels=tuple(observed),
             patient="subject_id",
             split=if_there("split"),
             view=if_there("ViewPosition"),

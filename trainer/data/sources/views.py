@@ -9,6 +9,7 @@ from trainer.data.decode import dicom
 VIEW_NAMES = ("viewposition", "projection", "frontallateral", "view", "views")
 MODALITY_NAMES = ("modality",)
 FRONTAL = (*dicom.FRONTAL, "FRONTAL")
+ALIASES = {"FRONT": "FRONTAL", "SIDE": "LATERAL", "PROFILE": "LATERAL"}
 OTHER_VIEWS = ("AXIAL", "CORONAL", "SAGITTAL", "COSTAL", "EXCLUDE")  # PadChest has the last two
 RADIOGRAPHS = {"XRAY", "XRAYS", "XR", "CXR", "RX", "RADIOGRAPH", "RADIOGRAPHY", "DR"}
 OTHER_MODALITIES = {"CT", "MR", "MRI", "US", "ULTRASOUND", "PT", "PET", "NM", "MG", "XA", "RF"}
@@ -20,7 +21,7 @@ def view_of(cell: str) -> str:
 
     "AP Supine" -> "AP"; "L" -> "LATERAL"; "PA and lateral" -> "", since that is a study.
     """
-    words = set(re.findall("[A-Z]+", cell.upper()))
+    words = {ALIASES.get(word, word) for word in re.findall("[A-Z]+", cell.upper())}
     views = [view for view, names in dicom.VIEWS.items() if names & words]
     if "LATERAL" in views and set(views) & set(FRONTAL):
         return ""
@@ -32,8 +33,11 @@ def view_of(cell: str) -> str:
 
 
 def in_name(path: str) -> str:
-    """Returns the view in a name as BIMCV has it, "vp-pa" in ..._bp-chest_vp-pa_dx.png, or ""."""
-    match = re.search(r"_vp-([a-z]+)", path.rpartition("/")[2])
+    """Returns the view in a name as BIMCV or CheXpert has it, or "".
+
+    "..._bp-chest_vp-pa_dx.png" -> "pa"; "study1/view2_lateral.jpg" -> "lateral".
+    """
+    match = re.search(r"(?:_vp-|^view\d+_)([a-z]+)", re.split(r"[/\\]", path)[-1])
     return match[1] if match else ""
 
 
