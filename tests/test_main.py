@@ -25,12 +25,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def joined(text: str) -> str:
+    """Returns lines as a shell reads them."""
+    return re.sub(r" \\\n +", " ", text)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
 def test_every_command_is_listed_with_an_example(arguments: list[str]):
     done = run(*arguments)
     assert done.returncode == 0
     for name, command in COMMANDS.items():
-        assert f"\n{name} " in done.stdout and command.example in done.stdout
+        assert f"\n{name} " in done.stdout and command.example in joined(done.stdout)
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_unknown_command_ends_with_the_list_of_commands():
@@ -43,7 +49,8 @@ def test_unknown_command_ends_with_the_list_of_commands():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_is_one_screen_of_its_own_flags(name: str):
     done = run(name, "--help")
-    example, *lines = done.stdout.splitlines()
+    example, *lines = joined(done.stdout).splitlines()
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert (done.returncode, done.stderr, example) == (0, "", COMMANDS[name].example)
     shown = re.findall(r"^  --(?:\[no\])?([\w.]+)", done.stdout, re.MULTILINE)
     wanted = [*COMMANDS[name].needed, *COMMANDS[name].common]

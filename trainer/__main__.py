@@ -24,7 +24,7 @@ def main() -> None:
 def _listing() -> str:
     lines = ["radiograph COMMAND --FLAG=VALUE ...; radiograph COMMAND --help lists the flags", ""]
     for name, command in COMMANDS.items():
-        lines += [f"{name:<8}  {command.purpose}", f"          {command.example}"]
+        lines += [f"{name:<8}  {command.purpose}", command.example_lines(" " * 10)]
     return "\n".join(lines)
 
 

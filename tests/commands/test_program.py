@@ -56,7 +56,8 @@ def test_arguments_are_passed_on(arguments: Sequence[str], given: Sequence[str])
         (("RUN",), (), "RUN is missing: give RUN."),
         (("RUN...",), (), "RUN is missing: give RUN [RUN ...]."),
         (("OUT", "RUN..."), ("o",), "RUN is missing: give OUT RUN [RUN ...]."),
-        ((), ("--nothing",), "Unknown command line flag 'nothing'"),
+        ((), ("--nothing",), "--nothing is no flag of this command: --help lists"),
+        ((), ("--verbosty=1",), "is no flag of this command: did you mean --verbosity?"),
         ((), ("--verbosity=much",), "flag --verbosity=much"),
     ],
 )

@@ -72,7 +72,7 @@ def test_text_after_the_colon_is_given_to_get_config(tmp_path: Path):
         (GET_CONFIG + "config = default(); config.train.epoch = 3", "epoch"),
         ("", "no get_config"),
         ("retrun", "NameError"),
-        (None, "No such file"),
+        (None, "neither a file nor a recipe"),
     ],
 )
 def test_python_file_that_gives_no_config_is_refused_in_one_line(
@@ -83,3 +83,8 @@ def test_python_file_that_gives_no_config_is_refused_in_one_line(
     with pytest.raises(UsageError, match=reason) as refusal:
         recipe.read(f"{tmp_path}/recipe.py")
     assert "\n" not in str(refusal.value)
+
+
+def test_name_of_no_recipe_is_refused_with_the_list_of_them():
+    with pytest.raises(UsageError, match="=resnett is neither a file nor a recipe: .*, resnet"):
+        recipe.read("resnett")

@@ -1,7 +1,10 @@
 """The commands, as the list of them and the help of each show them."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+WIDTH = 80  # of a line of help
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,13 @@ class Command:
     arguments: Sequence[str] = ()
     needed: Sequence[str] = ()
     common: Sequence[str] = ()
+
+    def example_lines(self, indent: str = "") -> str:
+        """Returns the example as lines for a shell, none wider than a terminal."""
+        lines = textwrap.wrap(
+            self.example, WIDTH - len(indent) - 6, break_on_hyphens=False, break_long_words=False
+        )
+        return indent + f" \\\n{indent}    ".join(lines)
 
 
 _FIELDS = (

@@ -7,12 +7,11 @@ from typing import Any
 
 from absl import flags
 
-from trainer.commands.command import Command
+from trainer.commands.command import WIDTH, Command
 
 SHORT = {"--help", "-help", "-h", "--helpshort", "-helpshort"}
 FULL = {"--helpfull", "-helpfull"}
 FIELD = "config."  # prefix of the flags that override a recipe
-WIDTH = 80
 INDENT = " " * 30
 FORMS = {
     "int": "N",
@@ -45,26 +44,31 @@ def screen(
       values: what holds for fields of the config where no flag is given.
       full: shows each field of the config, and which values it may hold.
     """
-    own = {
-        flag.name: flag
-        for module, some in defined.flags_by_module_dict().items()
-        if not module.startswith(("absl", "tensorflow"))
-        for flag in some
-        if flag.help and not flag.help.startswith("ignored")  # a field of an earlier version
-    }
-    fields = [name for name in own if name.startswith(FIELD)]
-    more = sorted({*own} - {*command.needed, *command.common, *fields})
+    flag_names = own(defined)
+    fields = [name for name in flag_names if name.startswith(FIELD)]
+    more = sorted({*flag_names} - {*command.needed, *command.common, *fields})
     groups = {"Needed": command.needed, "Common": command.common, "More": [*more, "verbosity"]}
     if full:
         groups["Fields of the config"] = fields
     purpose = command.purpose.strip().rstrip(".")
-    parts = [command.example, f"{purpose[:1].upper()}{purpose[1:]}."]
+    parts = [command.example_lines(), f"{purpose[:1].upper()}{purpose[1:]}."]
     for title, names in groups.items():
         rows = [_row(defined[name], values, full=full) for name in names]
         if title == "More" and fields and not full:
             rows.append(_columns("--config.FIELD=VALUE", "any other field; --helpfull lists them"))
         parts.append("\n".join([f"{title}:", *rows]) if rows else "")
     return "\n\n".join(filter(None, parts))
+
+
+def own(defined: flags.FlagValues) -> list[str]:
+    """Returns the names of a command's own flags, without those of libraries."""
+    return [
+        flag.name
+        for module, some in defined.flags_by_module_dict().items()
+        if not module.startswith(("absl", "tensorflow"))
+        for flag in some
+        if flag.help and not flag.help.startswith("ignored")  # a field of an earlier version
+    ]
 
 
 def _row(flag: flags.Flag, values: Mapping[str, Any], *, full: bool) -> str:

@@ -57,7 +57,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "file, outside of --out, for what the hashes of DICOM files stand for",
         **common,
     )
-    flags.DEFINE_bool("audit", True, "audits the source too: audit.html in the folder", **common)
+    flags.DEFINE_bool("audit", True, "writes audit.html about the source too", **common)
     flags.DEFINE_bool("uniform", False, "encodes every image alike", **common)
     flags.DEFINE_bool("strict", False, "ends at the first file that cannot be used", **common)
     flags.DEFINE_float(

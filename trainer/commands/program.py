@@ -1,5 +1,6 @@
 """How every command starts and ends: flags in, one sentence and an exit code out."""
 
+import difflib
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def run(
             set_up.set_up()
             try:
                 given = (parse or flags.FLAGS)(list(argv))
+            except flags.UnrecognizedFlagError as mistake:
+                raise UsageError(_unknown(mistake.flagname)) from mistake
             except flags.Error as mistake:
                 raise UsageError(str(mistake)) from mistake
             _check_needed(command)
@@ -79,6 +82,13 @@ def _help(command: Command, argv: Sequence[str], words: set[str]) -> NoReturn:
     full = bool(words & help_screen.FULL)
     print(help_screen.screen(command, flags.FLAGS, values, full=full), flush=True)
     sys.exit()
+
+
+def _unknown(name: str) -> str:
+    """Returns the sentence for a flag that the command lacks."""
+    near = difflib.get_close_matches(name, [*help_screen.own(flags.FLAGS), "verbosity"], n=1)
+    advice = f"did you mean --{near[0]}?" if near else "--help lists those that it has."
+    return f"--{name} is no flag of this command: {advice}"
 
 
 def _check_needed(command: Command) -> None:

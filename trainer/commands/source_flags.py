@@ -19,9 +19,7 @@ def define(flag_values: flags.FlagValues) -> None:
         "image_root", "", "folder that a table's image paths start from", **common
     )
     flags.DEFINE_string("encoding", "", "a table's encoding; default: UTF-8", **common)
-    flags.DEFINE_list(
-        "join", [], "tables whose columns are added, by the columns that they share", **common
-    )
+    flags.DEFINE_list("join", [], "tables whose columns are added, by shared columns", **common)
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     flags.DEFINE_list(
         "label_columns",
@@ -29,9 +27,7 @@ def define(flag_values: flags.FlagValues) -> None:
         "a table's columns of labels; a single column may hold several names",
         **common,
     )
-    flags.DEFINE_string(
-        "separator", "", "between names of a label column's cell; none: they are whole", **common
-    )
+    flags.DEFINE_string("separator", "", "between labels in a cell; none: a cell is one", **common)
     flags.DEFINE_string(
         "patient_column", "", "a table's column of patients; none: nothing tells them", **common
     )

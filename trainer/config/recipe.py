@@ -43,8 +43,11 @@ def names() -> list[str]:
 
 def _from_python(file: str) -> ConfigDict:
     path, separator, text = file.partition(".py:")
+    path, known = path + separator.removesuffix(":"), ", ".join(names())
+    if not Path(path).exists():
+        raise UsageError(f"--config={file} is neither a file nor a recipe: give one of {known}.")
     try:
-        get_config = runpy.run_path(path + separator.removesuffix(":"))["get_config"]
+        get_config = runpy.run_path(path)["get_config"]
         config = get_config(text) if separator else get_config()
         if isinstance(config, ConfigDict):
             return config
@@ -53,7 +56,6 @@ def _from_python(file: str) -> ConfigDict:
         reason = "it has no get_config()" if error.args == ("get_config",) else repr(error)
     except Exception as error:  # whatever a user's file may raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    known = ", ".join(names())
     raise UsageError(f"--config={file} cannot be read ({reason}): name a recipe, one of {known}.")
 
 

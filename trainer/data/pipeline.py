@@ -68,6 +68,8 @@ def open_split(path: epath.PathLike, name: str) -> Split:
       DataLost: if there was one.
     """
     summary = dataset.read_summary(path) if path else None
+    if not path:
+        raise UsageError("--config.data.path is missing: give the --out of radiograph prepare.")
     if summary is None:
         raise UsageError(
             f"data.path={str(path)!r} holds no prepared data set: make one with "
