@@ -11,14 +11,14 @@ MOST_CLASSES = 8  # whose confusion matrix has room
 
 
 def table(evaluation: Mapping) -> str:
-    """Returns the evaluation as a table, at most 110 columns wide.
+    """Returns the evaluation as a table, at most 80 columns wide; of several labels 110.
 
     Args:
       evaluation: as in `evaluation/SPLIT.json`.
     """
     heading = (
         f"{evaluation['split']}: {evaluation['images']} images of {evaluation['patients']} "
-        f"patients, best epoch {evaluation['epoch']}; 95 % intervals over patients"
+        f"patients, best epoch {evaluation['epoch']}; 95 % intervals by patient"
     )
     several = len(evaluation["labels"]) > 1
     lines = _several_labels(evaluation) if several else _one_label(evaluation)
@@ -26,21 +26,23 @@ def table(evaluation: Mapping) -> str:
 
 
 def _one_label(evaluation: Mapping) -> list[str]:
-    """Returns the areas under the curves, the calibration, and a line for each operating point."""
+    """Returns the areas under the curves, the calibration, and the rates at each threshold."""
     (label,) = evaluation["labels"].values()
     calibration, rates = label["calibration"], ("accuracy", "sensitivity", "specificity")
     error = f"{_calibration_error(calibration)} at temperature {calibration['temperature']:.2f}"
-    lines = [
-        f"{'AUC':<32}{_estimate(label['auc'])}",
-        f"{'average precision':<32}{_estimate(label['average_precision'])}",
-        f"{'calibration error (ECE)':<33}{error}",
+
+    def line(title: str, *cells: str) -> str:
+        return f"{title:<24}" + "".join(f" {cell:<26}" for cell in cells).rstrip()
+
+    points = label["operating_points"]
+    return [
+        line("AUC", _estimate(label["auc"])),
+        line("average precision", _estimate(label["average_precision"])),
+        line("calibration error (ECE)", error),
         "",
-        f"{'':<32}" + "".join(f"{name:^24}" for name in rates),
+        line("", *(f"{point['name']} ({point['threshold']:.3f})" for point in points)),
+        *(line(rate, *(_estimate(point[rate]) for point in points)) for rate in rates),
     ]
-    for point in label["operating_points"]:
-        title = f"{point['name']} ({point['threshold']:.3f})"
-        lines.append(f"{title:<32}" + "".join(_estimate(point[rate]) for rate in rates))
-    return [line.rstrip() for line in lines]
 
 
 def _several_labels(evaluation: Mapping) -> list[str]:
@@ -100,8 +102,8 @@ def _title(name: str, label: Mapping) -> str:
 
 def _estimate(metric: Mapping) -> str:
     if metric["value"] is None:
-        return "not defined".center(24)
-    return interval_text(metric).center(24)
+        return "not defined"
+    return interval_text(metric)
 
 
 def _calibration_error(calibration: Mapping) -> str:

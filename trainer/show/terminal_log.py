@@ -35,6 +35,8 @@ class TerminalLog(Logger):
         self._pace: tuple[float, int] | None = None  # time and step at which the first loop ended
         self._begin_epoch()
         resumed = f", going on at step {progress.step:,}" if progress.step else ""
+        if progress.step >= run.total_steps:
+            resumed = ", all done before: only evaluated"
         self._line.settle(
             f"{run.config.name}: {run.state.model.count_params():,} parameters, {run.replicas}, "
             f"{run.total_steps:,} steps of {run.config.train.batch_size} images{resumed}"
