@@ -10,10 +10,16 @@ import pytest
 from trainer.system import environment
 
 
-def test_the_command_can_be_repeated_as_it_stands(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys, "argv", ["task.py", "--workdir=my runs/a"])
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [("task.py", "python -m trainer.task"), ("radiograph train", "radiograph train")],
+)
+def test_the_command_can_be_repeated_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, program: str, shown: str
+):
+    monkeypatch.setattr(sys, "argv", [program, "--workdir=my runs/a"])
     told = environment.describe(["CPU:0"])
-    assert told["command"] == "python -m trainer.task '--workdir=my runs/a'"
+    assert told["command"] == f"{shown} '--workdir=my runs/a'"
     assert told["devices"] == ["CPU:0"]
     assert told["versions"]["keras"] == keras.__version__
     assert datetime.fromisoformat(told["started"]).tzinfo is not None

@@ -26,8 +26,10 @@ def describe(devices: Sequence[str]) -> dict:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    typed = sys.argv[0] == "radiograph train"  # else by launch, tune or a cloud
+    program = "radiograph train" if typed else "python -m trainer.task"
     return {
-        "command": shlex.join(["python", "-m", "trainer.task", *sys.argv[1:]]),
+        "command": f"{program} {shlex.join(sys.argv[1:])}",
         "versions": versions,
         "host": socket.gethostname(),
         "devices": list(devices),
