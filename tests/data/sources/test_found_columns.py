@@ -6,6 +6,7 @@ import pytest
 
 from trainer.data import sources
 from trainer.data.sources import Options
+from trainer.system.errors import UsageError
 
 FLAGS = {"path_column": "file", "label_columns": ("mass",)}
 
@@ -66,3 +67,8 @@ def test_a_column_of_splits_is_not_passed_over_in_silence(tmp_path: Path):
 def test_a_missing_split_is_as_good_as_a_blank_one(tmp_path: Path):
     records = opened(tmp_path, "s", "train", "nan", "", split_column="s").records()
     assert [r.split for r in records] == ["train", "", ""]
+
+
+def test_a_number_is_no_split_and_the_way_out_is_said(tmp_path: Path):
+    with pytest.raises(UsageError, match="line 2, column 's' holds '0': .* to have splits drawn"):
+        opened(tmp_path, "s", "0", "1", split_column="s")

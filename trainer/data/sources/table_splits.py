@@ -43,7 +43,8 @@ class Splits:
             if not split_of(cell):
                 raise UsageError(
                     f"{where}, column {column!r} holds {cell[:40]!r}: a split is train, val or "
-                    "test, or a usual word for one of them, or blank."
+                    "test, or a usual word for one of them, or blank: rename it, or give another "
+                    "--split_column, or none to have splits drawn."
                 )
             return split_of(cell)
         if self._schema.split_in_path:
