@@ -74,6 +74,10 @@ def test_spellings_of_one_class_become_the_most_frequent():
         "TB-": "TB-",
         "TB": "TB",
     }
+    assert set(one_spelling({"COVID-19": 2, "COVID19": 1, "covid 19\u200b": 1}).values()) == {
+        "COVID-19"
+    }
+    assert len(set(one_spelling({"stage 1": 1, "stage 2": 1, "stage 1-2": 1}).values())) == 3
     assert set(one_spelling({"No Finding": 2, "no_finding": 1, "no-finding": 1}).values()) == {
         "No Finding"
     }

@@ -148,6 +148,7 @@ def test_the_user_decides_what_the_class_is():
         (("NORMAL", "TB", "TB_aug"), "may hold changed copies .*--exclude=TB_aug, or"),
         (("train/NORMAL", "train/TB", "train/TB/augmented"), "--exclude=augmented, or .*_level=2"),
         (("Smith{}", "Jones{}", "Brown{}"), "12 classes for 12 images, such as Brown10, since"),
+        (("NORMAL", "TB", "", "", ""), "gives 8 of 20 images a class .*NORMAL.*--class_level=1"),
         (("CT", "NORMAL"), r"one class NORMAL \(but 4 of not radiographs \(folders CT"),
         (("Lateral", "PA"), r"no images in class folders \(but 4 of lateral views"),
         (
@@ -158,8 +159,9 @@ def test_the_user_decides_what_the_class_is():
     ],
 )
 def test_folders_that_may_be_no_classes_are_asked_about(folders: tuple[str, ...], sentence: str):
+    names = [f"{n}{name}" if "/" not in name else name for n, name in enumerate(several(*folders))]
     with pytest.raises(UsageError, match=sentence):
-        read(*several(*folders))
+        read(*names)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +220,11 @@ def test_a_folder_that_a_computer_copied_is_of_its_class(copy: str):
         ("figures", "figures and the like (folders figures)"),
         ("docs/img/plots", "figures and the like (folders plots)"),
         ("NORMAL/thumbnails", "figures and the like (folders thumbnails)"),
+        (
+            "Unlabeled images",
+            "Unlabeled images, which names no class (--map_labels=Unlabeled images=NAME makes it "
+            "one)",
+        ),
         ("@eaDir/NORMAL", "hidden files"),
         ("NORMAL/@eaDir", "hidden files"),
         ("$RECYCLE.BIN", "hidden files"),

@@ -111,7 +111,14 @@ def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Leve
     if not several:
         _refuse_none(levels, source, left_out)
     likely = _likely(several)
-    if not likely or 2 * likely[0].covered() < sum(folders.values()):
+    images = sum(folders.values())
+    if len(likely) == 1 and 2 * likely[0].covered() < images:
+        raise UsageError(
+            f"--source={source} gives {likely[0].covered():,} of {images:,} images a class "
+            f"({_names(likely[0])}): take these with --class_level={likely[0].number()}, or leave "
+            "the others out with --exclude=GLOB."
+        )
+    if not likely:
         shown = "; ".join(_names(level) for level in several)
         raise UsageError(
             f"--source={source} has no folders that are classes ({shown}): give a table with "

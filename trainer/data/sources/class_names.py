@@ -87,9 +87,14 @@ def _denies(name: str, other: str) -> bool:
 
 @lru_cache(2**12)
 def spelling(name: str) -> str:
-    """Returns what Normal, NORMAL, "normal " and other compositions of letters have in common."""
+    """Returns what Normal, NORMAL, "normal " and other compositions of letters have in common.
+
+    COVID-19 and COVID19 are one too, and characters of no width do not count.
+    """
+    name = "".join(c for c in name if unicodedata.category(c) != "Cf")
     name = unicodedata.normalize("NFC", name).strip().casefold()
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", name)
+    name = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", name)
+    return re.sub(r"(?<=[^\W\d]) (?=\d)", "", name)
 
 
 def one_spelling(names: Mapping[str, int], *, copies: bool = False) -> dict[str, str]:

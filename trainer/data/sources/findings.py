@@ -23,6 +23,12 @@ NUMBERS = re.compile(r"[\d\s.,;-]*\d[\d\s.,;-]*")
 MOST_ALONE = 0.5  # share of the names of lists that stand alone too from which on they are lists
 
 
+def names_nothing(folder: str) -> bool:
+    """Returns whether a folder's images are of no known class by its name: Unlabeled images."""
+    words = re.sub(r"[\s_-]+", " ", folder.lower()).strip()
+    return re.sub(" (?:images?|data|x ?rays?|set|cases?)$", "", words) in NO_NAMES
+
+
 def names_in(
     cells: Collection[str], *, separator: str, where: str
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:

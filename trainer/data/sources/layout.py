@@ -20,7 +20,7 @@ from trainer.data.sources import (
 )
 from trainer.data.sources.class_level import Folder
 from trainer.data.sources.files import Files
-from trainer.data.sources.findings import NO_NAMES
+from trainer.data.sources.findings import names_nothing
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
 from trainer.data.sources.options import Options
 from trainer.data.sources.reading import Group, Reading, groups
@@ -242,7 +242,7 @@ class _Listing:
         for name, place in renamed.items():
             if not place.class_name:
                 self._leave_out(f"a class that --map_labels={self._map.given} leaves out", name)
-            elif class_names.spelling(place.class_name) in NO_NAMES:
+            elif names_nothing(place.class_name):
                 old, kept = place.class_name, f"--map_labels={place.class_name}=NAME"
                 self._leave_out(f"{old}, which names no class ({kept} makes it one)", name)
                 renamed[name] = replace(place, class_name="")
