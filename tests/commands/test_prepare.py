@@ -7,6 +7,7 @@ from absl import flags
 
 from trainer.commands import prepare, source_flags
 from trainer.data import sources
+from trainer.data.prepare import preparation
 from trainer.system.errors import UsageError
 
 
@@ -54,7 +55,7 @@ def test_how_a_source_is_read_is_printed_before_the_work(
     for name in ("normal/1.png", "sick/2.png", "sick/masks/2.png"):
         (tmp_path / "set" / name).parent.mkdir(parents=True)
         (tmp_path / "set" / name).touch()
-    monkeypatch.setattr(prepare.preparation, "prepare", work)
+    monkeypatch.setattr(preparation, "prepare", work)
     with pytest.raises(UsageError, match="begun"):
         run(monkeypatch, f"--source={tmp_path}/set", f"--out={tmp_path}/out")
     printed = capfd.readouterr().err
