@@ -38,7 +38,7 @@ COPY --from=package /opt/trainer /opt/trainer
 WORKDIR /opt/trainer
 COPY configs configs
 # The driver's libraries are mounted there on Google's clusters.
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/trainer LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
+ENV PATH=/opt/trainer/bin:/opt/venv/bin:$PATH PYTHONPATH=/opt/trainer LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ARG VERSION
 ARG COMMIT

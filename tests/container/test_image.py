@@ -95,7 +95,7 @@ def test_the_image_holds_the_job_and_nothing_of_its_making(
     assert inside == {"venv", "trainer"}
     inside = {path.name for path in (image.root / "opt/trainer").iterdir()}
     info = f"radiograph_trainer-{trainer.__version__}.dist-info"
-    assert inside == {"trainer", "configs", info}
+    assert inside == {"bin", "trainer", "configs", info}  # radiograph is in bin
     (packages,) = (image.root / "opt/venv/lib").glob("python3*/site-packages")
     assert not (packages / "pip").exists() and not (image.root / "etc/pip.conf").exists()
     for left in ("src", "tmp", "root/.cache", "var/cache/apt", "var/lib/apt/lists"):
