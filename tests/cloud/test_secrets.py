@@ -84,7 +84,11 @@ def test_credentials_are_neither_printed_nor_written(
     if ending != "dry":
         assert {asked.headers["authorization"] for asked in vertex.asked} == {f"Bearer {TOKEN}"}
     secret = json.loads(key_file.read_text())["private_key"].splitlines()[1]
-    kept = [done.stdout, done.stderr, *(file.read_text() for file in folder.iterdir())]
+    kept = [
+        done.stdout,
+        done.stderr,
+        *(file.read_text() for file in folder.rglob("*") if file.is_file()),
+    ]
     kept += [json.dumps(body) for body in vertex.posted()]
     for text in kept:
         assert TOKEN not in text and secret not in text and str(key_file) not in text

@@ -56,7 +56,8 @@ def test_taken_address_of_the_chief_is_named():
 
 
 WAITING = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ... & has it ignored
 from trainer.distribute import rendezvous
 print(flush=True)
 rendezvous.meet(sys.argv[2:], int(sys.argv[1]), {}, seconds=60)

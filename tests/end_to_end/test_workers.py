@@ -93,7 +93,7 @@ def test_worker_without_memory_says_so_and_blames_no_other(pair: Pair):
     chief, worker = pair(NOTHING, "tf.zeros([1 << 45])")
     assert worker.returncode == 71
     assert "worker 1 has too little memory (OOM when allocating tensor" in ending(worker)
-    assert "lower train.batch_size or raise train.accumulate" in ending(worker)
+    assert "lower train.batch_size, raise train.accumulate" in ending(worker)
     assert chief.returncode == 75 and "has lost another one" in ending(chief)
 
 

@@ -15,7 +15,7 @@ from trainer.training.loop_timer import Straggler
 RESULT = SimpleNamespace(
     losses=np.ones(4), seconds=2.0, wait_seconds=0.1, gradient_norm=1.0, update_ratio=0.1
 )
-PROGRESS = SimpleNamespace(step=8, epoch=0)
+COMPILED, PROGRESS = SimpleNamespace(step=4, epoch=0), SimpleNamespace(step=8, epoch=0)
 
 
 def timer(cost: float) -> SimpleNamespace:
@@ -46,7 +46,8 @@ def test_straggler_is_named_where_it_costs_more_than_a_tenth(cost: float, hosts:
     shown = io.StringIO()
     log = TerminalLog(LiveLine(shown, every_seconds=0))
     log._run, log._skipped_steps = run(hosts), 0
-    log.steps(PROGRESS, RESULT, timer(cost))
+    for progress in (COMPILED, PROGRESS):
+        log.steps(progress, RESULT, timer(cost))
     assert shown.getvalue().endswith(named)
 
 

@@ -278,6 +278,7 @@ def broken(batch: step.Batch) -> step.Batch:
     return batch | {"weight": tf.where(rows == 15.0, np.float32(np.inf), batch["weight"])}
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_gradient_that_is_not_finite_reaches_no_weight_of_any_replica(
     tiny: ConfigDict, two_replicas: tf.distribute.Strategy, accumulate: int

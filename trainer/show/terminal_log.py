@@ -28,12 +28,12 @@ class TerminalLog(Logger):
 
     def __init__(self, line: LiveLine):
         self._line = line
+        self._pace: tuple[float, int] | None = None  # time and step at which the first loop ended
+        self._begin_epoch()
 
     def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
         """Shows the network, the replicas, and the length of the training."""
         self._run, self._skipped_steps = run, run.state.skipped_steps
-        self._pace: tuple[float, int] | None = None  # time and step at which the first loop ended
-        self._begin_epoch()
         resumed = f", going on at step {progress.step:,}" if progress.step else ""
         if progress.step >= run.total_steps:
             resumed = ", all done before: only evaluated"
