@@ -1,6 +1,7 @@
 """The flags of how a source is read, the same for `prepare` and `audit`."""
 
 import sys
+from dataclasses import fields
 from typing import Any
 
 from absl import flags
@@ -86,28 +87,11 @@ def define(flag_values: flags.FlagValues) -> None:
 
 def options(flag_values: flags.FlagValues) -> "sources.Options":
     """Returns the options that the parsed flags give."""
-    return sources.Options(
-        image_root=flag_values.image_root,
-        encoding=flag_values.encoding,
-        join=tuple(flag_values.join),
-        separator=flag_values.separator,
-        view_column=flag_values.view_column,
-        modality_column=flag_values.modality_column,
-        reader_column=flag_values.reader_column,
-        readers=flag_values.readers,
-        path_column=flag_values.path_column,
-        label_columns=tuple(flag_values.label_columns),
-        patient_column=flag_values.patient_column,
-        split_column=flag_values.split_column,
-        uncertain=flag_values.uncertain,
-        patient_regex=flag_values.patient_regex,
-        any_view=flag_values.any_view,
-        class_level=flag_values.class_level,
-        class_from=flag_values.class_from,
-        exclude=tuple(flag_values.exclude),
-        positive=flag_values.positive,
-        map_labels=flag_values.map_labels,
-    )
+    given: dict[str, Any] = {}
+    for field in fields(sources.Options):
+        value = flag_values[field.name].value
+        given[field.name] = tuple(value) if isinstance(value, list) else value
+    return sources.Options(**given)
 
 
 def show_reading(source: "sources.Source") -> None:

@@ -135,10 +135,10 @@ def prepare(
         )
         assignment = _assign_splits(records, examined, keep_validation, max_alike=max_alike)
         assignment, labels, classes = _learnable(assignment, source, exclusive)
-        kept = [record for split in assignment.splits.values() for record in split]
-        stored = _stored([*kept, *(r for r, _ in (*skipped, *left_out))], source.identifying, salt)
+        originals = [record for split in assignment.splits.values() for record in split]
+        originals += [record for record, _ in (*skipped, *left_out)]
+        stored = _stored(originals, source.identifying, salt)
         if names_file:
-            originals = [*kept, *(record for record, _ in (*skipped, *left_out))]
             pseudonym.write_names(Path(names_file), stored, originals)
         elif source.identifying:
             _warn(

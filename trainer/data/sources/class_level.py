@@ -134,19 +134,6 @@ def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Leve
     return likely[0]
 
 
-def refuse_changed_copies(level: Level, source: str) -> None:
-    """Raises UsageError if some folders, by their names, hold changed copies of other images."""
-    names = {folder: list(filter(folder_names.is_changed, folder)) for folder in level.folders}
-    changed = list(dict.fromkeys(name for found in names.values() for name in found))
-    if changed and not all(names.values()):
-        raise UsageError(
-            f"--source={source} has folders {' and '.join(changed[:MOST_SHOWN])}, which may hold "
-            "changed copies of the other images: leave them out with "
-            f"{' '.join(f'--exclude={name}' for name in changed[:MOST_SHOWN])}, or take them with "
-            f"--class_level={level.number()}."
-        )
-
-
 def refuse_single_images(classes: Mapping[str, Group], source: str, how: str) -> None:
     """Raises UsageError if there are many classes and nearly each image has one of its own."""
     images = sum(group.files for group in classes.values())

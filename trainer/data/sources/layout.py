@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from trainer.data.sources import (
+    changed_copies,
     class_level,
     class_names,
     dicom_folder,
@@ -208,8 +209,7 @@ class _Listing:
             place = class_level.numbered(self._options.class_level, folders, self._source)
             return f"the class is folder {self._options.class_level} of a path", _by_folder(place)
         level = class_level.find(folders, self._source, self._what_is_there())
-        _refuse_augmented(folders, self._source)
-        class_level.refuse_changed_copies(level, self._source)
+        changed_copies.refuse(folders, level, self._source)
         number = level.number()
         return (
             f"the class is folder {number} of a path (--class_level={number})",
@@ -326,25 +326,3 @@ def _by_name(pattern: str, names: Sequence[str]) -> Callable[[str], Place | None
         return Place(class_level.split_of(_folders(name)), class_name, name) if class_name else None
 
     return found
-
-
-def _refuse_augmented(folders: Iterable[Folder], source: str) -> None:
-    """Refuses two folders of one split where the one may hold turned copies of the other.
-
-    Raises:
-      UsageError: with the flags that decide.
-    """
-    named: dict[tuple[Folder, str], set[str]] = defaultdict(set)
-    for folder in folders:
-        place = class_level.split_place(folder)
-        if place is not None:
-            named[folder[:place], class_level.split_of(folder)].add(folder[place])
-    for (_, split), names in named.items():
-        if len(names) > 1 and any("aug" in name.lower() for name in names):
-            ordered = sorted(names)
-            raise UsageError(
-                f"--source={source} has {len(names)} folders of the split {split}, "
-                f"{' and '.join(ordered)}, and one may hold changed copies of the other's images: "
-                f"leave one out with --exclude={ordered[0]} or --exclude={ordered[1]}, or take "
-                "both with --class_level=N."
-            )
