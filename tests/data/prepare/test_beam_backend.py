@@ -43,7 +43,8 @@ def test_what_a_beam_worker_cannot_decode_is_listed(tmp_path: Path):
     pytest.importorskip("apache_beam", reason="needs Apache Beam, of requirements/beam.txt")
     drawn = sources.open_source("phantom:60")
     for n, record in enumerate(drawn.records()):
-        file = tmp_path / "set" / ("pneumonia" if record.labels[0] else "normal") / f"IM-{n:04}-1.jpeg"
+        name = "pneumonia" if record.labels[0] else "normal"
+        file = tmp_path / "set" / name / f"IM-{n:04}-1.jpeg"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(drawn.read(record))
     shutil.copy(__file__, tmp_path / "set" / "pneumonia" / "IM-0999-1.jpeg")
