@@ -85,7 +85,9 @@ def train_and_evaluate(
         saver: Saver | NoSaver = NoSaver()
         if replicas.is_chief:
             line = stack.enter_context(line or LiveLine())
-            stack.enter_context(run_folder(workdir, config, data, replicas=replicas))
+            stack.enter_context(
+                run_folder(workdir, config, data, replicas=replicas, sleep=signals.sleep)
+            )
             log = Loggers(
                 [HistoryFile(), TerminalLog(line), StartRecord(line), TensorBoard(), *loggers]
             )

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from trainer.distribute.preemption import StopSignals
 from trainer.system import bucket_lease, file_lock
-from trainer.system.errors import UsageError
+from trainer.system.errors import Stopped, UsageError
 
 NAME = "lock"
 HOLDER = """
@@ -77,6 +78,17 @@ def test_lease_of_another_machine_is_taken_over_once_it_is_stale(
         assert 0.5 < time.monotonic() - began < 10
     printed = capsys.readouterr().err
     assert "left by another job (process 7 on other)" in printed and printed.count("\n") == 1
+
+
+def test_job_that_waits_for_a_lease_hears_a_stop_signal(folder: str):
+    lease_of(folder, **ON_ANOTHER_MACHINE)
+    began = time.monotonic()
+    with StopSignals() as signals:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(Stopped), bucket_lease.held(folder, NAME, sleep=signals.sleep):
+            pass
+    assert time.monotonic() - began < 10
+    assert exists(folder)  # of the other job still
 
 
 def test_renewals_that_fail_end_nothing_and_are_made_up_for(bucket, folder: str):

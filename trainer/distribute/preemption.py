@@ -7,6 +7,8 @@ import threading
 import time
 from types import TracebackType
 
+from trainer.system.errors import Stopped
+
 # SIGTERM comes from schedulers and from clouds that take a machine back, SIGINT from Ctrl-C,
 # SIGUSR1 from Slurm ahead of the time limit (--signal=USR1@60).
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -27,7 +29,7 @@ class StopSignals:
 
     def __init__(self, most_seconds: float | None = None):
         self._most_seconds = most_seconds
-        self._ended = threading.Event()
+        self._ended, self._arrived = threading.Event(), threading.Event()
         self.received: signal.Signals | None = None
         self._received_at = 0.0
 
@@ -57,6 +59,12 @@ class StopSignals:
         """Seconds since the signal was received."""
         return time.monotonic() - self._received_at
 
+    def sleep(self, seconds: float) -> None:
+        """Waits before training has begun; raises Stopped at a signal, with nothing to save."""
+        if self._arrived.wait(seconds):
+            assert self.received is not None
+            raise Stopped(self.received)
+
     def _read(self) -> None:
         with self._reader:
             while numbers := self._reader.recv(16):
@@ -71,6 +79,7 @@ class StopSignals:
         if self.received is None:
             self._received_at = time.monotonic()
             self.received = signal.Signals(number)
+            self._arrived.set()
             if self._most_seconds is not None:
                 threading.Thread(target=self._give_up, daemon=True).start()
 

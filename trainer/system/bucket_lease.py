@@ -10,7 +10,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -37,7 +37,9 @@ class _Found(NamedTuple):
 
 
 @contextmanager
-def held(folder: str, name: str) -> Iterator[None]:
+def held(
+    folder: str, name: str, *, sleep: Callable[[float], object] = time.sleep
+) -> Iterator[None]:
     """Keeps other jobs out of `folder` until this one leaves it, or has died.
 
     While it runs, a thread renews the lease, and no failure of that ends the job: only another job
@@ -47,6 +49,7 @@ def held(folder: str, name: str) -> Iterator[None]:
     Args:
       folder: gs://BUCKET/PATH.
       name: of the object in it.
+      sleep: waits for so many seconds; what it raises ends the wait for another job.
 
     Raises:
       UsageError: if another job renews it.
@@ -54,7 +57,7 @@ def held(folder: str, name: str) -> Iterator[None]:
     lease = None
     try:
         lease = _Lease(folder, name)
-        lease.take()
+        lease.take(sleep)
     except ExitError:
         raise
     except Exception as error:  # Google's client raises many kinds
@@ -90,7 +93,7 @@ class _Lease:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
-    def take(self) -> None:
+    def take(self, sleep: Callable[[float], object] = time.sleep) -> None:
         """Takes the lease, and renews it from then on.
 
         Where another job has it, waits until that renews it, or STALE_SECONDS have gone by: it may
@@ -128,7 +131,7 @@ class _Lease:
                         flush=True,
                     )
                 first, generation = found, 0
-                time.sleep(POLL_SECONDS)
+                sleep(POLL_SECONDS)
         self._thread.start()
 
     def give_back(self) -> None:

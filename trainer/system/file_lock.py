@@ -4,7 +4,8 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -18,7 +19,13 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def held(folder: epath.PathLike, *, name: str = FILE, wait: bool = False) -> Iterator[None]:
+def held(
+    folder: epath.PathLike,
+    *,
+    name: str = FILE,
+    wait: bool = False,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[None]:
     """Keeps other jobs out of `folder` until this one leaves it or dies.
 
     The operating system releases the lock with the process, however it ends; in a bucket it is a
@@ -28,12 +35,13 @@ def held(folder: epath.PathLike, *, name: str = FILE, wait: bool = False) -> Ite
       folder: a folder that exists.
       name: of the lock file in it; jobs with different names do not exclude each other.
       wait: whether to wait for another job rather than to raise an error.
+      sleep: waits for so many seconds, to see whether a lease in a bucket is renewed.
 
     Raises:
       UsageError: if another job has the lock, unless `wait`.
     """
     if gcs.is_gcs(folder):
-        with bucket_lease.held(str(folder), name):
+        with bucket_lease.held(str(folder), name, sleep=sleep):
             yield
         return
     with open(os.path.join(folder, name), "a+") as file:

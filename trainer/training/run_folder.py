@@ -1,7 +1,7 @@
 """The work directory of a run: held by one job at a time, and described before training begins."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,18 +39,24 @@ VISIBLE_SECONDS = 60.0
 
 @contextmanager
 def run_folder(
-    workdir: epath.Path, config: ConfigDict, data: PreparedData, *, replicas: Replicas
+    workdir: epath.Path,
+    config: ConfigDict,
+    data: PreparedData,
+    *,
+    replicas: Replicas,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[None]:
     """Makes the work directory, keeps other jobs out of it, and writes what describes the run.
 
-    The config comes first: a folder that has one is a run's.
+    The config comes first: a folder that has one is a run's. `sleep` waits for a job that may have
+    ended, and may raise.
 
     Raises:
       UsageError: if another job is at work in it, if its run began with another config or on other
         data, or if it holds files of another program under the names that a run writes.
     """
     gcs.make_folder(workdir)
-    with file_lock.held(workdir):
+    with file_lock.held(workdir, sleep=sleep):
         atomic.remove_leftovers(workdir)
         file = workdir / "config.json"
         if file.exists():
