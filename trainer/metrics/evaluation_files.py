@@ -11,8 +11,9 @@ from scipy import special
 
 from trainer.metrics import classification
 from trainer.metrics.label_result import OTHER_CLASSES, UNNAMED_CLASSES, LabelResult
-from trainer.metrics.outputs import EXCLUSIVE
+from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT
 from trainer.metrics.predictions import Predictions
+from trainer.metrics.scores import Scores
 from trainer.system import atomic, json_files
 from trainer.system.printable import printable
 
@@ -42,44 +43,76 @@ def read(workdir: epath.Path, split: str) -> dict:
     return json_files.read(_file(workdir, split, "json"))
 
 
-def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
-    """Returns each label of a split with the images for which it is known.
-
-    A label's classes are those of the data set, or "absent" and "present" with several labels;
-    those of an exclusive class are all others and itself.
+def read_predictions(workdir: epath.Path, split: str) -> Predictions:
+    """Returns the scores of every image of a split, as they were written.
 
     Raises:
       UsageError: one of the files cannot be read.
     """
     evaluation = read(workdir, split)
-    exclusive = evaluation.get("exclusive", False)
     with json_files.damage_reported(_file(workdir, split, "json")):
-        results = [
+        labels, classes = list(evaluation["labels"]), evaluation["classes"]
+        images, outputs = evaluation["images"], INDEPENDENT
+        if evaluation.get("exclusive", False):
+            outputs = EXCLUSIVE
+    with json_files.damage_reported(_file(workdir, split, "csv")):
+        rows = _rows(workdir, split)
+        if len(rows) != images:
+            raise ValueError(f"it has {len(rows):,} rows, but {split}.json {images:,} images")
+        names, patients = ([_text(row[column]) for row in rows] for column in ("name", "patient"))
+        shape = (len(rows), len(labels))
+        known, logits = np.full(shape, -1.0, np.float32), np.zeros(shape)
+        for k, (label, score, logit) in enumerate(_columns(labels)):
+            known[:, k] = [int(row[label] or -1) for row in rows]
+            logits[:, k] = [_logit(row.get(logit), row[score]) for row in rows]
+        scores = Scores(logits, known, np.ones(len(rows), np.float32), outputs)
+        return Predictions(split, labels, classes, names, patients, scores)
+
+
+def label_results(evaluation: Mapping, predictions: Predictions) -> list[LabelResult]:
+    """Returns each label of a split with the images for which it is known.
+
+    A label's classes are those of the data set, or "absent" and "present" with several labels;
+    those of an exclusive class are all others and itself.
+
+    Args:
+      evaluation: of the split, as in `SPLIT.json`.
+      predictions: for the same split.
+    """
+    scores, patients = predictions.scores, np.array(predictions.patients, object)
+    exclusive, results = scores.outputs.exclusive, []
+    temperatures = [label["calibration"]["temperature"] for label in evaluation["labels"].values()]
+    calibrated = scores.outputs.calibrated(scores.logits, temperatures) if exclusive else None
+    for k, (name, label) in enumerate(evaluation["labels"].items()):
+        known = scores.labels[:, k] >= 0
+        others = (OTHER_CLASSES, name) if exclusive else UNNAMED_CLASSES
+        results.append(
             LabelResult(
                 name=name,
-                classes=evaluation["classes"]
-                or ((OTHER_CLASSES, name) if exclusive else UNNAMED_CLASSES),
-                labels=np.zeros(0, int),
-                logits=np.zeros(0),
-                patients=[],
+                classes=evaluation["classes"] or others,
+                labels=scores.labels[known, k].astype(int),
+                logits=scores.logits[known, k].astype(np.float64),
+                patients=patients[known].tolist(),
                 operating_points=label["operating_points"],
-                temperature=label["calibration"]["temperature"],
+                temperature=temperatures[k],
                 split=evaluation["split"],
                 auc=label["auc"],
                 average_precision=label["average_precision"],
+                calibrated_logits=None if calibrated is None else calibrated[known, k],
             )
-            for name, label in evaluation["labels"].items()
-        ]
-    with json_files.damage_reported(_file(workdir, split, "csv")):
-        rows = _rows(workdir, split)
-        if len(rows) != evaluation["images"]:
-            raise ValueError(
-                f"it has {len(rows):,} rows, but {split}.json {evaluation['images']:,} images"
-            )
-        columns = _columns([result.name for result in results])
-        pairs = zip(results, columns, strict=True)
-        results = [_with_images(result, rows, names) for result, names in pairs]
-        return _with_common_temperature(results) if exclusive else results
+        )
+    return results
+
+
+def read_label_results(workdir: epath.Path, split: str) -> list[LabelResult]:
+    """Returns each label of a split with its images, see `label_results`.
+
+    Raises:
+      UsageError: one of the files cannot be read.
+    """
+    evaluation, predictions = read(workdir, split), read_predictions(workdir, split)
+    with json_files.damage_reported(_file(workdir, split, "json")):
+        return label_results(evaluation, predictions)
 
 
 def read_image_names(workdir: epath.Path, split: str) -> list[str]:
@@ -140,27 +173,6 @@ def _text(cell: str) -> str:
 def _rows(workdir: epath.Path, split: str) -> list[dict[str, str]]:
     text = _file(workdir, split, "csv").read_text()
     return list(csv.DictReader(io.StringIO(text, newline="")))
-
-
-def _with_images(
-    result: LabelResult, rows: Sequence[Mapping[str, str]], columns: tuple[str, ...]
-) -> LabelResult:
-    """Returns the result with the images for which the label is known."""
-    label, score, logit = columns
-    known = [row for row in rows if row[label] != ""]
-    return result._replace(
-        labels=np.array([int(row[label]) for row in known], int),
-        logits=np.array([_logit(row.get(logit), row[score]) for row in known], float),
-        patients=[_text(row["patient"]) for row in known],
-    )
-
-
-def _with_common_temperature(results: Sequence[LabelResult]) -> list[LabelResult]:
-    """Returns the classes of the same images with their logits at the temperature of all."""
-    logits = np.stack([result.logits for result in results], axis=1)
-    calibrated = EXCLUSIVE.calibrated(logits, [result.temperature for result in results])
-    pairs = zip(results, calibrated.T, strict=True)
-    return [result._replace(calibrated_logits=column) for result, column in pairs]
 
 
 def _logit(logit: str | None, score: str) -> float:

@@ -1,0 +1,219 @@
+"""One or several finished runs as one network: the mean of their calibrated log-odds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+from etils import epath
+from PIL import Image
+from scipy.special import log_expit
+
+from trainer.data.decode import fit
+from trainer.data.prepare.ingest import DecodeOptions
+from trainer.metrics import classification, evaluation_files, operating_points
+from trainer.metrics.label_result import threshold_logit
+from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
+from trainer.metrics.outputs import IndependentLabels
+from trainer.metrics.scores import Scores
+from trainer.system.errors import UsageError
+from trainer.training.trained_model import TrainedModel
+
+VALIDATION = "validation"
+
+
+class Fit(NamedTuple):
+    """How a stored image becomes a network's square.
+
+    Attributes:
+      image_size: side of the square, pixels.
+      mode: see `trainer.data.decode.fit`.
+    """
+
+    image_size: int
+    mode: str
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The networks of one or several runs with the same labels, used as one.
+
+    Of one run everything is as the run itself has it. Several runs give the mean of their
+    calibrated log-odds; threshold and temperature of that are chosen on their common validation
+    images, as a run chooses its own.
+
+    Attributes:
+      workdirs: of the runs.
+      members: their networks.
+      points: thresholds and temperatures, from validation alone.
+      reason: how these were chosen, in a sentence without a full stop.
+    """
+
+    workdirs: tuple[epath.Path, ...]
+    members: tuple[TrainedModel, ...]
+    points: OperatingPoints
+    reason: str
+
+    @classmethod
+    def load(cls, workdirs: Sequence[epath.PathLike]) -> "Ensemble":
+        """Loads finished runs with their best weights, onto the current strategy's devices.
+
+        Raises:
+          UsageError: one cannot be read, is named twice, or they do not fit together.
+          CheckpointsDamaged: a best checkpoint is damaged.
+        """
+        paths = tuple(epath.Path(workdir) for workdir in workdirs)
+        members = tuple(TrainedModel.load(path) for path in paths)
+        _require_alike(paths, members)
+        return cls(paths, members, *_points(paths, members))
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the K labels."""
+        return self.members[0].labels
+
+    @property
+    def classes(self) -> list[str]:
+        """The two class names where K is 1, the negative one first; else none."""
+        return self.members[0].classes
+
+    @property
+    def outputs(self) -> IndependentLabels:
+        """What the outputs are."""
+        return self.members[0].outputs
+
+    @property
+    def decoding(self) -> DecodeOptions:
+        """How files become stored images."""
+        return self.members[0].decoding
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """The different squares that the members take, in the order of the members."""
+        return tuple(dict.fromkeys(map(_fit, self.members)))
+
+    def fitted_images(self, stored: Image.Image) -> tuple[np.ndarray, ...]:
+        """Returns a stored image fitted to each of `fits`, [S, S, 1] uint8."""
+        return tuple(fit.fit(stored, *each) for each in self.fits)
+
+    def logits(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns the log-odds of each label, [n, K] float32.
+
+        Args:
+          images: for each of `fits`, [n, S, S, 1] uint8: the same n images.
+        """
+        by_fit = dict(zip(self.fits, images, strict=True))
+        return self.combined([member.logits(by_fit[_fit(member)]) for member in self.members])
+
+    def combined(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns the log-odds of the whole, [n, K] float32, from those of each member."""
+        return _combined(self.members, logits)
+
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the log-odds of the whole at its temperatures, [n, K] float32."""
+        return self.outputs.calibrated(logits, self.points.temperatures)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the probability that log-odds stand for, [n, K] float64."""
+        return classification.probabilities(logits)
+
+    def decisions(self, logits: np.ndarray, point: str = CHOSEN) -> np.ndarray:
+        """Returns which labels are predicted at an operating point: [n, K] bool.
+
+        Of classes that exclude one another it is the likeliest, at any point.
+
+        Args:
+          logits: of the whole, not calibrated, [n, K].
+          point: name of the operating point, `CHOSEN` or `HALF`.
+        """
+        if self.outputs.exclusive:
+            return self.outputs.decide(logits)
+        return logits >= np.asarray(self.points.thresholds[point])
+
+
+def _fit(member: TrainedModel) -> Fit:
+    return Fit(member.config.data.image_size, member.config.data.fit)
+
+
+def _combined(members: Sequence[TrainedModel], logits: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the mean of the calibrated log-odds; of one member its own, not calibrated.
+
+    Classes that exclude one another have the softmax of the mean log-probabilities instead.
+    """
+    if len(members) == 1:
+        return logits[0]
+    outputs = members[0].outputs
+    calibrated = [
+        outputs.calibrated(one, member.temperatures)
+        for member, one in zip(members, logits, strict=True)
+    ]
+    if outputs.exclusive:
+        return outputs.log_odds(np.mean([log_expit(one) for one in calibrated], axis=0))
+    return np.mean(calibrated, axis=0).astype(np.float32)
+
+
+def _require_alike(paths: Sequence[epath.Path], members: Sequence[TrainedModel]) -> None:
+    """Raises a UsageError where runs cannot be used as one."""
+    seen: set[epath.Path] = set()
+    for path, member in zip(paths, members, strict=True):
+        if path in seen:
+            raise UsageError(f"{path} is named twice: give each run once.")
+        seen.add(path)
+        for what, value in _common(member).items():
+            if value != (first := _common(members[0])[what]):
+                raise UsageError(
+                    f"{path} and {paths[0]} cannot be used as one network, as their {what} differ "
+                    f"({value} and {first}): give runs that have them in common."
+                )
+
+
+def _common(member: TrainedModel) -> dict[str, str]:
+    """Returns what all members must have in common, by its name."""
+    kind = "exclude one another" if member.outputs.exclusive else "are independent"
+    return {
+        "labels": f"{', '.join(member.labels)}, which {kind}",
+        "classes": ", ".join(member.classes) or "none",
+        "decode options": ", ".join(f"{n}={v}" for n, v in asdict(member.decoding).items()),
+    }
+
+
+def _points(
+    paths: Sequence[epath.Path], members: Sequence[TrainedModel]
+) -> tuple[OperatingPoints, str]:
+    """Returns thresholds and temperatures, and how they were chosen."""
+    if len(members) == 1:
+        labels = [members[0].evaluation["labels"][name] for name in members[0].labels]
+        by_name: dict[str, list[float]] = {HALF: [], CHOSEN: []}
+        for label in labels:
+            points = {point["name"]: point for point in label["operating_points"]}
+            for name, thresholds in by_name.items():
+                thresholds.append(float(threshold_logit(points[name])))
+        reason = "threshold and temperature are the run's own, chosen on its validation images"
+        return OperatingPoints(by_name, members[0].temperatures), reason
+    if (scores := _validation_scores(paths, members)) is not None:
+        reason = (
+            f"threshold and temperature were chosen on the {len(scores.labels):,} validation "
+            "images that all runs have in common"
+        )
+        return operating_points.choose(scores), reason
+    halves = [0.0] * len(members[0].labels)
+    reason = (
+        "the threshold is a probability of 0.5, as the runs have different validation images; "
+        "each run is calibrated on its own"
+    )
+    return OperatingPoints({HALF: halves, CHOSEN: halves}, [1.0] * len(halves)), reason
+
+
+def _validation_scores(
+    paths: Sequence[epath.Path], members: Sequence[TrainedModel]
+) -> Scores | None:
+    """Returns the scores of the whole on validation; None where the images or labels differ."""
+    validation = [evaluation_files.read_predictions(path, VALIDATION) for path in paths]
+    first, others = validation[0], validation[1:]
+    if not all(
+        other.images == first.images and np.array_equal(other.scores.labels, first.scores.labels)
+        for other in others
+    ):
+        return None
+    logits = [one.scores.logits.astype(np.float32) for one in validation]
+    return first.scores._replace(logits=_combined(members, logits))
