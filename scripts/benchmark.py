@@ -36,12 +36,12 @@ def unpack(work: Path) -> dict:
     prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit")
     subprocess.run([*prepare, f"--source={_SOURCE.value}", f"--out={out}"], check=True)
 
-    from trainer.data import dataset, examples, pipeline, sources
+    from trainer.data import examples, pipeline, sources, summary_file
 
     source = sources.open_source(_SOURCE.value)
     records = {record.name: record for record in source.records()}
     sizes = {}
-    for split in dataset.SPLITS:
+    for split in summary_file.SPLITS:
         names, _ = examples.identities(pipeline.open_split(out, split))
         sizes[split] = len(names)
         for number, record in enumerate(records[name] for name in names):

@@ -30,7 +30,7 @@ from trainer.checkpoint import checkpoint
 from trainer.commands import program
 from trainer.commands.command import Command
 from trainer.config.schema import default
-from trainer.data import dataset, pipeline
+from trainer.data import pipeline, summary_file
 from trainer.distribute.local_workers import cluster_variables
 from trainer.show.logger import Logger
 from trainer.system import errors
@@ -200,7 +200,7 @@ def main(argv: Sequence[str]) -> None:
         data = str(out / "data")
         prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit", "--source=phantom:120")
         subprocess.run([*prepare, f"--out={data}"], check=True, capture_output=True)
-    summary = dataset.read_summary(data)
+    summary = summary_file.read(data)
     if summary is None:
         raise UsageError(f"--data={data} is no data set: make one with radiograph prepare.")
     images = summary["splits"]["train"]["images"]

@@ -36,7 +36,7 @@ from pydicom.uid import (
 )
 
 from trainer.config import schema
-from trainer.data import dataset
+from trainer.data import summary_file
 from trainer.data.decode import dicom, radiograph
 from trainer.data.sources.archive import Archives
 from trainer.system import environment, json_files
@@ -226,10 +226,10 @@ def _read_archive(data: bytes) -> None:
 
 def _read_records(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        file = epath.Path(folder) / dataset.SUMMARY
+        file = epath.Path(folder) / summary_file.SUMMARY
         file.write_bytes(data)
         readers: list[Callable[[], Any]] = [
-            lambda: dataset.read_summary(epath.Path(folder)),
+            lambda: summary_file.read(epath.Path(folder)),
             lambda: schema.from_saved(json_files.read(file)),
         ]
         for reader in readers:

@@ -10,10 +10,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from trainer.data import dataset, pipeline, sources, summary_digest
+from trainer.data import dataset, pipeline, sources, summary_file
 from trainer.data.decode import recode
 from trainer.data.sources import ImageRecord
-from trainer.system.errors import UsageError
 
 
 def build(folder: Path, splits: dict[str, list[ImageRecord]], labels: list[str]) -> epath.Path:
@@ -26,19 +25,12 @@ def build(folder: Path, splits: dict[str, list[ImageRecord]], labels: list[str])
     }
     tfds.disable_progress_bar()
     dataset.Radiographs(folder, labels, [], generate=generate).download_and_prepare()
-    return dataset.directory(folder)
+    return summary_file.directory(folder)
 
 
 def counted(folder: epath.Path, labels: list[str]) -> dict[str, dict]:
-    splits = {n: dataset.read_metadata(folder, n, len(labels)) for n in dataset.SPLITS}
+    splits = {n: dataset.read_metadata(folder, n, len(labels)) for n in summary_file.SPLITS}
     return dataset.contents(splits, labels)
-
-
-def test_a_path_into_a_data_set_leads_to_it(phantoms: epath.Path, tmp_path: Path):
-    inside = (phantoms, phantoms / dataset.NAME, dataset.directory(phantoms))
-    assert {dataset.root(path) for path in inside} == {phantoms}
-    other = tmp_path / dataset.NAME
-    assert dataset.root(other) == epath.Path(other)
 
 
 def test_the_counts_are_those_of_what_was_written(tmp_path: Path):
@@ -62,14 +54,14 @@ def test_the_counts_are_those_of_what_was_written(tmp_path: Path):
 
 
 def test_a_patient_written_to_two_splits_is_noticed(tmp_path: Path):
-    written = {split: [ImageRecord(split, (0,), f"P-{split}")] for split in dataset.SPLITS}
+    written = {split: [ImageRecord(split, (0,), f"P-{split}")] for split in summary_file.SPLITS}
     written["test"].append(ImageRecord("again", (0,), "P-train"))
     with pytest.raises(AssertionError, match="P-train was written to both train and test"):
         counted(build(tmp_path, written, ["mass"]), ["mass"])
 
 
 def test_tfds_opens_several_labels(tmp_path: Path):
-    written = {split: [ImageRecord(split, (1, 0, -1), split)] for split in dataset.SPLITS}
+    written = {split: [ImageRecord(split, (1, 0, -1), split)] for split in summary_file.SPLITS}
     folder = build(tmp_path, written, ["mass", "nodule", "hernia"])
     builder = tfds.builder_from_directory(folder)
     example = builder.as_data_source(split="test")[0]
@@ -85,50 +77,11 @@ def test_equal_examples_are_equal_bytes(phantoms: epath.Path):
         assert example.SerializeToString(deterministic=True) == stored
 
 
-def test_the_fingerprint_is_that_of_labels_splits_and_shards(phantoms: epath.Path, tmp_path: Path):
-    summary = dataset.read_summary(phantoms)
-    older = {name: value for name, value in summary.items() if name != "dataset_fingerprint"}
-    dataset.write_summary(tmp_path, older | {"source": "moved", "fingerprint": "of the source"})
-    fingerprint = summary["dataset_fingerprint"]
-    assert dataset.read_summary(tmp_path)["dataset_fingerprint"] == fingerprint
-    shards = [dict(shard) for shard in older["shards"]]
-    shards[-1]["sha256"] = "0"
-    changes = ({"labels": ["other"]}, {"splits": {}}, {"shards": shards}, {"exclusive": True})
-    for change in changes:
-        assert summary_digest.with_fingerprint(older | change)["dataset_fingerprint"] != fingerprint
-
-
 def test_classes_that_exclude_one_another_are_named_in_the_info(tmp_path: Path):
     for exclusive in (False, True):
         folder = tmp_path / str(exclusive)
         builder = dataset.Radiographs(folder, "ABC", [], generate={}, exclusive=exclusive)
         assert ("exclusive" in builder.info.metadata) == exclusive
-
-
-def test_a_damaged_summary_is_refused(tmp_path: Path):
-    (tmp_path / dataset.SUMMARY).write_text('{"labels": [')
-    with pytest.raises(UsageError, match="is damaged.*prepare the data set again"):
-        dataset.read_summary(tmp_path)
-
-
-def test_summary_that_was_changed_is_refused_and_one_without_a_digest_is_not(
-    phantoms: epath.Path, tmp_path: Path
-):
-    text = (phantoms / dataset.SUMMARY).read_text()
-    file = tmp_path / dataset.SUMMARY
-    for old, new in (('"positive"', '"negative"'), ("NORMAL", "NORMAK"), ("images", "imagez")):
-        assert old in text
-        file.write_text(text.replace(old, new))
-        with pytest.raises(UsageError, match="is damaged.*digest"):
-            dataset.read_summary(tmp_path)
-    content = json.loads(text)
-    digest = content.pop(summary_digest.DIGEST)
-    file.write_text(json.dumps(content))  # as earlier versions wrote it
-    assert dataset.read_summary(tmp_path) == content
-    file.write_text(
-        json.dumps({summary_digest.DIGEST: digest} | content)
-    )  # another order and layout
-    assert dataset.read_summary(tmp_path)[summary_digest.DIGEST] == digest
 
 
 def test_a_damaged_file_has_another_checksum(tmp_path: Path):
@@ -149,13 +102,9 @@ def test_data_set_opens_whatever_module_prepared_it(phantoms: epath.Path, tmp_pa
     """tfds records the builder's module, and modules move between versions."""
     copy = epath.Path(tmp_path / "copy")
     shutil.copytree(phantoms, copy)
-    info = dataset.directory(copy) / "dataset_info.json"
+    info = summary_file.directory(copy) / "dataset_info.json"
     recorded = json.loads(info.read_text())
     assert recorded["moduleName"] == "trainer.data.dataset"
     info.write_text(json.dumps(recorded | {"moduleName": "trainer.module_that_is_gone"}))
     assert pipeline.open_split(copy, "test").size == pipeline.open_split(phantoms, "test").size
     assert len(tfds.data_source("radiographs", data_dir=copy, split="test")) > 0
-
-
-def test_without_a_summary_there_is_no_data_set(tmp_path: Path):
-    assert dataset.read_summary(tmp_path) is None

@@ -8,7 +8,7 @@ from etils import epath
 
 from tests.forks import Forks
 from trainer.config.schema import default
-from trainer.data import dataset, pipeline
+from trainer.data import pipeline, summary_file
 from trainer.data.pixel_cache import FREE_SHARE, PixelCache
 from trainer.system.errors import UsageError
 from trainer.system.memory import GIB
@@ -22,7 +22,7 @@ SPLITS = {
 PEAK = """
 import sys
 import numpy as np
-from trainer.data import dataset, pipeline
+from trainer.data import pipeline
 from trainer.system.memory import peak_bytes
 
 path, side, copies = sys.argv[1], 512, 16
@@ -66,7 +66,7 @@ def test_what_has_to_be_kept_and_does_not_fit_is_refused_before_it_is_decoded():
 
 
 def test_wherever_pixels_are_kept_the_batches_are_the_same(phantoms: epath.Path):
-    splits = {name: pipeline.open_split(phantoms, name) for name in dataset.SPLITS}
+    splits = {name: pipeline.open_split(phantoms, name) for name in summary_file.SPLITS}
     config, runs = default().data, []
     config.image_size = 24
     for mode, free in (("none", GIB), ("host", GIB), ("auto", GIB), ("auto", 0)):

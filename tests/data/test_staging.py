@@ -11,17 +11,17 @@ from types import SimpleNamespace
 import pytest
 from etils import epath
 
-from trainer.data import dataset, staging
+from trainer.data import dataset, staging, summary_file
 from trainer.system import gcs
 from trainer.system.errors import CannotWrite, DataLost, UsageError
 
 COPY = """
 import shutil, sys
 from etils import epath
-from trainer.data import dataset, staging
+from trainer.data import staging, summary_file
 source, target = map(epath.Path, sys.argv[1:])
-staging.publish(dataset.directory(source), dataset.directory(target))
-dataset.write_summary(target, dataset.read_summary(source))
+staging.publish(summary_file.directory(source), summary_file.directory(target))
+summary_file.write(target, summary_file.read(source))
 """
 STAGE = """
 import json, sys
@@ -92,7 +92,7 @@ def test_what_the_disk_has_no_room_for_is_refused(
 @pytest.mark.usefixtures("seemingly_remote")
 def test_what_a_killed_process_left_is_replaced(phantoms: epath.Path, tmp_path: Path):
     place = staging.local(phantoms, folder=tmp_path)
-    shard = next(dataset.directory(place).glob("*train*"))
+    shard = next(summary_file.directory(place).glob("*train*"))
     place.rename(tmp_path / f"{place.name}.partial")
     (tmp_path / f"{place.name}.partial" / "half").write_bytes(b"half")
     assert staging.local(phantoms, folder=tmp_path) == place
@@ -112,7 +112,7 @@ def test_it_lies_in_the_users_cache(
 def test_a_file_that_is_missing_ends_in_a_sentence(phantoms: epath.Path, tmp_path: Path):
     damaged = epath.Path(tmp_path / "phantoms")
     shutil.copytree(phantoms, damaged)
-    next(dataset.directory(damaged).glob("*test*")).unlink()
+    next(summary_file.directory(damaged).glob("*test*")).unlink()
     with pytest.raises(DataLost, match="cannot be read: .*test"):
         staging.local(damaged, folder=tmp_path / "staged")
 
@@ -122,14 +122,14 @@ def test_it_is_copied_once_and_is_what_was_prepared(
     bucket, remote: str, phantoms: epath.Path, tmp_path: Path
 ):
     path, size = staged(bucket.run("-c", STAGE, remote, str(tmp_path)))
-    summary = dataset.read_summary(phantoms)
-    assert dataset.read_summary(path) == summary
-    assert dataset.shards(dataset.directory(path)) == summary["shards"]
+    summary = summary_file.read(phantoms)
+    assert summary_file.read(path) == summary
+    assert dataset.shards(summary_file.directory(path)) == summary["shards"]
     assert size == summary["splits"]["train"]["images"]
     before = len(bucket.downloads())
     assert staged(bucket.run("-c", STAGE, remote, str(tmp_path)))[0] == path
     asked = bucket.downloads()[before:]
-    assert asked and all(dataset.SUMMARY in name for name in asked)
+    assert asked and all(summary_file.SUMMARY in name for name in asked)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_it_is_copied_whole_though_the_bucket_fails_now_and_then(
 ):
     bucket.fail(unavailable=2, dropped=2, wrong=1)
     path, _ = staged(bucket.run("-c", STAGE, remote, str(tmp_path)))
-    assert dataset.shards(dataset.directory(path)) == dataset.read_summary(phantoms)["shards"]
+    assert dataset.shards(summary_file.directory(path)) == summary_file.read(phantoms)["shards"]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import recipe
-from trainer.data import dataset
+from trainer.data import summary_file
 from trainer.data.prepared_data import open_data
 from trainer.distribute.replicas import Replicas
 from trainer.system import environment, json_files
@@ -54,8 +54,8 @@ def test_reader_names_the_file(file: epath.Path):
 @ALL
 def test_config_and_summary_are_refused(file: epath.Path):
     assert str(file) in sentence(recipe.read, str(file))
-    damaged = file.rename(file.parent / dataset.SUMMARY)
-    assert str(damaged) in sentence(dataset.read_summary, file.parent)
+    damaged = file.rename(file.parent / summary_file.SUMMARY)
+    assert str(damaged) in sentence(summary_file.read, file.parent)
 
 
 @ALL

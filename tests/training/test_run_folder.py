@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.data import dataset, sources
+from trainer.data import sources, summary_file
 from trainer.data.prepare import preparation
 from trainer.data.prepared_data import open_data
 from trainer.system.errors import UsageError
@@ -44,7 +44,7 @@ def test_a_run_without_a_fingerprint_goes_on_with_data_that_were_made_alike(
     tiny: ConfigDict, phantoms: epath.Path, smaller: Path, tmp_path: Path
 ):
     begin(tmp_path / "run", tiny, phantoms)
-    file = tmp_path / "run" / dataset.SUMMARY
+    file = tmp_path / "run" / summary_file.SUMMARY
     saved = json.loads(file.read_text())
     del saved["dataset_fingerprint"]
     saved["shards"][-1]["sha256"] = "0"  # the same images, prepared by an earlier version

@@ -15,11 +15,12 @@ from etils import epath, epy
 
 from trainer.commands import audit, path_flags, program, source_flags
 from trainer.commands.command import COMMANDS
+from trainer.data import summary_file
 from trainer.system import gcs
 from trainer.system.errors import UsageError
 
 with epy.lazy_imports():  # TensorFlow among them: --help and mistakes need not wait for it
-    from trainer.data import dataset, sources
+    from trainer.data import sources
     from trainer.data.prepare import data_summary, preparation
 
 
@@ -89,7 +90,7 @@ def main(argv: Sequence[str]) -> None:
     with program.stop_at_signals("nothing was written"):
         _refuse_out_in_source(given.source, out)
         source = sources.open_source(given.source, source_flags.options(given))
-        finished = dataset.read_summary(out) is not None
+        finished = summary_file.read(out) is not None
         if given.names_file and not finished:
             _refuse_names(given.names_file, out)
         source_flags.show_reading(source)

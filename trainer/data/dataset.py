@@ -13,15 +13,10 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 from tensorflow_datasets.core import writer as example_writer
 
+from trainer.data import summary_file
 from trainer.data.sources.image_record import KNOWN, ImageRecord
-from trainer.data.summary_digest import DIGEST, digest, with_fingerprint
-from trainer.system import atomic, gcs, json_files, memory, threads
-from trainer.system.errors import UsageError
+from trainer.system import gcs, memory, threads
 
-NAME = "radiographs"
-VERSION = "2.0.0"
-SPLITS = ("train", "validation", "test")
-SUMMARY = "data_summary.json"
 METADATA = "metadata-{}.json"  # of a split, beside its shards
 READ_BATCH = 256
 BLOCK = 2**20  # bytes
@@ -40,49 +35,6 @@ def stored_features(labels: int) -> dict[str, tf.io.FixedLenFeature]:
         "name": tf.io.FixedLenFeature([], tf.string),
         "patient": tf.io.FixedLenFeature([], tf.string),
     }
-
-
-def directory(path: epath.PathLike) -> epath.Path:
-    """Returns the folder that `tfds.builder_from_directory` opens, inside a prepared set."""
-    return epath.Path(path) / NAME / VERSION
-
-
-def root(path: epath.PathLike) -> epath.Path:
-    """Returns the folder of a prepared set that `path` is or lies in, such as `directory(path)`."""
-    path = epath.Path(path)
-    if path.name == VERSION and path.parent.name == NAME:
-        path = path.parent
-    return path.parent if path.name == NAME and (path.parent / SUMMARY).exists() else path
-
-
-def read_summary(path: epath.PathLike) -> dict | None:
-    """Returns the summary of the finished data set under `path`, or None.
-
-    One from before there was a `dataset_fingerprint` gets it here. The counts in it decide the
-    weights of classes: a digest shows whether it is as it was written, except in older sets.
-
-    Raises:
-      UsageError: if it cannot be read, or is not as it was written.
-    """
-    file = epath.Path(path) / SUMMARY
-    if not file.exists():
-        return None
-    try:
-        summary = dict(json.loads(file.read_text()))
-        found = digest(summary)
-        if summary.get(DIGEST, found) != found:
-            raise ValueError("its content is not what its digest says")
-        return with_fingerprint(summary)
-    except json_files.DAMAGE as error:
-        raise UsageError(
-            f"{file} is damaged ({error!r}): prepare the data set again into another folder, or "
-            "delete this one."
-        ) from error
-
-
-def write_summary(path: epath.PathLike, summary: dict) -> None:
-    """Writes the summary with its digest, which marks the data set under `path` as finished."""
-    atomic.write_json(epath.Path(path) / SUMMARY, {**summary, DIGEST: digest(summary)})
 
 
 class OrderedWriter(example_writer.ExampleWriter):
@@ -107,8 +59,8 @@ class Radiographs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     if they are classes that exclude one another.
     """
 
-    name = NAME
-    VERSION = tfds.core.Version(VERSION)
+    name = summary_file.NAME
+    VERSION = tfds.core.Version(summary_file.VERSION)
 
     def __init__(
         self,

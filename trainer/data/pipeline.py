@@ -24,7 +24,7 @@ from etils import epath
 from PIL import Image
 
 from trainer import random_numbers
-from trainer.data import dataset
+from trainer.data import dataset, summary_file
 from trainer.data.decode import fit
 from trainer.system.errors import DataLost, UsageError
 
@@ -67,7 +67,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
       UsageError: if there is no finished data set.
       DataLost: if there was one.
     """
-    summary = dataset.read_summary(path) if path else None
+    summary = summary_file.read(path) if path else None
     if not path:
         raise UsageError("--config.data.path is missing: give the --out of radiograph prepare.")
     if summary is None:
@@ -77,7 +77,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
             "--config.data.path=DATA."
         )
     try:
-        builder = tfds.builder_from_directory(dataset.directory(path))
+        builder = tfds.builder_from_directory(summary_file.directory(path))
         source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
         size = len(source)
     except Exception as error:  # neither library documents its exceptions
@@ -97,7 +97,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
 
     labels, per_label = summary["labels"], summary["splits"][name]["per_label"]
     counts = [(per_label[label]["positive"], per_label[label]["negative"]) for label in labels]
-    folder = dataset.directory(path)
+    folder = summary_file.directory(path)
     classes, exclusive = summary["classes"], summary.get("exclusive", False)
     return Split(name, size, labels, classes, counts, read, failures, folder, exclusive)
 

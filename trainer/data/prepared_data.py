@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
-from trainer.data import dataset, pipeline, staging, summary_digest
+from trainer.data import pipeline, staging, summary_file
 
 LOGGER = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ def open_data(path: str) -> PreparedData:
       DataLost: if there was one, but it cannot be read.
       Unavailable: if a bucket does not answer.
     """
-    path = path and str(dataset.root(path))
+    path = path and str(summary_file.root(path))
     local = path and staging.local(path)
-    splits = {name: pipeline.open_split(local, name) for name in dataset.SPLITS}
-    summary = dataset.read_summary(local)
+    splits = {name: pipeline.open_split(local, name) for name in summary_file.SPLITS}
+    summary = summary_file.read(local)
     assert summary is not None, "open_split refuses a folder without one"
-    if summary_digest.DIGEST not in summary:
+    if summary_file.DIGEST not in summary:
         LOGGER.warning(
             "%s was prepared by an earlier version, whose summary has no digest: whether its "
             "counts are as they were written is not known.",

@@ -18,6 +18,7 @@ from typing import Any
 
 from etils import epath, epy
 
+from trainer.data import summary_file
 from trainer.system import cache, file_lock, gcs, memory, threads
 from trainer.system.errors import CannotWrite, DataLost, UsageError, bucket_error
 
@@ -59,7 +60,7 @@ def local(
     if not gcs.is_gcs(path):
         return path
     with _readable(path):
-        summary = _again_if_it_fails(lambda: dataset.read_summary(path))
+        summary = _again_if_it_fails(lambda: summary_file.read(path))
     if summary is None:
         return path
     folder = epath.Path(folder or cache.folder() / "staged")
@@ -122,7 +123,7 @@ def fetched(folder: epath.Path) -> Iterator[epath.Path]:
 
 
 def _stage(path: epath.Path, summary: dict, target: epath.Path) -> None:
-    remote, files = dataset.directory(path), dataset.directory(target)
+    remote, files = summary_file.directory(path), summary_file.directory(target)
     files.mkdir(parents=True)
 
     def stage(shard: dict) -> None:
@@ -135,7 +136,7 @@ def _stage(path: epath.Path, summary: dict, target: epath.Path) -> None:
 
     with _readable(path):
         _each(lambda shard: _again_if_it_fails(lambda: stage(shard)), summary["shards"])
-    dataset.write_summary(target, summary)
+    summary_file.write(target, summary)
 
 
 def _again_if_it_fails(read: Callable[[], Any]) -> Any:

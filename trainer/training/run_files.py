@@ -11,7 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
-from trainer.data.summary_digest import with_fingerprint
+from trainer.data.summary_file import with_fingerprint
 from trainer.metrics import evaluation_files
 from trainer.metrics.label_result import LabelResult
 from trainer.system import environment, gcs, json_files

@@ -10,7 +10,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
-from trainer.data import summary_digest
+from trainer.data import summary_file
 from trainer.data.prepared_data import PreparedData
 from trainer.distribute.replicas import Replicas
 from trainer.system import atomic, environment, file_lock, gcs, json_files
@@ -116,7 +116,7 @@ def check_same_data(saved: Mapping[str, Any], data: PreparedData) -> None:
 
 def _described(summary: Mapping[str, Any]) -> str:
     images = [f"{split['images']:,} {name}" for name, split in summary["splits"].items()]
-    fingerprint = summary_digest.with_fingerprint(summary)["dataset_fingerprint"]
+    fingerprint = summary_file.with_fingerprint(summary)["dataset_fingerprint"]
     return f"{', '.join(images)}, from {summary['source']}, dataset_fingerprint {fingerprint[:16]}"
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from etils import epath
 
-from trainer.data import dataset, sources
+from trainer.data import sources, summary_file
 from trainer.data.prepare import beam_backend, preparation
 from trainer.system.errors import UsageError
 
@@ -31,11 +31,11 @@ def test_the_direct_runner_gives_the_same_records(phantoms: epath.Path, tmp_path
     out = epath.Path(tmp_path / "out")
     given = sources.open_source(SOURCE)
     summary = preparation.prepare(given, out, max_side=128, runner="DirectRunner")
-    for split in dataset.SPLITS:
+    for split in summary_file.SPLITS:
         assert examples(out, split) == examples(phantoms, split)
-    assert summary["splits"] == dataset.read_summary(phantoms)["splits"]
+    assert summary["splits"] == summary_file.read(phantoms)["splits"]
     left = {path.name for path in out.iterdir()} - {".radiograph-trainer.lock"}
-    assert left == {dataset.NAME, dataset.SUMMARY}
+    assert left == {summary_file.NAME, summary_file.SUMMARY}
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from trainer.data import dataset
+from trainer.data import summary_file
 from trainer.data.prepare import data_summary, preparation
 from trainer.data.prepare.exclusive_classes import are_possible, one_class_each
 from trainer.data.sources import ImageRecord
@@ -50,7 +50,7 @@ def test_a_finished_data_set_keeps_its_kind(tmp_path: Path, stored: bool):
     settings = {"fingerprint": "0", "max_side": 512, "keep_official_validation": None}
     settings |= {"any_view": False, "uniform": False, "source": "table.csv"}
     settings |= {"labels": [], "splits": {}, "shards": []} | ({"exclusive": True} if stored else {})
-    dataset.write_summary(tmp_path, settings)
+    summary_file.write(tmp_path, settings)
     for asked in (None, stored):
         summary = preparation.prepare(SOURCE, tmp_path, exclusive=asked)
         assert summary.get("exclusive", False) == stored

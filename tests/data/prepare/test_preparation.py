@@ -23,7 +23,7 @@ from PIL import Image
 
 from tests.memory_sources import Failing
 from trainer.commands import prepare
-from trainer.data import dataset, sources
+from trainer.data import dataset, sources, summary_file
 from trainer.data.prepare import build_folder, data_summary, preparation
 from trainer.data.sources import dicom_folder
 from trainer.data.synthetic import phantom
@@ -78,17 +78,17 @@ def examples(out: Path, split: str) -> dict[str, tuple[bytes, bytes]]:
 
 
 def test_a_finished_data_set_is_neither_prepared_again_nor_overwritten(phantoms: epath.Path):
-    written = {file: file.stat().mtime for file in dataset.directory(phantoms).iterdir()}
-    source, summary = sources.open_source("phantom:120"), dataset.read_summary(phantoms)
+    written = {file: file.stat().mtime for file in summary_file.directory(phantoms).iterdir()}
+    source, summary = sources.open_source("phantom:120"), summary_file.read(phantoms)
     assert preparation.prepare(source, phantoms, max_side=128) == summary
     for settings in ({"max_side": 64}, {"max_side": 128, "uniform": True}):
         with pytest.raises(UsageError, match="already holds a data set made from phantom:120"):
             preparation.prepare(source, phantoms, **settings)
-    assert {f: f.stat().mtime for f in dataset.directory(phantoms).iterdir()} == written
+    assert {f: f.stat().mtime for f in summary_file.directory(phantoms).iterdir()} == written
 
 
 def test_tfds_opens_what_was_prepared(phantoms: epath.Path):
-    summary = dataset.read_summary(phantoms)
+    summary = summary_file.read(phantoms)
     loaded = tfds.data_source("radiographs", data_dir=phantoms, split="test")
     labels = [int(example["labels"][0]) for example in loaded]
     counts = summary["splits"]["test"]["per_label"]["PNEUMONIA"]
@@ -96,7 +96,7 @@ def test_tfds_opens_what_was_prepared(phantoms: epath.Path):
     example = loaded[0]
     assert example["image"].dtype == np.uint8 and max(example["image"].shape) == 128
     assert example["patient"].decode() == sources.patient_from_name(example["name"].decode())
-    shards = dataset.shards(dataset.directory(phantoms))
+    shards = dataset.shards(summary_file.directory(phantoms))
     assert shards == summary["shards"]
     assert sum("array_record" in shard["file"] for shard in shards) == 3
 
@@ -182,7 +182,7 @@ def test_without_patients_near_duplicates_stay_together(tmp_path: Path, capfd):
     summary = preparation.prepare(sources.open_source(f"{tmp_path}/set.zip"), epath.Path(out))
     warnings = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
     assert len(warnings) == 1 and "the patient of 80 images is not known" in warnings[0]
-    for split in dataset.SPLITS:
+    for split in summary_file.SPLITS:
         stored = examples(out, split)
         patients = {patient for patient, _ in stored.values()}
         assert summary["splits"][split]["patients"] == len(patients) <= len(stored) / 2
@@ -205,7 +205,9 @@ def test_identifying_names_are_stored_under_salted_hashes(
     listed = json.dumps([summary["skipped"], summary["moved"], summary["conflicts"]])
     assert summary["skipped"] and summary["moved"]
     assert "person" not in listed and "IM-" not in listed and "a salt" not in json.dumps(summary)
-    stored = [example for s in dataset.SPLITS for example in examples(tmp_path / "out", s).items()]
+    stored = [
+        example for s in summary_file.SPLITS for example in examples(tmp_path / "out", s).items()
+    ]
     assert len(stored) == 122
     for name, (patient, _) in stored:
         assert rows[name]["patient"] == patient.decode()
@@ -221,7 +223,9 @@ def test_uniform_images_are_all_encoded_alike(tmp_path: Path):
     Image.open(io.BytesIO(picture(500))).save(png, "PNG")
     source = archive(tmp_path / "set.zip", {"train/SICK/person70_virus_1.png": png.getvalue()})
     preparation.prepare(source, epath.Path(tmp_path / "out"), uniform=True)
-    files = [image for s in dataset.SPLITS for _, image in examples(tmp_path / "out", s).values()]
+    files = [
+        image for s in summary_file.SPLITS for _, image in examples(tmp_path / "out", s).values()
+    ]
     opened = [Image.open(io.BytesIO(file)) for file in files]
     assert len(files) == 121
     assert len({(image.format, str(image.quantization)) for image in opened}) == 1
@@ -244,7 +248,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 def test_the_program_prepares_and_prints_a_table(tmp_path: Path):
     done = run("--source=phantom:40", f"--out={tmp_path}/out", "--workers=1")
     assert done.returncode == 0, done.stderr
-    summary = dataset.read_summary(tmp_path / "out")
+    summary = summary_file.read(tmp_path / "out")
     train = summary["splits"]["train"]["per_label"]["PNEUMONIA"]
     assert f"{train['positive']} / {train['negative']} / 0" in done.stdout
     assert f"prepared: {tmp_path}/out\naudit: " in done.stdout
@@ -344,8 +348,8 @@ def test_killed_it_leaves_nothing_that_looks_finished(source, tmp_path: Path):
     job.kill()
     job.communicate()
     assert list(out.rglob("*incomplete*")), "it was to be killed half way"
-    assert dataset.read_summary(out) is None
-    assert not dataset.directory(out).exists()
+    assert summary_file.read(out) is None
+    assert not summary_file.directory(out).exists()
     summary = preparation.prepare(source, epath.Path(out))
     assert sum(split["images"] for split in summary["splits"].values()) == 120
     assert not list(out.rglob("*incomplete*"))
@@ -363,7 +367,7 @@ def test_the_real_originals_are_prepared(shared_data: Path, tmp_path: Path):
 TO_AND_FROM_A_BUCKET = """
 import json, sys
 from etils import epath
-from trainer.data import dataset, sources
+from trainer.data import sources, summary_file
 from trainer.data.prepare import preparation
 
 phantoms = epath.Path("gs://bucket/phantoms")
@@ -371,7 +375,7 @@ preparation.prepare(sources.open_source("phantom:120"), phantoms, max_side=128)
 epath.Path(sys.argv[1]).copy("gs://bucket/set.zip")
 from_bucket = sources.open_source("gs://bucket/set.zip")
 preparation.prepare(from_bucket, epath.Path(sys.argv[2]))
-print(json.dumps(dataset.read_summary(phantoms)))
+print(json.dumps(summary_file.read(phantoms)))
 """
 
 
@@ -379,11 +383,11 @@ print(json.dumps(dataset.read_summary(phantoms)))
 def test_a_bucket_is_prepared_to_and_from(bucket, phantoms: epath.Path, source, tmp_path: Path):
     done = bucket.run("-c", TO_AND_FROM_A_BUCKET, source.name, str(tmp_path / "from_bucket"))
     assert done.returncode == 0, done.stderr
-    written, expected = json.loads(done.stdout), dataset.read_summary(phantoms)
+    written, expected = json.loads(done.stdout), summary_file.read(phantoms)
     files = [[shard["file"] for shard in s.pop("shards")] for s in (written, expected)]
     assert files[0] == files[1] and written == expected
     preparation.prepare(source, epath.Path(tmp_path / "from_file"))
-    for split in dataset.SPLITS:
+    for split in summary_file.SPLITS:
         from_bucket, from_file = (
             examples(tmp_path / f"from_{n}", split) for n in ("bucket", "file")
         )
@@ -444,7 +448,7 @@ def test_user_file_beside_an_interrupted_preparation_survives(
         with pytest.raises(KeyboardInterrupt):
             preparation.prepare(source, epath.Path(tmp_path))
     assert (tmp_path / build_folder.MARKER).exists()
-    notes = dataset.directory(tmp_path) / "notes.txt"
+    notes = summary_file.directory(tmp_path) / "notes.txt"
     notes.parent.mkdir(parents=True, exist_ok=True)
     notes.write_text("mine")
     with pytest.raises(UsageError):
@@ -455,7 +459,7 @@ def test_user_file_beside_an_interrupted_preparation_survives(
         notes.parent.rmdir()
         notes.parent.parent.rmdir()
     preparation.prepare(source, epath.Path(tmp_path))
-    assert names(tmp_path) == {"radiographs", dataset.SUMMARY}
+    assert names(tmp_path) == {"radiographs", summary_file.SUMMARY}
 
 
 def test_marker_that_names_files_elsewhere_removes_none_of_them(source, tmp_path: Path):
@@ -469,4 +473,4 @@ def test_marker_that_names_files_elsewhere_removes_none_of_them(source, tmp_path
     (out / build_folder.MARKER).write_text(json.dumps(marker))
     preparation.prepare(source, epath.Path(out))
     assert other.read_text() == "mine"
-    assert names(out) == {"audit.json", "radiographs", dataset.SUMMARY}
+    assert names(out) == {"audit.json", "radiographs", summary_file.SUMMARY}

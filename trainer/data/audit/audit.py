@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import dataset, sources
+from trainer.data import sources, summary_file
 from trainer.data.audit import image_statistics, inspection, shortcuts, verdicts
 from trainer.data.audit.inspection import InspectedFile
 from trainer.data.audit.prepared import PreparedSource, is_prepared
@@ -41,7 +41,7 @@ def open_source(name: str, options: sources.Options) -> Source:
     Raises:
       UsageError: if there is no such source, or it cannot be read.
     """
-    path = dataset.root(name)
+    path = summary_file.root(name)
     return PreparedSource(path) if is_prepared(path) else sources.open_source(name, options)
 
 

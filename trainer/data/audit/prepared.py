@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, examples, pipeline, staging
+from trainer.data import dataset, examples, pipeline, staging, summary_file
 from trainer.data.sources.image_record import ImageRecord
 from trainer.system.errors import UsageError
 
@@ -23,13 +23,13 @@ class PreparedSource:
         Raises:
           UsageError: if there is no finished one.
         """
-        summary = dataset.read_summary(path)
+        summary = summary_file.read(path)
         if summary is None:
             raise UsageError(
                 f"{path} holds no prepared data set: make one with radiograph prepare."
             )
         local = staging.local(path)
-        self._splits = {split: pipeline.open_split(local, split) for split in dataset.SPLITS}
+        self._splits = {split: pipeline.open_split(local, split) for split in summary_file.SPLITS}
         self.name = str(path)
         self.synthetic: bool = summary["synthetic"]
         self.fingerprint: str = summary["dataset_fingerprint"]
@@ -61,4 +61,4 @@ class PreparedSource:
 
 def is_prepared(path: epath.Path) -> bool:
     """Returns whether `path` is what `radiograph prepare` wrote."""
-    return path.is_dir() and (path / dataset.SUMMARY).exists()
+    return path.is_dir() and (path / summary_file.SUMMARY).exists()

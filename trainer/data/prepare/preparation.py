@@ -14,7 +14,7 @@ from typing import Any
 
 from etils import epath, epy
 
-from trainer.data import duplicates, sources, staging, summary_digest
+from trainer.data import duplicates, sources, staging, summary_file
 from trainer.data.prepare import (
     data_summary,
     exclusive_classes,
@@ -100,7 +100,7 @@ def prepare(
         "uniform": uniform,
     }
     asked = exclusive and len(source.labels) > 1  # two classes are one output
-    summary = dataset.read_summary(out)
+    summary = summary_file.read(out)
     if summary:
         same = asked is None or asked == summary.get("exclusive", False)
         if not same or {name: summary.get(name) for name in settings} != settings:
@@ -164,9 +164,9 @@ def prepare(
         summary["copies"] = len(examined) - len({file.digest for file in examined})
         summary |= data_summary.listed_files(assignment, skipped, left_out, stored=stored)
         summary |= _checked(folder, labels, assignment)
-        summary = summary_digest.with_fingerprint(summary)
-        building.publish(dataset.directory(folder), dataset.directory(out))
-        dataset.write_summary(out, summary)
+        summary = summary_file.with_fingerprint(summary)
+        building.publish(summary_file.directory(folder), summary_file.directory(out))
+        summary_file.write(out, summary)
     return summary
 
 
@@ -313,10 +313,11 @@ def _checked(folder: epath.Path, labels: Sequence[str], assignment: splits.Split
 
     Names, patients and labels are stored beside them on the way.
     """
-    directory = dataset.directory(folder)
+    directory = summary_file.directory(folder)
     with staging.fetched(directory) as written:
         metadata = {
-            split: dataset.read_metadata(written, split, len(labels)) for split in dataset.SPLITS
+            split: dataset.read_metadata(written, split, len(labels))
+            for split in summary_file.SPLITS
         }
         for place in dict.fromkeys((directory, written)):
             for split, content in metadata.items():
