@@ -44,7 +44,7 @@ def test_identifiers_are_in_no_file(tmp_path: Path, finished_run, tiny: ConfigDi
     pixels, shown, labels = examples.first_of_each_group(
         data.splits["train"], tiny.data, 4, wanted=examples.groups(data.splits["train"])
     )
-    drawn = Figure("samples", "picture", sheet.sample_sheet(pixels, shown, labels))
+    drawn = Figure("samples", "picture", *sheet.sample_sheet(pixels, shown, labels))
     summaries.figures("train", 0, [drawn])
     summaries.flush()
     run_page.write(run.folder)

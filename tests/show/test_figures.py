@@ -34,6 +34,19 @@ def said(split: pipeline.Split, right: bool = True) -> Scores:
     return Scores(logits if right else -logits, labels, np.ones(len(labels), np.float32))
 
 
+def with_labels(split: pipeline.Split, *names: str) -> pipeline.Split:
+    """The split with more labels, of which all but the first are negative."""
+
+    def read(numbers: np.ndarray) -> np.ndarray:
+        stored = [tf.train.Example.FromString(example) for example in split.read(numbers)]
+        for example in stored:
+            more = [0] * (len(names) - 1)
+            example.features.feature["labels"].int64_list.value.extend(more)
+        return np.array([example.SerializeToString() for example in stored], object)
+
+    return dataclasses.replace(split, labels=list(names), classes=[], read=read)
+
+
 def assert_picture(picture: np.ndarray):
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     assert len(np.unique(picture)) > 8 and picture.std() > 5
@@ -85,12 +98,10 @@ def test_the_evaluation_is_shown_with_errors_or_that_there_are_none(
         assert figure.kind == "picture" and figure.value.std() > 1
 
 
-def test_the_most_confident_errors_come_first(
-    tiny: ConfigDict, shown: Figures, validation: pipeline.Split
-):
+def test_the_worst_errors_come_first(tiny: ConfigDict, shown: Figures, validation: pipeline.Split):
     tiny.summaries.errors = 2
     scores = said(validation, right=False)
-    kinds = shown._most_confident_errors(scores, [0.0])
+    kinds = shown._worst_errors(scores, [0.0])
     (negatives, of_negatives), (positives, of_positives) = kinds
     assert negatives == "false positives: NORMAL predicted as PNEUMONIA"
     assert positives == "false negatives: PNEUMONIA predicted as NORMAL"
@@ -101,25 +112,34 @@ def test_the_most_confident_errors_come_first(
         assert found.images.shape == (len(wrong), 32, 32, 1)
 
 
+def test_errors_are_ordered_by_their_distance_from_the_threshold_of_their_label(
+    tiny: ConfigDict, validation: pipeline.Split
+):
+    split = with_labels(validation, "A", "B")
+    model = models.build(tiny.model, tiny.data.image_size, 2)
+    logits = np.full((validation.size, 2), -9, np.float32)
+    logits[0, 0], logits[1, 1] = 3, 2  # false positives: 1 above the threshold of A, 4 above B's
+    scores = Scores(logits, np.zeros_like(logits), np.ones(validation.size, np.float32))
+    figures = Figures(tiny, model, split)
+    (_, positives), _ = figures._worst_errors(scores, [2.0, -2.0])
+    assert list(positives.outputs) == [1, 0]
+    assert figures._where_errors_begin(scores, [2.0, -2.0]).startswith("each label at its")
+    assert figures._where_errors_begin(scores, [2.0]) == (
+        "predicted from 0.88 on; furthest from this threshold first"
+    )
+
+
 def test_errors_of_exclusive_classes_are_those_taken_for_another(
     tiny: ConfigDict, validation: pipeline.Split
 ):
-    def read(numbers: np.ndarray) -> np.ndarray:
-        stored = [tf.train.Example.FromString(example) for example in validation.read(numbers)]
-        for example in stored:
-            example.features.feature["labels"].int64_list.value.extend([0, 0])
-        return np.array([example.SerializeToString() for example in stored], object)
-
-    split = dataclasses.replace(
-        validation, labels=["A", "B", "C"], classes=[], exclusive=True, read=read
-    )
+    split = dataclasses.replace(with_labels(validation, "A", "B", "C"), exclusive=True)
     model = models.build(tiny.model, tiny.data.image_size, 3)
     logits = np.full((validation.size, 3), -3, np.float32)
     logits[:, 0], logits[4:6, 1], logits[5, 0] = 1, 4, -1
     labels = np.eye(3, dtype=np.float32)[np.arange(validation.size) % 2 * 2]
     scores = Scores(logits, labels, np.ones(validation.size, np.float32), EXCLUSIVE)
     figures = Figures(tiny, model, split, outputs=EXCLUSIVE)
-    (_, first), (kind, second), (_, third) = figures._most_confident_errors(scores, [])
+    (_, first), (kind, second), (_, third) = figures._worst_errors(scores, [])
     assert kind == "errors: B predicted as another class" and not len(second.captions)
     assert list(first.outputs) == [1] and first.captions[0].endswith("B 0.982")
     assert third.outputs[0] == 1 and set(third.outputs[1:]) == {0}

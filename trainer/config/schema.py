@@ -137,9 +137,9 @@ FIELDS: dict[str, Field] = {
     ),
     "summaries.channels": Field(16, "most active channels shown of a layer", low=1, high=4096),
     "summaries.examples": Field(1, "fixed examples shown of each class", low=1, high=4),
-    "summaries.errors": Field(8, "most confident errors of each kind shown", low=1, high=8),
+    "summaries.errors": Field(8, "worst errors of each kind shown", low=1, high=8),
     "summaries.colour_map": Field(
-        "grey", "colours of activations and heat maps", choices=("grey", "viridis")
+        "grey", "colours of activations and filters", choices=("grey", "viridis")
     ),
     "profile.steps": Field(
         "",

@@ -199,9 +199,8 @@ def _evidence(trained: TrainedModel, image: InputImage, prediction: LabelPredict
     for name, values in heat.items():
         maps[f"Grad-CAM at {name}, {values.shape[1]} x {values.shape[2]}"] = values
     title = f"Evidence for {prediction.label}, probability {likely(prediction.probability)}"
-    colours = trained.config.summaries.colour_map
-    sheet = heat_sheet(title, image.fitted[None], maps, captions=[image.name], colour_map=colours)
-    return _picture(Image.fromarray(sheet))
+    sheet = heat_sheet(title, image.fitted[None], maps, captions=[image.name])
+    return _picture(Image.fromarray(sheet.pixels))
 
 
 def _stages(model: keras.Model) -> list[str]:
@@ -221,9 +220,9 @@ def _layers(trained: TrainedModel, inputs: np.ndarray) -> Iterator[dict[str, Any
     maps = layer_outputs.activation_maps(trained.model, inputs)
     for name, values in maps.items():
         montage = partial(activation_montage, name, values, [""], colour_map=colours)
-        few, full = montage(max_channels=shown), None
+        few, full = montage(max_channels=shown).pixels, None
         if values.shape[-1] > shown:
-            full = _picture(Image.fromarray(montage(max_channels=None)))
+            full = _picture(Image.fromarray(montage(max_channels=None).pixels))
         yield {
             "name": name,
             "description": _description(trained.model.get_layer(name)),

@@ -25,6 +25,7 @@ from trainer.show.pictures.activations import activation_montage
 from trainer.show.pictures.filters import filter_montage
 from trainer.show.pictures.gallery import error_gallery
 from trainer.show.pictures.heat import heat_sheet
+from trainer.show.pictures.tiles import Sheet
 from trainer.show.summaries import Figure
 
 LONGEST_TAG = 64  # characters of a label's name
@@ -91,15 +92,15 @@ class Figures:
                 picture = activation_montage(
                     layer, values, fixed.captions, max_channels=count, colour_map=colour_map
                 )
-                yield Figure(f"{tag}/{number:02d}_{layer}", "picture", picture)
+                yield Figure(f"{tag}/{number:02d}_{layer}", "picture", *picture)
             yield Figure(f"activation_values/{number:02d}_{layer}", "histogram", values)
         explained = self._explained(fixed, found, "fixed examples", integrated=whole)
-        yield Figure("explanations/examples", "picture", explained)
+        yield Figure("explanations/examples", "picture", *explained)
 
     def evaluation(
         self, results: Iterable[LabelResult], scores: Scores, thresholds: Sequence[float]
     ) -> Iterator[Figure]:
-        """Yields the charts of each label, the most confident errors, and what explains them.
+        """Yields the charts of each label, the worst errors, and what explains them.
 
         Args:
           results: of each label.
@@ -114,16 +115,17 @@ class Figures:
             counts, names = decisions.confusion_matrix(scores), self._split.labels
             chart = class_confusion_chart(counts, names, self._split.name)
             yield Figure("confusion", "picture", chart.pixels())
-        wrong = self._most_confident_errors(scores, thresholds)
+        wrong = self._worst_errors(scores, thresholds)
         rows = [(kind, found.images, found.captions) for kind, found in wrong]
-        gallery = error_gallery(rows, f"Most confident errors, {self._split.name}")
-        yield Figure("errors", "picture", gallery)
+        where = self._where_errors_begin(scores, thresholds)
+        gallery = error_gallery(rows, f"Errors on {self._split.name}, {where}")
+        yield Figure("errors", "picture", *gallery)
         chosen = _first_errors(wrong)
         explained = gallery
         if chosen.captions:
             found = self._explanation(chosen)
-            explained = self._explained(chosen, found, "most confident errors", integrated=True)
-        yield Figure("explanations/errors", "picture", explained)
+            explained = self._explained(chosen, found, "the worst errors", integrated=True)
+        yield Figure("explanations/errors", "picture", *explained)
 
     def graph(self) -> tf.Graph:
         """Returns the network's graph, as in inference."""
@@ -155,7 +157,7 @@ class Figures:
 
     def _explained(
         self, chosen: Examples, found: attribution.GradCam, what: str, *, integrated: bool
-    ) -> np.ndarray:
+    ) -> Sheet:
         """Returns the evidence by Grad-CAM and, which takes 16 times as long, its integral."""
         log_odds, outputs = self._outputs.log_odds(found.logits), chosen.outputs
         probability = classification.probabilities(log_odds)
@@ -171,27 +173,33 @@ class Figures:
         ]
         several = "the class" if self._outputs.exclusive else "the label"
         title = f"Evidence for {labels[0] if len(labels) == 1 else several}"
-        colour_map = self._config.summaries.colour_map
-        return heat_sheet(
-            f"{title}: {what}", chosen.images, maps, captions=captions, colour_map=colour_map
-        )
+        return heat_sheet(f"{title}: {what}", chosen.images, maps, captions=captions)
 
-    def _most_confident_errors(
+    def _where_errors_begin(self, scores: Scores, thresholds: Sequence[float]) -> str:
+        """Returns what makes an image an error, and the order of the errors."""
+        if scores.outputs.exclusive:
+            return "the likeliest class is predicted; largest lead over the right one first"
+        if len(thresholds) > 1:
+            return "each label at its threshold; furthest from it first"
+        (threshold,) = classification.probabilities(np.asarray(thresholds))
+        return f"predicted from {threshold:.2f} on; furthest from this threshold first"
+
+    def _worst_errors(
         self, scores: Scores, thresholds: Sequence[float]
     ) -> list[tuple[str, Examples]]:
         """Returns what kind they are, and the false positives and the false negatives."""
         if scores.outputs.exclusive:
             return self._errors_by_class(scores)
         probability = classification.probabilities(scores.logits)
-        predicted = scores.logits >= np.asarray(thresholds, np.float64)
+        above = scores.logits - np.asarray(thresholds, np.float64)
         found = []
         for label, kind, errors in (
-            (0, "false positives", predicted & (scores.labels == 0)),
-            (1, "false negatives", ~predicted & (scores.labels == 1)),
+            (0, "false positives", (above >= 0) & (scores.labels == 0)),
+            (1, "false negatives", (above < 0) & (scores.labels == 1)),
         ):
             rows, outputs = np.nonzero(errors)
-            confidence = scores.logits[rows, outputs] * (1 - 2 * label)
-            first = np.argsort(-confidence, kind="stable")[: self._config.summaries.errors]
+            distance = above[rows, outputs] * (1 - 2 * label)
+            first = np.argsort(-distance, kind="stable")[: self._config.summaries.errors]
             rows, outputs = rows[first], outputs[first]
             found.append((self._title(kind, label), self._errors(rows, outputs, probability)))
         return found
@@ -204,8 +212,8 @@ class Figures:
             wrong = predicted & (scores.labels[:, k] == 1)[:, None]
             wrong[:, k] = False
             rows, outputs = np.nonzero(wrong)
-            first = np.argsort(-scores.logits[rows, outputs], kind="stable")
-            first = first[: self._config.summaries.errors]
+            lead = scores.logits[rows, outputs] - scores.logits[rows, k]
+            first = np.argsort(-lead, kind="stable")[: self._config.summaries.errors]
             errors = self._errors(rows[first], outputs[first], probability)
             found.append((f"errors: {label} predicted as another class", errors))
         return found
@@ -231,7 +239,7 @@ class Figures:
 
 
 def _first_errors(wrong: Sequence[tuple[str, Examples]]) -> Examples:
-    """Returns the most confident errors of both kinds."""
+    """Returns the worst errors of each kind."""
     half = max(EXPLAINED_ERRORS // len(wrong), 1)
     captions, outputs = [], []
     for kind, found in wrong:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from trainer.show.pictures import canvas
+from trainer.show.pictures.tiles import Sheet, TileGroup
 from trainer.system import atomic, gcs
 
 BUCKETS = 30
@@ -39,11 +39,13 @@ class Figure(NamedTuple):
       tag: its name, as in TensorBoard.
       kind: "picture" or "histogram".
       value: [H, W, 3] uint8, or the values of the histogram.
+      groups: where the tiles of a picture lie, see `Sheet`.
     """
 
     tag: str
     kind: str
     value: np.ndarray
+    groups: Sequence[TileGroup] = ()
 
 
 class Summaries:
@@ -82,7 +84,7 @@ class Summaries:
         values = []
         for figure in figures:
             if figure.kind == "picture":
-                png = canvas.png(figure.value)
+                png = Sheet(figure.value, figure.groups).png()
                 atomic.write_bytes(self._pictures / part / f"{figure.tag}.png", png)
                 height, width, _ = figure.value.shape
                 content = np.array([b"%d" % width, b"%d" % height, png], object)

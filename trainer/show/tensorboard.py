@@ -162,7 +162,7 @@ class TensorBoard(Logger):
             "samples": sheet.sample_sheet(images, names, shown),
             "augmented": sheet.augmented_batch(augmented.numpy(), originals.numpy()),
         }
-        pictures = [Figure(tag, "picture", value) for tag, value in sheets.items()]
+        pictures = [Figure(tag, "picture", *drawn) for tag, drawn in sheets.items()]
         self._summaries.figures("train", 0, pictures)
 
     def _scalars(self, at_step: int, group: str, values: Mapping[str, float]) -> None:

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from trainer.show.pictures import canvas
-from trainer.show.pictures.activations import CROSS, DEAD, activation_montage, most_active_channels
+from trainer.show.pictures.activations import CROSS, DEAD, most_active_channels
+from trainer.show.pictures.activations import activation_montage as drawn_montage
 from trainer.show.pictures.colours import table
+
+
+def activation_montage(*arguments, **options):
+    return drawn_montage(*arguments, **options).pixels
 
 
 def places(picture, colour):
@@ -167,3 +172,12 @@ def test_captions_stand_above_their_blocks_and_do_not_overlap():
         ranges.append(np.flatnonzero(changed)[[0, -1]])
 
     assert ranges[0][1] + canvas.GAP <= ranges[1][0] and ranges[1][1] + canvas.GAP <= ranges[2][0]
+
+
+def test_each_example_is_a_tile_of_its_own():
+    drawn = drawn_montage("conv", ramps(4), ["NORMAL", "PNEUMONIA"])
+    tiles = [tile for group in drawn.groups for tile in group.tiles]
+    assert [tile.caption for tile in tiles] == ["NORMAL", "PNEUMONIA"]
+    (left, top, width, height), (other, other_top, *size) = (tile.box for tile in tiles)
+    assert left + width <= other and top == other_top and [width, height] == size
+    assert (drawn.pixels[top : top + height, left : left + width] != canvas.BACKGROUND).any()

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 
 from trainer.show.pictures import canvas
-from trainer.show.pictures.gallery import error_gallery
+from trainer.show.pictures.gallery import error_gallery as drawn_gallery
 
 FALSE_POSITIVES = "false positives: NORMAL predicted as PNEUMONIA"
 FALSE_NEGATIVES = "false negatives: PNEUMONIA predicted as NORMAL"
 
 
 def shades(*levels, height=24, width=24):
-    return np.stack([np.full((height, width, 1), level, np.uint8) for level in levels])
+    return np.array([np.full((height, width, 1), level) for level in levels], np.uint8)
+
+
+def error_gallery(rows, title="Errors"):
+    return drawn_gallery(rows, title).pixels
 
 
 def centre(picture, level):
@@ -68,3 +72,14 @@ def test_a_gallery_fits_the_width(count):
     for level in levels:
         rows, columns = np.nonzero((picture == level).all(axis=-1))
         np.testing.assert_allclose(np.ptp(rows) / np.ptp(columns), 30 / 24, atol=0.02)
+
+
+def test_each_kind_is_a_group_of_tiles_with_whole_captions():
+    rows = [(FALSE_POSITIVES, shades(60, 90), ["a" * 99, "b"]), ("x" * 500, shades(), [])]
+    drawn = drawn_gallery(rows, "Errors")
+    first, second = drawn.groups
+    assert first.title == FALSE_POSITIVES and second == ("x" * 500, [])
+    assert [tile.caption for tile in first.tiles] == ["a" * 99, "b"]
+    for tile, level in zip(first.tiles, (60, 90), strict=True):
+        left, top, width, height = tile.box
+        assert (drawn.pixels[top : top + height, left : left + width] == level).all()

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from trainer.show.pictures import canvas
-from trainer.show.pictures.heat import heat_sheet
+from trainer.show.pictures.heat import heat_sheet, overlay
 
 
-def sheet(images, maps, captions=None, **options):
+def sheet(images, maps, captions=None):
     captions = [" \n "] * len(images) if captions is None else captions
-    return heat_sheet("Evidence for PNEUMONIA", images, maps, captions=captions, **options)
+    return heat_sheet("Evidence for PNEUMONIA", images, maps, captions=captions).pixels
 
 
 def flat(count=2, height=48, width=48, level=100):
@@ -37,18 +37,17 @@ def runs(flags):
     return [(start, end - 1) for start, end in edges if end - start > 60]
 
 
-@pytest.mark.parametrize("colour_map", ["grey", "viridis"])
-def test_the_brightest_place_lies_where_the_map_is_largest(colour_map):
+def test_the_brightest_place_lies_where_the_map_is_largest():
     places = [(1, 4), (4, 1), (2, 2)]
-    with_heat = sheet(flat(3), {"Grad-CAM": spots(*places)}, colour_map=colour_map)
+    with_heat = sheet(flat(3), {"Grad-CAM": spots(*places)})
 
     boxes = tiles(with_heat)[3:]
 
     assert len(boxes) == 3
     for place, (top, left, bottom, right) in zip(places, boxes, strict=True):
         tile = with_heat[top : bottom + 1, left : right + 1].astype(int)
-        # Yellow, at the hot end of both maps, has much green and little blue.
-        hottest = np.unravel_index((tile[..., 1] - tile[..., 2]).argmax(), tile.shape[:2])
+        red = tile[..., 0] - tile[..., 2]
+        hottest = np.argwhere(red > red.max() / 2).mean(axis=0)
         cell = np.array(tile.shape[:2]) / 6
         assert (np.array(hottest) // cell).astype(int).tolist() == list(place)
 
@@ -81,12 +80,11 @@ def test_anatomy_stays_visible_below_the_hottest_place():
 
 
 def test_small_maps_are_enlarged_smoothly():
-    picture = sheet(flat(2), {"Grad-CAM": spots((2, 2), (3, 3), size=4)})
+    opacity = overlay(spots((2, 2), size=4)[0], 240, 240)[..., 3].astype(int)
 
-    top, left, bottom, right = tiles(picture)[2]
-    tile = picture[top : bottom + 1, left : right + 1].astype(int)
-    steps = np.abs(np.diff(tile, axis=1)).max()
-    assert 0 < steps < 16
+    steps = np.abs(np.diff(np.where(opacity == 255, 0, opacity), axis=1))
+    line = np.diff(opacity == 255, axis=1)
+    assert 0 < steps[~line].max() < 16
 
 
 def test_each_map_has_its_own_scale():
@@ -187,6 +185,40 @@ def test_the_bar_names_none_and_most():
     colourful = np.flatnonzero((legend[..., 0] - legend[..., 2] > 60).any(axis=0))
     words = (legend == canvas.MUTED).all(axis=-1).any(axis=0)
     assert words[: colourful.min() - 60].any() and words[colourful.max() + 1 :].any()
+
+
+def test_heat_is_clear_below_40_percent_grows_to_the_maximum_and_is_outlined_at_half():
+    ramp = np.tile(np.linspace(0, 1, 60, dtype=np.float32), (60, 1))
+
+    opacity = overlay(ramp, 600, 600)[300, :, 3].astype(int)
+
+    share = np.linspace(0, 1, 600)
+    assert not opacity[share < 0.39].any()
+    (line,) = np.flatnonzero((opacity == 255) & (share < 0.9))
+    assert abs(share[line] - 0.5) < 0.02
+    covered = np.delete(opacity[(share > 0.41) & (share < 0.99)], line - np.argmax(share > 0.41))
+    assert (np.diff(covered) >= 0).all() and covered[0] < 10 and 140 < covered[-1] < 160
+
+
+def test_a_map_of_single_pixels_has_no_outlines_and_one_of_zeros_no_heat():
+    fine = np.random.default_rng(0).random((180, 180)).astype(np.float32)
+    assert overlay(fine, 180, 180)[..., 3].max() < 160
+    assert overlay(np.zeros((6, 6)), 180, 180) is None
+
+
+def test_each_example_is_a_group_with_a_tile_for_each_method():
+    levels = np.stack([np.full((48, 48, 1), level, np.uint8) for level in (90, 120)])
+    maps = {"Grad-CAM": np.zeros((2, 6, 6)), "gradients": np.zeros((2, 6, 6))}
+    for images, captions in ((levels, ["a", "b"]), (levels[:1], ["a"])):
+        drawn = heat_sheet(
+            "t", images, {name: m[: len(images)] for name, m in maps.items()}, captions=captions
+        )
+        assert [group.title for group in drawn.groups] == captions
+        for group, level in zip(drawn.groups, (90, 120), strict=False):
+            assert [tile.caption for tile in group.tiles] == ["radiograph", *maps]
+            for left, top, width, height in (tile.box for tile in group.tiles):
+                tile = drawn.pixels[top : top + height - 22, left : left + width]
+                assert (tile == level).all()
 
 
 @pytest.mark.parametrize(

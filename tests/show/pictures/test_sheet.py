@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from trainer.show.pictures import canvas
-from trainer.show.pictures.sheet import LABEL_WIDTH, augmented_batch, sample_sheet
+from trainer.show.pictures.sheet import LABEL_WIDTH
+from trainer.show.pictures.sheet import augmented_batch as drawn_batch
+from trainer.show.pictures.sheet import sample_sheet as drawn_samples
+
+
+def sample_sheet(*arguments):
+    return drawn_samples(*arguments).pixels
+
+
+def augmented_batch(*arguments):
+    return drawn_batch(*arguments).pixels
 
 
 def shades(count, size=24, channels=1):
@@ -85,3 +95,18 @@ def test_values_outside_the_range_are_clipped_not_wrapped():
     white, black = places(picture, 255), places(picture, 0)
     assert len(white[0]) > 1000 and len(black[0]) > 1000
     assert white[1].mean() < black[1].mean()
+
+
+def test_a_class_is_a_group_and_an_augmented_image_shares_a_tile_with_its_original():
+    images = shades(5)
+    samples = drawn_samples(images, list("vwxyz"), ["b", "a", "b", "b", "b"])
+    assert [(title, [tile.caption for tile in tiles]) for title, tiles in samples.groups] == [
+        ("b", ["v", "x", "y", "z"]),
+        ("a", ["w"]),
+    ]
+    batch = drawn_batch(shades(20) / 255.0, np.zeros((20, 24, 24, 1)))
+    ((title, tiles),) = batch.groups
+    assert title == "" and len(tiles) == 16
+    for (_, (left, top, width, height)), image in zip(tiles, shades(20)[:16], strict=True):
+        tile = batch.pixels[top : top + height, left : left + width]
+        assert (tile[:width] == 0).all() and (tile[-width:] == image[0, 0, 0]).all()

@@ -6,6 +6,7 @@ import numpy as np
 
 from trainer.show.pictures import canvas
 from trainer.show.pictures.colours import colour_bar, table
+from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 MAX_TILE = 100
 MIN_PITCH = 20  # pixels that a number of three digits takes
@@ -22,7 +23,7 @@ def activation_montage(
     *,
     max_channels: int | None = 16,
     colour_map: str = "grey",
-) -> np.ndarray:
+) -> Sheet:
     """Returns the channels of one layer, as a block of tiles for each example.
 
     All blocks show the same channels in the same order, each below its number: those with the
@@ -38,7 +39,7 @@ def activation_montage(
       colour_map: "grey" or "viridis".
 
     Returns:
-      [H, W, 3] uint8.
+      A group of one tile, its block, for each example.
     """
     # A diverged run still gets its pictures.
     maps = np.where(np.abs(maps) < LARGEST, maps, np.float32(0))
@@ -61,13 +62,15 @@ def activation_montage(
         layer,
         detail=_detail(maps.shape, len(channels)),
     )
+    groups = []
     for place, (block, caption) in enumerate(zip(blocks, captions, strict=True)):
         row, column = divmod(place, across)
         x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
         canvas.caption(picture, caption, (x, y), width=width, colour=canvas.TEXT)
         picture[y + above : y + above + height, x : x + width] = block
+        groups.append(TileGroup("", [Tile(caption, (x, y + above, width, height))]))
     _legend(picture, top + rows * pitch_y, colour_map=colour_map, crossed=bool(dead.any()))
-    return picture
+    return Sheet(picture, groups)
 
 
 def most_active_channels(maps: np.ndarray, count: int | None = None) -> np.ndarray:

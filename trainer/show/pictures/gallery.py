@@ -5,15 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.show.pictures import canvas
+from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 LARGEST, SMALLEST = 200, 160  # widths of tiles
 LABEL_SIZE = 16
 LABEL_HEIGHT = 30
 
 
-def error_gallery(
-    rows: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str = "Most confident errors"
-) -> np.ndarray:
+def error_gallery(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str) -> Sheet:
     """Returns rows of images, each below the kind of error that it shows.
 
     Args:
@@ -22,7 +21,7 @@ def error_gallery(
       title: heading of the gallery.
 
     Returns:
-      [h, w, 3] uint8.
+      A group of tiles for each row.
     """
     columns = max((len(images) for _, images, _ in rows), default=0)
     room = (canvas.MAX_WIDTH - 2 * canvas.MARGIN + canvas.GAP) // max(columns, 1) - canvas.GAP
@@ -31,9 +30,11 @@ def error_gallery(
     content = columns * pitch - canvas.GAP
     heights = [LABEL_HEIGHT + _body(images, captions, width) for _, images, captions in rows]
     picture, y = canvas.ground(content, sum(heights), title)
+    groups = []
     for (label, images, captions), step in zip(rows, heights, strict=True):
-        label = canvas.shorten(label, LABEL_SIZE, picture.shape[1] - 2 * canvas.MARGIN)
-        canvas.write(picture, label, (canvas.MARGIN, y + LABEL_HEIGHT // 2), size=LABEL_SIZE)
+        groups.append(TileGroup(label, []))
+        short = canvas.shorten(label, LABEL_SIZE, picture.shape[1] - 2 * canvas.MARGIN)
+        canvas.write(picture, short, (canvas.MARGIN, y + LABEL_HEIGHT // 2), size=LABEL_SIZE)
         top = y + LABEL_HEIGHT
         if not len(images):
             place = (canvas.MARGIN, top + canvas.LINE // 2)
@@ -44,8 +45,9 @@ def error_gallery(
             tile = canvas.tile(image, width, canvas.tile_height(images, width))
             picture[top : top + tile.shape[0], x : x + width] = tile
             canvas.caption(picture, caption, (x, top + tile.shape[0]), width=width)
+            groups[-1].tiles.append(Tile(caption, (x, top, width, tile.shape[0])))
         y += step
-    return picture
+    return Sheet(picture, groups)
 
 
 def _body(images: np.ndarray, captions: Sequence[str], width: int) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.show.pictures import canvas
+from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 LABEL_WIDTH = 34
 LABEL_SIZE = 17
@@ -20,7 +21,7 @@ class SheetRow(NamedTuple):
     captions: Sequence[str] = ()
 
 
-def sample_sheet(images: np.ndarray, captions: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+def sample_sheet(images: np.ndarray, captions: Sequence[str], labels: Sequence[str]) -> Sheet:
     """Returns examples of each class in a row with its name, a caption below each.
 
     Args:
@@ -29,7 +30,7 @@ def sample_sheet(images: np.ndarray, captions: Sequence[str], labels: Sequence[s
       labels: n class names; rows are in order of their first image.
 
     Returns:
-      [h, w, 3] uint8.
+      A group of tiles for each class.
     """
     rows = []
     for label in dict.fromkeys(labels):
@@ -38,7 +39,7 @@ def sample_sheet(images: np.ndarray, captions: Sequence[str], labels: Sequence[s
     return _sheet("Sample radiographs", rows)
 
 
-def augmented_batch(images: np.ndarray, originals: np.ndarray) -> np.ndarray:
+def augmented_batch(images: np.ndarray, originals: np.ndarray) -> Sheet:
     """Returns the first 16 images of an augmented batch, each below its original.
 
     Args:
@@ -46,17 +47,25 @@ def augmented_batch(images: np.ndarray, originals: np.ndarray) -> np.ndarray:
       originals: like `images`, the same examples before augmentation.
 
     Returns:
-      [h, w, 3] uint8.
+      One group, in which each tile holds an original and the augmented image below it.
     """
     rows = []
     for start in range(0, min(len(images), 2 * COLUMNS), COLUMNS):
         part = slice(start, start + COLUMNS)
         rows.append(SheetRow("original", _to_uint8(originals[part])))
         rows.append(SheetRow("augmented", _to_uint8(images[part])))
-    return _sheet("Augmented training images", rows)
+    drawn = _sheet("Augmented training images", rows)
+    pairs = [
+        Tile("", (left, above, width, below + height - above))
+        for originals_row, augmented_row in zip(drawn.groups[::2], drawn.groups[1::2], strict=True)
+        for (_, (left, above, width, height)), (_, (_, below, _, _)) in zip(
+            originals_row.tiles, augmented_row.tiles, strict=True
+        )
+    ]
+    return Sheet(drawn.pixels, [TileGroup("", pairs)])
 
 
-def _sheet(title: str, rows: Sequence[SheetRow]) -> np.ndarray:
+def _sheet(title: str, rows: Sequence[SheetRow]) -> Sheet:
     """Returns rows of images below a title, each with its label on the left."""
     columns = max(len(row.images) for row in rows)
     available = canvas.MAX_WIDTH - 2 * canvas.MARGIN - LABEL_WIDTH + canvas.GAP
@@ -67,7 +76,9 @@ def _sheet(title: str, rows: Sequence[SheetRow]) -> np.ndarray:
 
     content = LABEL_WIDTH + columns * pitch_x - canvas.GAP
     picture, top = canvas.ground(content, len(rows) * pitch_y - canvas.GAP, title)
+    groups = []
     for index, row in enumerate(rows):
+        groups.append(TileGroup(row.label, []))
         y = top + index * pitch_y
         label = canvas.shorten(row.label, LABEL_SIZE, height)
         centre = canvas.MARGIN + LABEL_WIDTH // 2 - 3
@@ -75,9 +86,10 @@ def _sheet(title: str, rows: Sequence[SheetRow]) -> np.ndarray:
         for column, image in enumerate(row.images):
             x = canvas.MARGIN + LABEL_WIDTH + column * pitch_x
             picture[y : y + height, x : x + width] = canvas.tile(image, width, height)
-            if row.captions:
-                canvas.caption(picture, row.captions[column], (x, y + height), width=width)
-    return picture
+            caption = row.captions[column] if row.captions else ""
+            canvas.caption(picture, caption, (x, y + height), width=width)
+            groups[-1].tiles.append(Tile(caption, (x, y, width, height)))
+    return Sheet(picture, groups)
 
 
 def _to_uint8(images: np.ndarray) -> np.ndarray:
