@@ -84,6 +84,13 @@ COMMANDS = {
         arguments=("RUN...",),
         common=("image", "out"),
     ),
+    "predict": Command(
+        "trainer.commands.predict",
+        "predicts files, folders, archives and tables with a finished run",
+        "radiograph predict RUN FOLDER --out=predictions.csv",
+        arguments=("RUN", "PATH..."),
+        common=("out", "resume", "threshold"),
+    ),
     "submit": Command(
         "trainer.commands.submit",
         "submits a run to a cloud",

@@ -1,6 +1,5 @@
 """The network of a finished run, with its best weights, for inference."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -91,8 +90,9 @@ class TrainedModel:
           radiograph.Unreadable: it is not a radiograph that can be used; the message is the reason.
         """
         options = self.decoding
-        recoded = recode.recode(file, options.max_side, options.any_view, uniform=options.uniform)
-        return Image.open(io.BytesIO(recoded))
+        return recode.stored_image(
+            file, options.max_side, options.any_view, uniform=options.uniform
+        )
 
     def fitted_image(self, stored: Image.Image) -> np.ndarray:
         """Returns a stored image fitted to the network's square, [S, S, 1] uint8."""

@@ -34,13 +34,31 @@ def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool 
     Raises:
       Unreadable: with the reason, in a few words.
     """
-    decoded = radiograph.decoded(data, max_side, any_view)
-    radiograph.check_not_blank(decoded.pixels)
+    decoded = _decoded(data, max_side, any_view)
     if uniform:
         return _uniform(Image.fromarray(decoded.pixels[..., 0]), max_side)
     if decoded.plain:
         return data
     return _png(decoded.pixels)
+
+
+def stored_image(
+    data: bytes, max_side: int, any_view: bool = False, *, uniform: bool = False
+) -> Image.Image:
+    """Returns the grey image that the result of `recode` holds, without encoding it for nothing.
+
+    Raises:
+      Unreadable: with the reason, in a few words.
+    """
+    decoded = _decoded(data, max_side, any_view)
+    grey = Image.fromarray(decoded.pixels[..., 0])
+    return Image.open(io.BytesIO(_uniform(grey, max_side))) if uniform else grey
+
+
+def _decoded(data: bytes, max_side: int, any_view: bool) -> radiograph.Decoded:
+    decoded = radiograph.decoded(data, max_side, any_view)
+    radiograph.check_not_blank(decoded.pixels)
+    return decoded
 
 
 def _png(pixels: np.ndarray) -> bytes:

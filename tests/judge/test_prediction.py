@@ -1,0 +1,76 @@
+"""Predictions of files are those of the evaluation, and decide as it did."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from trainer.data import sources
+from trainer.judge import input_files
+from trainer.judge.ensemble import Ensemble
+from trainer.judge.input_files import DecodedFile
+from trainer.judge.prediction import Predictor
+
+
+@pytest.fixture(scope="module")
+def network(finished):
+    """The network of the run."""
+    return Ensemble.load([finished])
+
+
+@pytest.fixture(scope="module")
+def test_files(finished, tmp_path_factory):
+    """The files of the run's test split, from its source."""
+    folder = tmp_path_factory.mktemp("files")
+    source = sources.open_source("phantom:120")
+    records = {record.name: record for record in source.records()}
+    for row in rows_of(finished):
+        file = folder / row["name"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(source.read(records[row["name"]]))
+    return folder
+
+
+def rows_of(run):
+    return list(csv.DictReader((run / "evaluation/test.csv").read_text().splitlines()))
+
+
+def predict(network, paths, **options):
+    fits = [(each.image_size, each.mode) for each in network.fits]
+    inputs = input_files.InputFiles([*map(str, paths)])
+    decoded = input_files.decode_all(inputs, network.decoding, fits, workers=1)
+    predictor = Predictor(network, **options)
+    rows = [row for rows in predictor.rows(decoded) for row in rows]
+    assert all(list(row) == list(predictor.columns) for row in rows)
+    return rows
+
+
+def test_files_of_a_prepared_source_have_the_scores_of_its_evaluation(
+    network, finished, test_files
+):
+    (test_files / "damaged.png").write_bytes(b"\xff\xd8\xff")
+
+    rows = {row["path"]: row for row in predict(network, [test_files])}
+
+    evaluated = rows_of(finished)
+    predicted = [rows[f"{test_files}/{row['name']}"] for row in evaluated]
+    probability = [row["probability PNEUMONIA"] for row in predicted]
+    np.testing.assert_allclose(probability, [float(row["score"]) for row in evaluated], atol=1e-5)
+    (label,) = json.loads((finished / "evaluation/test.json").read_text())["labels"].values()
+    temperature, chosen = label["calibration"]["temperature"], label["operating_points"][1]
+    logits = np.log(probability) - np.log1p(-np.array(probability))
+    calibrated = [row["calibrated PNEUMONIA"] for row in predicted]
+    np.testing.assert_allclose(calibrated, 1 / (1 + np.exp(-logits / temperature)), atol=1e-6)
+    decided = [row["decision"] == "PNEUMONIA" for row in predicted]
+    assert decided == [p >= chosen["threshold"] for p in probability]
+    damaged = rows[f"{test_files}/damaged.png"]
+    assert damaged["refused"] == "damaged" and damaged["probability PNEUMONIA"] is None
+    assert len(rows) == len(evaluated) + 1
+
+
+def test_a_threshold_of_the_users_decides(network):
+    images = tuple(np.zeros((1, *(2 * [each.image_size]), 1), np.uint8)[0] for each in network.fits)
+    for threshold, decision in ((1e-6, "PNEUMONIA"), (1 - 1e-6, "NORMAL")):
+        ((row,),) = Predictor(network, threshold).rows([DecodedFile("x", images)])
+        assert row["decision"] == decision

@@ -1,0 +1,156 @@
+"""Predicts files with finished runs: `radiograph predict RUN PATH...`.
+
+A row each: the path, the decision, the probability of each label and the calibrated one, and why a
+file is refused. docs/judge.md describes the columns.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from etils import epath, epy
+
+from trainer.commands import path_flags, program
+from trainer.commands.command import COMMANDS
+from trainer.system import gcs
+from trainer.system.errors import ExitError, UsageError
+from trainer.system.terminal import LiveLine
+
+with epy.lazy_imports():  # TensorFlow
+    from trainer.judge import ensemble, input_files, prediction, prediction_file
+
+
+def main(argv: Sequence[str]) -> None:
+    """Predicts the files that the command line names.
+
+    Raises:
+      ExitError: with code 1, if some could not be predicted.
+    """
+    given = flags.FLAGS
+    run, *paths = (path_flags.expand(argument) for argument in argv[1:])
+    out = epath.Path(given.out) if given.out else None
+    _check_out(out, given.resume)
+    inputs = input_files.InputFiles(
+        paths, sys.stdin, path_column=given.path_column, image_root=given.image_root
+    )
+    kept = f"; {out}.part is kept, and --resume goes on with it" if out else ""
+    with program.stop_at_signals(f"the prediction is not finished{kept}"):
+        network = ensemble.Ensemble.load(run_names(run))
+        predictor = prediction.Predictor(network, _threshold(given.threshold, network))
+        origin = {"runs": [str(path) for path in network.workdirs], "threshold": given.threshold}
+        rows_file = prediction_file.open_file(
+            out, predictor.columns, origin=origin, resume=given.resume
+        )
+        refused = _predict(predictor, inputs, rows_file, workers=given.workers)
+    if inputs.passed_over:
+        print(f"{inputs.passed_over:,} files that are no images: passed over", file=sys.stderr)
+    if refused:
+        where = f"{out} says why" if out else "their rows say why"
+        raise ExitError(f"{refused:,} of {inputs.found:,} files have no prediction: {where}.")
+
+
+def run_names(argument: str) -> list[str]:
+    """Returns the runs that one argument names: several are separated by commas."""
+    return [argument] if epath.Path(argument).exists() else argument.split(",")
+
+
+def _predict(
+    predictor: "prediction.Predictor",
+    inputs: "input_files.InputFiles",
+    rows_file: "prediction_file.RowsFile",
+    *,
+    workers: int,
+) -> int:
+    """Writes a row for each file that has none yet; returns how many of all are refused."""
+    network, total = predictor.ensemble, inputs.count()
+    files, refused = iter(inputs), 0
+    for path, is_refused in rows_file.done():
+        if rows_file.shown(next(files, input_files.InputFile("")).path) != path:
+            raise UsageError(
+                f"the rows of the interrupted prediction are of other files, as of {path}: give "
+                "the paths that it was begun with."
+            )
+        refused += is_refused
+    decoded = input_files.decode_all(
+        files,
+        network.decoding,
+        [(each.image_size, each.mode) for each in network.fits],
+        workers=workers or len(os.sched_getaffinity(0)),
+    )
+    began, before = time.monotonic(), inputs.found
+    count = before
+    with LiveLine(sys.stderr) as line:
+        for rows in predictor.rows(decoded):
+            rows_file.write(rows)
+            count += len(rows)
+            refused += sum(row["reason"] is not None for row in rows)
+            speed = (count - before) / (time.monotonic() - began)
+            of_all = f" of {total:,}" if total else ""
+            text = f"{count:,}{of_all} files, {refused:,} refused, {speed:,.0f} files/s"
+            line.show(text, count / total if total else None)
+    rows_file.finish()
+    return refused
+
+
+def _threshold(text: str, network: "ensemble.Ensemble") -> float | None:
+    if not text:
+        return None
+    if network.outputs.exclusive:
+        raise UsageError(
+            f"--threshold={text} is for labels of their own, and the classes of this run exclude "
+            "one another: the likeliest is decided for; leave it out."
+        )
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = 0.0
+    if not 0 < threshold < 1:
+        raise UsageError(f"--threshold={text} is no probability: give one between 0 and 1.")
+    return threshold
+
+
+def _check_out(out: epath.Path | None, resume: bool) -> None:
+    if out is None:
+        if resume:
+            raise UsageError("--resume goes on with a file: name it with --out=FILE.")
+        return
+    if out.suffix.lower() not in prediction_file.ENDINGS:
+        raise UsageError(f"--out={out} must end in {' or '.join(prediction_file.ENDINGS)}.")
+    if not gcs.is_gcs(out) and not out.parent.is_dir():
+        raise UsageError(f"--out={out}: the folder {out.parent} does not exist; make it first.")
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flags of this command."""
+    common: dict[str, Any] = {"flag_values": flag_values}
+    path_flags.define_path(
+        "out", None, "file for the rows, .csv or .jsonl; without it CSV on stdout", **common
+    )
+    flags.DEFINE_bool("resume", False, "goes on with an interrupted --out", **common)
+    flags.DEFINE_string(
+        "threshold",
+        "",
+        "probability, not calibrated, from which on a label is decided for; by default validation "
+        "has chosen it",
+        **common,
+    )
+    flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
+    path_flags.define_path(
+        "image_root", "", "folder that a table's image paths start from", **common
+    )
+    flags.DEFINE_integer(
+        "workers", 0, "processes that decode; 0: one per core", lower_bound=0, **common
+    )
+
+
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    define_flags()
+    program.run(main, COMMANDS["predict"])
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,206 @@
+"""Files of predictions, written row by row so that an interrupted prediction can go on.
+
+Rows go to FILE.part, which becomes FILE at the end. Beside it FILE.part.json says of what they
+are. Where nothing can be appended, in a bucket or to Parquet, FILE.part is a folder of parts.
+"""
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TextIO
+
+from etils import epath
+
+from trainer.judge.prediction import Row
+from trainer.metrics.evaluation_files import FORMULA
+from trainer.system import atomic
+from trainer.system.errors import UsageError
+from trainer.system.printable import printable
+
+ENDINGS = (".csv", ".jsonl")
+
+
+class Csv:
+    """Rows as lines of comma-separated values, below a header."""
+
+    def __init__(self, columns: Mapping[str, type]):
+        self.header, self._reason = self._line(columns), list(columns).index("reason")
+
+    def lines(self, rows: Iterable[Row]) -> str:
+        """Returns the text of some rows."""
+        return "".join(self._line(map(_cell, row.values())) for row in rows)
+
+    def read(self, line: str) -> tuple[str, bool]:
+        """Returns the path in a line, as `shown` writes it, and whether the file is refused."""
+        cells = next(csv.reader([line]))
+        return cells[0], bool(cells[self._reason])
+
+    def shown(self, path: str) -> str:
+        """Returns a path as it is written."""
+        return _cell(path)
+
+    def _line(self, cells: Iterable[str]) -> str:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(map(printable, cells))
+        return text.getvalue()
+
+
+class JsonLines:
+    """Rows as JSON objects, a line each."""
+
+    header = ""
+
+    def __init__(self, columns: Mapping[str, type]):
+        del columns
+
+    def lines(self, rows: Iterable[Row]) -> str:
+        """Returns the text of some rows."""
+        return "".join(json.dumps(row) + "\n" for row in rows)
+
+    def read(self, line: str) -> tuple[str, bool]:
+        """Returns the path in a line, and whether the file is refused."""
+        row = json.loads(line)
+        return row["path"], row["reason"] is not None
+
+    def shown(self, path: str) -> str:
+        """Returns a path as it is written."""
+        return path
+
+
+FORMATS: dict[str, type[Csv] | type[JsonLines]] = {".csv": Csv, ".jsonl": JsonLines}
+
+
+class RowsFile(Protocol):
+    """Where rows go."""
+
+    def done(self) -> Iterator[tuple[str, bool]]:
+        """Yields of each row that was written before the path, as `shown`, and if it is refused."""
+
+    def shown(self, path: str) -> str:
+        """Returns a path as it is written."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some rows."""
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+
+
+def open_file(
+    out: epath.Path | None, columns: Mapping[str, type], *, origin: Any, resume: bool
+) -> RowsFile:
+    """Opens a file for rows, or standard output where `out` is None.
+
+    Args:
+      out: the file, which ends in one of ENDINGS.
+      columns: of the rows, and whether they hold str or float.
+      origin: what the rows are made from, as JSON.
+      resume: whether to go on with the rows in FILE.part.
+
+    Raises:
+      UsageError: there is a FILE.part and `resume` is False, or it is of something else.
+    """
+    if out is None:
+        return Stdout(columns)
+    return LineFile(out, columns, origin=origin, resume=resume)
+
+
+class Stdout:
+    """Rows as CSV on standard output, which holds nothing else."""
+
+    def __init__(self, columns: Mapping[str, type], out: TextIO | None = None):
+        self._format, self._out = Csv(columns), out or sys.stdout
+        self._out.write(self._format.header)
+
+    def done(self) -> Iterator[tuple[str, bool]]:
+        """Yields nothing: no row is kept."""
+        return iter(())
+
+    def shown(self, path: str) -> str:
+        """Returns a path as it is written."""
+        return self._format.shown(path)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes some rows."""
+        self._out.write(self._format.lines(rows))
+        self._out.flush()
+
+    def finish(self) -> None:
+        """Has nothing to do."""
+
+
+class LineFile:
+    """A local file of lines; see `open_file`."""
+
+    def __init__(self, out: epath.Path, columns: Mapping[str, type], *, origin: Any, resume: bool):
+        self._out, self._format = out, FORMATS[out.suffix.lower()](columns)
+        self._part = out.with_name(out.name + ".part")
+        self._origin = out.with_name(out.name + ".part.json")
+        if self._part.exists():
+            _check(self._part, self._origin, {"columns": list(columns), **origin}, resume=resume)
+        else:
+            atomic.write_json(self._origin, {"columns": list(columns), **origin})
+            atomic.write_text(self._part, self._format.header)
+        _cut_unfinished_line(self._part)
+
+    def done(self) -> Iterator[tuple[str, bool]]:
+        """Yields of each row that was written before the path, as `shown`, and if it is refused."""
+        with open(self._part, encoding="utf-8", newline="") as file:
+            file.seek(len(self._format.header.encode()))
+            yield from map(self._format.read, file)
+
+    def shown(self, path: str) -> str:
+        """Returns a path as it is written."""
+        return self._format.shown(path)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Appends some rows."""
+        with open(self._part, "a", encoding="utf-8", newline="") as file:
+            file.write(self._format.lines(rows))
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        with open(self._part, "rb") as file:
+            os.fsync(file.fileno())
+        self._part.replace(self._out)
+        self._origin.unlink()
+
+
+def _check(part: epath.Path, file: epath.Path, origin: Any, *, resume: bool) -> None:
+    """Raises a UsageError unless the rows in `part` are to be gone on with."""
+    if not resume:
+        raise UsageError(
+            f"{part} holds the rows of an interrupted prediction: give --resume to go on with it, "
+            "or delete it."
+        )
+    found = json.loads(file.read_text()) if file.exists() else {}
+    if found != json.loads(json.dumps(origin)):
+        differ = [name for name in origin if found.get(name) != origin[name]]
+        raise UsageError(
+            f"{part} holds rows of another prediction ({', '.join(differ)} differ): give what it "
+            "was begun with, or delete it."
+        )
+
+
+def _cut_unfinished_line(file: epath.Path) -> None:
+    """Leaves off what a killed process has written of a line."""
+    with open(file, "rb+") as opened:
+        end = opened.seek(0, os.SEEK_END)
+        while end:
+            opened.seek(end - 1)
+            if opened.read(1) == b"\n":
+                break
+            end -= 1
+        opened.truncate(end)
+
+
+def _cell(value: str | float | None) -> str:
+    """Returns a cell that no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return f"'{value}" if value.startswith(FORMULA) else value
