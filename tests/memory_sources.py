@@ -23,6 +23,7 @@ class Files:
     labels: tuple[str, ...] = ("SICK",)
     classes: tuple[str, ...] = ("WELL", "SICK")
     exclusive: bool = False
+    columns: tuple[str, ...] = ()
     reading: None = None
 
     def records(self) -> list[ImageRecord]:

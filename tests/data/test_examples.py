@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from trainer.config.schema import default
-from trainer.data import examples, pipeline
+from trainer.data import columns_file, examples, pipeline
 from trainer.system.errors import DataLost
 
 SIZE = 24
@@ -49,6 +49,21 @@ def test_names_patients_and_labels_are_read_without_the_images(split: pipeline.S
     apart = list(examples.read_metadata(unread))
     assert [record[:3] for record in apart] == [record[:3] for record in stored]
     np.testing.assert_array_equal([r.labels for r in apart], [r.labels for r in stored])
+
+
+def test_kept_columns_are_read_and_a_set_without_them_has_none(
+    split: pipeline.Split, tmp_path: Path
+):
+    assert examples.columns(split) == {}
+    kept = dataclasses.replace(split, folder=epath.Path(tmp_path), size=2)
+    columns_file.write_columns(kept.folder, "train", {"sex": ["F", ""], "age": ["7", "80"]})
+    columns = examples.columns(kept)
+    assert {name: values.tolist() for name, values in columns.items()} == {
+        "sex": ["F", ""],
+        "age": ["7", "80"],
+    }
+    with pytest.raises(DataLost, match="columns of train .*not of 3 records"):
+        examples.columns(dataclasses.replace(kept, size=3))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"names": [], "patients": [], "labels": []}'])

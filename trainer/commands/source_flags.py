@@ -76,6 +76,13 @@ def define(flag_values: flags.FlagValues) -> None:
         "renames and merges labels: old=new,older=new, or a file with old,new in each line",
         **common,
     )
+    flags.DEFINE_list(
+        "keep_columns",
+        [],
+        "columns kept of each image: a table's, or sex, age, view, modality and manufacturer of "
+        "DICOM files; COLUMN=NAME renames one",
+        **common,
+    )
     flags.DEFINE_bool("any_view", False, "takes lateral views too", **common)
     flags.DEFINE_string(
         "salt",

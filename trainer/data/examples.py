@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import dataset, pipeline
+from trainer.data import columns_file, dataset, pipeline
 
 NO_LABEL = "none of them"
 MOST_SEARCHED = 4096  # records in which images of a group are sought
@@ -60,6 +60,23 @@ def identities(split: pipeline.Split) -> tuple[list[str], list[str]]:
     """Returns the name and the patient of every record, in order."""
     records = list(read_metadata(split))
     return [record.name for record in records], [record.patient for record in records]
+
+
+def columns(split: pipeline.Split) -> dict[str, np.ndarray]:
+    """Returns the columns that were kept of every record, [n] str each, in order; "" is not known.
+
+    A data set that was prepared without `--keep_columns` has none.
+
+    Raises:
+      DataLost: if they are damaged.
+    """
+    if split.folder is None:
+        return {}
+    try:
+        kept = columns_file.read_columns(split.folder, split.name, split.size)
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise pipeline.lost(f"{split.folder}, columns of {split.name}", error) from error
+    return {name: np.array(values, str) for name, values in kept.items()}
 
 
 def first_of_each_group(

@@ -26,6 +26,7 @@ from pathlib import Path
 
 class Source:
     identifying = False
+    columns: tuple[str, ...] = ()
 
     def __init__(self, image, killed=(), endless=(), log="", killed_once=()):
         self.image, self.killed, self.endless, self.log = image, killed, endless, log

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -23,7 +24,8 @@ from PIL import Image
 
 from tests.memory_sources import Failing
 from trainer.commands import prepare
-from trainer.data import dataset, sources, summary_file
+from trainer.data import dataset, pipeline, sources, summary_file
+from trainer.data import examples as stored
 from trainer.data.prepare import build_folder, data_summary, preparation
 from trainer.data.sources import dicom_folder
 from trainer.data.synthetic import phantom
@@ -216,6 +218,35 @@ def test_identifying_names_are_stored_under_salted_hashes(
     for file in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
         content = file.read_bytes()
         assert not any(word in content for word in (b"SMITH", b"1950", b"person", b"IM-")), file
+
+
+def test_kept_columns_lie_beside_the_shards_in_their_order_and_change_no_shard(tmp_path: Path):
+    rows = [f"{n}.jpeg,{n % 2},p{n},{'MF'[n % 2]},{n}" for n in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,mass,patient,sex,age", *rows]))
+    for n in range(30):
+        (tmp_path / f"{n}.jpeg").write_bytes(picture(n))
+    options = sources.Options(path_column="file", label_columns=("mass",))
+
+    def prepare(name: str, *keep: str) -> dict:
+        asked = dataclasses.replace(options, keep_columns=keep)
+        source = sources.open_source(str(tmp_path / "t.csv"), asked)
+        return preparation.prepare(source, epath.Path(tmp_path / name), workers=1)
+
+    plain, kept = prepare("plain"), prepare("kept", "sex", "age=years")
+    assert kept["columns"] == ["sex", "years"] and "columns" not in plain
+    assert kept["dataset_fingerprint"] == plain["dataset_fingerprint"]
+    found = 0
+    for split in summary_file.SPLITS:
+        opened = pipeline.open_split(tmp_path / "kept", split)
+        columns, (names, _) = stored.columns(opened), stored.identities(opened)
+        assert columns["years"].tolist() == [name.removesuffix(".jpeg") for name in names]
+        assert columns["sex"].tolist() == ["MF"[int(age) % 2] for age in columns["years"]]
+        found += len(names)
+        assert stored.columns(pipeline.open_split(tmp_path / "plain", split)) == {}
+    assert found == 30
+    assert prepare("kept", "sex", "age=years").items() >= kept.items()
+    with pytest.raises(UsageError, match="already holds"):
+        prepare("kept", "sex")
 
 
 def test_uniform_images_are_all_encoded_alike(tmp_path: Path):

@@ -22,6 +22,9 @@ def dicom_file(
     modality: str = "DX",
     view: str = "PA",
     padding: int = 0,
+    sex: str = "",
+    age: str = "",
+    maker: str = "",
 ) -> bytes:
     """A radiograph of 32x32 pixels; `padding` bytes of a private element lie before them."""
     meta = FileMetaDataset()
@@ -32,6 +35,7 @@ def dicom_file(
     image.file_meta = meta
     image.PatientID, image.SOPInstanceUID = patient, uid
     image.Modality, image.ViewPosition = modality, view
+    image.PatientSex, image.PatientAge, image.Manufacturer = sex, age, maker
     if padding:
         image.add_new((0x0009, 0x0010), "LO", "SOMEONE")
         image.add_new((0x0009, 0x1001), "OB", bytes(padding))

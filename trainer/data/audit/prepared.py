@@ -36,6 +36,7 @@ class PreparedSource:
         self.labels: tuple[str, ...] = tuple(summary["labels"])
         self.classes: tuple[str, ...] = tuple(summary["classes"])
         self.exclusive: bool = summary.get("exclusive", False)
+        self.columns: tuple[str, ...] = tuple(summary.get("columns", ()))
 
     def records(self) -> list[ImageRecord]:
         """Returns every record, split by split in the order of the shards."""
@@ -46,10 +47,18 @@ class PreparedSource:
                 patient=example.patient,
                 split=SOURCE_SPLITS[name],
                 place=f"{name}:{example.number}",
+                columns=columns,
             )
             for name, split in self._splits.items()
-            for example in examples.read_metadata(split)
+            for example, columns in zip(
+                examples.read_metadata(split), self._columns(split), strict=True
+            )
         ]
+
+    def _columns(self, split: pipeline.Split) -> list[tuple[str, ...]]:
+        kept = examples.columns(split)
+        rows = zip(*(kept[name].tolist() for name in self.columns), strict=True)
+        return list(rows) if self.columns else [()] * split.size
 
     def read(self, record: ImageRecord) -> bytes:
         """Returns the image as it is stored, JPEG or PNG."""

@@ -43,6 +43,8 @@ VIEWS = {
 }
 FRONTAL = ("PA", "AP")
 
+AGES = {"Y": 1, "M": 12, "W": 52.18, "D": 365.25}  # in a year
+
 PREAMBLE = 132  # bytes, with the letters DICM
 GROUP_LENGTH = b"\x02\0\0\0"  # (0002,0000), which the meta header starts with
 DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -59,6 +61,7 @@ class Header:
 
     Attributes:
       view: a key of `VIEWS`, or the file's own word for another view.
+      age: in years, as "34" or "0.5"; as the file has it where that is no age.
     """
 
     patient_id: str
@@ -69,6 +72,9 @@ class Header:
     frames: int
     rows: int
     columns: int
+    sex: str = ""
+    age: str = ""
+    manufacturer: str = ""
 
 
 def is_dicom(data: bytes) -> bool:
@@ -206,7 +212,16 @@ def _header(dataset: FileDataset) -> Header:
         frames=int(dataset.get("NumberOfFrames") or 1),
         rows=int(dataset.get("Rows") or 0),
         columns=int(dataset.get("Columns") or 0),
+        sex=text("PatientSex").upper(),
+        age=_years(text("PatientAge")),
+        manufacturer=text("Manufacturer"),
     )
+
+
+def _years(age: str) -> str:
+    """Returns an age such as "034Y" or "006M" (PS3.5, AS) in years."""
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", age.upper())
+    return f"{int(match[1]) / AGES[match[2]]:.3g}" if match else age
 
 
 def _modality_of_class(dataset: FileDataset) -> str:

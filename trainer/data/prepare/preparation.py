@@ -14,7 +14,7 @@ from typing import Any
 
 from etils import epath, epy
 
-from trainer.data import duplicates, sources, staging, summary_file
+from trainer.data import columns_file, duplicates, sources, staging, summary_file
 from trainer.data.prepare import (
     data_summary,
     exclusive_classes,
@@ -103,6 +103,7 @@ def prepare(
     summary = summary_file.read(out)
     if summary:
         same = asked is None or asked == summary.get("exclusive", False)
+        same = same and list(source.columns) == summary.get("columns", [])
         if not same or {name: summary.get(name) for name in settings} != settings:
             raise UsageError(
                 f"--out={out} already holds a data set made from {summary['source']} in another "
@@ -157,13 +158,15 @@ def prepare(
         summary |= {"labels": list(labels), "classes": list(classes)}
         if exclusive:
             summary["exclusive"] = True
+        if source.columns:
+            summary["columns"] = list(source.columns)
         if source.reading:
             summary["reading"] = source.reading.as_json(with_paths=not source.identifying)
         if (notes := getattr(source, "notes", ())) and not source.identifying:
             summary["notes"] = list(notes)
         summary["copies"] = len(examined) - len({file.digest for file in examined})
         summary |= data_summary.listed_files(assignment, skipped, left_out, stored=stored)
-        summary |= _checked(folder, labels, assignment)
+        summary |= _checked(folder, labels, assignment, stored=stored, columns=source.columns)
         summary = summary_file.with_fingerprint(summary)
         building.publish(summary_file.directory(folder), summary_file.directory(out))
         summary_file.write(out, summary)
@@ -308,11 +311,19 @@ def _build(
         builder(generate=generate).download_and_prepare(download_config=backend.download_config())
 
 
-def _checked(folder: epath.Path, labels: Sequence[str], assignment: splits.SplitAssignment) -> dict:
+def _checked(
+    folder: epath.Path,
+    labels: Sequence[str],
+    assignment: splits.SplitAssignment,
+    *,
+    stored: dict[str, sources.ImageRecord],
+    columns: Sequence[str],
+) -> dict:
     """Returns the counts and checksums of what was written, read from the shards.
 
-    Names, patients and labels are stored beside them on the way.
+    Names, patients, labels and kept columns are stored beside them on the way.
     """
+    values = {record.name: record.columns for record in stored.values()}
     directory = summary_file.directory(folder)
     with staging.fetched(directory) as written:
         metadata = {
@@ -322,6 +333,10 @@ def _checked(folder: epath.Path, labels: Sequence[str], assignment: splits.Split
         for place in dict.fromkeys((directory, written)):
             for split, content in metadata.items():
                 dataset.write_metadata(place, split, content)
+                if columns:
+                    rows = [values[name] or ("",) * len(columns) for name in content.names]
+                    kept = dict(zip(columns, zip(*rows, strict=True), strict=True))
+                    columns_file.write_columns(place, split, kept)
         counts = dataset.contents(metadata, labels)
         for split, records in assignment.splits.items():
             assert counts[split]["images"] == len(records), f"{split} is incomplete"

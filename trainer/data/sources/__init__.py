@@ -119,6 +119,11 @@ def _check_options(name: str, options: Options, is_table: bool) -> None:
         raise UsageError(
             f"--{folders[0]} is for class folders, and --source={name} has none: leave it out."
         )
+    if options.keep_columns and _is_arrays(name):
+        raise UsageError(
+            f"--keep_columns is for tables and DICOM files, and --source={name} has neither: leave "
+            "it out."
+        )
     names = [flag for flag in LABEL_OPTIONS if getattr(options, flag) != defaults[flag]]
     if names and name.startswith("medmnist:"):
         raise UsageError(f"--{names[0]} is not for MedMNIST, whose labels are fixed: leave it out.")

@@ -11,6 +11,7 @@ from trainer.data.decode.limits import Unreadable
 from trainer.data.sources import files, patients
 from trainer.data.sources.files import Files
 from trainer.data.sources.image_record import ImageRecord
+from trainer.data.sources.kept_columns import KeptColumns
 from trainer.system import processes
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
@@ -32,7 +33,12 @@ def has_dicom(source: Files, names: Sequence[str]) -> bool:
 
 
 def with_headers(
-    records: Sequence[ImageRecord], source: Files, any_view: bool, *, from_names: bool = True
+    records: Sequence[ImageRecord],
+    source: Files,
+    any_view: bool,
+    *,
+    from_names: bool = True,
+    kept: KeptColumns | None = None,
 ) -> list[ImageRecord]:
     """Returns the records completed from their DICOM headers.
 
@@ -44,6 +50,7 @@ def with_headers(
       source: where the files are.
       any_view: takes lateral, oblique and decubitus views too.
       from_names: whether the names of files of other formats tell their patients.
+      kept: the columns whose values the headers complete.
     """
     headers = _headers(source, [record.place for record in records if not record.refused])
 
@@ -59,7 +66,13 @@ def with_headers(
         own = "" if patients.stands_for_nobody(header.patient_id) else header.patient_id
         patient = record.patient or own
         reason = dicom.refusal(header, any_view)
-        return replace(record, patient=patient, refused=reason, left_out=bool(reason))
+        return replace(
+            record,
+            patient=patient,
+            refused=reason,
+            left_out=bool(reason),
+            columns=kept.with_header(record.columns, header) if kept else (),
+        )
 
     return [with_header(record) for record in records]
 

@@ -24,6 +24,7 @@ class ImageRecord:
       refused: why it is skipped, if that is known without its pixels; else "".
       left_out: whether that is a choice, such as of views, and no damage.
       anonymous: whether it may keep its name in a source that is identifying.
+      columns: the values of the source's kept columns; () where it has none of them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageRecord:
     refused: str = ""
     left_out: bool = False
     anonymous: bool = False
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self):
         """Makes what is stored and shown printable, and keeps where the image is found."""
@@ -56,6 +58,7 @@ class Source(Protocol):
       labels: the names of the K labels; of two classes the second is the one label.
       classes: the two class names where K is 1, the healthy one first; else ().
       exclusive: whether the K labels are classes that exclude one another, by how they are stored.
+      columns: the names of the columns that are kept of each image beside its labels.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Source(Protocol):
     labels: tuple[str, ...]
     classes: tuple[str, ...]
     exclusive: bool
+    columns: tuple[str, ...]
 
     @property
     def reading(self) -> Reading | None:

@@ -21,6 +21,7 @@ from trainer.data.sources.csv_table import CsvTable
 from trainer.data.sources.folder_names import left_out
 from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.joined_table import JoinedTable
+from trainer.data.sources.kept_columns import KeptColumns
 from trainer.data.sources.labels import read_labels
 from trainer.data.sources.options import Options
 from trainer.data.sources.table_schema import Schema, find_schema
@@ -42,6 +43,7 @@ class _Row:
     reader: str
     refused: str
     left_out: bool
+    columns: tuple[str, ...]
 
 
 class Table:
@@ -70,6 +72,8 @@ class Table:
                 f"--readers=majority needs --reader_column, the column of {self.name} that tells "
                 "who read the image: name it, or give --readers=any."
             )
+        self._kept = KeptColumns(options.keep_columns, table.columns, self.name)
+        self.columns = self._kept.names
         root = _image_root(path, options)
         self._files = open_files.open_files(root)
         rows = self._rows(table, schema, Splits(schema, (path.parent, root)))
@@ -77,6 +81,7 @@ class Table:
         self._note_spellings()
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
+        self._kept.check(has_dicom=self.identifying, identifying=(schema.patient, schema.path))
         self._records = self._merged(rows, ambiguous)
         if isinstance(self._files, TarArchives):
             files_in_order = self._files
@@ -99,6 +104,7 @@ class Table:
                 records,
                 self._files,
                 self._options.any_view,
+                kept=self._kept,
                 from_names=not self._options.patient_regex,
             )
         if self._nobody:
@@ -111,7 +117,7 @@ class Table:
 
     def _rows(self, table: JoinedTable, schema: Schema, splits: Splits) -> list[_Row]:
         roles = (schema.patient, schema.split, schema.view, schema.modality, schema.reader)
-        single = [name for name in roles if name]
+        single = list(dict.fromkeys(name for name in (*roles, *self._kept.of_table) if name))
         lines, paths, others, cells = [], [], [], []
         without = 0
         images = image_index.by_folder(self._files.stamps) if schema.folder else {}
@@ -164,6 +170,7 @@ class Table:
                     reader=other.get(schema.reader, ""),
                     refused=reason or labels.refused.get(number, ""),
                     left_out=bool(reason),
+                    columns=self._kept.of_row(other),
                 )
             )
         return rows
@@ -221,6 +228,7 @@ class Table:
             place=place or row.path,
             refused=row.refused or reason,
             left_out=row.left_out,
+            columns=row.columns,
         )
 
 

@@ -23,6 +23,7 @@ from trainer.data.sources.class_level import Folder
 from trainer.data.sources.files import Files
 from trainer.data.sources.findings import names_nothing
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
+from trainer.data.sources.kept_columns import KeptColumns
 from trainer.data.sources.options import Options
 from trainer.data.sources.reading import Group, Reading, groups
 from trainer.system.errors import UsageError
@@ -61,6 +62,9 @@ class ClassFolders:
         self.exclusive = len(names) > 2
         used = [file for file, _ in self._places]
         self.identifying = dicom_folder.has_dicom(content, used)
+        self._kept = KeptColumns(options.keep_columns, (), name)
+        self._kept.check(has_dicom=self.identifying, identifying=())
+        self.columns = self._kept.names
         settings = [
             options.patient_regex or options.patient_column,
             str(options.any_view and self.identifying),
@@ -79,6 +83,7 @@ class ClassFolders:
                 records,
                 self._files,
                 self._options.any_view,
+                kept=self._kept,
                 from_names=not self._options.patient_regex,
             )
         if self._options.no_patients():

@@ -62,6 +62,7 @@ class MedMnist:
     synthetic = False
     reading = None
     identifying = False
+    columns: tuple[str, ...] = ()
 
     def __init__(self, name: str, path: epath.Path):
         self.name = name

@@ -1,7 +1,7 @@
 """Options for reading a source."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 NO_PATIENTS = "none"
 
@@ -32,6 +32,8 @@ class Options:
       exclude: patterns of names of files or folders, or of paths, that are left out.
       positive: of two classes, the finding; "" where their names tell.
       map_labels: new names of labels; see `label_map.read_map`.
+      keep_columns: columns of a table or DICOM tags that are kept of each image; see
+        `kept_columns.KeptColumns`. They change no image, and so no fingerprint.
     """
 
     image_root: str = ""
@@ -54,6 +56,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     positive: str = ""
     map_labels: str = ""
+    keep_columns: tuple[str, ...] = field(default=(), repr=False)
 
     def of_classes(self) -> list[str]:
         """Returns the options that say what the classes are, but for those not given."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trainer.data.sources import kept_columns
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord
 
 DIFFER = "its rows differ in labels; --readers=any or --readers=majority unites them"
@@ -23,6 +24,8 @@ def unite(rows: Sequence[tuple[ImageRecord, str]], rule: str) -> ImageRecord:
     records = [record for record, _ in rows]
     first = next((record for record in records if not record.refused), records[0])
     usable = [(record, reader) for record, reader in rows if not record.refused]
+    if first.columns:
+        first = replace(first, columns=kept_columns.agreed([record.columns for record in records]))
     if first.refused or len(usable) == 1:
         return first
     unknown = (UNKNOWN,) * len(first.labels)
