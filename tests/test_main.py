@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainer.commands.command import COMMANDS
-from trainer.config import schema
+from trainer.config.fields import FIELDS
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_PACKAGES = """
@@ -62,7 +62,7 @@ def test_help_of_a_command_is_one_screen_of_its_own_flags(name: str):
 def test_full_help_lists_each_field_with_the_values_of_the_recipe():
     given = ([], ["--config=article"])
     plain, article = (run("train", "--helpfull", *some).stdout for some in given)
-    for path in schema.FIELDS:
+    for path in FIELDS:
         assert f"--config.{path}=" in plain or f"--[no]config.{path}" in plain
     assert "passes over the training set (20; a whole number" in " ".join(plain.split())
     assert "passes over the training set (25; a whole number" in " ".join(article.split())

@@ -10,7 +10,7 @@ from trainer.augment.resample import (
     gaussian_blur,
     resample,
 )
-from trainer.config.schema import BLUR_REACH
+from trainer.config.fields import BLUR_REACH
 
 GREY_LEVEL = 1 / 255
 IDENTITY = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import recipe, schema
+from trainer.config import fields, recipe, schema
 from trainer.system.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def test_field_that_a_run_is_older_than_has_its_default(saved: Path):
 def test_removed_field_of_an_older_run_is_ignored_with_one_warning(
     saved: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setitem(schema.REMOVED, "summaries.clock", "pictures follow the epochs")
+    monkeypatch.setitem(fields.REMOVED, "summaries.clock", "pictures follow the epochs")
     content = json.loads(saved.read_text())
     content["summaries"]["clock"] = 0.5
     saved.write_text(json.dumps(content))

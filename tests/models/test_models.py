@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from trainer import models
-from trainer.config.schema import FIELDS, SMALLEST_IMAGES, default
+from trainer.config.fields import FIELDS, SMALLEST_IMAGES
+from trainer.config.schema import default
 from trainer.models import article, resnet
 
 

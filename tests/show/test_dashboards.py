@@ -8,6 +8,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from trainer.config import schema
+from trainer.config.fields import FIELDS
 from trainer.show import dashboards
 from trainer.show.tensorboard import CURVES
 
@@ -42,7 +43,7 @@ def test_runs_compare_by_the_fields_that_change_their_numbers():
 
 def test_every_field_of_the_config_has_its_meaning():
     text = dashboards.config_text(schema.default())
-    for path, field in schema.FIELDS.items():
+    for path, field in FIELDS.items():
         assert f"| `{path}` | `{field.default}` | {field.meaning} |" in text
 
 

@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 
 from trainer.commands import path_flags
 from trainer.config import recipe, schema
+from trainer.config.field import Field
+from trainer.config.fields import FIELDS, REMOVED
 from trainer.system.errors import UsageError
 
 FILE = path_flags.define_path(
@@ -25,10 +27,10 @@ class _FieldParser(flags.ArgumentParser):
         return schema.parse(self._path, argument)
 
     def flag_type(self) -> str:
-        return schema.FIELDS[self._path].allowed
+        return FIELDS[self._path].allowed
 
 
-def _define(path: str, field: schema.Field) -> flags.FlagHolder:
+def _define(path: str, field: Field) -> flags.FlagHolder:
     serializer: flags.ArgumentSerializer[Any] = flags.ArgumentSerializer()
     boolean = isinstance(field.default, bool)
     parser, name = _FieldParser(path), f"config.{path}"
@@ -36,11 +38,11 @@ def _define(path: str, field: schema.Field) -> flags.FlagHolder:
     return flags.DEFINE_flag(flag)
 
 
-_FIELDS = {path: _define(path, field) for path, field in schema.FIELDS.items()}
+_FIELDS = {path: _define(path, field) for path, field in FIELDS.items()}
 _REMOVED = {
     path: flags.DEFINE_string(f"config.{path}", None, f"ignored: {reason}")
-    for path, reason in schema.REMOVED.items()
-    if path not in schema.FIELDS
+    for path, reason in REMOVED.items()
+    if path not in FIELDS
 }
 
 

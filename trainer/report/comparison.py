@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from trainer.config.schema import FIELDS
+from trainer.config.fields import FIELDS
 from trainer.metrics import paired
 from trainer.report import page
 from trainer.show.charts.compared import compared_history_charts, compared_roc_chart

@@ -8,6 +8,7 @@ from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import summary_v2 as hparams
 
 from trainer.config import schema
+from trainer.config.fields import CHANGEABLE, FIELDS
 
 LAYOUT = {
     "Learning": {
@@ -55,7 +56,7 @@ def hyperparameters(config: ConfigDict) -> list[bytes]:
     Fields that change no number of a run are left out.
     """
     fields = schema.fields(config)
-    values = {path: v for path, v in fields if path not in schema.CHANGEABLE}
+    values = {path: v for path, v in fields if path not in CHANGEABLE}
     metrics = [
         hparams.Metric(tag, group=part, display_name=f"{part} {tag.replace('_', ' ')}")
         for part in ("validation", "test")
@@ -69,8 +70,7 @@ def hyperparameters(config: ConfigDict) -> list[bytes]:
 def config_text(config: ConfigDict) -> str:
     """Returns every field as a Markdown table."""
     rows = [
-        (f"`{path}`", f"`{value}`", schema.FIELDS[path].meaning)
-        for path, value in schema.fields(config)
+        (f"`{path}`", f"`{value}`", FIELDS[path].meaning) for path, value in schema.fields(config)
     ]
     return _table(("field", "value", "what it is"), rows)
 

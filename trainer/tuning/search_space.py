@@ -23,6 +23,8 @@ import numpy as np
 from etils import epath
 
 from trainer.config import schema
+from trainer.config.field import Field
+from trainer.config.fields import CHANGEABLE, FIELDS
 from trainer.system.errors import UsageError
 
 EXAMPLE = (
@@ -121,11 +123,11 @@ def check(sweep: Sweep) -> None:
             )
         for value in values.values:
             schema.check_field(str(path), value)
-        if path == "name" or path in schema.CHANGEABLE:
+        if path == "name" or path in CHANGEABLE:
             raise UsageError(
                 f"{path} cannot be varied, since runs are not compared by it: leave it out."
             )
-        if mistake := _mistake(schema.FIELDS[path], values):
+        if mistake := _mistake(FIELDS[path], values):
             raise UsageError(f"{path} has {values}, but {mistake}.")
 
 
@@ -140,7 +142,7 @@ def described(sweep: Sweep) -> dict[str, str]:
     return {path: str(sweep[path]) for path in sorted(sweep)}
 
 
-def _mistake(field: schema.Field, values: Range) -> str | None:
+def _mistake(field: Field, values: Range) -> str | None:
     """Returns why a field cannot vary over values that it may hold, or None if it can."""
     if values.kind == "choice":
         if len(set(values.values)) < max(len(values.values), 2):

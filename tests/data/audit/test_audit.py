@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from tests.memory_sources import Failing, Files
 from trainer.commands import prepare
-from trainer.config import schema
+from trainer.config.fields import FIELDS
 from trainer.data import sources
 from trainer.data.audit import audit, explanations, shortcuts
 from trainer.data.audit.prepared import PreparedSource
@@ -176,4 +176,4 @@ def test_every_option_that_is_advised_exists():
     assert "uniform" in named and "config.augment.compression_range" in named
     for option in named:
         field_name = option.removeprefix("config.")
-        assert field_name in schema.FIELDS if option != field_name else option in known, option
+        assert field_name in FIELDS if option != field_name else option in known, option

@@ -1,0 +1,170 @@
+"""Every field of a config: its default, its meaning, and what it may hold."""
+
+from trainer.config import references
+from trainer.config.field import Field
+
+SMALLEST_IMAGES = {"article": 46}  # sides that leave a pixel after each layer
+BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
+
+
+def _is_range(steps: str) -> bool:
+    begin, _, end = steps.partition(",")
+    return begin.isdecimal() and end.isdecimal() and int(begin) < int(end)
+
+
+FIELDS: dict[str, Field] = {
+    "name": Field("resnet", "name of the run in the report"),
+    "seed": Field(
+        0,
+        "seed of the initial weights, the order of images and augmentation",
+        low=0,
+        high=2**31 - 1,
+    ),
+    "precision": Field(
+        "float32",
+        "arithmetic of the layers",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    ),
+    "data.path": Field("", "prepared data set, the --out of radiograph prepare"),
+    "data.image_size": Field(
+        180, "side of the square that images are fitted to, pixels", low=16, high=4096
+    ),
+    "data.fit": Field("squash", "how an image fits the square", choices=("squash", "pad", "crop")),
+    "data.cache": Field(
+        "auto",
+        "where decoded pixels are kept: auto in memory if they fit",
+        choices=("auto", "host", "none"),
+    ),
+    "augment.rotation_range": Field(0.0, "largest rotation, degrees", low=0, high=180),
+    "augment.width_shift_range": Field(0.0, "largest shift, fraction of the width", low=0, high=1),
+    "augment.height_shift_range": Field(
+        0.0, "largest shift, fraction of the height", low=0, high=1
+    ),
+    "augment.shear_range": Field(0.0, "largest shear angle, degrees", low=0, high=89),
+    "augment.zoom_range": Field(0.0, "zoom of each axis from 1-z to 1+z", low=0, below=1),
+    "augment.horizontal_flip": Field(False, "flips every second image, left to right"),
+    "augment.vertical_flip": Field(False, "flips every second image, upside down"),
+    "augment.fill_mode": Field(
+        "nearest", "pixels beyond the border", choices=("nearest", "reflect", "constant")
+    ),
+    "augment.cval": Field(0.0, "grey beyond the border when constant, 0 to 1", low=0, high=1),
+    "augment.brightness_range": Field(0.0, "largest change, fraction of full scale", low=0, high=1),
+    "augment.contrast_range": Field(0.0, "contrast factor from 1-r to 1+r", low=0, high=1),
+    "augment.gamma_range": Field(0.0, "gamma from 1/(1+r) to 1+r", low=0, high=10),
+    "augment.blur_range": Field(0.0, "largest standard deviation of blur, pixels", low=0, high=16),
+    "augment.noise_range": Field(
+        0.0, "largest standard deviation of noise, full scale", low=0, high=1
+    ),
+    "augment.compression_range": Field(
+        0.0, "largest loss of JPEG quality: from 100-r to 100", low=0, high=99
+    ),
+    "augment.jit_compile": Field(True, "compiles the augmentation with XLA"),
+    "model.name": Field("resnet", "architecture", choices=("article", "resnet")),
+    "model.channels": Field(1, "input channels of the network; grey is repeated", choices=(1, 3)),
+    "model.width": Field(16, "filters of the first stage (resnet)", low=1, high=1024),
+    "model.stages": Field(
+        4, "stages, each of half the side and twice the filters (resnet)", low=1, high=8
+    ),
+    "model.blocks": Field(1, "residual blocks per stage (resnet)", low=1, high=64),
+    "model.dropout": Field(0.0, "fraction of features dropped before the output", low=0, below=1),
+    "train.epochs": Field(20, "passes over the training set", low=1, high=100_000),
+    "train.batch_size": Field(32, "images per step, over all replicas", low=1, high=1_000_000),
+    "train.accumulate": Field(
+        1, "parts that a step is computed in, one after the other", low=1, high=1024
+    ),
+    "train.hang_minutes": Field(
+        10.0, "minutes of a training loop that end the run as hanging; 0 is none", low=0
+    ),
+    "train.ema": Field(0.0, "momentum of the averaged weights; 0 is off", low=0, below=1),
+    "train.jit": Field(
+        "auto",
+        "compiles the whole step with XLA: auto on a single GPU",
+        choices=("auto", "on", "off"),
+    ),
+    "train.deterministic": Field(
+        False, "takes only kernels that give the same bits each time, also on GPUs; slower"
+    ),
+    "optimizer.name": Field("adamw", "optimizer", choices=("adam", "adamw", "rmsprop", "sgd")),
+    "optimizer.learning_rate": Field(1e-3, "peak learning rate", above=0),
+    "optimizer.weight_decay": Field(0.0, "decoupled weight decay", low=0, high=10),
+    "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0, high=1e30),
+    "schedule.name": Field("constant", "learning rate over time", choices=("constant", "cosine")),
+    "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0, high=100_000),
+    "loss.name": Field(
+        "auto",
+        "outputs: softmax is of classes that exclude one another; auto follows the data",
+        choices=("auto", "sigmoid", "softmax"),
+    ),
+    "loss.label_smoothing": Field(
+        0.0, "fraction of the label spread over all classes", low=0, below=1
+    ),
+    "loss.class_weights": Field(
+        "none", "weight of a class in the loss", choices=("none", "balanced")
+    ),
+    "distribute.strategy": Field(
+        "auto",
+        "how replicas are laid out",
+        choices=("auto", "one_device", "mirrored", "multi_worker", "tpu"),
+    ),
+    "distribute.tpu": Field("local", "the TPU: local on a TPU VM, else its name"),
+    "distribute.cpu_devices": Field(
+        0, "logical CPU devices to make; 0: as many as there are", low=0, high=64
+    ),
+    "summaries.times": Field(
+        10,
+        "epochs after which pictures and histograms are drawn; 0 is none",
+        low=0,
+        high=100_000,
+    ),
+    "summaries.channels": Field(16, "most active channels shown of a layer", low=1, high=4096),
+    "summaries.examples": Field(1, "fixed examples shown of each class", low=1, high=4),
+    "summaries.errors": Field(8, "worst errors of each kind shown", low=1, high=8),
+    "summaries.colour_map": Field(
+        "grey", "colours of activations and filters", choices=("grey", "viridis")
+    ),
+    "profile.steps": Field(
+        "",
+        "steps that are traced",
+        form="two steps A,B with A below B, or nothing",
+        has_form=_is_range,
+    ),
+    "report.references": Field(
+        "",
+        "published figures to compare with",
+        form=references.GRAMMAR,
+        has_form=references.is_valid,
+    ),
+    "checkpoint.keep": Field(3, "newest checkpoints kept", low=1),
+    "checkpoint.every_minutes": Field(
+        15.0, "minutes between checkpoints within an epoch; 0 is none", low=0
+    ),
+    "checkpoint.every_steps": Field(
+        0, "steps between checkpoints within an epoch; 0 is none", low=0
+    ),
+}
+
+# Fields that may change when a run is resumed. None changes a number of the run, except for the
+# first two, which change them by rounding and may have to suit another machine.
+CHANGEABLE = (
+    "precision",
+    "train.jit",
+    "data.path",
+    "data.cache",
+    "summaries.times",
+    "summaries.channels",
+    "summaries.examples",
+    "summaries.errors",
+    "summaries.colour_map",
+    "profile.steps",
+    "report.references",
+    "checkpoint.keep",
+    "checkpoint.every_minutes",
+    "checkpoint.every_steps",
+    "train.hang_minutes",
+    "distribute.strategy",
+    "distribute.tpu",
+    "distribute.cpu_devices",
+)
+
+# Fields of earlier versions, which are ignored with a warning, and what became of them.
+REMOVED = {"summaries.time_share": "pictures are drawn at the same epochs in every run"}
