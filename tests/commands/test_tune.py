@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_g
 
 from trainer.config.schema import default
 from trainer.system.errors import CannotWrite, Stopped, UsageError
-from trainer.tuning import search_space, trials
+from trainer.tuning import child_run, search_space, trials
 from trainer.tuning.search_space import choice, uniform
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
         file = tmp_path / "task"
         file.write_text(TASK.format(python=PYTHON, second=second))
         file.chmod(0o755)
-        monkeypatch.setattr(trials.sys, "executable", str(file))
+        monkeypatch.setattr(child_run.sys, "executable", str(file))
 
     put()
     return put
@@ -115,7 +115,9 @@ def test_a_trial_whose_loss_is_not_finite_is_noted_and_the_next_one_runs(task, t
 )
 def test_any_other_failure_ends_the_sweep_with_its_code(task, tmp_path: Path, second, code):
     task(second)
-    with pytest.raises(trials.TrialFailed, match=f"^trial 2 of 3 ended with exit code {code}") as e:
+    with pytest.raises(
+        child_run.RunFailed, match=f"^trial 2 of 3 ended with exit code {code}"
+    ) as e:
         run(tmp_path / "runs", 3)
     assert e.value.exit_code == code
     assert [row["trial"] for row in written(tmp_path / "runs")["trials"]] == [1]
@@ -166,8 +168,8 @@ def test_other_data_are_refused_and_another_path_is_not(task, phantoms: epath.Pa
 
 def test_a_mistake_that_the_first_trial_finds_can_be_mended(task, tmp_path: Path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(trials.sys, "executable", "/bin/false")
-        with pytest.raises(trials.TrialFailed, match="trial 1 of 2 ended with exit code 1"):
+        patched.setattr(child_run.sys, "executable", "/bin/false")
+        with pytest.raises(child_run.RunFailed, match="trial 1 of 2 ended with exit code 1"):
             run(tmp_path / "runs", 2, **{"train.batch_size": 7})
     assert len(run(tmp_path / "runs", 2, **{"train.batch_size": 8})) == 2
 

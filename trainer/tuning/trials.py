@@ -1,9 +1,6 @@
 """The trials of a sweep: runs one after the other, each in a folder of its own."""
 
 import json
-import os
-import signal
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,23 +8,13 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
-from trainer.distribute import local_workers
-from trainer.system import atomic, file_lock, gcs, json_files
-from trainer.system.errors import CannotWrite, ExitError, NotFinite, Stopped, UsageError
-from trainer.tuning import search_space
+from trainer.system import atomic, gcs, json_files
+from trainer.system.errors import NotFinite, UsageError
+from trainer.tuning import child_run, search_space
 from trainer.tuning.search_space import Sweep
 
 RECORD = "sweep.json"
 ANEW = "trials are listed anew, and finished ones not trained again"
-RESUME = "the same command goes on from there"
-
-
-class TrialFailed(ExitError):
-    """A trial failed in a way that the next ones would too."""
-
-    def __init__(self, sentence: str, exit_code: int):
-        super().__init__(sentence)
-        self.exit_code = exit_code
 
 
 def run(
@@ -57,33 +44,21 @@ def run(
     Raises:
       UsageError: if another sweep was begun in the folder, or on other data.
       Stopped: at a signal.
-      TrialFailed: if a trial failed, other than with a loss that is not finite.
+      RunFailed: if a trial failed, other than with a loss that is not finite.
       CannotWrite: if the folder cannot be used.
     """
     workdir, data = epath.Path(workdir), _fingerprint(config.data.path)
-    try:
-        with gcs.translate_errors(str(workdir)):
-            gcs.make_folder(workdir)
-            with (
-                file_lock.held(workdir),
-                local_workers.received(local_workers.STOP_SIGNALS) as signals,
-            ):
-                atomic.remove_leftovers(workdir)
-                record = _begin(workdir, config, sweep, data=data)
-                for number in range(len(record["trials"]) + 1, trials + 1):
-                    _check_not_stopped(signals, f"before trial {number} of {trials}")
-                    values = _values(config, sweep, number)
-                    row: dict[str, Any] = {"trial": number, "values": values}
-                    title = f"trial {number} of {trials}"
-                    print(f"{title}: {_listed(row['values'])}", flush=True)
-                    row |= _train(
-                        workdir / folder(number), task_flags, row, title=title, signals=signals
-                    )
-                    record["trials"].append(row)
-                    atomic.write_json(workdir / RECORD, record)
-                    print(f"{title}: {_result(row)}\n", flush=True)
-    except OSError as error:
-        raise CannotWrite(f"{workdir} cannot be used ({error.strerror or error}).") from error
+    with child_run.series(workdir) as signals:
+        record = _begin(workdir, config, sweep, data=data)
+        for number in range(len(record["trials"]) + 1, trials + 1):
+            title = f"trial {number} of {trials}"
+            child_run.check_not_stopped(signals, f"before {title}")
+            row: dict[str, Any] = {"trial": number, "values": _values(config, sweep, number)}
+            print(f"{title}: {_listed(row['values'])}", flush=True)
+            row |= _train(workdir / folder(number), task_flags, row, title=title, signals=signals)
+            record["trials"].append(row)
+            atomic.write_json(workdir / RECORD, record)
+            print(f"{title}: {_result(row)}\n", flush=True)
     return sorted(record["trials"], key=_rank, reverse=True)
 
 
@@ -168,34 +143,18 @@ def _train(
 ) -> dict[str, Any]:
     """Runs a trial to its end and returns its best epoch."""
     overrides = [f"--config.{path}={value}" for path, value in row["values"].items()]
-    command = [
-        sys.executable,
-        "-m",
-        "trainer.task",
-        *task_flags,
-        *overrides,
-        f"--workdir={workdir}",
-    ]
-    failures = local_workers.run(command, [{**os.environ}], grace_seconds=0.0, signals=signals)
-    code = local_workers.exit_code(failures[0].code) if failures else 0
+    code = child_run.train(
+        workdir,
+        [*task_flags, *overrides],
+        title=title,
+        signals=signals,
+        accepted=[NotFinite.exit_code],
+    )
     if code == NotFinite.exit_code:
         return {"validation_auc": None, "epoch": None}
-    if code in (128 + number for number in signals):
-        _check_not_stopped(signals, f"in {title}")
-    if code:
-        raise TrialFailed(
-            f"{title} ended with exit code {code}, see above; once that is corrected, {RESUME}.",
-            code,
-        )
     epoch = json_files.read(workdir / "evaluation" / "validation.json")["epoch"]
     history = json_files.read(workdir / "history.json", list)
     return {"validation_auc": history[epoch - 1]["validation"]["auc"], "epoch": epoch}
-
-
-def _check_not_stopped(signals: list[int], where: str) -> None:
-    if signals:
-        number = signal.Signals(signals[0])
-        raise Stopped(number, f"by {number.name} {where}; {RESUME}.")
 
 
 def _rank(row: dict) -> tuple[bool, float]:
