@@ -12,7 +12,11 @@ from etils import epath
 from trainer.checkpoint import checkpoint
 from trainer.show.tensorboard import CURVES
 
-BEFORE = ("config", "environment", "data", "model", "samples", "augmented")
+ENDS = {f"metrics/{name}" for name in CURVES}
+BEFORE = (
+    *("config", "environment", "data", "model", "custom_scalars__config__"),
+    *("radiographs/samples", "radiographs/augmented"),
+)
 
 
 def differences(unbroken: Path, killed: Path, total: int, tolerance: float) -> list[str]:
@@ -48,18 +52,22 @@ def wrong_tags(workdir: Path, part: str, ends: list[int], total: int) -> list[st
     steps = {tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
 
     def right(tag: str) -> bool:
-        if tag in CURVES:
+        if tag in ENDS:
             return steps[tag] == ends
         if tag in BEFORE:
             return steps[tag] == [0]
         # Loops end where they are told to, and pictures are drawn while there is time.
         if tag.startswith("training/") and steps[tag][-1] != total:
             return False
-        if tag == "checkpoint/seconds":  # a step may be saved before and after its epoch's end
+        if (
+            tag == "speed/checkpoint_seconds"
+        ):  # a step may be saved before and after its epoch's end
             return steps[tag] == sorted(steps[tag])
         return steps[tag] == sorted(set(steps[tag]))
 
-    return [tag for tag in steps if not right(tag)] + sorted({"loss", "auc"} - steps.keys())
+    return [tag for tag in steps if not right(tag)] + sorted(
+        {"metrics/loss", "metrics/auc"} - steps.keys()
+    )
 
 
 def final_variables(workdir: Path) -> dict[str, np.ndarray]:

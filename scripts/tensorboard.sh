@@ -13,6 +13,16 @@ holds_runs() {
   [[ -d $1 && -n $(find -L "$1" -maxdepth 4 -type d -name tensorboard -print -quit) ]]
 }
 
+# The folder of a run's events, so that its parts are called train, validation and test. One of an
+# older version keeps its hyperparameters above them, where HParams finds them by the run alone.
+events_of() {
+  if [[ -d $1/tensorboard && -z $(find "$1/tensorboard" -maxdepth 1 -type f -print -quit) ]]; then
+    echo "$1/tensorboard"
+  else
+    echo "$1"
+  fi
+}
+
 root=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 # By default it leaves out pictures at random, all but ten steps of each.
 names=() folders=() options=(--samples_per_plugin=images=1000)
@@ -29,8 +39,7 @@ while (($#)) && [[ $1 != -* ]]; do
     fail "'$run' has no folder 'tensorboard', nor has a folder in it: name the --workdir of a" \
       'training run that has started, or a folder of such runs.'
   fi
-  # Not its folder tensorboard/: HParams finds no metrics beside a run that is named ".".
-  folders+=("$run")
+  folders+=("$(events_of "$run")")
 done
 
 case ${#folders[@]} in

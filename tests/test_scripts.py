@@ -137,6 +137,7 @@ def tensorboard(checkout, tmp_path):
     for folder in ("runs/one", "runs/two", "old runs/a,b"):
         (tmp_path / folder / "tensorboard/train").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
+    put(tmp_path / "old runs/a,b/tensorboard/events.out.tfevents.1.of-an-older-version", "")
 
     def call(*arguments):
         return run(checkout / "scripts/tensorboard.sh", *arguments, cwd=tmp_path)
@@ -146,13 +147,17 @@ def tensorboard(checkout, tmp_path):
 
 EVERY_PICTURE = "--samples_per_plugin=images=1000"  # of the steps it would show ten
 SHOWN = [
-    (["runs/one/"], ["--logdir", "runs/one"]),
-    (["runs/one", "--port", "0"], ["--logdir", "runs/one", "--port", "0"]),
+    (["runs/one/"], ["--logdir", "runs/one/tensorboard"]),
+    (["runs/one", "--port", "0"], ["--logdir", "runs/one/tensorboard", "--port", "0"]),
     (["old runs/a,b"], ["--logdir", "old runs/a,b"]),
     (["runs"], ["--logdir", "runs"]),
     (
         ["runs/one", "./runs/two", "--port=0"],
-        ["--logdir_spec", "runs/one:runs/one,runs/two:./runs/two", "--port=0"],
+        [
+            "--logdir_spec",
+            "runs/one:runs/one/tensorboard,runs/two:./runs/two/tensorboard",
+            "--port=0",
+        ],
     ),
     (["gs://b/run"], ["--logdir", "gs://b/run", "--load_fast=false"]),
     (

@@ -201,10 +201,10 @@ def ask(running_bucket, outputs: dict[str, str], tmp_path: Path) -> Iterator[Cal
 
 
 def test_tensorboard_shows_it_from_the_bucket(ask: Callable[..., Any]):
-    of_part = {"run": "x/tensorboard/validation", "tag": "loss"}
+    of_part = {"run": "x/tensorboard/validation", "tag": "metrics/loss"}
     curve = ask("plugin/scalars/scalars", lambda curve: len(curve) == len(ENDS), **of_part)
     assert [step for _, step, _ in curve] == ENDS
-    of_part = {"run": "x/tensorboard/test", "tag": "errors", "sample": 0}
+    of_part = {"run": "x/tensorboard/test", "tag": "results/errors", "sample": 0}
     (picture,) = ask("plugin/images/images", **of_part)
     query = dict(pair.split("=") for pair in picture["query"].split("&"))
     assert ask("plugin/images/individualImage", **query).startswith(b"\x89PNG")

@@ -138,7 +138,7 @@ def saved(workdir: Path) -> list[int]:
     return [checkpoint.step_and_epoch(folder)[0] for folder in folders]
 
 
-def curve(workdir: Path, part: str = "validation", tag: str = "loss") -> list[int]:
+def curve(workdir: Path, part: str = "validation", tag: str = "metrics/loss") -> list[int]:
     """The steps of a curve in TensorBoard."""
     folder = str(workdir / "tensorboard" / part)
     events = EventAccumulator(folder, {"tensors": 0}, purge_orphaned_data=False).Reload()

@@ -23,6 +23,7 @@ from tests.forks import Forks
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.config import recipe
+from trainer.show import tensorboard
 from trainer.system.errors import Stopped
 from trainer.training import run_paths
 
@@ -83,39 +84,52 @@ def test_tensorboard_finds_all_parts_under_the_same_tags(finished: epath.Path):
     train_tags, validation_tags, test_tags = (
         set(events(finished, part).Tags()["tensors"]) for part in ("train", "validation", "test")
     )
-    curves = {"loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity"}
+    names = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
+    curves = {f"metrics/{name}" for name in names}
     assert curves <= train_tags & validation_tags & test_tags
     assert train_tags >= {
         *(f"training/{n}" for n in ("learning_rate", "gradient_norm", "update_ratio")),
         *(f"speed/{n}" for n in ("images_per_second", "step_milliseconds", "input_wait")),
-        *("speed/host_memory_gib", "checkpoint/seconds"),
-        *("samples", "augmented", "model", "config", "environment", "data"),
+        *("speed/host_memory_gib", "speed/checkpoint_seconds"),
+        *("radiographs/samples", "radiographs/augmented"),
+        *("model", "config", "environment", "data", "custom_scalars__config__"),
     }
     shown = {
-        *("errors", "explanations/examples", "explanations/errors", "filters/stem"),
-        *(f"PNEUMONIA/{n}" for n in ("roc", "precision_recall", "calibration", "scores")),
-        *("PNEUMONIA/confusion", "weights/stem/kernel", "activation_values/01_stem"),
+        *("results/errors", "network/explanations/examples"),
+        *("network/explanations/errors", "network/filters/stem"),
+        *(f"results/PNEUMONIA/{n}" for n in ("roc", "precision_recall", "calibration", "scores")),
+        *("results/PNEUMONIA/confusion", "weights/stem/kernel", "outputs/01_stem"),
     }
     assert shown <= validation_tags & test_tags
-    layers = [tag for tag in validation_tags if tag.startswith("activations/")]
+    layers = [tag for tag in validation_tags if tag.startswith("network/activations/")]
     assert len(layers) == 8  # the stem, its pooling, 5 convolutions and a pooling in blocks
-    assert len([tag for tag in test_tags if tag.startswith("activations_whole/")]) == 8
+    assert len([tag for tag in test_tags if tag.startswith("network/activations_whole/")]) == 8
     steps = [row["step"] for row in history(finished)]
     best = [best_row(finished)["step"]]
     for tag, expected in (
-        *((tag, steps) for tag in (layers[0], "weights/stem/kernel", "explanations/examples")),
-        *((tag, best) for tag in ("PNEUMONIA/roc", "errors")),
+        *((tag, steps) for tag in (layers[0], "weights/stem/kernel", "outputs/01_stem")),
+        ("network/explanations/examples", steps),
+        *((tag, best) for tag in ("results/PNEUMONIA/roc", "results/errors")),
     ):
         found = events(finished, "validation").Tensors(tag)
         assert [event.step for event in found] == expected, tag
 
 
-def test_a_finished_run_is_only_evaluated_again(
-    finished: epath.Path, tmp_path: Path, capsys: pytest.CaptureFixture
+def test_a_finished_run_is_only_evaluated_again_and_old_curves_get_their_new_tags(
+    finished: epath.Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     again = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(again / "tensorboard")  # as if all were under other tags
+    monkeypatch.setattr(tensorboard, "TAGS", tensorboard.TAGS + 1)
     train.train_and_evaluate(recipe.read(str(again / "config.json")), again)
     assert "1/2" not in capsys.readouterr().out
+    steps = [row["step"] for row in history(finished)]
+    for part in ("train", "validation"):
+        found = events(again, part).Tensors("metrics/auc")
+        assert [event.step for event in found] == steps
     name = "evaluation/test.json"
     assert (again / name).read_text() == (finished / name).read_text()
     for variable, value in final_variables(again).items():

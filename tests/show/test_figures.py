@@ -155,8 +155,3 @@ def test_a_label_becomes_a_tag_that_is_a_file_name_too():
     tags = tags_of(hostile)
     assert len({tag.casefold() for tag in tags.values()}) == len(hostile)
     assert all(len(tag) < 100 and tag.strip(".") and "/" not in tag for tag in tags.values())
-
-
-def test_the_graph_is_the_networks(shown: Figures):
-    names = {operation.name.split("/")[1] for operation in shown.graph().get_operations()[2:40]}
-    assert any("stem" in name for name in names), names

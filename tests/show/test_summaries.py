@@ -37,7 +37,7 @@ def test_a_picture_is_a_summary_and_a_file_of_the_same_pixels(tmp_path: Path):
     written = writing(tmp_path)
     written.figures("test", 7, [Figure("activations/01_conv1", "picture", picture)])
     written.flush()
-    (event,) = events(tmp_path, "test").Tensors("activations/01_conv1")
+    (event,) = events(tmp_path, "test").Tensors("network/activations/01_conv1")
     width, height, png = tensor_util.make_ndarray(event.tensor_proto)
     assert (int(width), int(height), event.step) == (30, 20, 7)
     file = tmp_path / "pictures/test/activations/01_conv1.png"
@@ -61,16 +61,21 @@ def test_a_histogram_counts_every_value_that_is_a_number(tmp_path: Path):
     assert none[:, 2].sum() == 0
 
 
-def test_what_concerns_the_whole_run_lies_above_its_parts(tmp_path: Path):
+def test_a_small_picture_is_for_tensorboard_alone(tmp_path: Path):
+    large, small = np.zeros((60, 90, 3), np.uint8), np.zeros((20, 30, 3), np.uint8)
     written = writing(tmp_path)
-    written.raw(dashboards.layout())
+    written.figures("test", 7, [Figure("errors", "picture", large, small=small)])
     written.flush()
-    assert events(tmp_path, "").Tags()["tensors"] == ["custom_scalars__config__"]
+    (event,) = events(tmp_path, "test").Tensors("results/errors")
+    width, height, _ = tensor_util.make_ndarray(event.tensor_proto)
+    assert (int(width), int(height)) == (30, 20)
+    with Image.open(tmp_path / "pictures/test/errors.png") as picture:
+        assert picture.size == (90, 60)
 
 
 def test_events_after_the_checkpoint_are_taken_back(tmp_path: Path):
     written = writing(tmp_path)
-    written.raw(dashboards.layout())
+    written.raw("", dashboards.layout())  # as older versions did
     written.scalars("train", 1, {"loss": 1.0})
     lengths = written.flush()
     written.scalars("train", 2, {"loss": 2.0})
@@ -79,7 +84,7 @@ def test_events_after_the_checkpoint_are_taken_back(tmp_path: Path):
     summaries.rewind(epath.Path(tmp_path) / "tensorboard", lengths)
     assert [event.step for event in events(tmp_path, "train").Tensors("loss")] == [1]
     assert not list((tmp_path / "tensorboard/test").iterdir())
-    assert events(tmp_path, "").Tags()["tensors"]
+    assert not list((tmp_path / "tensorboard").glob("events*"))  # it would be one more run
 
 
 def test_open_tensorboard_forgets_the_steps_that_come_again(tmp_path: Path):

@@ -1,7 +1,9 @@
 """TensorBoard's dashboards beside curves and pictures: chart layout, hyperparameters, texts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import keras
+import tensorflow as tf
 from ml_collections import ConfigDict
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
@@ -11,12 +13,12 @@ from trainer.config import schema
 from trainer.config.fields import CHANGEABLE, FIELDS
 
 LAYOUT = {
-    "Learning": {
-        "loss": ["loss"],
-        "accuracy": ["accuracy"],
-        "AUC": ["auc"],
-        "sensitivity with specificity": ["sensitivity", "specificity"],
-        "average precision": ["average_precision"],
+    "What matters": {
+        "loss": ["metrics/loss"],
+        "AUC": ["metrics/auc"],
+        "accuracy": ["metrics/accuracy"],
+        "sensitivity with specificity": ["metrics/sensitivity", "metrics/specificity"],
+        "average precision": ["metrics/average_precision"],
     },
     "Training": {
         "learning rate": ["training/learning_rate"],
@@ -30,6 +32,12 @@ LAYOUT = {
     },
 }
 COMPARED = ("auc", "average_precision", "accuracy", "sensitivity", "specificity", "loss")
+# HParams finds metrics in the run that holds the hyperparameters and in those below it alone, and
+# a run above the parts would be shown as one more.
+COMPARED_RUN = "validation"
+TEST_GROUP = "test_of_best_epoch"
+AUGMENTATION = "augment"
+FIRST = ("model.name", "optimizer.learning_rate", "train.batch_size", AUGMENTATION, "train.epochs")
 
 
 def layout() -> bytes:
@@ -50,29 +58,79 @@ def layout() -> bytes:
     return custom_scalar.pb(layout_pb2.Layout(category=categories)).SerializeToString()
 
 
-def hyperparameters(config: ConfigDict) -> list[bytes]:
+def graph(model: keras.Model) -> tf.compat.v1.GraphDef:
+    """Returns the network's layers with the shapes between them, as a graph to write.
+
+    TensorBoard's own conceptual graph is not shown until it is asked for, and that of operations is
+    one closed box.
+    """
+    drawn = tf.compat.v1.GraphDef()
+    for layer in keras.Model(model.inputs, model.outputs).operations:
+        is_input = isinstance(layer, keras.layers.InputLayer)
+        tensors = [] if is_input else keras.tree.flatten(layer.input)
+        node = drawn.node.add(name=layer.name, op=type(layer).__name__)
+        node.input.extend(tensor._keras_history.operation.name for tensor in tensors)
+        shape = tf.TensorShape(layer.output.shape).as_proto()
+        node.attr["_output_shapes"].list.shape.append(shape)
+    return drawn
+
+
+def hyperparameters(config: ConfigDict, trial: str) -> list[bytes]:
     """Returns Summaries for the HParams plugin: the compared metrics, and the fields of this run.
 
-    Fields that change no number of a run are left out.
+    They belong to the part `COMPARED_RUN`. The first five fields are those that are shown unasked;
+    those that change no number of a run are left out.
+
+    Args:
+      config: of the run.
+      trial: the run's name.
     """
-    fields = schema.fields(config)
-    values = {path: v for path, v in fields if path not in CHANGEABLE}
+    fields = dict(schema.fields(config))
+    values = {AUGMENTATION: _augmentation(config)}
+    values |= {path: value for path, value in fields.items() if path not in CHANGEABLE}
+    # TensorBoard sorts them by names, of which it shows those for people.
+    names = {path: f"{number} {path}" for number, path in enumerate(FIRST)}
+    infos = [hparams.HParam(names.get(path, path), display_name=path) for path in values]
     metrics = [
-        hparams.Metric(tag, group=part, display_name=f"{part} {tag.replace('_', ' ')}")
-        for part in ("validation", "test")
-        for tag in COMPARED
+        hparams.Metric(f"{group}/{name}", display_name=f"{part} {name.replace('_', ' ')}")
+        for part, group in (("validation", "metrics"), ("test", TEST_GROUP))
+        for name in COMPARED
     ]
-    experiment = hparams.hparams_config_pb([hparams.HParam(path) for path in values], metrics)
-    session = hparams.hparams_pb(values, start_time_secs=None)
+    experiment = hparams.hparams_config_pb(infos, metrics)
+    values = {names.get(path, path): value for path, value in values.items()}
+    session = hparams.hparams_pb(values, trial_id=trial, start_time_secs=None)
     return [experiment.SerializeToString(), session.SerializeToString()]
 
 
+def compared(measured: Mapping) -> dict[str, float | None]:
+    """Returns the test metrics that HParams compares, by tag of the part `COMPARED_RUN`."""
+    return {f"{TEST_GROUP}/{name}": measured[name] for name in COMPARED}
+
+
+def _augmentation(config: ConfigDict) -> str:
+    """Returns the augmentation that is on, in words."""
+    defaults = schema.default().augment
+    return (
+        ", ".join(
+            name if value is True else f"{name} {value}"
+            for name, value in sorted(config.augment.items())
+            if value and value != defaults[name] and name != "jit_compile"
+        )
+        or "none"
+    )
+
+
 def config_text(config: ConfigDict) -> str:
-    """Returns every field as a Markdown table."""
-    rows = [
-        (f"`{path}`", f"`{value}`", FIELDS[path].meaning) for path, value in schema.fields(config)
-    ]
-    return _table(("field", "value", "what it is"), rows)
+    """Returns the fields as two Markdown tables: what this run sets, and what it leaves alone."""
+    fields = list(schema.fields(config))
+    chosen = [path for path, value in fields if value != FIELDS[path].default]
+
+    def table(paths: Collection[str]) -> str:
+        rows = [(p, value, FIELDS[p].meaning) for p, value in fields if p in paths]
+        return _table(("field", "value", "what it is"), rows)
+
+    rest = FIELDS.keys() - set(chosen)
+    return f"{table(chosen)}\n\nAll other fields have their defaults:\n\n{table(rest)}"
 
 
 def environment_text(environment: Mapping) -> str:

@@ -21,10 +21,11 @@ from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.label_charts import label_charts
-from trainer.show.pictures.activations import activation_montage
+from trainer.show.pictures.activations import activation_montage, activation_thumbnail
 from trainer.show.pictures.filters import filter_montage
 from trainer.show.pictures.gallery import error_gallery
 from trainer.show.pictures.heat import heat_sheet
+from trainer.show.pictures.thumbnail import TileRow, thumbnail
 from trainer.show.pictures.tiles import Sheet
 from trainer.show.summaries import Figure
 
@@ -92,8 +93,13 @@ class Figures:
                 picture = activation_montage(
                     layer, values, fixed.captions, max_channels=count, colour_map=colour_map
                 )
-                yield Figure(f"{tag}/{number:02d}_{layer}", "picture", *picture)
-            yield Figure(f"activation_values/{number:02d}_{layer}", "histogram", values)
+                small = None
+                if tag == "activations":
+                    small = activation_thumbnail(
+                        layer, values, fixed.captions, colour_map=colour_map
+                    )
+                yield Figure(f"{tag}/{number:02d}_{layer}", "picture", *picture, small=small)
+            yield Figure(f"outputs/{number:02d}_{layer}", "histogram", values)
         explained = self._explained(fixed, found, "fixed examples", integrated=whole)
         yield Figure("explanations/examples", "picture", *explained)
 
@@ -118,20 +124,16 @@ class Figures:
         wrong = self._worst_errors(scores, thresholds)
         rows = [(kind, found.images, found.captions) for kind, found in wrong]
         where = self._where_errors_begin(scores, thresholds)
-        gallery = error_gallery(rows, f"Errors on {self._split.name}, {where}")
-        yield Figure("errors", "picture", *gallery)
+        title = f"Errors on {self._split.name}, {where}"
+        gallery = error_gallery(rows, title)
+        small = thumbnail(title, [TileRow(kind, found.images) for kind, found in wrong])
+        yield Figure("errors", "picture", *gallery, small=small)
         chosen = _first_errors(wrong)
         explained = gallery
         if chosen.captions:
             found = self._explanation(chosen)
             explained = self._explained(chosen, found, "the worst errors", integrated=True)
         yield Figure("explanations/errors", "picture", *explained)
-
-    def graph(self) -> tf.Graph:
-        """Returns the network's graph, as in inference."""
-        shape = (1, *self._model.input_shape[1:])
-        inference = tf.function(lambda images: self._model(images, training=False))
-        return inference.get_concrete_function(tf.TensorSpec(shape)).graph
 
     @cached_property
     def _fixed(self) -> Examples:

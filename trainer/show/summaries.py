@@ -15,6 +15,7 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from trainer.show.pictures import canvas
 from trainer.show.pictures.tiles import Sheet, TileGroup
 from trainer.system import atomic, gcs
 
@@ -32,6 +33,18 @@ SUFFIX = ".radiograph-trainer.v2"
 IN_BUCKET = {"max_queue": 1000}
 
 
+# TensorBoard shows groups by the alphabet, the first two open: "metrics", "network". What is in no
+# group here is a result.
+GROUPS = {
+    "activations": "network",
+    "activations_whole": "network",
+    "explanations": "network",
+    "filters": "network",
+    "samples": "radiographs",
+    "augmented": "radiographs",
+}
+
+
 class Figure(NamedTuple):
     """Something to show.
 
@@ -40,12 +53,14 @@ class Figure(NamedTuple):
       kind: "picture" or "histogram".
       value: [H, W, 3] uint8, or the values of the histogram.
       groups: where the tiles of a picture lie, see `Sheet`.
+      small: what TensorBoard shows instead, where `value` is too rich for its small pictures.
     """
 
     tag: str
     kind: str
     value: np.ndarray
     groups: Sequence[TileGroup] = ()
+    small: np.ndarray | None = None
 
 
 class Summaries:
@@ -86,21 +101,23 @@ class Summaries:
             if figure.kind == "picture":
                 png = Sheet(figure.value, figure.groups).png()
                 atomic.write_bytes(self._pictures / part / f"{figure.tag}.png", png)
-                height, width, _ = figure.value.shape
+                if figure.small is not None:
+                    png = canvas.png(figure.small)
+                height, width, _ = (figure.value if figure.small is None else figure.small).shape
                 content = np.array([b"%d" % width, b"%d" % height, png], object)
-                values.append(_value(figure.tag, content, IMAGE))
+                values.append(_value(_grouped(figure.tag), content, IMAGE))
             else:
                 values.append(_value(figure.tag, _histogram(figure.value), HISTOGRAM))
         self._write(part, step, values)
 
-    def graph(self, part: str, graph: tf.Graph) -> None:
+    def graph(self, part: str, graph: tf.compat.v1.GraphDef) -> None:
         """Writes the graph of the network."""
         with self._writer(part).as_default(0):
             tf.summary.graph(graph)
 
-    def raw(self, summary: bytes) -> None:
+    def raw(self, part: str, summary: bytes) -> None:
         """Writes a serialised Summary that concerns the run as a whole."""
-        self._raw("", 0, summary)
+        self._raw(part, 0, summary)
 
     def flush(self) -> dict[str, int]:
         """Makes what was written visible; returns how long each file of events is, in bytes.
@@ -141,14 +158,20 @@ class Summaries:
 def rewind(events: epath.Path, lengths: dict[str, int]) -> None:
     """Takes back all events after `flush` returned `lengths`: their steps will come again.
 
-    Files that other programs wrote there stay as they are.
+    Those above the parts, of an older version, would be a run of their own. Files that other
+    programs wrote there stay as they are.
     """
     for file in _event_files(events):
         length = lengths.get(_name(file), 0)
-        if length == 0:
+        if length == 0 or file.parent == events:
             file.unlink()
         elif length < gcs.size(file):
             atomic.write_bytes(file, file.read_bytes()[:length])
+
+
+def _grouped(tag: str) -> str:
+    """Returns the tag of a picture in the group of cards that TensorBoard shows it in."""
+    return f"{GROUPS.get(tag.partition('/')[0], 'results')}/{tag}"
 
 
 def _value(tag: str, content: np.ndarray | np.float32, metadata: SummaryMetadata) -> Summary.Value:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
 from trainer import random_numbers
 from trainer.augment import augmentation
@@ -30,6 +31,7 @@ from trainer.training.step import LoopResult
 
 CURVES = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
 SAMPLES = 8  # of each class
+TAGS = 2  # version of the tags: what a checkpoint of an older one wrote is written under them anew
 
 
 class TensorBoard(Logger):
@@ -47,9 +49,11 @@ class TensorBoard(Logger):
         self._began, self._seconds = time.perf_counter(), 0.0
         rewind(run.events, saved.get("events", {}))
         self._summaries = Summaries(run.events, run.workdir / "pictures", progress.step)
-        if progress.step == 0:
+        if saved.get("tags") != TAGS:
             with self._timed():
                 self._describe()
+            for row in progress.history:  # of an older version, so that its curves are whole
+                self._epoch_curves(row)
 
     def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
         """Writes loss, norms and speed."""
@@ -80,8 +84,7 @@ class TensorBoard(Logger):
 
     def epoch(self, progress: Progress, validation: Scores) -> None:
         """Writes the epoch's metrics and, where it is one of those shown, its figures."""
-        for part in ("train", "validation"):
-            self._summaries.scalars(part, progress.step, curves(progress.history[-1][part]))
+        self._epoch_curves(progress.history[-1])
         if progress.epoch in self._epochs:
             with self._timed():
                 self._summaries.figures("validation", progress.step, self._figures.network())
@@ -93,17 +96,19 @@ class TensorBoard(Logger):
     def saved(self, durations: Sequence[tuple[int, float]]) -> None:
         """Writes the time that each checkpoint took."""
         for at_step, seconds in durations:
-            self._scalars(at_step, "checkpoint", {"seconds": seconds})
+            self._scalars(at_step, "speed", {"checkpoint_seconds": seconds})
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """Makes all events visible, and returns the length of each file of events, in bytes."""
-        return {"events": self._summaries.flush()}
+        """Makes all events visible; returns the length of each file of events, in bytes."""
+        return {"events": self._summaries.flush(), "tags": TAGS}
 
     def end(self, evaluation: Evaluation) -> None:
-        """Writes the test metrics, all figures of both splits, and the graph."""
+        """Writes the test metrics, and all figures of both splits."""
         run, step = self._run, evaluation.best["step"]
         test, labels = evaluation.scores["test"], run.data.splits["test"].labels
-        self._summaries.scalars("test", step, curves(classification.measure_all(test, labels)))
+        measured = classification.measure_all(test, labels)
+        self._summaries.scalars("test", step, curves(measured))
+        self._summaries.scalars(dashboards.COMPARED_RUN, step, dashboards.compared(measured))
         if self._config.summaries.times:
             for part, scores in evaluation.scores.items():
                 split, outputs = run.data.splits[part], run.outputs
@@ -114,7 +119,6 @@ class TensorBoard(Logger):
                 if part == "test":
                     drawn = itertools.chain(figures.network(whole=True), drawn)
                 self._summaries.figures(part, step, drawn)
-            self._summaries.graph("test", figures.graph())
         self._summaries.flush()
 
     @cached_property
@@ -142,9 +146,10 @@ class TensorBoard(Logger):
         summaries.text("environment", dashboards.environment_text(content("environment.json")))
         summaries.text("data", dashboards.data_text(content("data_summary.json")))
         summaries.text("model", layer_table.markdown(run.state.model))
-        summaries.raw(dashboards.layout())
-        for summary in dashboards.hyperparameters(self._config):
-            summaries.raw(summary)
+        summaries.raw("train", dashboards.layout())
+        summaries.graph("train", dashboards.graph(run.state.model))
+        for summary in dashboards.hyperparameters(self._config, trial_name(run.workdir)):
+            summaries.raw(dashboards.COMPARED_RUN, summary)
         if self._config.summaries.times:
             self._write_samples()
 
@@ -158,12 +163,18 @@ class TensorBoard(Logger):
         originals, rows = inputs.images_to_float(tf.constant(images)), tf.range(len(images))
         key = random_numbers.key(self._config.seed, tf.constant(0))
         augmented = augment(originals, key, rows, global_batch=len(images))
-        sheets = {
-            "samples": sheet.sample_sheet(images, names, shown),
-            "augmented": sheet.augmented_batch(augmented.numpy(), originals.numpy()),
-        }
-        pictures = [Figure(tag, "picture", *drawn) for tag, drawn in sheets.items()]
+        batch = augmented.numpy(), originals.numpy()
+        samples = sheet.sample_sheet(images, names, shown), sheet.sample_thumbnail(images, shown)
+        changed = sheet.augmented_batch(*batch), sheet.augmented_thumbnail(*batch)
+        pictures = [
+            Figure(tag, "picture", *drawn, small=small)
+            for tag, (drawn, small) in {"samples": samples, "augmented": changed}.items()
+        ]
         self._summaries.figures("train", 0, pictures)
+
+    def _epoch_curves(self, row: Mapping[str, Any]) -> None:
+        for part in ("train", "validation"):
+            self._summaries.scalars(part, row["step"], curves(row[part]))
 
     def _scalars(self, at_step: int, group: str, values: Mapping[str, float]) -> None:
         self._summaries.scalars("train", at_step, {f"{group}/{n}": v for n, v in values.items()})
@@ -182,7 +193,12 @@ def epochs_shown(epochs: int, times: int) -> set[int]:
 
 def curves(metrics: Mapping) -> dict[str, float | None]:
     """Returns the curves in the metrics of `classification.measure_all`, those of labels too."""
-    values = {tag: metrics[tag] for tag in CURVES}
+    values = {f"metrics/{name}": metrics[name] for name in CURVES}
     for label, label_metrics in metrics.get("labels", {}).items():
-        values |= {f"{tag}/{label}": label_metrics[tag] for tag in CURVES}
+        values |= {f"metrics_by_label/{name}/{label}": label_metrics[name] for name in CURVES}
     return values
+
+
+def trial_name(workdir: epath.Path) -> str:
+    """Returns a run's name among others: its folder's, and that of the folder around it."""
+    return "/".join(workdir.parts[-2:]).strip("/")

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from trainer.show.pictures import canvas
-from trainer.show.pictures.activations import CROSS, DEAD, most_active_channels
+from trainer.show.pictures.activations import (
+    CROSS,
+    DEAD,
+    activation_thumbnail,
+    most_active_channels,
+)
 from trainer.show.pictures.activations import activation_montage as drawn_montage
 from trainer.show.pictures.colours import table
+from trainer.show.pictures.thumbnail import COLUMNS, EDGE, TILE
 
 
 def activation_montage(*arguments, **options):
@@ -181,3 +187,13 @@ def test_each_example_is_a_tile_of_its_own():
     (left, top, width, height), (other, other_top, *size) = (tile.box for tile in tiles)
     assert left + width <= other and top == other_top and [width, height] == size
     assert (drawn.pixels[top : top + height, left : left + width] != canvas.BACKGROUND).any()
+
+
+def test_a_thumbnail_shows_the_most_active_channels_of_the_first_and_last_example():
+    maps = np.zeros((3, 8, 8, 6), np.float32)
+    maps[0, :4, :, 5] = 1.0
+    maps[2, :, :4, 5] = 1.0
+    picture = activation_thumbnail("conv", maps, ["a", "b", "c"])
+    assert picture.shape[1] == COLUMNS * (TILE + canvas.GAP) - canvas.GAP + 2 * EDGE
+    bright = (picture == 255).all(axis=2)[:, EDGE : EDGE + TILE]
+    assert bright.sum() == 2 * TILE * TILE // 2  # channel 5 first, in two rows

@@ -6,6 +6,7 @@ import numpy as np
 
 from trainer.show.pictures import canvas
 from trainer.show.pictures.colours import colour_bar, table
+from trainer.show.pictures.thumbnail import COLUMNS, TILE, TileRow, thumbnail
 from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 MAX_TILE = 100
@@ -73,6 +74,27 @@ def activation_montage(
     return Sheet(picture, groups)
 
 
+def activation_thumbnail(
+    layer: str, maps: np.ndarray, captions: Sequence[str], *, colour_map: str = "grey"
+) -> np.ndarray:
+    """Returns the most active channels of one layer for the first and the last example.
+
+    The arguments and the colours are those of `activation_montage`.
+
+    Returns:
+      [H, W, 3] uint8.
+    """
+    maps = np.where(np.abs(maps) < LARGEST, maps, np.float32(0))
+    channels = most_active_channels(maps, COLUMNS)
+    chosen = maps[..., channels].transpose(0, 3, 1, 2)
+    tiles, _ = _coloured(_reduce(chosen, -(-max(chosen.shape[2:]) // TILE)), table(colour_map))
+    times = max(1, TILE // max(tiles.shape[2:4]))
+    tiles = tiles.repeat(times, axis=2).repeat(times, axis=3)
+    rows = [TileRow(captions[place], tiles[place]) for place in sorted({0, len(maps) - 1})]
+    numbers = ", ".join(map(str, channels))
+    return thumbnail(f"{layer}: channel{'s' * (len(channels) > 1)} {numbers}", rows)
+
+
 def most_active_channels(maps: np.ndarray, count: int | None = None) -> np.ndarray:
     """Returns the channels with the highest standard deviation in an image, on average.
 
@@ -97,15 +119,20 @@ def _tiles(maps: np.ndarray, columns: int, colours: np.ndarray) -> tuple[np.ndar
     # Only by whole numbers, so that the pixels of a layer are equally wide.
     maps = _reduce(maps, -(-max(maps.shape[2:]) // largest))
     times = max(1, largest // max(maps.shape[2:]))
+    tiles, dead = _coloured(maps, colours)
+    tiles = np.repeat(np.repeat(tiles, times, axis=2), times, axis=3)
+    tiles[:, dead] = _crossed(*tiles.shape[2:4])
+    return tiles, dead
 
+
+def _coloured(maps: np.ndarray, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns maps [n, c, h, w] in colours, [n, c, h, w, 3] uint8, and [c] bool: dead."""
     low = maps.min(axis=(2, 3)).min(axis=0)
     span = maps.max(axis=(2, 3)).max(axis=0) - low
     dead = span < SMALLEST
     scale = 255 / np.where(dead, 1, span)
     levels = ((maps - low[:, None, None]) * scale[:, None, None] + 0.5).astype(np.uint8)
-    tiles = np.repeat(np.repeat(colours[levels], times, axis=2), times, axis=3)
-    tiles[:, dead] = _crossed(*tiles.shape[2:4])
-    return tiles, dead
+    return colours[levels], dead
 
 
 def _reduce(maps: np.ndarray, times: int) -> np.ndarray:

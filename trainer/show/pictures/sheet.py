@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.show.pictures import canvas
+from trainer.show.pictures.thumbnail import TileRow, thumbnail
 from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 LABEL_WIDTH = 34
@@ -63,6 +64,21 @@ def augmented_batch(images: np.ndarray, originals: np.ndarray) -> Sheet:
         )
     ]
     return Sheet(drawn.pixels, [TileGroup("", pairs)])
+
+
+def sample_thumbnail(images: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Returns the first examples of each class; see `sample_sheet`."""
+    tiles = {
+        label: [i for i, other in zip(images, labels, strict=True) if other == label]
+        for label in dict.fromkeys(labels)
+    }
+    return thumbnail("Sample radiographs", [TileRow(*row) for row in tiles.items()])
+
+
+def augmented_thumbnail(images: np.ndarray, originals: np.ndarray) -> np.ndarray:
+    """Returns the first images of an augmented batch below their originals."""
+    rows = [TileRow("original", _to_uint8(originals)), TileRow("augmented", _to_uint8(images))]
+    return thumbnail("Augmented training images", rows)
 
 
 def _sheet(title: str, rows: Sequence[SheetRow]) -> Sheet:
