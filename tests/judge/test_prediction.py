@@ -9,6 +9,7 @@ import pytest
 from trainer.data import sources
 from trainer.judge import input_files
 from trainer.judge.ensemble import Ensemble
+from trainer.judge.gate import Gate
 from trainer.judge.input_files import DecodedFile
 from trainer.judge.prediction import Predictor
 
@@ -74,3 +75,21 @@ def test_a_threshold_of_the_users_decides(network):
     for threshold, decision in ((1e-6, "PNEUMONIA"), (1 - 1e-6, "NORMAL")):
         ((row,),) = Predictor(network, threshold).rows([DecodedFile("x", images)])
         assert row["decision"] == decision
+
+
+@pytest.mark.parametrize("refuse", [False, True])
+def test_what_the_gate_flags_has_its_check_and_no_prediction_if_refused(network, finished, refuse):
+    (each,) = network.fits
+    noise = np.random.default_rng(0).integers(0, 256, (each.image_size,) * 2 + (1,), np.uint8)
+    predictor = Predictor(network, gate=Gate.load(finished), refuse=refuse)
+
+    ((row,),) = predictor.rows([DecodedFile("x", (noise,), (64, 64))])
+
+    assert list(row) == list(predictor.columns)
+    assert row["check"] == "unlike" and row["value"] > row["limit"]
+    assert (row["refused"] == "no such radiograph") == refuse
+    assert (row["probability PNEUMONIA"] is None) == (row["decision"] is None) == refuse
+    assert (
+        not refuse
+        or row["reason"] == f"unlike: {row['value']:.3g}, the limit is {row['limit']:.3g}"
+    )

@@ -20,7 +20,7 @@ from trainer.system.errors import ExitError, UsageError
 from trainer.system.terminal import LiveLine
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.judge import ensemble, input_files, prediction, prediction_file
+    from trainer.judge import ensemble, gate, input_files, prediction, prediction_file
 
 
 def main(argv: Sequence[str]) -> None:
@@ -39,8 +39,17 @@ def main(argv: Sequence[str]) -> None:
     kept = f"; {out}.part is kept, and --resume goes on with it" if out else ""
     with program.stop_at_signals(f"the prediction is not finished{kept}"):
         network = ensemble.Ensemble.load(run_names(run))
-        predictor = prediction.Predictor(network, _threshold(given.threshold, network))
-        origin = {"runs": [str(path) for path in network.workdirs], "threshold": given.threshold}
+        checks = gate.Gate.load(network.workdirs[0])
+        if checks is None:
+            print(_no_gate(network.workdirs[0], given.refuse), file=sys.stderr)
+        predictor = prediction.Predictor(
+            network, _threshold(given.threshold, network), checks, given.refuse
+        )
+        origin = {
+            "runs": [str(path) for path in network.workdirs],
+            "threshold": given.threshold,
+            "refuse": given.refuse,
+        }
         rows_file = prediction_file.open_file(
             out, predictor.columns, origin=origin, resume=given.resume
         )
@@ -95,6 +104,21 @@ def _predict(
     return refused
 
 
+def _no_gate(run: epath.Path, refuse: bool) -> str:
+    """Returns what is said where images cannot be checked.
+
+    Raises:
+      UsageError: if what they are is to be refused.
+    """
+    reason = (
+        f"{run} has no {gate.FILE}, as it is older or has few training images: whether an image is "
+        "what it was trained on is not checked"
+    )
+    if refuse:
+        raise UsageError(f"{reason}; leave out --refuse, or train the run again.")
+    return f"{reason}."
+
+
 def _threshold(text: str, network: "ensemble.Ensemble") -> float | None:
     if not text:
         return None
@@ -136,6 +160,9 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "probability, not calibrated, from which on a label is decided for; by default validation "
         "has chosen it",
         **common,
+    )
+    flags.DEFINE_bool(
+        "refuse", False, "gives what is flagged as no such radiograph no prediction", **common
     )
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     path_flags.define_path(

@@ -105,6 +105,16 @@ class Ensemble:
         by_fit = dict(zip(self.fits, images, strict=True))
         return self.combined([member.logits(by_fit[_fit(member)]) for member in self.members])
 
+    def logits_and_features(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the log-odds, and the features of the first member: [n, d] float32.
+
+        Args:
+          images: as in `logits`; the networks are compiled at the first call.
+        """
+        by_fit = dict(zip(self.fits, images, strict=True))
+        found = [member.logits_and_features(by_fit[_fit(member)]) for member in self.members]
+        return self.combined([logits for logits, _ in found]), found[0][1]
+
     def combined(self, logits: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the log-odds of the whole, [n, K] float32, from those of each member."""
         return _combined(self.members, logits)

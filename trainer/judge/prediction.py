@@ -8,10 +8,12 @@ import numpy as np
 from scipy.special import logit
 
 from trainer.judge.ensemble import Ensemble
+from trainer.judge.gate import Finding, Gate
 from trainer.judge.input_files import DecodedFile
 from trainer.metrics.operating_points import CHOSEN
 
 AT_ONCE = 32  # files that go through the network together
+FLAGGED = "no such radiograph"  # group of what the gate refuses
 SEVERAL = "|"  # between labels in a cell
 
 Row = dict[str, str | float | None]
@@ -25,10 +27,14 @@ class Predictor:
       ensemble: the network.
       threshold: probability, not calibrated, from which on each label is decided for; None where
         validation has chosen it, or the likeliest class decides.
+      gate: of the first run; None where it has none.
+      refuse: whether what the gate flags gets no prediction.
     """
 
     ensemble: Ensemble
     threshold: float | None = None
+    gate: Gate | None = None
+    refuse: bool = False
 
     @property
     def columns(self) -> dict[str, type]:
@@ -38,6 +44,7 @@ class Predictor:
             "path": str,
             "decision": str,
             **dict.fromkeys(probabilities, float),
+            **({"check": str, "value": float, "limit": float} if self.gate else {}),
             "refused": str,
             "reason": str,
         }
@@ -60,19 +67,32 @@ class Predictor:
         ]
         usable = [number for number, file in enumerate(batch) if not file.reason]
         if usable:
-            by_fit = zip(*(batch[number].images for number in usable), strict=True)
-            logits = self.ensemble.logits([np.stack(images) for images in by_fit])
-            for number, cells in zip(usable, self._cells(logits), strict=True):
-                rows[number] |= cells
+            chosen = [batch[number] for number in usable]
+            by_fit = zip(*(file.images for file in chosen), strict=True)
+            images = [np.stack(each) for each in by_fit]
+            logits, features = self.ensemble.logits_and_features(images)
+            sizes = [file.size for file in chosen]
+            findings = self.gate and self.gate.findings(images[0], features, sizes)
+            found = findings or [None] * len(chosen)
+            for number, cells, finding in zip(usable, self._cells(logits), found, strict=True):
+                rows[number] |= self._flagged(cells, finding) if finding else cells
         return rows
 
-    def _cells(self, logits: np.ndarray) -> Iterator[dict[str, str | float]]:
+    def _flagged(self, cells: Row, finding: Finding) -> Row:
+        """Returns the cells of an image that does not pass the gate."""
+        flag = finding._asdict()
+        if not self.refuse:
+            return cells | flag
+        reason = f"{finding.check}: {finding.value:.3g}, the limit is {finding.limit:.3g}"
+        return flag | {"refused": FLAGGED, "reason": reason}
+
+    def _cells(self, logits: np.ndarray) -> Iterator[Row]:
         """Yields the cells of each image's prediction."""
         model = self.ensemble
         pairs = model.probabilities(logits), model.probabilities(model.calibrated(logits))
         decided = self._decisions(logits)
         for probability, calibrated, chosen in zip(*pairs, decided, strict=True):
-            cells: dict[str, str | float] = {"decision": self._decision(chosen)}
+            cells: Row = {"decision": self._decision(chosen)}
             for label, *values in zip(model.labels, probability, calibrated, strict=True):
                 cells |= zip(_columns(label), map(float, values), strict=True)
             yield cells

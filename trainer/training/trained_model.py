@@ -1,7 +1,8 @@
 """The network of a finished run, with its best weights, for inference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -109,9 +110,40 @@ class TrainedModel:
         given = [self.model(self.inputs(part), training=False).numpy() for part in parts]
         return self.outputs.log_odds(np.concatenate(given))
 
+    def logits_and_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the log-odds, [n, K] float32, and what the last layer makes them from, [n, d].
+
+        It compiles the network when it is first called, and is faster then.
+
+        Args:
+          images: [n, S, S, 1] uint8, which go through the network together.
+        """
+        logits, features = self._forward(tf.constant(images))
+        return self.outputs.log_odds(logits.numpy()), features.numpy()
+
+    @cached_property
+    def _forward(self) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+        """Compiled once for any number of images, [n, S, S, 1] uint8."""
+        side, channels = self.config.data.image_size, self.config.model.channels
+        model = with_features(self.model)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, side, side, 1), tf.uint8)])
+        def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            logits, features = model(
+                repeat_channels(images_to_float(images), channels), training=False
+            )
+            return logits, tf.cast(features, tf.float32)
+
+        return forward
+
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Returns the probability of each label, not calibrated: [n, K] float64."""
         return classification.probabilities(self.logits(images))
+
+
+def with_features(model: keras.Model) -> keras.Model:
+    """Returns the same network with two outputs: logits, and the input of its last layer."""
+    return keras.Model(model.inputs[0], [model.outputs[0], model.layers[-1].input])
 
 
 def read_file(path: epath.PathLike) -> bytes:
