@@ -42,6 +42,7 @@ _STEPS = flags.DEFINE_integer("steps", 20, "steps that are compared", lower_boun
 _TIMED_STEPS = flags.DEFINE_integer("timed_steps", 40, "further steps that are timed", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "global batch, a multiple of 8", 8)
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "side of the images, pixels", 32)
+_SMALL = flags.DEFINE_bool("small", False, "a network and augmentation that are soon compiled")
 _TOPOLOGY = flags.DEFINE_integer("topology", None, "run as a worker of this one (internal)")
 _RESULTS = flags.DEFINE_string("results", "", "where a worker writes (internal)")
 
@@ -86,16 +87,19 @@ class Measured(NamedTuple):
     seconds_a_step: float
 
 
-def recipe(data: str, topology: Topology, batch_size: int, image_size: int) -> ConfigDict:
-    """Returns a small network's config with all that might depend on the topology."""
+def recipe(data: str, topology: Topology) -> ConfigDict:
+    """Returns a network's config with all that might depend on the topology."""
     config = schema.default()
-    config.data.path, config.data.image_size = data, image_size
+    config.data.path, config.data.image_size = data, _IMAGE_SIZE.value
+    if _SMALL.value:
+        config.model.width, config.model.stages, config.model.blocks = 4, 2, 1
+        config.augment.jit_compile = False
     config.augment.rotation_range = 10.0
     config.augment.zoom_range = 0.2
     config.augment.horizontal_flip = True
     config.augment.noise_range = 0.05
     config.model.dropout = 0.2
-    config.train.batch_size = batch_size
+    config.train.batch_size = _BATCH_SIZE.value
     config.train.accumulate = 2
     config.train.ema = 0.9
     # Adam turns gradients of rounding size into whole steps, and at ten times this rate training
@@ -142,13 +146,11 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
         evaluator = Evaluator(
             replicas,
             state.averaged,
-            splits["validation"],
-            pixels=cache.pixels("validation"),
             config=config,
             signals=signals,
             watchdog=Watchdog(),
         )
-        scores = evaluator.scores().columns()
+        scores = evaluator.scores(splits["validation"], cache.pixels("validation")).columns()
     loop(iterator, timed_steps)
     seconds = loop(iterator, timed_steps).seconds
     np.savez(results / f"variables{replicas.worker}.npz", **variables)
@@ -235,7 +237,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     if _TOPOLOGY.value is not None:
         topology = TOPOLOGIES[_TOPOLOGY.value]
-        config = recipe(_DATA.value, topology, _BATCH_SIZE.value, _IMAGE_SIZE.value)
+        config = recipe(_DATA.value, topology)
         measure(config, _STEPS.value, _TIMED_STEPS.value, Path(_RESULTS.value))
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -252,7 +254,7 @@ def main(argv: Sequence[str]) -> None:
             ]
             subprocess.run([*prepare, f"--out={data}"], check=True, stdout=sys.stderr)
         command = [sys.executable, __file__, f"--data={data}"]
-        for flag in (_STEPS, _TIMED_STEPS, _BATCH_SIZE, _IMAGE_SIZE):
+        for flag in (_STEPS, _TIMED_STEPS, _BATCH_SIZE, _IMAGE_SIZE, _SMALL):
             command.append(f"--{flag.name}={flag.value}")
         measured = {}
         for number, topology in enumerate(TOPOLOGIES):

@@ -128,7 +128,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
     config, split = run.config, run.data.splits["train"]
     batches = run.train_batches(progress.step)
     log.status("compiling the training step ...")
-    validation = run.evaluator("validation")
+    run.pixels.pixels("validation")  # decoded before the first step: an error comes soon
     take_steps = step.train_loop(
         run.replicas.strategy,
         run.state,
@@ -152,7 +152,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
             if progress.step >= run.epoch_end(progress.epoch + 1):
                 log.status("evaluating ...")
                 with run.watchdog.watch("end of an epoch"):
-                    scores = validation.scores()
+                    scores = run.scores("validation")
                     progress.end_epoch(split.labels, scores, run.learning_rate)
                     log.epoch(progress, scores)
                 save()
@@ -193,7 +193,7 @@ def evaluate_best(
     log.status("evaluating the best epoch ...")
     run.replicas.barrier()  # all have written, and the checkpoint is verified
     checkpoint.restore(folder, run.state.variables(), ("scores",))
-    scores = {name: run.evaluator(name).scores() for name in ("validation", "test")}
+    scores = {name: run.scores(name) for name in ("validation", "test")}
     if run.replicas.is_chief:
         points = operating_points.choose(scores["validation"])
         for name, split_scores in scores.items():

@@ -23,7 +23,7 @@ TOPOLOGIES = [
 @pytest.mark.timeout(900)
 def test_all_topologies_train_alike(phantoms: epath.Path):
     command = [sys.executable, str(SCRIPT), f"--data={phantoms}"]
-    small = ["--image_size=32", "--steps=20", "--timed_steps=1"]
+    small = ["--small", "--image_size=32", "--steps=10", "--timed_steps=1"]
     done = subprocess.run([*command, *small], capture_output=True, text=True, timeout=840)
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]

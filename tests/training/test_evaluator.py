@@ -11,6 +11,7 @@ from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import NotFinite
 from trainer.system.watchdog import Watchdog
+from trainer.training import step
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import create_state
 
@@ -18,16 +19,38 @@ from trainer.training.state import create_state
 def test_outputs_that_are_not_finite_end_it_and_parts_change_nothing(
     tiny: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
 ):
+    tiny.model.stages = 1
     split, state, seen = pipeline.open_split(phantoms, "test"), create_state(tiny, 10, 10), []
     replicas = Replicas(one_device, "a test")
     for tiny.train.accumulate in (1, 4):
         pixels = pipeline.pixels(split, tiny.data.image_size, "host")
         process = {"signals": StopSignals(), "watchdog": Watchdog()}
-        evaluator = Evaluator(
-            replicas, state.averaged, split, pixels=pixels, config=tiny, **process
-        )
-        seen.append(evaluator.scores().logits)
+        evaluator = Evaluator(replicas, state.averaged, config=tiny, **process)
+        seen.append(evaluator.scores(split, pixels).logits)
     np.testing.assert_allclose(*seen, atol=1e-5)
     state.averaged.trainable_variables[-1].assign([np.nan])
     with pytest.raises(NotFinite, match="test images"):
-        evaluator.scores()
+        evaluator.scores(split, pixels)
+
+
+@pytest.mark.parametrize("strategy", ["one_device", "two_replicas"])
+def test_its_loop_is_traced_once_for_all_splits(
+    tiny: ConfigDict,
+    phantoms: epath.Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: str,
+):
+    traced, images_to_float = [], step.images_to_float
+    monkeypatch.setattr(step, "images_to_float", lambda i: traced.append(i) or images_to_float(i))
+    replicas = Replicas(request.getfixturevalue(strategy), "a test")
+    tiny.model.stages = 1
+    with replicas.strategy.scope():
+        state = create_state(tiny, 10, 10)
+    process = {"signals": StopSignals(), "watchdog": Watchdog()}
+    evaluator = Evaluator(replicas, state.averaged, config=tiny, **process)
+    for name in ("validation", "test", "validation"):
+        split = pipeline.open_split(phantoms, name)
+        pixels = pipeline.pixels(split, tiny.data.image_size, "host")
+        assert len(evaluator.scores(split, pixels).logits) == split.size
+    assert len(traced) == replicas.strategy.num_replicas_in_sync

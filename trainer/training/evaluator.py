@@ -1,6 +1,7 @@
-"""Scores one split with one network."""
+"""Scores splits with one network."""
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -19,13 +20,11 @@ from trainer.training.step import Batch, evaluation_loop
 
 
 class Evaluator:
-    """Scores one split with one network, as often as asked.
+    """Scores splits with one network, whose loop is compiled once for all of them.
 
     Args:
       replicas: where the network runs.
       model: the network.
-      split: what it is evaluated on.
-      pixels: of the split.
       config: of the run.
       signals: that end it between two loops.
       watchdog: that ends the process if one takes too long.
@@ -36,39 +35,36 @@ class Evaluator:
         self,
         replicas: Replicas,
         model: tf.keras.Model,
-        split: pipeline.Split,
         *,
-        pixels: pipeline.Pixels,
         config: ConfigDict,
         signals: StopSignals,
         watchdog: Watchdog,
         outputs: IndependentLabels = INDEPENDENT,
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
-        batch = config.train.batch_size // config.train.accumulate
-        self._name, self._remedy = split.name, optimizer.remedy(config.precision)
-
-        def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return pipeline.evaluation_batches(pixels, batch, context).repeat()
-
-        self._batches: tf.distribute.DistributedDataset[Batch] = (
-            replicas.strategy.distribute_datasets_from_function(batches)
-        )
-        self._loop = evaluation_loop(replicas.strategy, model, batch)
-        self._steps = pipeline.steps(split.size, batch)
+        self._batch = config.train.batch_size // config.train.accumulate
+        self._strategy, self._remedy = replicas.strategy, optimizer.remedy(config.precision)
+        self._loop = evaluation_loop(replicas.strategy, model, self._batch)
         self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
         self._outputs = outputs
 
-    def scores(self) -> Scores:
-        """Returns logits and labels of every image, in the order of the records.
+    def scores(self, split: pipeline.Split, pixels: pipeline.Pixels) -> Scores:
+        """Returns logits and labels of every image of a split, in the order of the records.
 
         Raises:
           Stopped: on all workers, if one of them got a stop signal.
           NotFinite: if the network's output is not.
         """
-        batches, parts, done = iter(self._batches), [], 0
-        while done < self._steps:
-            steps, began = self._timer.steps(self._steps - done), time.perf_counter()
+
+        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            return pipeline.evaluation_batches(pixels, self._batch, context).repeat()
+
+        batches: Iterator[Batch] = iter(
+            self._strategy.distribute_datasets_from_function(worker_batches)
+        )
+        total, parts, done = pipeline.steps(split.size, self._batch), [], 0
+        while done < total:
+            steps, began = self._timer.steps(total - done), time.perf_counter()
             with self._watchdog.watch("loop of an evaluation"):
                 parts.append(self._loop(batches, steps))
                 self._timer.end_loop(steps, time.perf_counter() - began)
@@ -78,6 +74,6 @@ class Evaluator:
         if bad := int(np.sum(~np.isfinite(scores.logits).all(1))):
             raise NotFinite(
                 f"the network's output is not finite for {bad:,} of the {len(scores.logits):,} "
-                f"{self._name} images. {self._remedy}"
+                f"{split.name} images. {self._remedy}"
             )
         return scores

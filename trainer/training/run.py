@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import tensorflow as tf
@@ -17,6 +18,7 @@ from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
+from trainer.metrics.scores import Scores
 from trainer.system.errors import UsageError
 from trainer.system.watchdog import Watchdog
 from trainer.training import profiling, step
@@ -103,13 +105,15 @@ class Run:
 
         return iter(self.replicas.strategy.distribute_datasets_from_function(worker_batches))
 
-    def evaluator(self, split: str) -> Evaluator:
-        """Returns what scores a split with the averaged network."""
+    def scores(self, split: str) -> Scores:
+        """Returns the averaged network's scores of a split; see `Evaluator.scores`."""
+        return self._evaluator.scores(self.data.splits[split], self.pixels.pixels(split))
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
         return Evaluator(
             self.replicas,
             self.state.averaged,
-            self.data.splits[split],
-            pixels=self.pixels.pixels(split),
             config=self.config,
             signals=self.signals,
             watchdog=self.watchdog,
