@@ -123,9 +123,25 @@ def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
     return progress
 
 
-def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) -> None:
-    """Takes the steps that are left; evaluates and saves at the end of each epoch."""
+def train(
+    run: Run,
+    progress: Progress,
+    log: Logger,
+    *,
+    saver: Saver | NoSaver,
+    until: tuple[int, int] | None = None,
+) -> None:
+    """Takes the steps that are left; evaluates and saves at the end of each epoch.
+
+    Args:
+      run: the run.
+      progress: where its state is, brought forward.
+      log: follows it.
+      saver: of its checkpoints.
+      until: step and number of finished epochs to end at; by default those of the whole training.
+    """
     config, split = run.config, run.data.splits["train"]
+    last_step, last_epoch = until or (run.total_steps, config.train.epochs)
     batches = run.train_batches(progress.step)
     log.status("compiling the training step ...")
     run.pixels.pixels("validation")  # decoded before the first step: an error comes soon
@@ -148,7 +164,7 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
         timer.begin_checkpoint()
 
     try:
-        while progress.epoch < config.train.epochs:
+        while (progress.step, progress.epoch) < (last_step, last_epoch):
             if progress.step >= run.epoch_end(progress.epoch + 1):
                 log.status("evaluating ...")
                 with run.watchdog.watch("end of an epoch"):
@@ -159,7 +175,8 @@ def train(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) 
                 continue
             with run.watchdog.watch("training loop"):
                 trace.at(progress.step)
-                steps = timer.steps(run.steps_until_pause(progress.step, progress.epoch))
+                left = run.steps_until_pause(progress.step, progress.epoch)
+                steps = timer.steps(min(left, last_step - progress.step))
                 result = take_steps(batches, steps)
                 check_finite(run, progress, result, saver=saver)
                 progress.add_loop(result)

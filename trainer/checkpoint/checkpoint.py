@@ -88,14 +88,18 @@ def restore(
     for name, variable in variables.items():
         if name in saved:
             variable.assign(saved[name])
-    progress = json.loads((folder / PROGRESS).read_text())
-    return progress, {name: saved[name] for name in arrays}
+    return read_progress(folder), {name: saved[name] for name in arrays}
 
 
 def read(folder: epath.Path) -> dict[str, np.ndarray]:
     """Returns every variable and array of a checkpoint, by name."""
     reader = tf.train.load_checkpoint(str(folder / VARIABLES))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def read_progress(folder: epath.Path) -> dict[str, Any]:
+    """Returns the progress of the run that a checkpoint was written with."""
+    return json.loads((folder / PROGRESS).read_text())
 
 
 def newest(root: epath.Path) -> epath.Path | None:

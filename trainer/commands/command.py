@@ -91,6 +91,13 @@ COMMANDS = {
         arguments=("RUN", "PATH..."),
         common=("out", "resume", "threshold"),
     ),
+    "replay": Command(
+        "trainer.commands.replay",
+        "trains a stretch of a run again, and compares it bit for bit",
+        "radiograph replay RUN",
+        arguments=("RUN",),
+        common=("from", "to", "data"),
+    ),
     "submit": Command(
         "trainer.commands.submit",
         "submits a run to a cloud",
