@@ -246,6 +246,7 @@ def small_config(data: str, epochs: int) -> ConfigDict:
     config.train.ema = 0.9
     config.schedule.name = "cosine"
     config.checkpoint.every_steps = 3
+    config.summaries.times = 0
     return config
 
 

@@ -21,6 +21,7 @@ SOURCE = "phantom:120"
 STEPS = 20
 SHRUNKEN: dict[str, Any] = {
     "data.image_size": 48,
+    "augment.jit_compile": False,  # which takes longer than these steps
     "model.width": 4,
     "model.stages": 2,
     "train.batch_size": 16,

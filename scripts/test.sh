@@ -22,8 +22,9 @@ while (($#)); do
 done
 beam=$all
 [[ -z $selection && ${#arguments[@]} == 0 ]] || beam=
-# Most tests keep one core busy; those of a file share what they train.
-((${#arguments[@]})) || arguments=(-n 2 --dist loadfile)
+# Most tests keep one core busy; those of a file share what they train, and tests/conftest.py puts
+# the files that take longest first.
+((${#arguments[@]})) || arguments=(-n 2 --dist loadfile --no-loadscope-reorder)
 [[ $all ]] || selection=${selection:+"($selection) and "}'not long'
 
 caches=()

@@ -1,6 +1,7 @@
 """What the tests share: logical devices, a small prepared data set, a tiny config, a bucket."""
 
 import contextlib
+import fcntl
 import json
 import os
 import ssl
@@ -36,6 +37,15 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first: none starts when the other processes are done."""
+    slowest = dict.fromkeys((item.path for item in items), 0)
+    for item in items:
+        rank = 2 if item.get_closest_marker("long") else bool(item.get_closest_marker("slow"))
+        slowest[item.path] = max(slowest[item.path], rank)
+    items.sort(key=lambda item: -slowest[item.path])
+
+
 @pytest.fixture(autouse=True)
 def _float32():
     """Leaves no test under the precision of the one before."""
@@ -54,12 +64,33 @@ def two_replicas() -> tf.distribute.Strategy:
 
 
 @pytest.fixture(scope="session")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., epath.Path]:
+    """Returns a folder that the first process to ask for it fills, for all processes of pytest."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made_once(name: str, make: Callable[[epath.Path], object]) -> epath.Path:
+        folder, done = base / name, base / f"{name}.done"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                folder.mkdir()
+                make(epath.Path(folder))
+                done.touch()
+        return epath.Path(folder)
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def phantoms(made_once: Callable[..., epath.Path]) -> epath.Path:
     """A prepared data set of 120 phantoms, made by a user without a name."""
-    out = epath.Path(tmp_path_factory.mktemp("phantoms"))
-    with nameless():
-        preparation.prepare(sources.open_source("phantom:120"), out, max_side=128)
-    return out
+
+    def make(out: epath.Path) -> None:
+        with nameless():
+            preparation.prepare(sources.open_source("phantom:120"), out, max_side=128)
+
+    return made_once("phantoms", make)
 
 
 @pytest.fixture(scope="session")
@@ -101,17 +132,19 @@ def tiny(new_tiny: Callable[[], ConfigDict]) -> ConfigDict:
 
 @pytest.fixture(scope="session")
 def finished(
-    new_tiny: Callable[[], ConfigDict], tmp_path_factory: pytest.TempPathFactory
+    new_tiny: Callable[[], ConfigDict], made_once: Callable[..., epath.Path]
 ) -> epath.Path:
     """A finished run with all its pictures and a trace; what it printed is in `stdout` there."""
-    workdir = epath.Path(tmp_path_factory.mktemp("finished"))
     config = new_tiny()
     config.data.image_size, config.data.fit, config.model.channels = 64, "pad", 3
     config.checkpoint.every_steps, config.profile.steps = 3, "3,5"
-    stdout = (workdir / "stdout").open("w")
-    with stdout, contextlib.redirect_stdout(stdout), nameless():
-        train.train_and_evaluate(config, workdir)
-    return workdir
+
+    def make(workdir: epath.Path) -> None:
+        stdout = (workdir / "stdout").open("w")
+        with stdout, contextlib.redirect_stdout(stdout), nameless():
+            train.train_and_evaluate(config, workdir)
+
+    return made_once("finished", make)
 
 
 @pytest.fixture

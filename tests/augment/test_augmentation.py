@@ -99,8 +99,7 @@ def test_each_field_changes_images_by_itself():
         assert changed.min() >= 0 and changed.max() <= 1
 
 
-@pytest.mark.parametrize("inner", [False, True])
-@pytest.mark.parametrize("outer", [False, True])
+@pytest.mark.parametrize(("inner", "outer"), [(True, False), (False, True)])
 def test_a_step_compiled_or_not_agrees_with_plain_ops(inner, outer, case, plain):
     augmentation = built(inner, **case.fields)
 
@@ -109,34 +108,22 @@ def test_a_step_compiled_or_not_agrees_with_plain_ops(inner, outer, case, plain)
         return augmentation(images, KEY, ROWS, global_batch=8)
 
     np.testing.assert_allclose(step(case.images), plain, atol=case.tolerance)
-    eager = augmentation(case.images, KEY, ROWS, global_batch=8)
-    np.testing.assert_allclose(eager, plain, atol=case.tolerance)
 
 
-@pytest.mark.parametrize("matrix_product", [False, True])
-def test_few_pixels_differ_when_everything_is_compiled(matrix_product):
+def test_few_pixels_differ_when_everything_is_compiled():
     """Measured on phantoms of 180 by 180: 147 of 1,036,800 pixels, 1,817 by matrix product."""
     eager = augmented(noise_images(), **EVERYTHING)
-    compiled = built(True, matrix_product, **EVERYTHING)(noise_images(), KEY, ROWS, global_batch=8)
+    compiled = built(True, True, **EVERYTHING)(noise_images(), KEY, ROWS, global_batch=8)
     assert np.mean(np.abs(compiled - eager) > 1e-5) < 0.05
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_resampling_by_matrix_product_changes_no_image(jit_compile, case, plain):
-    product = built(jit_compile, matrix_product=True, **case.fields)(
-        case.images, KEY, ROWS, global_batch=8
-    )
+def test_resampling_by_matrix_product_changes_no_image(case, plain):
+    product = built(matrix_product=True, **case.fields)(case.images, KEY, ROWS, global_batch=8)
     np.testing.assert_allclose(product, plain, atol=case.tolerance)
 
 
-@pytest.mark.usefixtures("two_replicas")
-@pytest.mark.parametrize(
-    "devices, jit_compile",
-    [(["CPU:0"], False), (["CPU:0", "CPU:1"], True)],
-)
-def test_a_row_is_augmented_equally_in_one_replica_and_in_two(devices, jit_compile, case, plain):
-    strategy = tf.distribute.MirroredStrategy(devices)
-    augmentation = built(jit_compile, **case.fields)
+def test_a_row_is_augmented_equally_in_one_replica_and_in_two(two_replicas, case, plain):
+    strategy, augmentation = two_replicas, built(**case.fields)
     batch = {"image": case.images, "row": ROWS}
     shards = tf.data.Dataset.from_tensors(batch).unbatch().batch(8).repeat(3)
     batches = iter(strategy.experimental_distribute_dataset(shards))

@@ -215,7 +215,8 @@ from trainer.tuning.search_space import choice, uniform
 def get_config():
     config = default()
     config.data.image_size = 32
-    config.model.width = 4
+    config.augment.jit_compile = False
+    config.model.width, config.model.stages, config.model.blocks = 4, 1, 1
     config.train.batch_size = 8
     config.distribute.strategy = "one_device"
     config.summaries.times = 0

@@ -64,8 +64,7 @@ rendezvous.meet(sys.argv[2:], int(sys.argv[1]), {}, seconds=60)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize(("worker", "number"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
 def test_worker_that_waits_for_others_hears_signals(worker: int, number: signal.Signals):
     arguments = [sys.executable, "-c", WAITING, str(worker), *free_addresses(2)]
     with subprocess.Popen(

@@ -15,7 +15,7 @@ def benchmark(*flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_every_pair_is_printed_with_its_ratio():
     done = benchmark("--source=phantom:60", "--epochs=2")

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import pytest
 from etils import epath
 
-from scripts.alike import differences, history
+from scripts.alike import differences
 from tests.forks import Forks
 from trainer.data import sources
 from trainer.system import file_lock
@@ -210,17 +210,6 @@ def test_tensorboard_shows_it_from_the_bucket(ask: Callable[..., Any]):
     assert ask("plugin/images/individualImage", **query).startswith(b"\x89PNG")
 
 
-def test_a_finished_run_is_evaluated_again_alone(
-    running_bucket, run: Callable[..., str], outputs: dict[str, str], fetched: Path, tmp_path: Path
-):
-    again = run("-m", "trainer.task", *flags(DATA, RUN))
-    assert " 2/2 " in outputs["finished"] and " 2/2 " not in again
-    assert f"report: {RUN}/report.html" in again
-    running_bucket.fetch("runs/x/evaluation/", tmp_path)
-    text = (tmp_path / "test.json").read_text()
-    assert text == (fetched / "evaluation/test.json").read_text()
-
-
 @pytest.mark.usefixtures("outputs")
 def test_its_pages_and_its_audit_are_written_there(
     running_bucket, run: Callable[..., str], tmp_path: Path
@@ -234,18 +223,6 @@ def test_its_pages_and_its_audit_are_written_there(
         running_bucket.fetch(prefix, tmp_path)
     assert "patient.png" in (tmp_path / "patient.png.html").read_text()
     assert (tmp_path / "html").stat().st_size and json.loads((tmp_path / "json").read_text())
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("outputs")
-def test_two_workers_share_it(running_bucket, run: Callable[..., str], tmp_path: Path):
-    job = [*flags(DATA, "gs://bucket/runs/two"), "--config.train.epochs=1"]
-    job.remove("--config.distribute.strategy=one_device")
-    assert "report: gs://bucket/runs/two/report.html" in run(
-        *("-m", "trainer", "launch", "--workers=2", "--", *job)
-    )
-    running_bucket.fetch("runs/two/", tmp_path)
-    assert [row["step"] for row in history(tmp_path)] == ENDS[:1]
 
 
 @pytest.mark.parametrize(

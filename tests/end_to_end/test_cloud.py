@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[2]
 SMALL = [
     "--config.data.image_size=32",
     "--config.model.width=4",
-    "--config.model.stages=2",
-    "--config.train.epochs=2",
+    "--config.model.stages=1",
+    "--config.augment.jit_compile=false",
+    "--config.train.epochs=1",
     "--config.train.batch_size=8",
     "--config.summaries.times=0",
 ]
@@ -170,7 +171,7 @@ def submit(
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_two_machines_train_and_the_run_comes_back(
     vertex: RunningVertex,
@@ -179,7 +180,7 @@ def test_two_machines_train_and_the_run_comes_back(
     phantoms: epath.Path,
     tmp_path: Path,
 ):
-    run = ["--workdir=gs://bucket/runs/two", "--workers=2", "--config.train.epochs=1"]
+    run = ["--workdir=gs://bucket/runs/two", "--workers=2"]
     done = submit(vertex, environment, phantoms, *run)
     assert "the job is succeeded" in done.stdout and "test AUC 0." in done.stdout
     assert "MultiWorkerMirrored" in vertex.logs()
@@ -192,7 +193,7 @@ def test_two_machines_train_and_the_run_comes_back(
     assert "continues the one in gs://bucket/runs/two" in again.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_each_trial_of_a_tuning_reports_its_validation_auc(
     vertex: RunningVertex,

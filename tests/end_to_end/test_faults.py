@@ -173,7 +173,7 @@ def test_a_disk_that_is_full_is_named_whatever_is_being_written(
     config: ConfigDict, disk: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for owner, name in (
-        *((TensorBoard, "begin"), (TensorBoard, "steps"), (TensorBoard, "epoch")),
+        *((TensorBoard, "begin"), (TensorBoard, "epoch")),
         *((evaluation_files, "write"), (run_page, "write")),
     ):
         write = getattr(owner, name)

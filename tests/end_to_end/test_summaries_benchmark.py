@@ -8,6 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+RECIPE = """
+from trainer.config.schema import default
+
+def get_config():
+    config = default()
+    config.data.image_size, config.model.width, config.model.stages = 32, 4, 1
+    config.augment.jit_compile = False
+    return config
+"""
 
 
 def benchmark(*flags: str) -> subprocess.CompletedProcess:
@@ -17,10 +26,12 @@ def benchmark(*flags: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_recipe_is_timed_with_and_without():
-    done = benchmark("--source=phantom:80", "--recipes=demo", "--epochs=2", "--pairs=1")
+def test_a_recipe_is_timed_with_and_without(tmp_path: Path):
+    (tmp_path / "tiny.py").write_text(RECIPE)
+    recipe = f"--recipes={tmp_path}/tiny"
+    done = benchmark("--source=phantom:60", recipe, "--epochs=1", "--pairs=1")
     assert done.returncode == 0, done.stderr
-    (figures,) = re.findall(r"^demo +([\d.]+) +([\d.]+) +([\d.]+) +(-?[\d.]+)%$", done.stdout, re.M)
+    (figures,) = re.findall(r"tiny +([\d.]+) +([\d.]+) +([\d.]+) +(-?[\d.]+)%$", done.stdout, re.M)
     with_, without, ratio, overhead = map(float, figures)
     assert with_ > 0 and without > 0
     assert ratio == pytest.approx(with_ / without, rel=0.1)

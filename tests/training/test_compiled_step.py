@@ -28,7 +28,7 @@ def recipe() -> Callable[[str], ConfigDict]:
     def read(name: str) -> ConfigDict:
         config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
         config.data.image_size = SIDE
-        config.model.width, config.model.stages = 4, 2
+        config.model.width, config.model.stages, config.model.blocks = 4, 2, 1
         config.train.batch_size = BATCH
         return config
 
@@ -97,8 +97,7 @@ def test_compiled_for_a_tpu_a_recipe_learns_what_plain_ops_learn(recipe: Callabl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", [1, 2])
-def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable, parts: int):
+def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable):
     """By gradient descent, as the others turn a gradient of rounding size into a whole step.
 
     Measured 6e-8 in weights, 2e-6 in batch statistics, where the farthest moves 1e-3.
@@ -106,7 +105,7 @@ def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable, p
     config = recipe("resnet")
     config.optimizer.name = "sgd"
     config.optimizer.learning_rate = 0.01
-    config.train.accumulate, config.train.ema = parts, 0.9
+    config.train.accumulate, config.train.ema = 2, 0.9
     compiled, take_step = replica_step(config, on_tpu=True, jit_compile=True)
     begun = [variable.value.numpy() for variable in compiled.model.trainable_variables]
     trained(compiled, take_step)
@@ -134,15 +133,11 @@ def py_function(images: tf.Tensor) -> None:
     tf.py_function(lambda: None, [], [])
 
 
-def numpy_function(images: tf.Tensor) -> None:
-    tf.numpy_function(np.mean, [images], tf.float64)
-
-
 def summary(images: tf.Tensor) -> None:
     tf.summary.scalar("mean", tf.reduce_mean(tf.cast(images, tf.float32)), step=0)
 
 
-@pytest.mark.parametrize("host_op", [py_function, numpy_function, summary])
+@pytest.mark.parametrize("host_op", [py_function, summary])
 def test_a_step_with_an_operation_of_the_host_is_refused(
     host_op: Callable, recipe: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -22,6 +22,7 @@ from absl import flags
 from etils import epath
 from PIL import Image
 
+from tests.forks import Forks
 from tests.memory_sources import Failing
 from trainer.commands import prepare
 from trainer.data import dataset, pipeline, sources, summary_file
@@ -270,14 +271,10 @@ def test_the_flags_are_defined_by_the_program_alone():
     assert values.label_columns == ["x", "y"] and values.max_skipped == 0.01
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "trainer", "prepare", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-
-
 @pytest.mark.slow
-def test_the_program_prepares_and_prints_a_table(tmp_path: Path):
-    done = run("--source=phantom:40", f"--out={tmp_path}/out", "--workers=1")
+def test_the_program_prepares_and_prints_a_table(forks: Forks, tmp_path: Path):
+    command = ("-m", "trainer", "prepare", "--source=phantom:40", f"--out={tmp_path}/out")
+    done = forks.run(*command, "--workers=1")
     assert done.returncode == 0, done.stderr
     summary = summary_file.read(tmp_path / "out")
     train = summary["splits"]["train"]["per_label"]["PNEUMONIA"]
@@ -286,13 +283,13 @@ def test_the_program_prepares_and_prints_a_table(tmp_path: Path):
     assert done.stdout.endswith(f"--config.data.path={tmp_path}/out --workdir=RUN\n")
     assert json.loads((tmp_path / "out/audit.json").read_text())["source"] == "phantom:40"
     assert (tmp_path / "out/audit.html").exists()
-    again = run("--source=phantom:40", f"--out={tmp_path}/out")
+    again = forks.run(*command)
     assert again.returncode == 0 and "audit: " not in again.stdout
 
 
-@pytest.mark.slow
-def test_a_users_mistake_gets_a_sentence(tmp_path: Path):
-    done = run(f"--out={tmp_path}/out", "--source=nowhere.zip")
+def test_a_users_mistake_gets_a_sentence(forks: Forks, tmp_path: Path):
+    flags = (f"--out={tmp_path}/out", "--source=nowhere.zip")
+    done = forks.run("-m", "trainer", "prepare", *flags)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "nowhere.zip does not exist" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
@@ -337,17 +334,9 @@ def test_two_preparations_do_not_write_to_one_place(source, tmp_path: Path):
 
 def started(out: Path, ready: Callable[[], bool]) -> subprocess.Popen:
     """Starts a long preparation in a process of its own, and waits until it is `ready`."""
-    command = [
-        sys.executable,
-        "-m",
-        "trainer",
-        "prepare",
-        "--noaudit",
-        "--source=phantom:900",
-        f"--out={out}",
-    ]
     job = subprocess.Popen(
-        [*command, f"--out={out}"],
+        [sys.executable, "-m", "trainer", "prepare"]
+        + ["--noaudit", "--source=phantom:900", f"--out={out}"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -360,15 +349,14 @@ def started(out: Path, ready: Callable[[], bool]) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_signal_ends_it_and_leaves_nothing(tmp_path: Path, number: signal.Signals):
+def test_a_stop_signal_ends_it_and_leaves_nothing(tmp_path: Path):
     out = tmp_path / "out"
     lock = out / file_lock.FILE
     job = started(out, lambda: lock.exists() and lock.stat().st_size > 0)
-    job.send_signal(number)
+    job.terminate()
     _, errors = job.communicate(timeout=60)
-    assert job.returncode == 128 + number and "Traceback" not in errors
-    assert errors.splitlines()[-1] == f"stopped: by {number.name}; nothing was written."
+    assert job.returncode == 128 + signal.SIGTERM and "Traceback" not in errors
+    assert errors.splitlines()[-1] == "stopped: by SIGTERM; nothing was written."
     assert not out.exists()
 
 
