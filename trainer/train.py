@@ -24,6 +24,7 @@ from trainer.metrics.predictions import Predictions
 from trainer.report import run_page
 from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
+from trainer.show.model_file import ModelFile
 from trainer.show.start_record import StartRecord
 from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
@@ -90,7 +91,14 @@ def train_and_evaluate(
                 run_folder(workdir, config, data, replicas=replicas, sleep=signals.sleep)
             )
             log = Loggers(
-                [HistoryFile(), TerminalLog(line), StartRecord(line), TensorBoard(), *loggers]
+                [
+                    HistoryFile(),
+                    ModelFile(),
+                    TerminalLog(line),
+                    StartRecord(line),
+                    TensorBoard(),
+                    *loggers,
+                ]
             )
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         check_shared(workdir, replicas)

@@ -58,7 +58,14 @@ def test_a_run_says_what_it_does_and_leaves_what_the_design_names(finished: epat
         assert words in output
     assert "scripts/tensorboard.sh" in output
     for name in (
-        *("config.json", "environment.json", "data_summary.json", "history.json", "report.html"),
+        *(
+            "config.json",
+            "environment.json",
+            "model.json",
+            "data_summary.json",
+            "history.json",
+            "report.html",
+        ),
         *("evaluation/test.json", "evaluation/test.csv", "evaluation/validation.json"),
         *("pictures/train/samples.png", "pictures/train/augmented.png"),
         *("pictures/test/errors.png", "pictures/test/explanations/examples.png"),

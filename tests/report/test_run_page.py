@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from trainer.report import run_page
+from trainer.report import result, run_page
+from trainer.show.pictures.tiles import Tile, TileGroup
 from trainer.system.errors import UsageError
 from trainer.training import run_files
 
@@ -18,6 +19,12 @@ PICTURES = (
     "test/activations/01_conv2d",
     "test/activations/02_max_pooling",
 )
+ERRORS = [
+    TileGroup("false positives", [Tile("a_b\n0.9", (1, 2, 3, 4)), Tile("c", (5, 2, 3, 4))]),
+    TileGroup("false negatives", []),
+]
+LAYER = {"layer": "conv1", "kind": "Conv2D", "output": [30, 30, 8], "parameters": 80, "flops": 1e6}
+MODEL = {"name": "small", "input": [32, 32, 1], "trained": 80, "layers": [LAYER]}
 UNDEFINED = {"value": None, "low": None, "high": None}
 
 
@@ -27,6 +34,8 @@ def page(tmp_path_factory, finished_run, read_page):
     run = finished_run(tmp_path_factory.mktemp("run"))
     for seed, name in enumerate(PICTURES):
         run.add_picture(name, seed)
+    run.add_picture("test/errors", groups=ERRORS)
+    run.write_json("model.json", MODEL)
     run.add_picture("test/activations_whole/01_conv2d", seed=99)
     run.add_picture("test/activations_whole/02_max_pooling", PICTURES.index(PICTURES[-1]))
     return read_page(run_page.write(run.folder))
@@ -48,6 +57,24 @@ def test_the_result_has_every_operating_point_with_its_intervals(page):
     assert "Calibration error (ECE) 0.081 0.032 at temperature 1.50" in text
 
 
+def test_the_page_opens_with_the_result_in_one_sentence_at_its_threshold(page):
+    assert "Result At the threshold 0.73 (chosen on validation), about nine tenths of" in page.text
+    assert "are found (172 of 195)" in page.text and "mistake (17 of 115). AUC" in page.text
+
+
+def test_the_network_is_shown_layer_by_layer(page):
+    assert "“small”, input 32 x 32 x 1: 1 layer with 80 parameters, 80 of them" in page.text
+    assert "conv1 Conv2D 30 x 30 x 8 80" in page.text
+
+
+def test_a_sheet_is_in_the_page_once_and_its_tiles_are_windows_on_it(page):
+    assert "wrong side of the threshold 0.73" in page.text
+    assert "false positives a_b 0.9 c false negatives No such error." in page.text
+    ((name,),) = (re.findall(r'<image id="([^"]+)"', page.html),)
+    assert re.findall(r'<svg viewBox="([\d ]+)"', page.html) == ["1 2 3 4", "5 2 3 4"]
+    assert page.html.count(f'<use href="#{name}"/>') == 1
+
+
 def test_the_page_shows_training_data_and_reproduction(page):
     text = page.text
 
@@ -64,8 +91,9 @@ def test_the_page_shows_training_data_and_reproduction(page):
 
 def test_the_page_is_self_contained_and_its_contents_lead_to_every_part(page):
     page.check()
-    assert page.tags.count("img") == len(PICTURES) + 1
-    parts = ["result", "errors", "explanations", "training", "data", "reproduce"]
+    assert page.tags.count("img") == len(PICTURES)
+    parts = ["result", "training", "images", "network", "errors", "explanations", "layers", "data"]
+    parts += ["repeat"]
     assert [name for name in page.ids if name in parts] == parts
     assert [address[1:] for address in page.addresses if address[1:] in parts] == parts
 
@@ -130,7 +158,7 @@ def test_without_audit_pictures_and_commit_the_page_is_shorter(run, write):
 
     assert "radiograph audit '--source=my data'" in page.text
     assert f"--out={run.folder}/audit.html" in page.text
-    assert "img" not in page.tags and "Inner layers" not in page.text
+    assert "img" not in page.tags and "#layers" not in page.addresses
     assert "#explanations" not in page.addresses
     assert "Synthetic radiographs (phantoms), not patients" in page.text
     assert "1 epoch." in page.text and "21 min 40 s" in page.text
@@ -158,7 +186,7 @@ def test_each_of_several_labels_has_its_row_and_its_charts(run, write, monkeypat
     assert "Hernia 40 40 % Hernia, unknown 10 10 %" in page.text
     history, each_label, all_labels = 5, 2, 1
     assert page.tags.count("svg") == history + each_label + all_labels + 3 * 5
-    monkeypatch.setattr(run_page, "LABELS_CHARTED", 2)
+    monkeypatch.setattr(result, "LABELS_CHARTED", 2)
     page = write(run)
     assert "Charts are drawn for the first 2 of 3 labels" in page.text
     assert "Hernia 12 of 127 known" in page.text
@@ -190,7 +218,7 @@ def test_text_of_the_run_cannot_become_markup(run, write):
 
     page = write(run, "<script>x</script> auc=0.5")
 
-    assert "script" not in page.tags and "<script>alert(1)</script>" in page.text
+    assert page.tags.count("script") == 1 and "<script>alert(1)</script>" in page.text
 
 
 def test_undefined_metrics_are_shown_as_undefined(run, write):

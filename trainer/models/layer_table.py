@@ -1,7 +1,7 @@
 """A network as a table: its layers with their shapes, parameters and floating-point operations."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -73,6 +73,16 @@ def flops(layer: keras.Layer) -> int:
     if isinstance(layer, MERGING):
         return (len(layer.input) - 1) * size
     return 0
+
+
+def summary(model: keras.Model) -> dict[str, Any]:
+    """Returns the table for `model.json`: `name`, `input`, `trained` parameters, and `layers`."""
+    return {
+        "name": model.name,
+        "input": model.input_shape[1:],
+        "trained": _trained(model),
+        "layers": [row._asdict() for row in rows(model)],
+    }
 
 
 def markdown(model: keras.Model) -> str:

@@ -1,23 +1,26 @@
 """The pictures of a run, embedded in a page as far as there is room."""
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from etils import epath
 from PIL import Image
 
 from trainer.report import page
+from trainer.show.pictures.tiles import TileGroup, read_groups
 
 PARTS = ("test", "validation", "train")  # the pictures of the best epoch come first
-QUALITY = 88  # of JPEG
+QUALITY = 90  # of JPEG, which is taken where it is smaller
 
 
 class Picture(NamedTuple):
-    """A picture as a data URI, and its size in pixels."""
+    """A picture as a data URI, its size in pixels, and its groups of tiles, if it has some."""
 
     source: str
     width: int
     height: int
+    groups: Sequence[TileGroup] = ()
 
 
 class Layer(NamedTuple):
@@ -76,7 +79,7 @@ class Album:
         )
         if whole is None or most_active is None or whole.read_bytes() == most_active.read_bytes():
             return None
-        return self._embedded(whole, jpeg=True)
+        return self._embedded(whole)
 
     def _names(self, tag: str) -> list[str]:
         """Returns the names of the pictures in the first part's folder that has some."""
@@ -88,17 +91,16 @@ class Album:
         files = (self._folder / part / f"{tag}.png" for part in PARTS)
         return next((file for file in files if file.exists()), None)
 
-    def _embedded(self, file: epath.Path, jpeg: bool = False) -> Picture | None:
+    def _embedded(self, file: epath.Path) -> Picture | None:
         data, kind = file.read_bytes(), "png"
+        groups = read_groups(data)
         with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            if jpeg:
-                buffer = io.BytesIO()
-                image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
-                if len(buffer.getvalue()) < len(data):
-                    data, kind = buffer.getvalue(), "jpeg"
+            (width, height), buffer = image.size, io.BytesIO()
+            image.convert("RGB").save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+        if len(buffer.getvalue()) < len(data):
+            data, kind = buffer.getvalue(), "jpeg"
         if len(data) > self._room:
             self.left_out.append(str(file.relative_to(self._folder.parent)))
             return None
         self._room -= len(data)
-        return Picture(page.data_uri(data, kind), width, height)
+        return Picture(page.data_uri(data, kind), width, height, groups)

@@ -18,7 +18,7 @@ def template(file: str, **filters: Callable) -> jinja2.Template:
 
     Args:
       file: its name in `trainer/report/`.
-      filters: more than `percent`, `decimal`, `count`, `duration` and `options`.
+      filters: more than `percent`, `decimal`, `count`, `duration`, `options` and `breakable`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -27,7 +27,7 @@ def template(file: str, **filters: Callable) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shared = (percent, decimal, count, duration, options)
+    shared = (percent, decimal, count, duration, options, breakable)
     environment.filters.update({filter.__name__: filter for filter in shared} | filters)
     return environment.get_template(file)
 
@@ -68,3 +68,8 @@ def duration(seconds: float) -> str:
 def options(text: str) -> markupsafe.Markup:
     """Returns the text with command line options marked as code."""
     return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", str(markupsafe.escape(text))))
+
+
+def breakable(name: str) -> markupsafe.Markup:
+    """Returns the name of a field, which may be broken behind a dot or "_" but in no word."""
+    return markupsafe.Markup(re.sub(r"([._/])", r"\1<wbr>", str(markupsafe.escape(name))))

@@ -10,17 +10,15 @@ from trainer.config import references
 from trainer.config.references import Reference
 from trainer.report import baselines, page
 from trainer.report.album import Album
+from trainer.report.result import result_charts
+from trainer.report.sentence import result_sentence
 from trainer.show.charts.chart import Chart
-from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.history import history_charts, label_history_charts
-from trainer.show.charts.label_charts import label_charts
-from trainer.show.charts.roc import label_roc_chart
 from trainer.system import atomic, environment
 from trainer.system.errors import UsageError
 from trainer.training.run_files import RunFiles
 
 MOST_BYTES = 8_000_000  # of pictures; in the page they take a third more
-LABELS_CHARTED = 20  # labels with charts: a page with more would be slow to open
 
 
 def write(
@@ -55,11 +53,12 @@ def _content(run: RunFiles, published: str | None) -> dict[str, Any]:
     album = Album(run.workdir, MOST_BYTES)
     return {
         "run": run,
+        "sentence": result_sentence(run.test),
         "references": _references(run, shortcut, published),
         "shortcut": shortcut,
         "shortcut_is_as_good": shortcut is not None and _is_as_good(shortcut, run),
         "audit_command": _audit_command(run),
-        **_result_charts(run),
+        "drawn": result_charts(run.test, run.test_results).svgs(),
         "history_charts": page.svgs(_history_charts(run)),
         # What matters most comes first: there may not be room for all.
         "errors": album.picture("errors"),
@@ -95,20 +94,6 @@ def _audit_command(run: RunFiles) -> str:
     source, out = run.config.get("data", {}).get("path", "DATA"), run.workdir / "audit.html"
     audit = shlex.join(["radiograph", "audit", f"--source={source}", f"--out={out}"])
     return f"{audit}\n{shlex.join(['radiograph', 'report', str(run.workdir)])}"
-
-
-def _result_charts(run: RunFiles) -> dict[str, Any]:
-    """Returns charts of each label, as many as can be shown, and of several labels common ones."""
-    results = run.test_results
-    several = len(results) > 1 and any(result.has_both_classes for result in results)
-    drawn = {}
-    for result in results[:LABELS_CHARTED]:
-        charts = label_charts(result)
-        drawn[result.name] = dict(zip(charts, page.svgs(charts.values()), strict=True))
-    common = [label_roc_chart(results)] if several else []
-    if run.test.get("exclusive"):
-        common.append(class_confusion_chart(run.test["confusion"], run.labels, "test"))
-    return {"common_charts": page.svgs(common), "label_charts": drawn}
 
 
 def _history_charts(run: RunFiles) -> list[Chart]:

@@ -79,7 +79,7 @@ class Figures:
         """
         colour_map = self._config.summaries.colour_map
         name, filters = layer_outputs.first_filters(self._model)
-        yield Figure(f"filters/{name}", "picture", filter_montage(name, filters, colour_map))
+        yield Figure(f"filters/{name}", "picture", *filter_montage(name, filters, colour_map))
         for variable in self._model.trainable_variables:
             yield Figure(f"weights/{variable.path}", "histogram", variable.numpy())
         fixed = self._fixed

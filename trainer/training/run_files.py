@@ -100,6 +100,12 @@ class RunFiles:
         return json_files.read(file) if file.exists() else None
 
     @cached_property
+    def model(self) -> dict[str, Any] | None:
+        """The content of model.json, None for a run of a version that wrote none."""
+        file = self.workdir / "model.json"
+        return json_files.read(file) if file.exists() else None
+
+    @cached_property
     def history(self) -> list[dict[str, Any]]:
         """The content of history.json: an entry for each epoch."""
         return json_files.read(self.workdir / "history.json", list)

@@ -7,7 +7,11 @@ import pytest
 
 from trainer.show.pictures import canvas
 from trainer.show.pictures.colours import table
-from trainer.show.pictures.filters import filter_montage
+from trainer.show.pictures.filters import filter_montage as drawn_montage
+
+
+def filter_montage(*arguments, **options):
+    return drawn_montage(*arguments, **options).pixels
 
 
 def places(picture, level):
@@ -75,3 +79,12 @@ def test_a_montage_of_filters_fits_the_width(shape):
 
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
     assert picture.shape[1] <= canvas.MAX_WIDTH
+
+
+def test_each_filter_is_a_tile_below_the_scale():
+    drawn = drawn_montage("conv", one_filter(-2.0, 0.0, 1.0, 2.0))
+    ((title, tiles),) = drawn.groups
+    assert title == "-2 to +2, the middle is 0" and [tile.caption for tile in tiles] == ["0"]
+    left, top, width, height = tiles[0].box
+    assert drawn.pixels[top, left].tolist() == [1] * 3
+    assert drawn.pixels[top + height - 1, left + width - 1].tolist() == [255] * 3

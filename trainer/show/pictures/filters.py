@@ -4,6 +4,7 @@ import numpy as np
 
 from trainer.show.pictures import canvas
 from trainer.show.pictures.colours import colour_bar, table
+from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 COLUMNS = 8
 MAX_TILE = 84
@@ -11,7 +12,7 @@ BETWEEN = 8  # pixels between tiles
 NUMBER_SIZE, NUMBER_HEIGHT = 11, 13
 
 
-def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") -> np.ndarray:
+def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") -> Sheet:
     """Returns all filters of a layer on one scale that is symmetrical around 0.
 
     The input channels are equal in a radiograph, so the sum of a filter over them is shown, which
@@ -23,7 +24,7 @@ def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") ->
       colour_map: "grey" or "viridis".
 
     Returns:
-      [H, W, 3] uint8.
+      One group with a tile for each filter.
     """
     count, height, width, inputs = filters.shape
     weights = np.nan_to_num(filters, nan=0.0, posinf=0.0, neginf=0.0).sum(axis=3, dtype=np.float64)
@@ -44,6 +45,8 @@ def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") ->
     picture, top = canvas.ground(
         columns * pitch_x - BETWEEN, rows * pitch_y + canvas.GAP + canvas.LINE, layer, detail=detail
     )
+    words = f"{-largest:.3g}", f"+{largest:.3g}"
+    group = TileGroup(f"{' to '.join(words)}, the middle is 0", [])
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
@@ -51,9 +54,9 @@ def filter_montage(layer: str, filters: np.ndarray, colour_map: str = "grey") ->
         canvas.write(picture, str(number), (x, middle), size=NUMBER_SIZE, colour=canvas.MUTED)
         y += NUMBER_HEIGHT
         picture[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
-    words = f"{-largest:.3g}", f"+{largest:.3g}"
+        group.tiles.append(Tile(str(number), (x, y, tile.shape[1], tile.shape[0])))
     y = top + rows * pitch_y + canvas.GAP
     end = colour_bar(picture, colours, words, left=canvas.MARGIN, top=y)
     place = (end + 16, y + canvas.LINE // 2)
     canvas.write(picture, "the middle is 0", place, colour=canvas.MUTED)
-    return picture
+    return Sheet(picture, [group])
