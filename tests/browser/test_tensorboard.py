@@ -120,8 +120,13 @@ def test_time_series_show_scalars_pictures_and_histograms(board: str, visit, lay
 def test_scalars_are_curves_of_every_split(board: str, visit):
     with visit(f"{board}/#scalars&tagFilter=.", "scalars") as page:
         expect_tags(page, SCALARS)
-        names = page.locator("tf-runs-selector .run-row-container").all_inner_texts()
-        assert sorted(name.strip() for name in names) == ["test", "train", "validation"]
+        assert sorted(page.request.get(f"{board}/data/runs").json()) == [
+            "test",
+            "train",
+            "validation",
+        ]
+        for run in ("train", "validation", "test"):
+            expect(page.locator("tf-runs-selector").get_by_text(run).first).to_be_visible()
         cards = page.locator("tf-scalar-card")
         for number in range(len(SCALARS)):
             curves = cards.nth(number).locator("path.line, .scatter-plot path")

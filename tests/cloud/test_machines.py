@@ -93,5 +93,7 @@ def test_tpu_api_has_names_of_its_own():
 def test_machine_has_a_description_and_a_number_of_replicas():
     gpus, cpu = choose("nvidia-l4:2", "", "vertex"), choose("cpu", "", "vertex")
     assert (str(gpus), gpus.replicas) == ("g2-standard-24 with 2 x nvidia-l4", 2)
+    assert gpus.times(1) == "1 machine x 2 nvidia-l4 (g2-standard-24)"
+    assert gpus.times(2) == "2 machines x 2 nvidia-l4 (g2-standard-24)"
     assert (str(cpu), cpu.replicas) == ("n2-standard-8", 1)
     assert str(choose("tpu-v5e:8", "", "tpu_vm")) == "8 x tpu-v5e"

@@ -19,7 +19,7 @@ def cost(accelerator: str, machine_type: str = "", *, workers: int = 1, platform
 def test_cost_names_its_date_region_and_extras():
     text = str(cost("nvidia-l4:2", workers=2))
     assert text.startswith(
-        "$4.00 an hour in all for 2 machines, g2-standard-24 with 2 x nvidia-l4, by Google's list "
+        "$4.00 an hour in all for 2 machines x 2 nvidia-l4 (g2-standard-24), by Google's list "
         "prices of us-central1 as read on"
     )
     assert TABLE["read"] in text and "Vertex AI's fee" in text and "Spot" not in text

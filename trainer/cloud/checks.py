@@ -72,12 +72,12 @@ def _machine(order: Order) -> str:
     strategy, suitable = order.config.distribute.strategy, _strategies(order)
     if strategy not in suitable:
         raise UsageError(
-            f"distribute.strategy={strategy} does not suit {order.workers} x {order.machine}: "
+            f"distribute.strategy={strategy} does not suit "
+            f"{order.machine.times(order.workers)}: "
             f"give --config.distribute.strategy={' or '.join(suitable)}."
         )
-    machines = f"{order.workers} x " if order.workers > 1 else ""
     where = order.zone if order.platform == "tpu_vm" else order.region
-    return f"{machines}{order.machine}" + (f" in {where}" if where else "")
+    return order.machine.times(order.workers) + (f" in {where}" if where else "")
 
 
 def _strategies(order: Order) -> tuple[str, ...]:

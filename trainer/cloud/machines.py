@@ -31,6 +31,14 @@ class Machine(NamedTuple):
         accelerators = f"{self.count} x {self.accelerator}" if self.accelerator else ""
         return " with ".join(filter(None, [self.type, accelerators])) or "CPU"
 
+    def times(self, workers: int) -> str:
+        """Returns some of these in words, as in "2 machines x 2 nvidia-l4 (g2-standard-24)"."""
+        machines = f"{workers} machine{'s' * (workers > 1)}"
+        if not self.accelerator:
+            return f"{machines} ({self.type or 'CPU'})"
+        type_name = f" ({self.type})" if self.type else ""
+        return f"{machines} x {self.count} {self.accelerator}{type_name}"
+
 
 def _n1(fewest: Mapping[int, int], counts: Collection[int], defaults: Mapping[int, str]) -> dict:
     """Returns the N1 machine types by the number of their GPUs.

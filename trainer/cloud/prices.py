@@ -17,7 +17,7 @@ class Cost(NamedTuple):
 
     Attributes:
       dollars: for all machines, by the list prices on demand.
-      machines: how many, and which, as in "2 machines, g2-standard-24 with 2 x nvidia-l4".
+      machines: how many, and which, as in "2 machines x 2 nvidia-l4 (g2-standard-24)".
       region: where they run; the list prices are those of one region.
       extra: costs that are not included, in words.
       spot: whether they are Spot machines, which cost less.
@@ -56,8 +56,9 @@ def per_hour(
     if each is None:
         return None
     fee = f"{VERTEX_FEE}, " if platform == "vertex" else ""
-    machines = f"{workers} machine{'s' * (workers > 1)}, {machine}"
-    return Cost(workers * each, machines, region, f"{fee}disks, storage and network", spot)
+    return Cost(
+        workers * each, machine.times(workers), region, f"{fee}disks, storage and network", spot
+    )
 
 
 def _dollars(machine: Machine, table: dict[str, Any]) -> float | None:
