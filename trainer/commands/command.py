@@ -77,6 +77,13 @@ COMMANDS = {
         needed=("config", "workdir"),
         common=("trials",),
     ),
+    "seeds": Command(
+        "trainer.commands.seeds",
+        "trains a config with several seeds, and sums their figures up",
+        "radiograph seeds --config=resnet --config.data.path=DATA --workdir=RUNS --seeds=5",
+        needed=("config", "workdir"),
+        common=("seeds",),
+    ),
     "report": Command(
         "trainer.commands.report",
         "writes pages about finished runs, or about single radiographs",

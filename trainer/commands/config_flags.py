@@ -61,6 +61,12 @@ def overrides() -> dict[str, Any]:
     return {path: flag.value for path, flag in _FIELDS.items() if flag.value is not None}
 
 
+def task_flags(verbosity: int) -> list[str]:
+    """Returns the flags that give trainer.task the config of the command line."""
+    fields = [f"--config.{path}={value}" for path, value in overrides().items()]
+    return [f"--config={FILE.value}", *fields, f"--verbosity={verbosity}"]
+
+
 def read() -> ConfigDict:
     """Returns the config that the command line describes.
 

@@ -20,19 +20,13 @@ _TRIALS = flags.DEFINE_integer(
 )
 
 
-def task_flags() -> list[str]:
-    """Returns the flags that give trainer.task the config of the command line."""
-    overrides = config_flags.overrides().items()
-    fields = [f"--config.{path}={value}" for path, value in overrides]
-    return [f"--config={config_flags.FILE.value}", *fields, f"--verbosity={program.verbosity()}"]
-
-
 def main(argv: Sequence[str]) -> None:
     """Runs the trials that the flags describe, and shows how they compare."""
     del argv
     config, workdir = config_flags.read(), _WORKDIR.value
     sweep = search_space.read(config_flags.FILE.value)
-    rows = trials.run(config, sweep, task_flags=task_flags(), workdir=workdir, trials=_TRIALS.value)
+    task_flags = config_flags.task_flags(program.verbosity())
+    rows = trials.run(config, sweep, task_flags=task_flags, workdir=workdir, trials=_TRIALS.value)
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
 
 

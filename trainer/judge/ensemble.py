@@ -146,16 +146,27 @@ def _fit(member: TrainedModel) -> Fit:
 
 
 def _combined(members: Sequence[TrainedModel], logits: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the mean of the calibrated log-odds; of one member its own, not calibrated.
-
-    Classes that exclude one another have the softmax of the mean log-probabilities instead.
-    """
+    """Returns the mean of the calibrated log-odds; of one member its own, not calibrated."""
     if len(members) == 1:
         return logits[0]
-    outputs = members[0].outputs
+    return combine(logits, [member.temperatures for member in members], members[0].outputs)
+
+
+def combine(
+    logits: Sequence[np.ndarray],
+    temperatures: Sequence[Sequence[float]],
+    outputs: IndependentLabels,
+) -> np.ndarray:
+    """Returns the mean of calibrated log-odds, [n, K] float32.
+
+    Args:
+      logits: of each network, [n, K], not calibrated.
+      temperatures: of each network, for each of its K labels.
+      outputs: what the labels are; classes that exclude one another have the softmax of the mean
+        log-probabilities.
+    """
     calibrated = [
-        outputs.calibrated(one, member.temperatures)
-        for member, one in zip(members, logits, strict=True)
+        outputs.calibrated(one, each) for one, each in zip(logits, temperatures, strict=True)
     ]
     if outputs.exclusive:
         return outputs.log_odds(np.mean([log_expit(one) for one in calibrated], axis=0))
