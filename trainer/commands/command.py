@@ -91,6 +91,14 @@ COMMANDS = {
         arguments=("RUN...",),
         common=("image", "out"),
     ),
+    "evaluate": Command(
+        "trainer.commands.evaluate",
+        "judges finished runs on another data set",
+        "radiograph evaluate RUN --data=DATA",
+        arguments=("RUN...",),
+        needed=("data",),
+        common=("split", "name", "out", "map_labels", "tta", "prevalence", "allow_overlap"),
+    ),
     "predict": Command(
         "trainer.commands.predict",
         "predicts files, folders, archives and tables with a finished run",

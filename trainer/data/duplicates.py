@@ -64,6 +64,22 @@ def near_groups(fingerprints: Sequence[bytes], bits: int = NEAR_BITS) -> list[in
     return exact_groups(groups[place].tolist())
 
 
+def nearest(fingerprints: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns by how many bits each image differs from the nearest of others, [n] int.
+
+    Args:
+      fingerprints: [n, BITS / 8] uint8.
+      others: [m, BITS / 8] uint8; without any, all are `BITS` apart.
+    """
+    import faiss  # decoder processes do without it
+
+    if not len(others) or not len(fingerprints):
+        return np.full(len(fingerprints), BITS)
+    index = faiss.IndexBinaryFlat(BITS)
+    index.add(others)
+    return index.search(fingerprints, 1)[0][:, 0]
+
+
 def exact_groups(digests: Sequence[Hashable]) -> list[int]:
     """Returns the group of each image; equal digests share one."""
     numbers: dict[Hashable, int] = {}

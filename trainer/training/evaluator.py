@@ -1,7 +1,7 @@
 """Scores splits with one network."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from trainer.system.errors import NotFinite
 from trainer.system.watchdog import Watchdog
 from trainer.training import optimizer
 from trainer.training.loop_timer import LoopTimer
-from trainer.training.step import Batch, evaluation_loop
+from trainer.training.step import Batch, View, evaluation_loop, unchanged
 
 
 class Evaluator:
@@ -29,6 +29,7 @@ class Evaluator:
       signals: that end it between two loops.
       watchdog: that ends the process if one takes too long.
       outputs: what the network's outputs are.
+      views: of an image, of whose outputs the mean is taken, see `step.evaluation_loop`.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Evaluator:
         signals: StopSignals,
         watchdog: Watchdog,
         outputs: IndependentLabels = INDEPENDENT,
+        views: Sequence[View] = (unchanged,),
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
         self._batch = config.train.batch_size // config.train.accumulate
         self._strategy, self._remedy = replicas.strategy, optimizer.remedy(config.precision)
-        self._loop = evaluation_loop(replicas.strategy, model, self._batch)
+        self._loop = evaluation_loop(replicas.strategy, model, self._batch, views)
         self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
         self._outputs = outputs
 

@@ -4,7 +4,7 @@ This is all that the accelerator runs: cast, augment, model, loss, gradient, all
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import keras
@@ -22,6 +22,7 @@ from trainer.training.loss import EQUAL_WEIGHTS, loss_of
 from trainer.training.state import State
 
 Batch = dict[str, tf.Tensor]
+View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [b, S, S, 1] in 0..1 and rows [b] -> images
 
 
 class StepResult(NamedTuple):
@@ -248,15 +249,34 @@ def train_loop(
     return run
 
 
+def unchanged(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Returns the images as they are: the view that a network is evaluated on."""
+    del rows
+    return images
+
+
 def evaluation_loop(
-    strategy: tf.distribute.Strategy, model: keras.Model, global_batch: int
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    global_batch: int,
+    views: Sequence[View] = (unchanged,),
 ) -> Callable[[Iterator[Batch], int], Scores]:
-    """Returns a function that scores the examples of n batches of an iterator."""
+    """Returns a function that scores the examples of n batches of an iterator.
+
+    Args:
+      strategy: of the replicas.
+      model: the network.
+      global_batch: examples of a batch.
+      views: of an image, of whose outputs the mean is taken.
+    """
     channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
 
     def evaluation_step(batch: Batch) -> tf.Tensor:
-        images = repeat_channels(images_to_float(batch["image"]), channels)
-        scores = _scores(model(images, training=False), batch)
+        images, outputs = images_to_float(batch["image"]), []
+        for view in views:
+            seen = repeat_channels(view(images, batch["row"]), channels)
+            outputs.append(tf.cast(model(seen, training=False), tf.float32))
+        scores = _scores(tf.add_n(outputs) / len(outputs) if outputs[1:] else outputs[0], batch)
         (scores,) = _sum_over_replicas([_in_global_batch(scores, batch["row"], global_batch)])
         return scores
 

@@ -1,0 +1,177 @@
+"""Finished runs are evaluated on other data, and never on what they learnt from unsaid."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from etils import epath
+
+from tests.memory_sources import Files
+from trainer.data.audit.prepared import PreparedSource
+from trainer.data.decode import radiograph
+from trainer.data.prepare import preparation
+from trainer.data.prepare.ingest import DecodeOptions
+from trainer.data.synthetic import phantom
+from trainer.judge import evaluation, judged_data, overlap
+from trainer.judge.ensemble import Ensemble
+from trainer.judge.evaluation import Options
+from trainer.metrics import evaluation_files
+from trainer.show.pictures.canvas import png
+from trainer.system.errors import UsageError
+
+ONE = Options(strategy="one_device")
+MAPPED = replace(ONE, map_labels="SICK=PNEUMONIA,WELL=NORMAL")
+
+
+def rows(count):
+    """Phantoms of other patients: (name, content, label, patient, split)."""
+    for number, (name, content) in enumerate(phantom.archive(count, seed=1)):
+        split = ("train", "val", "test")[number % 3]
+        sick = int("PNEUMONIA" in name)
+        yield f"{number}.jpeg", content, sick, f"other-{number}-{split}", split
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory):
+    """A prepared data set of other patients, with other names for the labels."""
+    out = epath.Path(tmp_path_factory.mktemp("data") / "hospital")
+    preparation.prepare(Files(list(rows(24))), out, max_side=128)
+    return out
+
+
+@pytest.fixture(scope="module")
+def sharing(tmp_path_factory, phantoms):
+    """Another one, with a patient of `phantoms` and a brightened image of another."""
+    source = PreparedSource(phantoms)
+    learnt = [r for r in source.records() if r.split == "train" and r.labels == (1,)]
+    one, other = learnt[0], next(r for r in learnt if r.patient != learnt[0].patient)
+    pixels = radiograph.decode(source.read(other), 128)[..., 0].astype(int)
+    brighter = png(np.repeat((pixels * 0.9 + 20).clip(0, 255).astype(np.uint8)[..., None], 3, 2))
+    more = [
+        ("theirs.jpeg", next(rows(1))[1], 0, one.patient, "test"),
+        ("copy.png", brighter, 1, "other-copy", "test"),
+    ]
+    out = epath.Path(tmp_path_factory.mktemp("data") / "sharing")
+    preparation.prepare(Files([*list(rows(24))[1:], *more]), out, max_side=128)
+    return out
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the run, to be changed."""
+    copied = epath.Path(tmp_path / "run")
+    shutil.copytree(finished, copied, ignore=shutil.ignore_patterns("tensorboard", "pictures"))
+    return copied
+
+
+@pytest.fixture(scope="module")
+def network(finished):
+    return Ensemble.load([finished])
+
+
+def read(folder, name):
+    return json.loads((folder / f"evaluation/{name}.json").read_text())
+
+
+def test_evaluation_of_the_runs_own_test_repeats_its_own(finished, phantoms, tmp_path):
+    evaluation.evaluate([finished], phantoms, replace(ONE, name="again"), out=tmp_path)
+
+    ours, own = read(epath.Path(tmp_path), "again"), read(finished, "test")
+    assert (tmp_path / "evaluation/again.csv").read_text() == (
+        finished / "evaluation/test.csv"
+    ).read_text()
+    (label,), (own_label,) = ours["labels"].values(), own["labels"].values()
+    assert label["calibration"] == own_label["calibration"]
+    assert (ours["auc"], ours["loss"]) == (own["auc"], own["loss"])
+    for point, own_point in zip(
+        label["operating_points"], own_label["operating_points"], strict=True
+    ):
+        assert point.items() >= own_point.items()
+    assert ours["own_test"]["auc"] == own["auc"]
+
+
+def test_other_data_is_judged_whole_and_the_runs_own_files_stay(copy, hospital):
+    before = {file.name: file.read_bytes() for file in (copy / "evaluation").iterdir()}
+
+    page = evaluation.evaluate([copy], hospital, MAPPED)
+
+    assert page == copy / "evaluation/hospital.html"
+    after = {file.name: file.read_bytes() for file in (copy / "evaluation").iterdir()}
+    assert after.items() > before.items()
+    content = read(copy, "hospital")
+    assert content["images"] == 24 and content["splits"] == ["train", "validation", "test"]
+    assert content["labels"]["PNEUMONIA"]["positive"] > 0 and not content["overlap"]["patients"]
+    shown = page.read_text()
+    assert "24 images of 24 patients" in shown and "own test" in shown
+    assert "Not a medical device" in shown and "<script" not in shown
+    names = [record.name for record in PreparedSource(hospital).records()]
+    assert evaluation_files.read_predictions(copy, "hospital").images == names
+
+
+def test_patients_and_copies_that_were_learnt_from_are_refused(finished, sharing, tmp_path):
+    with pytest.raises(UsageError, match=r"1 of the 25 patients and 1 of the 25 images"):
+        evaluation.evaluate([finished], sharing, MAPPED, out=tmp_path)
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_allowed_overlap_is_said_beside_the_figures(finished, sharing, tmp_path):
+    options = replace(MAPPED, allow_overlap=True, split="test")
+    page = evaluation.evaluate([finished], sharing, options, out=tmp_path)
+
+    found = read(epath.Path(tmp_path), "sharing")["overlap"]
+    assert (found["patients"], found["images"], found["checked"]) == (1, 1, True)
+    assert found["sentence"] in page.read_text().split("Not a medical device")[0]
+
+
+def test_train_split_of_the_runs_own_data_is_refused(network, phantoms):
+    data = judged_data.open_judged(phantoms, network, split="train")
+    found = overlap.find(data, network)
+    assert found.images == len(data.names) and found.patients == len(set(data.patients))
+    assert not overlap.find(judged_data.open_judged(phantoms, network), network)
+
+
+def test_overlap_is_unknown_where_the_runs_data_is_not_there(copy, hospital):
+    config = json.loads((copy / "config.json").read_text())
+    config["data"]["path"] = "/nowhere/data"
+    (copy / "config.json").write_text(json.dumps(config))
+    network = Ensemble.load([copy])
+
+    data = judged_data.open_judged(hospital, network, map_labels=MAPPED.map_labels)
+    found = overlap.find(data, network)
+
+    assert not found and not found.content()["checked"]
+    assert "is not known: its data set /nowhere/data is not there" in found.sentence
+
+
+def test_labels_of_other_names_are_refused_with_the_flag(network, hospital):
+    with pytest.raises(UsageError, match="give --map_labels=SICK=PNEUMONIA"):
+        judged_data.open_judged(hospital, network)
+
+
+def test_healthy_class_alone_tells_the_finding_too(network, hospital):
+    data = judged_data.open_judged(hospital, network, map_labels="WELL=NORMAL,SICK=")
+    mapped = judged_data.open_judged(hospital, network, map_labels=MAPPED.map_labels)
+    np.testing.assert_array_equal(data.values, mapped.values)
+
+
+@pytest.mark.parametrize("option", ["max_side", "uniform"])
+def test_data_decoded_otherwise_is_refused(network, hospital, option):
+    decoding = replace(DecodeOptions(128), **{option: 64 if option == "max_side" else True})
+    other = replace(network, members=(replace(network.members[0], decoding=decoding),))
+    with pytest.raises(UsageError, match=f"prepared with {option}=.* data with {option}="):
+        judged_data.open_judged(hospital, other)
+
+
+@pytest.mark.parametrize("name", ["validation", "test", "a/b"])
+def test_names_of_the_runs_own_evaluations_are_refused(finished, hospital, name):
+    with pytest.raises(UsageError, match="--name"):
+        evaluation.evaluate([finished], hospital, replace(MAPPED, name=name))
+
+
+def test_one_split_is_judged_where_it_is_named(network, hospital):
+    data = judged_data.open_judged(hospital, network, split="test", map_labels=MAPPED.map_labels)
+    assert all(patient.endswith("-test") for patient in data.patients) and data.names
+    with pytest.raises(UsageError, match="--split=extra is no split"):
+        judged_data.open_judged(hospital, network, split="extra")
