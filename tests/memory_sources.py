@@ -25,10 +25,18 @@ class Files:
     exclusive: bool = False
     columns: tuple[str, ...] = ()
     reading: None = None
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the columns of each name
 
     def records(self) -> list[ImageRecord]:
         return [
-            ImageRecord(name, (label,), patient, split, refused=self.refused.get(name, ""))
+            ImageRecord(
+                name,
+                (label,),
+                patient,
+                split,
+                refused=self.refused.get(name, ""),
+                columns=self.kept.get(name, ()),
+            )
             for name, _, label, patient, split in self.rows
         ]
 

@@ -6,7 +6,8 @@ opens. docs/data.md describes what is read, how it is split and what is refused.
 """
 
 import secrets
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "every image has one of several classes; by default if they are folders",
         **common,
     )
+    flags.DEFINE_bool(
+        "all_test", False, "puts all images into test, to evaluate finished runs on them", **common
+    )
     path_flags.define_path(
         "names_file",
         "",
@@ -94,6 +98,8 @@ def main(argv: Sequence[str]) -> None:
         if given.names_file and not finished:
             _refuse_names(given.names_file, out)
         source_flags.show_reading(source)
+        if given.all_test:
+            print("  all images go into test, whatever their splits (--all_test)", file=sys.stderr)
         summary = preparation.prepare(
             source,
             out,
@@ -102,6 +108,7 @@ def main(argv: Sequence[str]) -> None:
             any_view=given.any_view,
             uniform=given.uniform,
             exclusive=given.exclusive,
+            all_test=given.all_test,
             salt=salt,
             names_file=given.names_file,
             strict=given.strict,
@@ -118,7 +125,16 @@ def main(argv: Sequence[str]) -> None:
             page = out / "audit.html"
             facts = audit.write(source, page, any_view=given.any_view, salt=salt)
         print(f"audit: {facts['verdict']['sentence']}\n       {page} says why and what to do")
-    print(f"next: radiograph train --config=resnet --config.data.path={out} --workdir=RUN")
+    print(f"next: {_next(summary, given.source, out)}")
+
+
+def _next(summary: Mapping[str, Any], source: str, out: epath.Path) -> str:
+    """Returns the command that uses what was prepared; `predict` reads the files themselves."""
+    if not summary["labels"]:
+        return f"radiograph predict RUN {source}"
+    if summary.get("all_test"):
+        return f"radiograph evaluate RUN --data={out}"
+    return f"radiograph train --config=resnet --config.data.path={out} --workdir=RUN"
 
 
 def _refuse_names(file: str, out: epath.Path) -> None:

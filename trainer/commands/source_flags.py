@@ -69,6 +69,9 @@ def define(flag_values: flags.FlagValues) -> None:
         **common,
     )
     flags.DEFINE_list("exclude", [], "files and folders to leave out, as in masks,*_old", **common)
+    flags.DEFINE_bool(
+        "unlabelled", False, "no folder is a class: a set for prediction alone", **common
+    )
     flags.DEFINE_string("positive", "", "of two classes, the finding, whose label is 1", **common)
     flags.DEFINE_string(
         "map_labels",

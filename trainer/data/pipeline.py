@@ -15,6 +15,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -77,8 +78,10 @@ def open_split(path: epath.PathLike, name: str) -> Split:
             "--config.data.path=DATA."
         )
     try:
-        builder = tfds.builder_from_directory(summary_file.directory(path))
-        source = ArrayRecordDataSource([str(f) for f in builder.info.splits[name].filepaths])
+        splits = tfds.builder_from_directory(summary_file.directory(path)).info.splits
+        is_empty = not summary["splits"][name]["images"]
+        files = [] if is_empty else [str(file) for file in splits[name].filepaths]
+        source: Any = ArrayRecordDataSource(files) if files else ()
         size = len(source)
     except Exception as error:  # neither library documents its exceptions
         raise lost(f"{path}, split {name}", error) from error

@@ -10,7 +10,7 @@ import markupsafe
 
 from trainer.show.charts.chart import Chart
 
-OPTION = re.compile(r"--[a-z_.]+(=\w+)?\b")
+OPTION = re.compile(r"--[a-z_.]+(=\w+([.,]\w+)*)?\b")
 
 
 def template(file: str, **filters: Callable) -> jinja2.Template:

@@ -159,6 +159,12 @@ def check_data(config: ConfigDict, data: PreparedData) -> None:
             "--exclusive."
         )
     images, batch = data.splits["train"].size, config.train.batch_size
+    if not images:
+        why = "with --all_test" if data.labels else "without labels"
+        raise UsageError(
+            f"data.path={data.path} was prepared {why} and has no image to train on: give a data "
+            "set with a train split."
+        )
     if images < batch:
         raise UsageError(
             f"train.batch_size={batch} is more than the {images:,} training images of "

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from tests.memory_sources import Failing, Files
 from trainer.commands import prepare
-from trainer.config.fields import FIELDS
+from trainer.config import schema
 from trainer.data import sources
 from trainer.data.audit import audit, explanations, shortcuts
 from trainer.data.audit.prepared import PreparedSource
@@ -169,11 +169,49 @@ def test_preparing_uniformly_hides_how_the_classes_were_encoded(tmp_path: Path):
 def test_every_option_that_is_advised_exists():
     known = flags.FlagValues()
     prepare.define_flags(known)
+    typical = {
+        "positive": {"quality": 30.0, "aspect": 1.5, "mean": 180.0, "contrast": ""},
+        "negative": {"quality": 0.0, "aspect": 1.0, "mean": 100.0, "contrast": 40.0},
+    }
     advice = " ".join(
-        step for found in explanations.EXPLANATIONS for step in (*found.advice, found.meaning)
+        step
+        for found in explanations.EXPLANATIONS
+        for step in (*found.advice(typical), *found.advice({}), found.meaning)
     )
-    named = re.findall(r"--([a-z_.]+)", advice)
-    assert "uniform" in named and "config.augment.compression_range" in named
-    for option in named:
+    named = re.findall(r"--([a-z_.]+)(?:=([\w.]*\w))?", advice)
+    given = dict(named)
+    assert "uniform" in given and given["config.data.fit"] == "crop"
+    for option, value in named:
         field_name = option.removeprefix("config.")
-        assert field_name in FIELDS if option != field_name else option in known, option
+        if option == field_name:
+            assert option in known
+        else:
+            assert value, option  # no option is advised without a value
+            schema.parse(field_name, value)
+    for values in ("compression_range=70", "zoom_range=0.2", "brightness_range=0.35"):
+        assert f"--config.augment.{values}" in advice
+
+
+def test_one_odd_file_of_many_is_a_note_and_several_are_not():
+    rows = [(f"{i}.png", picture(i), i // 3 % 2, f"p{i}", "train") for i in range(53)]
+    odd = [(f"odd{i}.png", b"no image", 0, f"q{i}", "train") for i in range(6)]
+    one = audited(*rows, odd[0])
+    assert one["verdict"]["severity"] == "ok"
+    assert "1 file of 54 cannot be used" in titles(one, "ok")
+    assert "6 files of 59 cannot be used" in titles(audited(*rows, *odd), "danger")
+
+
+def test_a_kept_column_that_predicts_is_a_finding_with_its_interval(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    few = {"EXIF present": ("exif",), shortcuts.TOGETHER: shortcuts.EVERYTHING[shortcuts.TOGETHER]}
+    monkeypatch.setattr(shortcuts, "EVERYTHING", few)
+    rows = [(f"{i}.png", picture(i), i // 3 % 2, f"p{i}", "train") for i in range(40)]
+
+    kept = {name: (("PA", "AP")[label],) for name, _, label, *_ in rows}
+    facts = audited(*rows, columns=("view",), kept=kept)
+    said = titles(facts, "danger")
+    assert re.search(r"the column view predicts SICK with an AUC of 1\.00 \(.* to 1\.00\)", said)
+    assert said in audit.describe(facts)
+    [advice] = [f["advice"] for f in facts["findings"] if "column view" in f["title"]]
+    assert "radiograph evaluate RUN --by=view" in advice[0]

@@ -53,10 +53,15 @@ class Data:
             for one, row in zip(self.features, rows, strict=True)
         ]
 
-    def measured(self) -> dict[str, shortcuts.Shortcut]:
+    def measured(self, **columns: list[str]) -> dict[str, shortcuts.Shortcut]:
         labels = self.positive[:, None].astype(int)
         found = shortcuts.measure(
-            self.features, labels, patients=self.patients, in_test=self.in_test, names=["SICK"]
+            self.features,
+            labels,
+            patients=self.patients,
+            in_test=self.in_test,
+            names=["SICK"],
+            columns=columns,
         )
         return {shortcut.features: shortcut for shortcut in found}
 
@@ -200,3 +205,24 @@ def test_compressing_and_blurring_on_the_device_hides_how_the_files_were_encoded
 
     assert min(aucs(pixels)) > 0.95
     assert max(aucs(np.rint(255 * seen.numpy()).astype(np.uint8))) < 0.7
+
+
+@pytest.mark.usefixtures("few_groups")
+def test_a_kept_column_that_predicts_the_label_is_found_whether_of_words_or_of_numbers():
+    data = Data()
+    sick = data.positive
+    random = np.random.default_rng(2)
+    ages = np.where(sick, 70, 30) + random.integers(0, 20, len(sick))
+    found = data.measured(
+        maker=np.where(sick, "B", "A").tolist(),
+        age=[str(age) if random.random() < 0.9 else "" for age in ages],
+        sex=random.choice(["F", "M", ""], len(sick)).tolist(),
+        nothing=[""] * len(sick),
+    )
+    assert found["column maker"].train.low > 0.95 and found["column maker"].holds == "holds in test"
+    assert found["column age"].train.low > 0.8
+    assert found["column age"].typical["positive"]["column age"] > 65
+    assert found["column sex"].train.low < 0.55
+    assert found["column nothing"].train.value == 0.5
+    assert found["column maker"].typical["negative"] == {"column maker": "A"}
+    assert found[shortcuts.TOGETHER].train.low < 0.55  # of what is in the files

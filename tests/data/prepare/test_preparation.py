@@ -20,18 +20,22 @@ import pytest
 import tensorflow_datasets as tfds
 from absl import flags
 from etils import epath
+from ml_collections import ConfigDict
 from PIL import Image
 
+from tests.data.sources.test_dicom_folder import dicom_file, fill
 from tests.forks import Forks
 from tests.memory_sources import Failing
 from trainer.commands import prepare
-from trainer.data import dataset, pipeline, sources, summary_file
+from trainer.data import dataset, pipeline, prepared_data, sources, summary_file
 from trainer.data import examples as stored
+from trainer.data.audit import audit
 from trainer.data.prepare import build_folder, data_summary, preparation
 from trainer.data.sources import dicom_folder
 from trainer.data.synthetic import phantom
 from trainer.system import file_lock
 from trainer.system.errors import CannotWrite, UsageError
+from trainer.training.run import check_data
 
 ROOT = Path(__file__).parents[3]
 DAMAGED = "test/SICK/person99_virus_1.jpeg"
@@ -248,6 +252,40 @@ def test_kept_columns_lie_beside_the_shards_in_their_order_and_change_no_shard(t
     assert prepare("kept", "sex", "age=years").items() >= kept.items()
     with pytest.raises(UsageError, match="already holds"):
         prepare("kept", "sex")
+
+
+def test_a_set_that_is_all_test_holds_every_image_there_and_is_not_trained_on(
+    source, tmp_path: Path, tiny: ConfigDict
+):
+    out = epath.Path(tmp_path)
+    summary = preparation.prepare(source, out, all_test=True, max_side=32, workers=1)
+    assert [summary["splits"][split]["images"] for split in summary_file.SPLITS] == [0, 0, 120]
+    assert summary["all_test"] and summary["moved"] == [] and summary["labels"] == ["SICK"]
+    assert "for evaluation, not for training" in data_summary.describe(summary)
+    data = prepared_data.open_data(str(out))
+    assert [len(stored.identities(data.splits[s])[0]) for s in summary_file.SPLITS] == [0, 0, 120]
+    with pytest.raises(UsageError, match="was prepared with --all_test and has no image to train"):
+        check_data(tiny, data)
+    with pytest.raises(UsageError, match="already holds"):
+        preparation.prepare(source, out, max_side=32)
+
+
+def test_dicom_files_without_classes_are_an_unlabelled_set(tmp_path: Path, tiny: ConfigDict):
+    files = {f"p{n}/study/{n}.dcm": dicom_file(f"P{n}", f"1.{n}") for n in range(3)}
+    found = sources.open_source(fill(tmp_path / "set", {**files, "DICOMDIR": b"an index"}))
+    out = epath.Path(tmp_path / "out")
+    summary = preparation.prepare(found, out, salt="s", workers=1)
+    assert (summary["labels"], summary["classes"]) == ([], [])
+    assert summary["splits"]["test"] == {"images": 3, "patients": 3, "per_label": {}}
+    assert "Unlabelled: for prediction" in data_summary.describe(summary)
+    data = prepared_data.open_data(str(out))
+    examples = list(stored.read_metadata(data.splits["test"]))
+    assert len(examples) == 3 and all(example.labels.shape == (0,) for example in examples)
+    images = pipeline.read_images(data.splits["test"], [0, 2], 16, fit_mode="squash")
+    assert images.shape == (2, 16, 16, 1)
+    assert audit.audit(audit.open_source(str(out), sources.Options()))[0]["labels"] == []
+    with pytest.raises(UsageError, match="was prepared without labels and has no image to train"):
+        check_data(tiny, data)
 
 
 def test_uniform_images_are_all_encoded_alike(tmp_path: Path):

@@ -400,3 +400,33 @@ def test_one_class_and_images_outside_of_class_folders_are_refused():
 def test_a_pattern_finds_the_patient():
     records = source_of("no/p1_x.png", "yes/p2_x.png", patient_regex=r"p\d").records()
     assert [r.patient for r in records] == ["p1", "p2"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{n}.dcm" for n in range(4)],  # flat
+        ["export/DICOMDIR", *(f"export/{n}.dcm" for n in range(4))],
+        [f"study{n}/series1/{n}.dcm" for n in range(12)],  # more folders than classes
+    ],
+)
+def test_dicom_files_without_class_folders_are_unlabelled_and_it_is_said(names: list[str]):
+    source = source_of(*names)
+    assert (source.labels, source.classes, source.exclusive) == ((), (), False)
+    images = [name for name in names if name.endswith("dcm")]
+    assert [(name, place.split) for name, place in source._places] == [
+        (name, "") for name in sorted(images)
+    ]
+    said = source.reading.describe("memory")
+    assert "an unlabelled set" in said and "warning: no image has a label" in said
+
+
+def test_what_is_said_of_classes_or_is_no_dicom_is_not_taken_as_unlabelled():
+    flat = [f"{n}.png" for n in range(4)]
+    with pytest.raises(UsageError, match="no images in class folders"):
+        source_of(*flat)
+    assert source_of(*flat, unlabelled=True).labels == ()
+    with pytest.raises(UsageError, match="--class_level=2: --source=memory has no folders"):
+        source_of("a.dcm", "b.dcm", class_level=2)
+    with pytest.raises(UsageError, match="can be read in 2 ways"):
+        source_of(*(f"{a}/{b}/{n}.dcm" for a in "ab" for b in "xy" for n in range(9)))

@@ -83,7 +83,7 @@ def audit(
         "sizes": image_statistics.sizes(usable) if usable else None,
         "duplicates": image_statistics.copies(usable, source.labels),
         "patients": image_statistics.patients([file.record for file in usable]),
-        "shortcuts": _shortcuts(usable, source.labels),
+        "shortcuts": _shortcuts(usable, source.labels, source.columns),
     }
     judged = verdicts.judge(facts)
     severity, sentence = verdicts.overall(judged)
@@ -100,7 +100,9 @@ def describe(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines + [f"{f['severity']:<7} {f['title']}" for f in facts["findings"]])
 
 
-def _shortcuts(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[str, Any]:
+def _shortcuts(
+    files: Sequence[InspectedFile], labels: Sequence[str], columns: Sequence[str]
+) -> dict[str, Any]:
     if not files:
         return {"relations": [], "too_few": list(labels)}
     relations = shortcuts.measure(
@@ -110,6 +112,10 @@ def _shortcuts(files: Sequence[InspectedFile], labels: Sequence[str]) -> dict[st
         patients=[file.record.patient or file.record.name for file in files],
         in_test=np.array([file.record.split == "test" for file in files]),
         names=labels,
+        columns={
+            name: [file.record.columns[place] if file.record.columns else "" for file in files]
+            for place, name in enumerate(columns)
+        },
     )
     measured = {relation.label for relation in relations}
     return {

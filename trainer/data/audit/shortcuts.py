@@ -1,8 +1,9 @@
 """How well file features predict a label, and whether that still holds in the test split."""
 
 import functools
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainer.data.audit.file_features import GROUPS, FileFeatures
 from trainer.metrics import bootstrap, classification
 
 TOGETHER = "all together"
+COLUMN = "column "  # before the name of a kept one
 EVERYTHING = GROUPS | {TOGETHER: tuple(field for fields in GROUPS.values() for field in fields)}
 SEED = 0
 FOLDS = 5
@@ -40,7 +42,7 @@ class Shortcut:
 
     Attributes:
       label: the label.
-      features: the group's name in `EVERYTHING`.
+      features: the group's name in `EVERYTHING`, or that of a kept column after `COLUMN`.
       train: cross-validated in train and validation; None where there are too few images.
       test: the same in the test split alone.
       transfer: learnt in train and validation, evaluated in test.
@@ -66,6 +68,7 @@ def measure(
     patients: Sequence[str],
     in_test: np.ndarray,
     names: Sequence[str],
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Shortcut]:
     """Returns a shortcut for each label with enough images, and each group of features.
 
@@ -77,11 +80,16 @@ def measure(
       patients: [n], none of them "".
       in_test: [n] bool.
       names: of the K labels.
+      columns: kept of the images, [n] each and "" where it is not known; a group of its own each.
     """
     kept = _sample(patients, SEED)
-    features, patient_of = [features[i] for i in kept], np.asarray(patients)[kept]
-    labels, in_test = labels[kept], in_test[kept]
-    tables = {name: _table(features, fields) for name, fields in EVERYTHING.items()}
+    patient_of, labels, in_test = np.asarray(patients)[kept], labels[kept], in_test[kept]
+    values = {field: [getattr(features[i], field) for i in kept] for field in EVERYTHING[TOGETHER]}
+    groups = dict(EVERYTHING)
+    for name, cells in (columns or {}).items():
+        group = COLUMN + name
+        values[group], groups[group] = _numbers([cells[i] for i in kept]), (group,)
+    tables = {group: _table(values, fields) for group, fields in groups.items()}
     by_label = []
     for number, label in enumerate(names):
         known = labels[:, number] >= 0
@@ -90,9 +98,23 @@ def measure(
             for rows in (np.flatnonzero(known & ~in_test), np.flatnonzero(known & in_test))
         )
         if train.is_enough or test.is_enough:
-            typical = _typical(features, train if train.is_enough else test)
-            parts: dict[str, Any] = {"train": train, "test": test, "typical": typical}
-            by_label.append([_shortcut(label, g, table=tables[g], **parts) for g in EVERYTHING])
+            typical = _typical(values, train if train.is_enough else test)
+            parts: dict[str, Any] = {"train": train, "test": test}
+            by_label.append(
+                [
+                    _shortcut(
+                        label,
+                        group,
+                        table=tables[group],
+                        typical={
+                            kind: {field: middle[field] for field in fields}
+                            for kind, middle in typical.items()
+                        },
+                        **parts,
+                    )
+                    for group, fields in groups.items()
+                ]
+            )
     by_label.sort(key=lambda shortcuts: -max(_largest(s) for s in shortcuts))
     return [shortcut for shortcuts in by_label for shortcut in shortcuts]
 
@@ -132,11 +154,19 @@ def _sample(patients: Sequence[str], seed: int) -> np.ndarray:
     return np.sort(np.argsort(place, kind="stable")[:MOST_IMAGES])
 
 
-def _table(features: Sequence[FileFeatures], fields: Sequence[str]) -> np.ndarray:
+def _numbers(cells: Sequence[str]) -> list[Any]:
+    """Returns cells as numbers, NaN where they are blank, or as they are where one is no number."""
+    try:
+        return [float(cell) if cell else math.nan for cell in cells] if any(cells) else [*cells]
+    except ValueError:
+        return [*cells]
+
+
+def _table(values_of: Mapping[str, Sequence[Any]], fields: Sequence[str]) -> np.ndarray:
     """Returns [n, F] float32; a text becomes its place among the commonest texts."""
     columns = []
     for field in fields:
-        values = [getattr(one, field) for one in features]
+        values = values_of[field]
         if isinstance(values[0], str):
             place = {word: i for i, (word, _) in enumerate(Counter(values).most_common(MOST_WORDS))}
             values = [place.get(value, MOST_WORDS) for value in values]
@@ -147,6 +177,7 @@ def _table(features: Sequence[FileFeatures], fields: Sequence[str]) -> np.ndarra
 def _shortcut(
     label: str, group: str, *, table: np.ndarray, train: _Part, test: _Part, typical: dict
 ) -> Shortcut:
+    """Returns the shortcut of a group whose features are a [n, F] table."""
     in_train = _cross_validated(table, train) if train.is_enough else None
     in_test = _cross_validated(table, test) if test.is_enough else None
     transfer = _transferred(table, train, test) if train.is_enough and test.is_enough else None
@@ -157,10 +188,7 @@ def _shortcut(
         in_test,
         transfer,
         holds=_holds(in_train, transfer),
-        typical={
-            kind: {field: values[field] for field in EVERYTHING[group]}
-            for kind, values in typical.items()
-        },
+        typical=typical,
     )
 
 
@@ -222,21 +250,21 @@ def _holds(train: Auc | None, transfer: Auc | None) -> str:
     return "reversed in test" if transfer.high < 0.5 else "does not hold in test"
 
 
-def _typical(features: Sequence[FileFeatures], part: _Part) -> dict[str, dict[str, float | str]]:
+def _typical(values: Mapping[str, Sequence[Any]], part: _Part) -> dict[str, dict[str, float | str]]:
     rows = {"positive": part.rows[part.labels], "negative": part.rows[~part.labels]}
     return {
-        kind: {
-            field: _middle([getattr(features[number], field) for number in numbers])
-            for field in EVERYTHING[TOGETHER]
-        }
+        kind: {field: _middle([cells[n] for n in numbers]) for field, cells in values.items()}
         for kind, numbers in rows.items()
     }
 
 
 def _middle(values: Sequence[Any]) -> float | str:
-    """Returns the commonest of texts, the share of truths, or the median of numbers."""
+    """Returns the commonest of texts, the share of truths, or the median of known numbers."""
     if isinstance(values[0], str):
         return Counter(values).most_common(1)[0][0]
+    values = [value for value in values if value == value]  # without NaN
+    if not values:
+        return ""
     return float(np.mean(values) if isinstance(values[0], bool) else np.median(values))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.data.audit.explanations import EXPLANATIONS, Explanation
+from trainer.data.audit.explanations import EXPLANATIONS, Explanation, of_column
+from trainer.data.audit.shortcuts import COLUMN, TOGETHER
 
 OK, LOOK, DANGER = "ok", "look", "danger"
 SEVERITIES = (DANGER, LOOK, OK)
@@ -15,6 +16,7 @@ SEVERITIES = (DANGER, LOOK, OK)
 # the same in both splits.
 NOTABLE, STRONG, CERTAIN = 0.55, 0.7, 0.9
 MUCH_DAMAGE = 0.01  # the share of files from which on preparing stops by itself
+FEW_DAMAGED = 3  # files that are not many, whatever their share
 
 KINDS_OF_COPIES = {
     "exact": "the same pixels",
@@ -78,8 +80,9 @@ def _damage(facts: Mapping) -> Iterator[Verdict]:
     if not damage:
         yield Verdict(OK, "damage", f"all {total:,} files can be read")
         return
+    few = damage / total <= MUCH_DAMAGE or (damage <= FEW_DAMAGED and 10 * damage < total)
     yield Verdict(
-        LOOK if damage / total <= MUCH_DAMAGE else DANGER,
+        OK if few and damage == 1 else LOOK if few else DANGER,
         "damage",
         f"{_number(damage, 'file')} of {total:,} cannot be used",
         "Preparing skips and lists them. What is missing may not be missing at random.",
@@ -172,7 +175,8 @@ def _patients(facts: Mapping) -> Iterator[Verdict]:
 def _shortcuts(facts: Mapping) -> Iterator[Verdict]:
     relations = facts["shortcuts"]["relations"]
     unremarkable = True
-    for explanation in EXPLANATIONS:
+    columns = dict.fromkeys(r["traces"] for r in relations if r["traces"].startswith(COLUMN))
+    for explanation in (*map(of_column, columns), *EXPLANATIONS):
         predictive = [
             r for r in relations if r["traces"] in explanation.groups and _low(r) > NOTABLE
         ]
@@ -185,8 +189,8 @@ def _shortcuts(facts: Mapping) -> Iterator[Verdict]:
             LOOK if hidden else _severity(explanation, predictive),
             "shortcuts",
             f"{explanation.title} predicts {worst['label']} "
-            f"with an AUC of {_best(worst)['value']:.2f}"
-            + (f" ({worst['traces']})" if len(explanation.groups) > 1 else ""),
+            f"with an AUC of {_with_interval(_best(worst))}"
+            + (f", by {worst['traces']}" if len(explanation.groups) > 1 else ""),
             " ".join(
                 [
                     _UNSEEN if hidden else explanation.meaning,
@@ -194,7 +198,7 @@ def _shortcuts(facts: Mapping) -> Iterator[Verdict]:
                     _other_labels(worst, predictive),
                 ]
             ),
-            explanation.advice,
+            explanation.advice(_typical(relations, worst)),
         )
     if facts["shortcuts"]["too_few"]:
         labels = ", ".join(facts["shortcuts"]["too_few"])
@@ -244,11 +248,21 @@ def _transfer(relation: Mapping) -> str:
     if not relation["holds"]:
         return ""
     transfer = relation["transfer"]
-    auc = f"{transfer['value']:.2f} ({transfer['low']:.2f} to {transfer['high']:.2f})"
+    auc = _with_interval(transfer)
     holds = relation["holds"]
     weaker = holds == "holds in test" and _fails_in_test(relation)
     consequence = _WEAKER if weaker else _HOLDS[holds]
     return f"Learnt in train, it has an AUC of {auc} in test: {consequence}"
+
+
+def _with_interval(auc: Mapping) -> str:
+    return f"{auc['value']:.2f} ({auc['low']:.2f} to {auc['high']:.2f})"
+
+
+def _typical(relations: Sequence[Mapping], worst: Mapping) -> Mapping:
+    """Returns the typical values of all features for the label of a relation."""
+    of_label = [r for r in relations if r["label"] == worst["label"]]
+    return next((r for r in of_label if r["traces"] == TOGETHER), worst).get("typical", {})
 
 
 def _other_labels(worst: Mapping, predictive: Sequence[Mapping]) -> str:

@@ -1,33 +1,63 @@
-"""The summary of a prepared data set: the files that it lists, and the table for the terminal."""
+"""The summary of a prepared data set: what is stored, and the table for the terminal."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from trainer.data import summary_file
 from trainer.data.prepare import skipped_files, splits
-from trainer.data.sources.image_record import ImageRecord
+from trainer.data.prepare.examination import Examination
+from trainer.data.sources import pseudonym
+from trainer.data.sources.image_record import ImageRecord, Source
 
 
-def listed_files(
+def summarize(
+    source: Source,
+    choices: Mapping[str, Any],
     assignment: splits.SplitAssignment,
-    skipped: skipped_files.Skipped,
-    left_out: skipped_files.Skipped,
     *,
+    found: Examination,
     stored: Mapping[str, ImageRecord],
-) -> dict:
-    """Returns the files that were skipped, left out, moved or contradictory, as they are stored.
+    written: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns the content of data_summary.json, in which nothing identifies a patient.
 
     Args:
+      source: what was prepared.
+      choices: how it was prepared, its labels and classes, and whether they are exclusive.
       assignment: of all usable records.
-      skipped: files that cannot be used, with their reasons.
-      left_out: files that are not asked for, with their reasons.
+      found: all records, with the reasons why some are not used.
       stored: each record as it is stored, by the name that its source has for it.
+      written: splits and shards, read from what was written.
     """
+    summary = {
+        "source": pseudonym.source_name(source),
+        "synthetic": source.synthetic,
+        **choices,
+    }
+    if not summary["exclusive"]:
+        del summary["exclusive"]
+    if source.columns:
+        summary["columns"] = list(source.columns)
+    if source.reading:
+        summary["reading"] = source.reading.as_json(with_paths=not source.identifying)
+    if (notes := getattr(source, "notes", ())) and not source.identifying:
+        summary["notes"] = list(notes)
+    summary["copies"] = len(found.results) - len({file.digest for file in found.results})
+    summary |= _listed_files(assignment, found, stored)
+    return summary_file.with_fingerprint({**summary, **written})
+
+
+def _listed_files(
+    assignment: splits.SplitAssignment, found: Examination, stored: Mapping[str, ImageRecord]
+) -> dict[str, Any]:
+    """Returns the files that were skipped, left out, moved or contradictory, as they are stored."""
     return {
         **{
             name: [
                 {"split": record.split, "name": stored[record.name].name, "reason": reason}
                 for record, reason in files
             ]
-            for name, files in (("skipped", skipped), ("left_out", left_out))
+            for name, files in (("skipped", found.skipped), ("left_out", found.left_out))
         },
         "moved": [item | {"name": stored[item["name"]].name} for item in assignment.moved],
         "conflicts": [
@@ -39,7 +69,7 @@ def listed_files(
 
 def describe(summary: dict) -> str:
     """Returns the summary as a table of counts for the terminal."""
-    width = max(12, *(len(name) + 2 for name in summary["labels"]))
+    width = max([12, *(len(name) + 2 for name in summary["labels"])])
     lines = [f"{'':<{width}}" + "".join(f"{split:>24}" for split in summary["splits"])]
     for row in ("patients", "images"):
         counts = "".join(f"{split[row]:>24,}" for split in summary["splits"].values())
@@ -49,6 +79,10 @@ def describe(summary: dict) -> str:
     if summary.get("exclusive"):
         shown = ("positive",)
         legend = "Every image is of one of these classes; with --noexclusive each is a label."
+    if not summary["labels"]:
+        legend = "Unlabelled: for prediction, neither for training nor for evaluation."
+    elif summary.get("all_test"):
+        legend += " All images are in test: for evaluation, not for training."
     for label in summary["labels"]:
         by_split = [split["per_label"][label] for split in summary["splits"].values()]
         cells = [" / ".join(f"{split[value]:,}" for value in shown) for split in by_split]

@@ -103,6 +103,17 @@ def assign(
     return SplitAssignment(splits, moved, _conflicts(records, digests))
 
 
+def all_in_test(records: Sequence[ImageRecord], digests: Sequence[bytes]) -> SplitAssignment:
+    """Puts all records into test, wherever their source has them, as nothing is learnt from them.
+
+    Args:
+      records: all with a patient.
+      digests: of the bytes of each record's file.
+    """
+    splits = {split: list(records) if split == "test" else [] for split in SPLITS}
+    return SplitAssignment(splits, [], _conflicts(records, digests))
+
+
 def refuse_one_class(records: Sequence[ImageRecord]) -> None:
     """Refuses what cannot be split, as far as that is known before an image is decoded.
 

@@ -28,7 +28,7 @@ TABLE_OPTIONS = (
     *("join", "separator", "view_column", "modality_column", "reader_column", "readers"),
     "uncertain",
 )
-FOLDER_OPTIONS = ("class_level", "class_from", "exclude")
+FOLDER_OPTIONS = ("class_level", "class_from", "exclude", "unlabelled")
 LABEL_OPTIONS = ("positive", "map_labels")
 _AS_NPZ = (
     'write its images [N, H, W] uint8 and labels [N, 1] with numpy.savez("set.npz", '
@@ -129,6 +129,9 @@ def _check_options(name: str, options: Options, is_table: bool) -> None:
         raise UsageError(f"--{names[0]} is not for MedMNIST, whose labels are fixed: leave it out.")
     if options.class_level and options.class_from:
         raise UsageError("--class_level and --class_from both define the class: give one.")
+    classes = [name for name in (*FOLDER_OPTIONS[:2], *LABEL_OPTIONS) if getattr(options, name)]
+    if options.unlabelled and classes:
+        raise UsageError(f"--unlabelled and --{classes[0]} contradict each other: give one.")
     if options.patient_column and options.patient_regex:
         raise UsageError("--patient_column and --patient_regex both define the patient: give one.")
     if options.uncertain not in ("ignore", "positive", "negative"):

@@ -22,6 +22,10 @@ MOST_FOLDERS = 2**16  # of which it is kept what their names say
 LEAST_COVERED = 0.9  # of what the level with the most files covers
 
 
+class NoClasses(UsageError):
+    """No folder is a class."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One way to choose the class.
@@ -103,7 +107,8 @@ def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Leve
       left_out: what else there is, for messages.
 
     Raises:
-      UsageError: if no level can be, or several can.
+      NoClasses: if no level can be.
+      UsageError: if several can.
     """
     folders = _with_classes(folders)
     levels = _levels(folders)
@@ -120,7 +125,7 @@ def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Leve
         )
     if not likely:
         shown = "; ".join(_names(level) for level in several)
-        raise UsageError(
+        raise NoClasses(
             f"--source={source} has no folders that are classes ({shown}): give a table with "
             "labels, the folder with --class_level=N, or a part of names with --class_from=REGEX."
         )
@@ -135,10 +140,10 @@ def find(folders: Mapping[Folder, int], source: str, left_out: str = "") -> Leve
 
 
 def refuse_single_images(classes: Mapping[str, Group], source: str, how: str) -> None:
-    """Raises UsageError if there are many classes and nearly each image has one of its own."""
+    """Raises NoClasses if there are many classes and nearly each image has one of its own."""
     images = sum(group.files for group in classes.values())
     if len(classes) > MOST_SINGLE and images < 2 * len(classes):
-        raise UsageError(
+        raise NoClasses(
             f"--source={source} has {len(classes):,} classes for {images:,} images, such as "
             f"{min(classes)}, since {how}: choose the folder with --class_level=N, a part of names "
             "with --class_from=REGEX, or give a table with labels."
@@ -280,12 +285,12 @@ def _has_negative(level: Level) -> bool:
 def _refuse_none(levels: Sequence[Level], source: str, left_out: str) -> None:
     single = [name for level in levels for name in level.shown.values()]
     if not single:
-        raise UsageError(
+        raise NoClasses(
             f"--source={source} holds no images in class folders{left_out}: it should hold "
             "train/CLASS/FILE and test/CLASS/FILE, or CLASS/FILE; where names of files tell the "
             "class, give --class_from=REGEX."
         )
-    raise UsageError(
+    raise NoClasses(
         f"--source={source} has the one class {single[-1]}{left_out}: two are needed; where "
         "names of files tell the class, give --class_from=REGEX."
     )

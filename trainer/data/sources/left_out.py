@@ -9,6 +9,7 @@ from trainer.data.sources.options import Options
 from trainer.system.errors import UsageError
 
 HIDDEN = "hidden files"
+INDEX = "indexes of DICOM files"
 FIGURES = "figures and the like"
 MOST_FOLDERS = 2**16  # whose reading is kept
 
@@ -18,6 +19,8 @@ def reason(name: str, options: Options) -> str:
     path, _, file = name.rpartition("/")
     if file.startswith((".", "__MACOSX")):
         return HIDDEN
+    if file.upper() == "DICOMDIR":
+        return INDEX
     if found := _of_folder(path, options):
         return found
     for pattern in options.exclude:

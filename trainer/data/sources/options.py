@@ -30,6 +30,7 @@ class Options:
         finds it.
       class_from: finds the class in a file's name, as patient_regex does the patient.
       exclude: patterns of names of files or folders, or of paths, that are left out.
+      unlabelled: takes no labels from the names of folders or files: for prediction alone.
       positive: of two classes, the finding; "" where their names tell.
       map_labels: new names of labels; see `label_map.read_map`.
       keep_columns: columns of a table or DICOM tags that are kept of each image; see
@@ -54,6 +55,7 @@ class Options:
     class_level: int = 0
     class_from: str = ""
     exclude: tuple[str, ...] = ()
+    unlabelled: bool = field(default=False, repr=False)
     positive: str = ""
     map_labels: str = ""
     keep_columns: tuple[str, ...] = field(default=(), repr=False)

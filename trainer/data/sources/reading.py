@@ -86,7 +86,9 @@ class Reading:
                 lines.append(f"    warning: {group.note}")
         if len(self.classes) > CLASSES_SHOWN:
             lines.append(f"  and {len(self.classes) - CLASSES_SHOWN:,} more")
-        if self.splits:
+        if not self.classes:
+            lines.append("  warning: no image has a label, so that nothing can be learnt from them")
+        elif self.splits:
             lines += [_line(f"split {name}", g, self._names()) for name, g in self.splits.items()]
         else:
             lines.append("  no split is named: train, validation and test will be drawn")
