@@ -5,13 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
-from trainer.data import sources
+from trainer.data import pipeline, sources
 from trainer.judge import input_files
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Gate
 from trainer.judge.input_files import DecodedFile
 from trainer.judge.prediction import Predictor
+from trainer.metrics.conformal import ConformalSets
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,13 @@ def test_files_of_a_prepared_source_have_the_scores_of_its_evaluation(
     assert len(rows) == len(evaluated) + 1
 
 
+@pytest.fixture(scope="module")
+def images(phantoms):
+    """Some test images with their numbers."""
+    split = pipeline.open_split(phantoms, "test")
+    return list(enumerate(pipeline.read_images(split, range(8), 64, fit_mode="pad")))
+
+
 def test_a_threshold_of_the_users_decides(network):
     images = tuple(np.zeros((1, *(2 * [each.image_size]), 1), np.uint8)[0] for each in network.fits)
     for threshold, decision in ((1e-6, "PNEUMONIA"), (1 - 1e-6, "NORMAL")):
@@ -93,3 +102,14 @@ def test_what_the_gate_flags_has_its_check_and_no_prediction_if_refused(network,
         not refuse
         or row["reason"] == f"unlike: {row['value']:.3g}, the limit is {row['limit']:.3g}"
     )
+
+
+def test_a_set_holds_the_classes_that_the_validation_images_cannot_rule_out(network, images):
+    validation = network.validation_scores()
+    sets = ConformalSets.calibrate(validation, 0.6)
+
+    (rows,) = Predictor(network, sets=sets).rows([DecodedFile(str(n), (x,)) for n, x in images])
+
+    logits = logit(np.array([[row["probability PNEUMONIA"]] for row in rows]))
+    held = sets.names(logits.astype(np.float32), ["PNEUMONIA"], ["NORMAL", "PNEUMONIA"])
+    assert [row["set"] for row in rows] == ["|".join(names) for names in held]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from trainer import models
 from trainer.checkpoint import checkpoint
+from trainer.commands import report
 from trainer.config.schema import default
 from trainer.data.decode import dicom
 from trainer.data.synthetic import phantom
@@ -20,6 +21,10 @@ from trainer.training.trained_model import TrainedModel
 
 SIDE = 48
 STEP, EPOCH = 10, 2
+
+
+def first(pages):
+    return next(iter(pages))
 
 
 def interval(value):
@@ -85,7 +90,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(run, files, read_page):
     """The page of an image."""
-    return read_page(image_page.write(run, files[:1])[0])
+    return read_page(first(image_page.write(run, files[:1])))
 
 
 def probabilities(run, file):
@@ -133,7 +138,7 @@ def test_evidence_and_every_layer_are_shown_in_order(page):
 def test_the_article_network_without_calibration_has_its_page_too(tmp_path, files, read_page):
     run = finish_run(tmp_path / "run", temperature=1.0, name="article", channels=3)
 
-    text = read_page(image_page.write(run, files[:1])[0]).text
+    text = read_page(first(image_page.write(run, files[:1]))).text
 
     assert "Convolution 3 x 3, 128 filters, relu" in text
     assert "This run is not calibrated" in text and "Calibrated" not in text
@@ -145,7 +150,7 @@ def test_all_of_several_labels_are_predicted_and_two_explained(tmp_path, files, 
     likely = probabilities(run, files[0])
     ordered = [labels[number] for number in np.argsort(-likely)]
 
-    page = read_page(image_page.write(run, files[:1])[0])
+    page = read_page(first(image_page.write(run, files[:1])))
 
     places = [
         page.text.index(f" {label} {100 * p:.1f} %")
@@ -166,7 +171,7 @@ def test_no_probability_is_shown_as_certain(probability, text):
 
 
 def test_pages_are_named_after_the_files_and_all_distinct(run, files, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_page, "_content", lambda *_: {})
+    monkeypatch.setattr(image_page, "_content", lambda *_: {"predictions": []})
     monkeypatch.setattr(image_page.page, "template", lambda *_, **__: BlankTemplate)
     for folder, name in (("a", "X.png"), ("b", "x.png"), ("c", "X.png")):
         (tmp_path / folder).mkdir()
@@ -176,7 +181,7 @@ def test_pages_are_named_after_the_files_and_all_distinct(run, files, tmp_path, 
     pages = image_page.write(run, images, tmp_path / "out")
 
     assert [page.name for page in pages] == ["X.png.html", "x.png-2.html", "X.png-3.html"]
-    assert image_page.write(run, files[1:2]) == [run / "images/image 1.jpeg.html"]
+    assert list(image_page.write(run, files[1:2])) == [run / "images/image 1.jpeg.html"]
 
 
 class BlankTemplate:
@@ -190,7 +195,7 @@ def test_the_way_of_the_file_to_the_network_is_shown_and_its_name_as_text(run, t
     grey = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
     Image.fromarray(grey).convert("RGB").save(file)
 
-    page = read_page(image_page.write(run, [file], tmp_path)[0])
+    page = read_page(first(image_page.write(run, [file], tmp_path)))
 
     assert "Kind PNG, colour Size 200 x 100 pixels" in page.text
     assert "Stored as 64 x 32 pixels" in page.text
@@ -202,7 +207,7 @@ def test_the_way_of_the_file_to_the_network_is_shown_and_its_name_as_text(run, t
 def test_a_dicom_file_reveals_nothing_about_the_patient(run, shared_data, tmp_path, read_page):
     file = next((shared_data / "dicom").glob("nih_tfio*.dcm"))
 
-    page = read_page(image_page.write(run, [file], tmp_path)[0])
+    page = read_page(first(image_page.write(run, [file], tmp_path)))
 
     header = dicom.header(file.read_bytes())
     assert f"Kind DICOM, {header.modality}, " in page.text
@@ -221,3 +226,20 @@ def test_unusable_images_are_all_named_and_nothing_is_written(run, files, tmp_pa
     assert "bad.png (empty file)" in message
     assert "nowhere.png (cannot be read: No such file" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_takes_folders_and_prints_each_probability(
+    run, files, tmp_path, monkeypatch, capsys
+):
+    flag_values = report.flags.FlagValues()
+    report.define_flags(flag_values)
+    monkeypatch.setattr(report.flags, "FLAGS", flag_values)
+    folder = files[0].parent
+    argv = flag_values(["report", str(run), f"--image={folder}", f"--out={tmp_path}"])
+
+    report.main(argv)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{tmp_path}/{f.name}.html" for f in files]
+    shown = f"PNEUMONIA {100 * probabilities(run, files[0])[0]:.1f} % (calibrated "
+    assert lines[0].split(": ")[1].startswith(shown)

@@ -4,12 +4,14 @@ A row each: the path, the decision, the probability of each label and the calibr
 file is refused. docs/judge.md describes the columns.
 """
 
+import math
 import os
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from absl import flags
 from etils import epath, epy
 
@@ -21,6 +23,7 @@ from trainer.system.terminal import LiveLine
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.judge import ensemble, gate, input_files, prediction, prediction_file
+    from trainer.metrics import conformal
 
 
 def main(argv: Sequence[str]) -> None:
@@ -43,12 +46,17 @@ def main(argv: Sequence[str]) -> None:
         if checks is None:
             print(_no_gate(network.workdirs[0], given.refuse), file=sys.stderr)
         predictor = prediction.Predictor(
-            network, _threshold(given.threshold, network), checks, given.refuse
+            network,
+            _threshold(given.threshold, network),
+            checks,
+            refuse=given.refuse,
+            sets=_sets(given.coverage, network),
         )
         origin = {
             "runs": [str(path) for path in network.workdirs],
             "threshold": given.threshold,
             "refuse": given.refuse,
+            "coverage": given.coverage,
         }
         rows_file = prediction_file.open_file(
             out, predictor.columns, origin=origin, resume=given.resume
@@ -136,6 +144,25 @@ def _threshold(text: str, network: "ensemble.Ensemble") -> float | None:
     return threshold
 
 
+def _sets(coverage: float | None, network: "ensemble.Ensemble") -> "conformal.ConformalSets | None":
+    """Returns the sets of a coverage, and says where they hold a class whatever the image."""
+    if coverage is None:
+        return None
+    if (validation := network.validation_scores()) is None:
+        raise UsageError(
+            f"--coverage={coverage:g} needs validation images that all runs have in common: name "
+            "one run, or runs of one data set and seed."
+        )
+    sets = conformal.ConformalSets.calibrate(validation, coverage)
+    if np.isneginf(sets.least).any():
+        print(
+            f"--coverage={coverage:g}: validation has too few images of a class for that (it takes "
+            f"{math.ceil(1 / (1 - coverage)) - 1:,}), so that each set holds it.",
+            file=sys.stderr,
+        )
+    return sets
+
+
 def _check_out(out: epath.Path | None, resume: bool) -> None:
     if out is None:
         if resume:
@@ -163,6 +190,14 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     flags.DEFINE_bool(
         "refuse", False, "gives what is flagged as no such radiograph no prediction", **common
+    )
+    flags.DEFINE_float(
+        "coverage",
+        None,
+        "adds the set of classes that holds the true one this often, as in 0.9",
+        0.5,
+        0.999,
+        **common,
     )
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)
     path_flags.define_path(

@@ -2,7 +2,8 @@
 
 radiograph report RUN                            the report of a run, RUN/report.html or --out
 radiograph report RUN1 RUN2 --out=FILE.html      several runs compared
-radiograph report RUN --image=FILE --out=FOLDER  the run's prediction for single radiographs
+radiograph report RUN --image=FILE --out=FOLDER  the run's prediction for single radiographs, or
+                                                 for those in a folder
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from trainer.system import gcs
 from trainer.system.errors import CannotWrite, UsageError, file_error
 
 with epy.lazy_imports():  # TensorFlow
+    from trainer.judge import input_files
     from trainer.report import comparison, image_page, run_page
 
 COMPARISON = "comparison.html"
@@ -25,7 +27,8 @@ def main(argv: Sequence[str]) -> None:
     """Writes the pages that the command line names, and prints their paths."""
     runs, given = [path_flags.expand(run) for run in argv[1:]], flags.FLAGS
     if given.image:
-        print(*_image_pages(runs, given.image, given.out), sep="\n")
+        for page, predictions in _image_pages(runs, given.image, given.out).items():
+            print(f"{page}: {image_page.sentence(predictions)}")
     elif len(runs) > 1:
         print(comparison.write(runs, _page_path(given.out or COMPARISON)))
     else:
@@ -46,10 +49,13 @@ def _run_page(run: str, out: epath.Path | None) -> epath.Path:
 
 def _image_pages(
     runs: Sequence[str], images: Sequence[str], out: str | None
-) -> Sequence[epath.Path]:
+) -> dict[epath.Path, list]:
     if len(runs) > 1:
         raise UsageError(f"--image takes one run, but there are {len(runs)}: name one.")
-    return image_page.write(runs[0], images, out)
+    files = [file.path for file in input_files.InputFiles(images)]
+    if not files:
+        raise UsageError(f"--image={','.join(images)} holds no images: name radiographs.")
+    return image_page.write(runs[0], files, out)
 
 
 def _page_path(out: str) -> epath.Path:
@@ -64,7 +70,9 @@ def _page_path(out: str) -> epath.Path:
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command."""
     path_flags.define_paths(
-        "image", "radiograph to explain; may be repeated", flag_values=flag_values
+        "image",
+        "radiograph to explain, or a folder of some; may be repeated",
+        flag_values=flag_values,
     )
     path_flags.define_path(
         "out",

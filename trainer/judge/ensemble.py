@@ -119,6 +119,10 @@ class Ensemble:
         """Returns the log-odds of the whole, [n, K] float32, from those of each member."""
         return _combined(self.members, logits)
 
+    def validation_scores(self) -> Scores | None:
+        """Returns the scores of the whole on validation; None where the members' images differ."""
+        return _validation_scores(self.workdirs, self.members)
+
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Returns the log-odds of the whole at its temperatures, [n, K] float32."""
         return self.outputs.calibrated(logits, self.points.temperatures)

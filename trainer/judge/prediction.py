@@ -10,6 +10,7 @@ from scipy.special import logit
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Finding, Gate
 from trainer.judge.input_files import DecodedFile
+from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.operating_points import CHOSEN
 
 AT_ONCE = 32  # files that go through the network together
@@ -29,12 +30,14 @@ class Predictor:
         validation has chosen it, or the likeliest class decides.
       gate: of the first run; None where it has none.
       refuse: whether what the gate flags gets no prediction.
+      sets: gives each image the set of classes that it may be of; None where there are none.
     """
 
     ensemble: Ensemble
     threshold: float | None = None
     gate: Gate | None = None
     refuse: bool = False
+    sets: ConformalSets | None = None
 
     @property
     def columns(self) -> dict[str, type]:
@@ -44,6 +47,7 @@ class Predictor:
             "path": str,
             "decision": str,
             **dict.fromkeys(probabilities, float),
+            **({"set": str} if self.sets else {}),
             **({"check": str, "value": float, "limit": float} if self.gate else {}),
             "refused": str,
             "reason": str,
@@ -90,12 +94,18 @@ class Predictor:
         """Yields the cells of each image's prediction."""
         model = self.ensemble
         pairs = model.probabilities(logits), model.probabilities(model.calibrated(logits))
-        decided = self._decisions(logits)
-        for probability, calibrated, chosen in zip(*pairs, decided, strict=True):
+        decided, sets = self._decisions(logits), self._sets(logits)
+        for probability, calibrated, chosen, held in zip(*pairs, decided, sets, strict=True):
             cells: Row = {"decision": self._decision(chosen)}
             for label, *values in zip(model.labels, probability, calibrated, strict=True):
                 cells |= zip(_columns(label), map(float, values), strict=True)
-            yield cells
+            yield cells | held
+
+    def _sets(self, logits: np.ndarray) -> list[Row]:
+        if self.sets is None:
+            return [{}] * len(logits)
+        names = self.sets.names(logits, self.ensemble.labels, self.ensemble.classes)
+        return [{"set": SEVERAL.join(held)} for held in names]
 
     def _decisions(self, logits: np.ndarray) -> np.ndarray:
         if self.threshold is None:

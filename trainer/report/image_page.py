@@ -22,6 +22,7 @@ from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.training.trained_model import TrainedModel, read_file
 
+SHOWN = 3  # labels in a line
 EXPLAINED = 2  # labels, those of the highest probability
 APART = 1.5  # a stage that is shown with Grad-CAM is this much wider than the next
 STEPS = 64  # of integrated gradients
@@ -85,7 +86,7 @@ class LabelPrediction(NamedTuple):
 
 def write(
     workdir: epath.PathLike, images: Sequence[epath.PathLike], out: epath.PathLike | None = None
-) -> list[epath.Path]:
+) -> dict[epath.Path, list[LabelPrediction]]:
     """Writes a page for each image: what the network predicts, and why.
 
     Args:
@@ -94,7 +95,7 @@ def write(
       out: folder for the pages; by default `images/` in the work directory.
 
     Returns:
-      The pages, named after the files, in the order of the images.
+      The pages, named after the files, in the order of the images, with what they predict.
 
     Raises:
       UsageError: there is no finished run, or an image cannot be used; nothing is written then.
@@ -104,9 +105,12 @@ def write(
     folder = epath.Path(out) if out else epath.Path(workdir) / "images"
     template = page.template("image.html.j2", likely=likely)
     files = [folder / name for name in _page_names([image.name for image in inputs])]
+    written = {}
     for file, image in zip(files, inputs, strict=True):
-        atomic.write_text(file, template.render(_content(trained, image)))
-    return files
+        content = _content(trained, image)
+        atomic.write_text(file, template.render(content))
+        written[file] = content["predictions"]
+    return written
 
 
 def _read_images(trained: TrainedModel, images: Sequence[epath.PathLike]) -> list[InputImage]:
@@ -123,6 +127,17 @@ def _read_images(trained: TrainedModel, images: Sequence[epath.PathLike]) -> lis
         count = f"{len(refused)} of {len(images)} images" if len(images) > 1 else "the image"
         raise UsageError(f"{count} cannot be used, and nothing was written: {'; '.join(refused)}.")
     return inputs
+
+
+def sentence(predictions: Sequence[LabelPrediction]) -> str:
+    """Returns the probabilities of an image in a line, the likeliest label first."""
+    ordered = sorted(predictions, key=lambda prediction: -prediction.logit)
+    shown = [
+        f"{prediction.label} {likely(prediction.probability)}"
+        + (f" (calibrated {likely(prediction.calibrated)})" if prediction.temperature != 1 else "")
+        for prediction in ordered[:SHOWN]
+    ]
+    return ", ".join(shown) + (", ..." if len(ordered) > SHOWN else "")
 
 
 def _page_names(names: Sequence[str]) -> Iterator[str]:
