@@ -62,6 +62,22 @@ def test_the_page_opens_with_the_result_in_one_sentence_at_its_threshold(page):
     assert "are found (172 of 195)" in page.text and "mistake (17 of 115). AUC" in page.text
 
 
+def test_charts_are_files_too_beside_the_pictures_of_the_run(run, read_page):
+    run.add_picture("test/PNEUMONIA/roc")
+    drawn = (run.folder / "pictures/test/PNEUMONIA/roc.png").read_bytes()
+
+    run_page.write(run.folder, out=run.folder / "elsewhere.html")
+    assert not list(run.folder.rglob("*.svg"))
+    run_page.write(run.folder)
+
+    charts = {f"test/PNEUMONIA/{name}" for name in ("roc", "confusion", "scores", "calibration")}
+    charts |= {f"curves/{name}" for name in ("accuracy", "loss", "average-precision")}
+    for chart in charts:
+        for kind in ("svg", "pdf", "png"):
+            assert (run.folder / f"pictures/{chart}.{kind}").stat().st_size, chart
+    assert (run.folder / "pictures/test/PNEUMONIA/roc.png").read_bytes() == drawn
+
+
 def test_the_network_is_shown_layer_by_layer(page):
     assert "“small”, input 32 x 32 x 1: 1 layer with 80 parameters, 80 of them" in page.text
     assert "conv1 Conv2D 30 x 30 x 8 80" in page.text

@@ -14,7 +14,8 @@ from trainer.data import examples, pipeline
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.outputs import EXCLUSIVE
 from trainer.metrics.scores import Scores
-from trainer.show.figures import Figures, tags_of
+from trainer.show.figures import Figures
+from trainer.show.label_tags import tags_of
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The report of a finished run: one HTML page that holds everything it shows."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,9 +9,9 @@ from etils import epath
 
 from trainer.config import references
 from trainer.config.references import Reference
-from trainer.report import baselines, page
+from trainer.report import baselines, chart_files, page
 from trainer.report.album import Album
-from trainer.report.result import result_charts
+from trainer.report.result import ResultCharts, result_charts
 from trainer.report.sentence import result_sentence
 from trainer.show.charts.chart import Chart
 from trainer.show.charts.history import history_charts, label_history_charts
@@ -26,6 +27,9 @@ def write(
 ) -> epath.Path:
     """Writes the report of a finished run, in place of an older one.
 
+    Where the run has `pictures/`, the charts are written there too, as SVG and PDF, and the curves
+    into `pictures/curves/`.
+
     Args:
       workdir: of the run, local or remote; its `pictures/` may be absent.
       published: figures to compare with, see `references.parse`; by default the config's.
@@ -38,14 +42,21 @@ def write(
       UsageError: the directory or one of its files is missing or cannot be read.
     """
     run = RunFiles(workdir)
+    result, curves = result_charts(run.test, run.test_results), _history_charts(run)
     template = page.template(
         "run.html.j2", label_rows=_label_rows, tensorflow_version=environment.tensorflow_version
     )
-    html = template.render(_content(run, published))
+    html = template.render(_content(run, published, result=result, curves=curves))
+    pictures = run.workdir / "pictures"
+    if not out and pictures.exists():
+        chart_files.write(pictures / "test", chart_files.by_tag(result))
+        chart_files.write(pictures / "curves", curves)
     return atomic.write_text(out or run.workdir / "report.html", html)
 
 
-def _content(run: RunFiles, published: str | None) -> dict[str, Any]:
+def _content(
+    run: RunFiles, published: str | None, *, result: ResultCharts, curves: Mapping[str, Chart]
+) -> dict[str, Any]:
     """Returns the variables of the template."""
     if published is None:
         published = run.config.get("report", {}).get("references", "")
@@ -58,8 +69,8 @@ def _content(run: RunFiles, published: str | None) -> dict[str, Any]:
         "shortcut": shortcut,
         "shortcut_is_as_good": shortcut is not None and _is_as_good(shortcut, run),
         "audit_command": _audit_command(run),
-        "drawn": result_charts(run.test, run.test_results).svgs(),
-        "history_charts": page.svgs(_history_charts(run)),
+        "drawn": result.svgs(),
+        "history_charts": page.svgs(curves.values()),
         # What matters most comes first: there may not be room for all.
         "errors": album.picture("errors"),
         "explained_errors": album.picture("explanations/errors"),
@@ -96,11 +107,12 @@ def _audit_command(run: RunFiles) -> str:
     return f"{audit}\n{shlex.join(['radiograph', 'report', str(run.workdir)])}"
 
 
-def _history_charts(run: RunFiles) -> list[Chart]:
+def _history_charts(run: RunFiles) -> dict[str, Chart]:
+    """Returns the curves by the names of their files."""
     charts = history_charts(run.history, run.test["epoch"])
     if len(run.labels) > 1:
         charts += label_history_charts(run.history, run.test["epoch"])
-    return charts
+    return {re.sub(r"\W+", "-", chart.name.lower()): chart for chart in charts}
 
 
 def _label_rows(data: Mapping) -> Iterator[tuple[str, str, str]]:

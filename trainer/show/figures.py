@@ -1,7 +1,5 @@
 """Figures of a network and a split: pictures and histograms, each drawn when its turn comes."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -21,6 +19,7 @@ from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.label_charts import label_charts
+from trainer.show.label_tags import tags_of
 from trainer.show.pictures.activations import activation_montage, activation_thumbnail
 from trainer.show.pictures.filters import filter_montage
 from trainer.show.pictures.gallery import error_gallery
@@ -29,7 +28,6 @@ from trainer.show.pictures.thumbnail import TileRow, thumbnail
 from trainer.show.pictures.tiles import Sheet
 from trainer.show.summaries import Figure
 
-LONGEST_TAG = 64  # characters of a label's name
 EXPLAINED_ERRORS = 4  # in one sheet
 GROUPS = 2  # of fixed examples: both classes, or no label and the most frequent one
 MOST_CLASSES = 6  # that have fixed examples where classes exclude one another
@@ -254,21 +252,3 @@ def _first_errors(wrong: Sequence[tuple[str, Examples]]) -> Examples:
 def _stem(name: str) -> str:
     """Returns a file's name without folder and kind, to leave room for what tells it apart."""
     return PurePosixPath(name).stem
-
-
-def tags_of(labels: Sequence[str]) -> dict[str, str]:
-    """Returns each label's name as part of a tag and of a path: different for different labels.
-
-    A name that reads the same as another's, is too long, or stands for a folder above gets a hash.
-    """
-    plain = {
-        label: "".join(c if c.isalnum() or c in "-_." else "_" for c in label) for label in labels
-    }
-    counts = Counter(tag.casefold() for tag in plain.values())
-
-    def tag_of(label: str, tag: str) -> str:
-        if counts[tag.casefold()] == 1 and len(tag) <= LONGEST_TAG and tag.strip("."):
-            return tag
-        return f"{tag[:LONGEST_TAG]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
-
-    return {label: tag_of(label, tag) for label, tag in plain.items()}

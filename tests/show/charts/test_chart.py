@@ -5,7 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from trainer.show.charts.chart import INK, Chart, chart, legend_below, legend_height, plain
+from trainer.show.charts.chart import (
+    INK,
+    Chart,
+    chart,
+    ends_width,
+    legend_below,
+    legend_height,
+    name_ends,
+    plain,
+)
 
 
 def drawn(name="A chart", title="Title", label="curve", rows=1):
@@ -31,8 +40,21 @@ def test_charts_of_one_page_share_no_ids_and_load_nothing():
         assert not re.search(r'href="(?!#)', svg)
 
 
-def test_the_same_chart_gives_the_same_svg():
+def test_the_same_chart_gives_the_same_files():
     assert drawn().svg() == drawn().svg()
+    assert drawn().pdf() == drawn().pdf() and drawn().pdf().startswith(b"%PDF")
+
+
+def test_names_at_the_ends_of_lines_are_in_their_order_and_apart():
+    with chart("AUC", "epoch", "AUC", right=ends_width(["x" * 24])) as (_, axes):
+        levels = [0.9, 0.2, np.nan, 0.9, 0.9, 0.5, 0.9]
+        lines = [axes.plot([1, 2], [level, level])[0] for level in levels]
+        axes.set_ylim(0, 1)
+        name_ends(axes, lines, list("abcdefg"))
+    texts = {text.get_text(): text.xy[1] for text in axes.texts}
+    gaps = np.diff(sorted(texts.values()))
+    assert gaps.min() > 0.05 and max(texts.values()) < 1
+    assert texts["c"] < texts["b"] < texts["f"] < min(texts[name] for name in "adeg")
 
 
 def test_a_name_cannot_become_markup_nor_a_formula(texts):

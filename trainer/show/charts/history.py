@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -18,8 +18,11 @@ from trainer.show.charts.chart import (
     SMALL,
     Chart,
     chart,
+    ends_height,
+    ends_width,
     legend_below,
     legend_height,
+    name_ends,
 )
 
 
@@ -41,6 +44,7 @@ def epoch_chart(
     unit: str,
     best_epoch: int,
     share: bool = True,
+    named_at_ends: bool = False,
 ) -> Chart:
     """Returns a chart of curves over the epochs, with the best epoch marked.
 
@@ -51,10 +55,18 @@ def epoch_chart(
       unit: label of the vertical axis.
       best_epoch: the epoch whose weights were kept.
       share: whether the values are shares, with an axis that ends at 1.
+      named_at_ends: whether each curve has its name behind its last point, not in a legend: of many
+        the colours are hard to tell apart.
     """
-    columns, size = 3 if len(curves) < 3 else 2, SMALL if len(curves) < 6 else 7.5
-    rows = math.ceil((len(curves) + 1) / columns)
-    with chart(title, "epoch", unit, legend=legend_height(rows, size)) as (figure, axes):
+    names = [curve.label for curve in curves]
+    in_legend = [] if named_at_ends else names
+    columns, size = 3 if len(in_legend) < 3 else 2, SMALL if len(in_legend) < 6 else 7.5
+    rows = math.ceil((len(in_legend) + 1) / columns)
+    room: dict[str, Any] = {"legend": legend_height(rows, size)}
+    if named_at_ends:
+        height = max(3.4, ends_height(len(names)) + 1)
+        room |= {"size": (4.8, height), "right": ends_width(names)}
+    with chart(title, "epoch", unit, **room) as (figure, axes):
         epochs = [entry["epoch"] for entry in history]
         # A value between two gaps has no line, so a short history shows its points too.
         marker = "o" if len(epochs) <= 30 else None
@@ -69,12 +81,14 @@ def epoch_chart(
             axes.set_ylim(top=1.01)
         else:
             axes.set_ylim(bottom=0)
-        names = [curve.label for curve in curves]
+        if named_at_ends:
+            name_ends(axes, lines, names)
+            lines = []
         # Below the first of two columns where this keeps the other curves side by side.
-        place = rows - 1 if columns == 2 and len(curves) % 2 == 0 else len(curves)
+        place = rows - 1 if columns == 2 and len(lines) % 2 == 0 else len(lines)
         lines.insert(place, best)
-        names.insert(place, f"best epoch: {best_epoch}")
-        legend_below(figure, lines, names, columns=columns, size=size)
+        in_legend.insert(place, f"best epoch: {best_epoch}")
+        legend_below(figure, lines, in_legend, columns=columns, size=size)
         return Chart(figure, title)
 
 
@@ -131,5 +145,7 @@ def label_history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Ch
             for name, look in zip(rows[0][split], itertools.cycle(MANY))
         ]
         title = f"AUC of each label, {'training' if split == 'train' else split}"
-        charts.append(epoch_chart(title, rows, curves, unit="AUC", best_epoch=best_epoch))
+        charts.append(
+            epoch_chart(title, rows, curves, unit="AUC", best_epoch=best_epoch, named_at_ends=True)
+        )
     return charts
