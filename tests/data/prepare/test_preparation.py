@@ -493,12 +493,12 @@ def test_place_with_other_files_is_refused_and_left_as_it_was(source, tmp_path: 
     assert set(snapshot(out)) - set(before) <= {file_lock.FILE}
 
 
-@pytest.mark.parametrize("step", ["publish", "write_summary"])
+@pytest.mark.parametrize("step", ["publish", "write"])
 def test_user_file_beside_an_interrupted_preparation_survives(
     source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ):
     """The marker stays as after SIGKILL: the clean-up is left out."""
-    owner = {"publish": build_folder.BuildFolder, "write_summary": dataset}[step]
+    owner = {"publish": build_folder.BuildFolder, "write": summary_file}[step]
     with monkeypatch.context() as patched:
         patched.setattr(owner, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         patched.setattr(build_folder, "_remove", lambda *_: None)
