@@ -7,15 +7,14 @@ written where Vertex AI's environment says, see trainer.training.run_paths.
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from etils import epy
 
 from trainer.cloud import hypertune
 from trainer.commands import config_flags, path_flags, program
-from trainer.commands.command import COMMANDS
 from trainer.system import terminal
-from trainer.training.run_paths import VERTEX_FOLDERS, run_paths
+from trainer.training import run_checks
+from trainer.training.run_paths import run_paths
 
 with epy.lazy_imports():  # TensorFlow
     from trainer import train
@@ -30,6 +29,7 @@ def main(argv: Sequence[str]) -> None:
     config = config_flags.read()
     line = terminal.LiveLine(quiet=program.verbosity() < 0)
     paths = run_paths(_WORKDIR.value, os.environ)
+    run_checks.check(config, paths.workdir)  # before TensorFlow is imported
     trial = hypertune.from_environment(os.environ)
     loggers = [trial_log.TrialLog(trial.report)] if trial else []
     train.train_and_evaluate(config, paths.workdir, events=paths.events, line=line, loggers=loggers)
@@ -37,10 +37,7 @@ def main(argv: Sequence[str]) -> None:
 
 def run() -> None:
     """Runs this command with the arguments of the process."""
-    command = COMMANDS["train"]
-    if {*VERTEX_FOLDERS} & {*os.environ}:
-        command = replace(command, needed=["config"])  # the folder is in the environment
-    program.run(main, command, config_flags.parse)
+    program.run(main, config_flags.training(os.environ), config_flags.parse)
 
 
 if __name__ == "__main__":

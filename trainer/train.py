@@ -37,7 +37,8 @@ from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
 from trainer.training.progress import Progress
-from trainer.training.run import Run, check_data, check_replicas, create_run, facts
+from trainer.training.run import Run, check_replicas, create_run, facts
+from trainer.training.run_checks import check_data
 from trainer.training.run_folder import check_shared, run_folder
 
 # Clouds leave 30 s between the signal that a machine is taken back and its end.
@@ -75,7 +76,7 @@ def train_and_evaluate(
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()  # for the whole process
     data = open_data(config.data.path)
-    check_data(config, data)
+    check_data(config, data.summary)
     replicas = connect(config.distribute, partial(check_replicas, config), facts(config, data))
     with ExitStack() as stack:
         stack.enter_context(translate_errors(workdir, data, replicas))

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from google.auth.exceptions import RefreshError, TransportError
 
-from trainer.cloud import google_storage
+from trainer.cloud import bucket_address, google_storage
 from trainer.cloud.credentials import NoCredentials
 from trainer.system.errors import CannotWrite, Unavailable, UsageError
 
@@ -29,7 +29,7 @@ def impatient(monkeypatch):
     ],
 )
 def test_address_is_split_into_bucket_and_path(url, expected):
-    assert google_storage.split(url) == expected
+    assert bucket_address.split(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_address_is_split_into_bucket_and_path(url, expected):
 )
 def test_invalid_address_is_refused(url):
     with pytest.raises(UsageError, match=r"give (gs://BUCKET/PATH|3 to 222)"):
-        google_storage.split(url)
+        bucket_address.split(url)
 
 
 def test_region_is_that_of_the_bucket_or_a_usage_error(gcs):

@@ -18,7 +18,7 @@ import pytest
 from tests.cloud.conftest import Gcs
 from tests.cloud.orders import tpu_order
 from tests.cloud.tpu_server import TOKEN, Tpu
-from trainer.cloud import google_storage, tpu_vm
+from trainer.cloud import bucket_address, google_storage, tpu_vm
 from trainer.cloud.order import Order
 from trainer.system.errors import FINAL
 
@@ -243,7 +243,7 @@ def test_vm_that_may_not_delete_itself_shuts_down(vm: Vm):
 
 
 def test_names_with_special_characters_are_quoted(vm: Vm):
-    bucket, _ = google_storage.split(vm.order.workdir)
+    bucket, _ = bucket_address.split(vm.order.workdir)
     workdir = f'gs://{bucket}/runs/it\'s "$(touch {vm.folder}/made)" & `more`; ünd'
     vm.order = tpu_order(workdir=workdir)
     vm.boot([0])

@@ -15,7 +15,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from trainer.cloud import google_storage
+from trainer.cloud import bucket_address, google_storage
 from trainer.cloud.transfer import WORKERS, Transferred
 from trainer.cloud.upload import SUMMARY, upload
 from trainer.system.errors import CannotWrite, Unavailable, UsageError
@@ -28,7 +28,7 @@ PIECE = 3 * 2**20  # three of them are more than the client sends in one
 LARGE = {"large": bytes(range(256)) * (3 * PIECE // 256) + b"end"}
 MAIN = """
 from pathlib import Path
-from trainer.cloud import google_storage, upload
+from trainer.cloud import bucket_address, google_storage, upload
 from trainer.commands.command import Command
 from trainer.commands.program import exit_at_signals, run
 
@@ -72,7 +72,7 @@ def stored(url: str) -> dict[str, bytes]:
 def write_behind_the_proxy(gcs, url: str, name: str) -> None:
     """Writes an object as another process does, although this one's requests are held."""
     behind = Client("p", AnonymousCredentials(), client_options={"api_endpoint": gcs.behind})
-    bucket, path = google_storage.split(url)
+    bucket, path = bucket_address.split(url)
     behind.bucket(bucket).blob(f"{path}/{name}").upload_from_string("another's")
 
 

@@ -196,6 +196,7 @@ def tune(runs: Path, *flags: str) -> list[str]:
     ("flags", "message"),
     [
         (["--config=configs/article.py"], r"configs/article.py has no sweep()"),
+        (["--config=demo"], "--config.data.path is missing"),  # its sweep is found by its name
         (["--config=configs/demo.py", "--trials=0"], "flag --trials=0"),
         (["--config=configs/demo.py", "--config.train.epoch=3"], "did you mean 'train.epochs'"),
         ([], "--config is missing"),

@@ -7,30 +7,7 @@ from ml_collections import ConfigDict
 
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.system.errors import UsageError
-from trainer.training.run import check_data, check_replicas, outputs_of
-
-
-@pytest.mark.parametrize(("batch", "images"), [(200, 84), (32, 20)])
-def test_a_batch_of_more_images_than_there_are_is_refused(
-    tiny: ConfigDict, batch: int, images: int
-):
-    data = SimpleNamespace(splits={"train": SimpleNamespace(size=images)}, path="DATA")
-    tiny.train.batch_size = batch
-    with pytest.raises(
-        UsageError, match=rf"={batch} is more than the {images} .*={images} or less"
-    ):
-        check_data(tiny, data)
-    tiny.train.batch_size = images
-    check_data(tiny, data)
-
-
-def test_a_softmax_is_refused_for_labels_that_may_hold_together(tiny: ConfigDict):
-    data = SimpleNamespace(splits={"train": SimpleNamespace(size=99)}, path="DATA", exclusive=False)
-    tiny.loss.name = "softmax"
-    with pytest.raises(UsageError, match="labels of data.path=DATA do not.*loss.name=auto"):
-        check_data(tiny, data)
-    data.exclusive = True
-    check_data(tiny, data)
+from trainer.training.run import check_replicas, outputs_of
 
 
 @pytest.mark.parametrize(

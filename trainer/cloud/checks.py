@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.cloud import container_image, google_storage, prices, upload
+from trainer.cloud import bucket_address, container_image, google_storage, prices, upload
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Access
 from trainer.config import schema
@@ -95,7 +95,7 @@ def _upload(folder: Path, url: str) -> str:
 
 
 def _bucket(order: Order, access: Access) -> CheckResult | str:
-    bucket, _ = google_storage.split(order.workdir)
+    bucket, _ = bucket_address.split(order.workdir)
     region = google_storage.region(access.storage, bucket)
     google_storage.check_writable(access.storage, order.workdir)
     message = f"gs://{bucket} in {region} can be written"

@@ -4,7 +4,6 @@ import base64
 import difflib
 import json
 import os
-import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,12 +18,10 @@ from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from trainer.cloud import credentials
+from trainer.cloud import bucket_address, credentials
 from trainer.system.errors import CannotWrite, ExitError, Unavailable, UsageError
 
 RETRY = DEFAULT_RETRY.with_delay(0.5, 16.0, 2.0).with_timeout(120.0)  # seconds
-BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-ADDRESS = re.compile(r"gs://([^/]*)(?:/(.*))?")
 SHOWN = 200  # characters of the service's message
 FAILURES = (
     *(GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption),
@@ -50,24 +47,6 @@ def client(project: str | None = None, found: Credentials | None = None) -> Clie
     return Client(project, found)
 
 
-def split(url: str) -> tuple[str, str]:
-    """Returns "BUCKET" and "PATH" of "gs://BUCKET/PATH/".
-
-    Raises:
-      UsageError: if it is not such an address.
-    """
-    address = ADDRESS.fullmatch(url)
-    if not address:
-        raise UsageError(f"{url!r} is not in a bucket: give gs://BUCKET/PATH.")
-    bucket, path = address[1], address[2] or ""
-    if not BUCKET.fullmatch(bucket):
-        raise UsageError(
-            f"{bucket!r} in {url!r} cannot be the name of a bucket: give 3 to 222 lowercase "
-            "letters, digits, dots, dashes and underscores, with a letter or a digit at both ends."
-        )
-    return bucket, path.strip("/")
-
-
 def region(client: Client, bucket: str) -> str:
     """Returns the location of a bucket: "us-central1", or "us" or "nam4" for several regions.
 
@@ -91,7 +70,7 @@ def check_writable(client: Client, url: str) -> None:
       UsageError: if that is not allowed.
       Unavailable: if it fails for now.
     """
-    bucket, path = split(url)
+    bucket, path = bucket_address.split(url)
     with translate_errors(url):
         probe = client.bucket(bucket).blob(f"{prefix(path)}.writable-{uuid.uuid4().hex}")
         probe.upload_from_string(b"", retry=RETRY)  # a name of its own: it replaces nothing
@@ -101,7 +80,7 @@ def check_writable(client: Client, url: str) -> None:
 
 def read_text(client: Client, url: str) -> str | None:
     """Returns the text of the object at `url`, or None if there is none."""
-    bucket, path = split(url)
+    bucket, path = bucket_address.split(url)
     with translate_errors(url):
         try:
             return client.bucket(bucket).blob(path).download_as_bytes(retry=RETRY).decode()
@@ -128,7 +107,7 @@ def read_json(client: Client, url: str) -> Any:
 
 def write_text(client: Client, url: str, text: str) -> None:
     """Writes `text` as UTF-8 to the object at `url`, in place of an earlier one."""
-    bucket, path = split(url)
+    bucket, path = bucket_address.split(url)
     with translate_errors(url):
         client.bucket(bucket).blob(path).upload_from_string(
             text, content_type="text/plain; charset=utf-8", checksum="crc32c", retry=RETRY
@@ -142,7 +121,7 @@ def sizes(client: Client, url: str) -> dict[str, int]:
 
 def objects(client: Client, url: str) -> dict[str, Blob]:
     """Returns name, size, crc32c and generation of every object below `url`, by name from there."""
-    bucket, path = split(url)
+    bucket, path = bucket_address.split(url)
     start = prefix(path)
     fields = "items(name,size,crc32c,generation),nextPageToken"
     with translate_errors(url):
@@ -187,7 +166,7 @@ def translate_errors(url: str, role: str = "roles/storage.objectUser") -> Iterat
 def _translate(error: Exception, url: str, role: str) -> ExitError:
     if isinstance(error, RetryError):
         error = error.cause
-    bucket = f"gs://{split(url)[0]}"
+    bucket = f"gs://{bucket_address.split(url)[0]}"
     response = getattr(error, "response", None)
     status = getattr(error, "code", None) or getattr(response, "status_code", None)
     if isinstance(error, RefreshError) or status == 401:

@@ -14,7 +14,14 @@ from urllib.parse import quote
 from google.auth.credentials import Credentials
 from google.cloud.storage import Client
 
-from trainer.cloud import cloud_job, container_image, google_storage, machines, templates
+from trainer.cloud import (
+    bucket_address,
+    cloud_job,
+    container_image,
+    google_storage,
+    machines,
+    templates,
+)
 from trainer.cloud.api import AnswerLost, Api, ResourceNotFound
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.logs import Logs
@@ -38,7 +45,7 @@ DELETION_WAIT = 5  # between two of them, in first waits
 
 def file(order: Order) -> str:
     """Returns the VM's start-up script, which gcloud's --metadata-from-file takes."""
-    bucket, folder = google_storage.split(order.workdir)
+    bucket, folder = bucket_address.split(order.workdir)
     image = container_image.parse(order.image)
     return templates.render(
         "tpu_vm.sh.j2",

@@ -11,7 +11,7 @@ import google_crc32c
 from google.cloud.storage import Blob, Client, transfer_manager
 from google.cloud.storage.exceptions import DataCorruption
 
-from trainer.cloud import google_storage
+from trainer.cloud import bucket_address, google_storage
 from trainer.cloud.transfer import WORKERS, ByteCounter, CountedFile, Transferred, groups
 from trainer.system import threads
 from trainer.system.errors import CannotWrite, UsageError
@@ -187,7 +187,7 @@ def _is_stored(file: File, checksums: Mapping[str, str], stored: Mapping[str, Bl
 
 def _delete(client: Client, url: str, blobs: list[Blob]) -> None:
     """Deletes objects, unless another process has replaced them meanwhile."""
-    bucket, _ = google_storage.split(url)
+    bucket, _ = bucket_address.split(url)
     client.bucket(bucket).delete_blobs(
         blobs,
         on_error=lambda blob: None,  # deleted already, though the answer was lost
@@ -201,7 +201,7 @@ def _send(client: Client, url: str, files: list[File], *, counter: ByteCounter) 
 
     Where the service refuses a file as repeated, the caller finds out whether it is stored.
     """
-    name, path = google_storage.split(url)
+    name, path = bucket_address.split(url)
     bucket = client.bucket(name)
     for group in groups(sorted(files, key=lambda file: -file.size)):
         with ExitStack() as opened:

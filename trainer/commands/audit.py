@@ -13,6 +13,8 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program, source_flags
 from trainer.commands.command import COMMANDS
+from trainer.data import staging
+from trainer.data.audit import prepared
 from trainer.system import atomic, gcs
 from trainer.system.errors import CannotWrite, UsageError
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from trainer.data.sources.image_record import Source
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.data import staging
     from trainer.data.audit import audit
     from trainer.report import audit_page
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> None:
     with program.stop_at_signals("nothing was written"):
         with staging.writable(out.parent):
             pass  # known before all images are read
-        source = audit.open_source(given.source, source_flags.options(given))
+        source = prepared.open_source(given.source, source_flags.options(given))
         source_flags.show_reading(source)
         facts = write(source, out, any_view=given.any_view, salt=given.salt)
     print(audit.describe(facts))

@@ -1,16 +1,19 @@
 """The flags of a run's config: --config=FILE, and one for each field that overrides it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from trainer.commands import path_flags
+from trainer.commands.command import COMMANDS, Command
 from trainer.config import recipe, schema
 from trainer.config.field import Field
 from trainer.config.fields import FIELDS, REMOVED
 from trainer.system.errors import UsageError
+from trainer.training.run_paths import VERTEX_FOLDERS
 
 FILE = path_flags.define_path(
     "config", None, "recipe: a name such as resnet, a FILE.py, or a run's config.json"
@@ -54,6 +57,18 @@ def parse(argv: Sequence[str]) -> Sequence[str]:
         if error.flagname.startswith("config."):
             raise UsageError(schema.unknown(error.flagname.removeprefix("config."))) from None
         raise
+
+
+def training(environment: Mapping[str, str]) -> Command:
+    """Returns the command `train`, which needs no --workdir where Vertex AI's environment has it.
+
+    Args:
+      environment: the process's environment variables.
+    """
+    command = COMMANDS["train"]
+    if {*VERTEX_FOLDERS} & {*environment}:
+        command = replace(command, needed=["config"])
+    return command
 
 
 def overrides() -> dict[str, Any]:

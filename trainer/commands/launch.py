@@ -5,20 +5,23 @@ network. When a worker dies, all are started again and resume from the newest ch
 saves one now and then may lose workers as often as it likes.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 from absl import flags
-from etils import epath
+from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system.errors import UsageError
+from trainer.training import run_checks
 from trainer.training.run_paths import run_paths
+
+with epy.lazy_imports():  # it defines the flags of the task, when those of the launcher are read
+    from trainer.commands import config_flags
 
 USAGE = "radiograph launch --workers=2 -- --config=resnet --config.data.path=DATA --workdir=RUN"
 
@@ -61,34 +64,21 @@ def task_command(task_flags: Sequence[str], devices: int) -> list[str]:
     return command
 
 
-def newest_checkpoint(workdir: epath.Path | None) -> str | None:
+def newest_checkpoint(workdir: epath.Path) -> str | None:
     """Returns the name of the newest checkpoint of a run, None before the first.
 
     Here TensorFlow is not imported, which would take longer than to start the workers.
-
-    Args:
-      workdir: of the run; None has no checkpoints.
     """
-    if workdir is None:
-        return None
     manifests = (workdir / "checkpoints").glob("step-*/manifest.json")
     return max((manifest.parent.name for manifest in manifests), default=None)
 
 
-def _workdir(task_flags: Sequence[str]) -> epath.Path | None:
-    """Returns where the task writes its run; where the flags are wrong, the task says so."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--workdir", "-workdir")
-    try:
-        named, _ = parser.parse_known_args(task_flags)
-        workdir = named.workdir and path_flags.expand(named.workdir)
-        return run_paths(workdir, os.environ).workdir
-    except (argparse.ArgumentError, UsageError):
-        return None
-
-
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags before the first `--`, and raises a UsageError without any after it."""
+    """Parses the flags before the first `--`, and those of the task after it.
+
+    Raises:
+      UsageError: if there are none, or the task would refuse them.
+    """
     own, task_flags = _split(argv)
     rest = flags.FLAGS(own, known_only=True)
     if len(rest) > 1:
@@ -97,6 +87,9 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         )
     if not task_flags:
         raise UsageError(f"the flags of the task are missing after --: {USAGE}.")
+    path_flags.define_path("workdir", None, "folder that the run is written to")
+    config_flags.parse([argv[0], *task_flags])
+    program.check_needed(config_flags.training(os.environ))
     return rest
 
 
@@ -110,6 +103,8 @@ def main(argv: Sequence[str]) -> None:
     del argv  # without the flags of the task
     _, task_flags = _split(sys.argv)
     command, devices = task_command(task_flags, _DEVICES.value), _DEVICES.value
+    workdir = run_paths(flags.FLAGS.workdir, os.environ).workdir
+    run_checks.check(config_flags.read(), workdir)  # once, and not by each worker
     sys.exit(
         launch(
             command,
@@ -117,7 +112,7 @@ def main(argv: Sequence[str]) -> None:
             devices=devices,
             max_restarts=_MAX_RESTARTS.value,
             grace_seconds=_GRACE_SECONDS.value,
-            newest_checkpoint=partial(newest_checkpoint, _workdir(task_flags)),
+            newest_checkpoint=partial(newest_checkpoint, workdir),
         )
     )
 

@@ -20,6 +20,7 @@ from trainer.commands.command import COMMANDS
 from trainer.system import gcs
 from trainer.system.errors import ExitError, UsageError
 from trainer.system.terminal import LiveLine
+from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.judge import ensemble, gate, input_files, prediction, prediction_file
@@ -36,6 +37,8 @@ def main(argv: Sequence[str]) -> None:
     run, *paths = (path_flags.expand(argument) for argument in argv[1:])
     out = epath.Path(given.out) if given.out else None
     _check_out(out, given.resume)
+    for name in run_names(run):
+        RunFiles(name, OF_NETWORK)  # before TensorFlow is imported
     inputs = input_files.InputFiles(
         paths, sys.stdin, path_column=given.path_column, image_root=given.image_root
     )

@@ -50,7 +50,7 @@ def run(
                 raise UsageError(_unknown(mistake.flagname)) from mistake
             except flags.Error as mistake:
                 raise UsageError(str(mistake)) from mistake
-            _check_needed(command)
+            check_needed(command)
             return given
 
     def guarded(argv: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ def _unknown(name: str) -> str:
     return f"--{name} is no flag of this command: {advice}"
 
 
-def _check_needed(command: Command) -> None:
+def check_needed(command: Command) -> None:
     """Raises a UsageError that names all flags that are missing."""
     missing = [f"--{name}" for name in command.needed if not flags.FLAGS[name].value]
     if missing:

@@ -15,6 +15,7 @@ from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.system import gcs
 from trainer.system.errors import CannotWrite, UsageError, file_error
+from trainer.training.run_files import FILES, OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.judge import input_files
@@ -26,6 +27,8 @@ COMPARISON = "comparison.html"
 def main(argv: Sequence[str]) -> None:
     """Writes the pages that the command line names, and prints their paths."""
     runs, given = [path_flags.expand(run) for run in argv[1:]], flags.FLAGS
+    for run in runs:
+        RunFiles(run, OF_NETWORK if given.image else FILES)  # before TensorFlow is imported
     if given.image:
         for page, predictions in _image_pages(runs, given.image, given.out).items():
             print(f"{page}: {image_page.sentence(predictions)}")

@@ -15,11 +15,14 @@ from typing import Any
 
 from absl import flags
 from etils import epath, epy
+from ml_collections import ConfigDict
 
-from trainer.cloud import machines
+from trainer.cloud import bucket_address, machines
+from trainer.cloud.machines import Machine
 from trainer.cloud.order import PLATFORMS, Order, read_labels
 from trainer.commands import config_flags, path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.data import summary_file
 from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.system.terminal import LiveLine
@@ -71,9 +74,13 @@ _WAIT = flags.DEFINE_bool("wait", False, "follow the job to its end; Ctrl-C leav
 def main(argv: Sequence[str]) -> None:
     """Submits what the flags describe."""
     del argv
+    config, data = _config(), Path(_DATA.value) if _DATA.value else None
+    machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, _PLATFORM.value)
+    _check_together(_PLATFORM.value)
+    if data:
+        summary_file.require(data, "data")
     access = _access()
-    data = Path(_DATA.value) if _DATA.value else None
-    order = _order(access)
+    order = _order(config, machine, access)
     _check(order, data, access)
     if access is None or _DRY_RUN.value:
         print(f"\nNothing was submitted. To do it by hand:\n{_write(order, data)}")
@@ -105,14 +112,14 @@ def _access() -> "platform.Access | None":
         return None
 
 
-def _order(access: "platform.Access | None") -> Order:
-    """Returns what the flags describe.
+def _config() -> ConfigDict:
+    """Returns the config of the run, with the place in a bucket where its data are or will be.
 
     Raises:
-      UsageError: if the flags contradict each other, or the platform has no such machine.
+      UsageError: if the work directory or the data are not in a bucket.
     """
-    config, service = config_flags.read(), _PLATFORM.value
-    bucket, folder = google_storage.split(_WORKDIR.value)
+    config = config_flags.read()
+    bucket, folder = bucket_address.split(_WORKDIR.value)
     if not folder:
         raise UsageError(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
     if _DATA.value and not config.data.path:
@@ -123,10 +130,20 @@ def _order(access: "platform.Access | None") -> Order:
             "give --config.data.path=gs://BUCKET/FOLDER, and --data=DIR to upload DIR there."
         )
     config.data.path = config.data.path.rstrip("/")
-    machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, service)
+    return config
+
+
+def _order(config: ConfigDict, machine: Machine, access: "platform.Access | None") -> Order:
+    """Returns what the flags describe.
+
+    Raises:
+      UsageError: if the project, the region, the zone or the image is not known.
+    """
+    service = _PLATFORM.value
+    bucket, folder = bucket_address.split(_WORKDIR.value)
     project = _PROJECT.value or (access and access.storage.project) or ""
     region = _region(access, bucket)
-    _check_together(service, project, region)
+    _check_known(service, project, region)
     board = _TENSORBOARD.value
     if board and "/" not in board:
         board = f"projects/{project}/locations/{region}/tensorboards/{board}"
@@ -169,16 +186,20 @@ def _region(access: "platform.Access | None", bucket: str) -> str:
     return location if "-" in location else ""
 
 
-def _check_together(service: str, project: str, region: str) -> None:
+def _check_known(service: str, project: str, region: str) -> None:
+    """Raises a UsageError that names all flags without which the platform has no job."""
+    needed = [
+        ("--project=PROJECT (gcloud has none)", project, ("vertex", "tpu_vm")),
+        ("--region=REGION (that of the bucket is not known)", region, ("vertex",)),
+        ("--zone=ZONE (such as us-central1-a)", _ZONE.value, ("tpu_vm",)),
+        ("--image=IMAGE (that the cluster pulls)", _IMAGE.value, ("kubernetes",)),
+    ]
+    if names := [flag for flag, value, used in needed if service in used and not value]:
+        raise UsageError(f"missing for --platform={service}: give {' and '.join(names)}.")
+
+
+def _check_together(service: str) -> None:
     """Raises a UsageError for flags that contradict each other."""
-    if service != "kubernetes" and not project:
-        raise UsageError("--project=PROJECT is missing, and gcloud has none set as its default.")
-    if service == "vertex" and not region:
-        raise UsageError("--region=REGION is missing, and the bucket is in several: name one.")
-    if service == "tpu_vm" and not _ZONE.value:
-        raise UsageError("--zone=ZONE is missing, which a TPU VM needs: such as us-central1-a.")
-    if service == "kubernetes" and not _IMAGE.value:
-        raise UsageError("--image=IMAGE is missing: name the image that the cluster pulls.")
     if _SPOT.value and _FLEX_HOURS.value:
         raise UsageError(
             "--spot and --flex_start_hours are two different offers: give one of them."

@@ -12,6 +12,7 @@ from absl import flags
 
 from trainer.commands import config_flags, path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.training import run_checks
 from trainer.tuning import search_space, trials
 
 _WORKDIR = path_flags.define_path("workdir", "", "folder of the trials")
@@ -25,6 +26,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config, workdir = config_flags.read(), _WORKDIR.value
     sweep = search_space.read(config_flags.FILE.value)
+    run_checks.check(config)
     task_flags = config_flags.task_flags(program.verbosity())
     rows = trials.run(config, sweep, task_flags=task_flags, workdir=workdir, trials=_TRIALS.value)
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")

@@ -27,7 +27,7 @@ from PIL import Image
 from trainer import random_numbers
 from trainer.data import dataset, summary_file
 from trainer.data.decode import fit
-from trainer.system.errors import DataLost, UsageError
+from trainer.system.errors import DataLost
 
 READ_BATCH = 64
 ALIGNMENT = 64  # bytes; TensorFlow ends the process at a tensor that lies otherwise
@@ -68,15 +68,7 @@ def open_split(path: epath.PathLike, name: str) -> Split:
       UsageError: if there is no finished data set.
       DataLost: if there was one.
     """
-    summary = summary_file.read(path) if path else None
-    if not path:
-        raise UsageError("--config.data.path is missing: give the --out of radiograph prepare.")
-    if summary is None:
-        raise UsageError(
-            f"data.path={str(path)!r} holds no prepared data set: make one with "
-            "radiograph prepare --source=SOURCE --out=DATA and give "
-            "--config.data.path=DATA."
-        )
+    summary = summary_file.require(path)
     try:
         splits = tfds.builder_from_directory(summary_file.directory(path)).info.splits
         is_empty = not summary["splits"][name]["images"]

@@ -55,6 +55,26 @@ def read(path: epath.PathLike) -> dict | None:
         ) from error
 
 
+def require(path: epath.PathLike, flag: str = "config.data.path") -> dict:
+    """Returns the summary of the finished data set that `path` is or lies in.
+
+    Args:
+      path: as the user names it.
+      flag: that names it.
+
+    Raises:
+      UsageError: if there is none, or its summary cannot be read.
+    """
+    if not path:
+        raise UsageError(f"--{flag} is missing: give the --out of radiograph prepare.")
+    if summary := read(root(path)):
+        return summary
+    raise UsageError(
+        f"--{flag}={path} holds no prepared data set: make one with "
+        f"radiograph prepare --source=SOURCE --out=DATA and give --{flag}=DATA."
+    )
+
+
 def write(path: epath.PathLike, summary: dict) -> None:
     """Writes the summary with its digest, which marks the data set under `path` as finished."""
     atomic.write_json(epath.Path(path) / SUMMARY, {**summary, DIGEST: digest(summary)})

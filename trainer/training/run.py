@@ -147,32 +147,6 @@ def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
     schema.check_global_batch(config, replicas)
 
 
-def check_data(config: ConfigDict, data: PreparedData) -> None:
-    """Raises a UsageError if the config asks for what the data set does not have.
-
-    With fewer training images than a batch has, some epoch would have no step of its own.
-    """
-    if config.loss.name == "softmax" and not data.exclusive:
-        raise UsageError(
-            "loss.name=softmax is for classes that exclude one another, which the labels of "
-            f"data.path={data.path} do not: give --config.loss.name=auto, or prepare them with "
-            "--exclusive."
-        )
-    images, batch = data.splits["train"].size, config.train.batch_size
-    if not images:
-        why = "with --all_test" if data.labels else "without labels"
-        raise UsageError(
-            f"data.path={data.path} was prepared {why} and has no image to train on: give a data "
-            "set with a train split."
-        )
-    if images < batch:
-        raise UsageError(
-            f"train.batch_size={batch} is more than the {images:,} training images of "
-            f"data.path={data.path}: give --config.train.batch_size={images} or less, or prepare "
-            "more images."
-        )
-
-
 def outputs_of(config: ConfigDict, data: PreparedData) -> IndependentLabels:
     """Returns what the outputs of a network are that is trained on the data set."""
     return EXCLUSIVE if data.exclusive and config.loss.name != "sigmoid" else INDEPENDENT

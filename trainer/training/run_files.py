@@ -4,18 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from etils import epath
+from etils import epath, epy
 from ml_collections import ConfigDict
 
 from trainer.config import schema
 from trainer.data.summary_file import with_fingerprint
-from trainer.metrics import evaluation_files
-from trainer.metrics.label_result import LabelResult
 from trainer.system import environment, gcs, json_files
 from trainer.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from trainer.metrics.label_result import LabelResult
+
+with epy.lazy_imports():  # what a run that is not there does without
+    import numpy as np
+
+    from trainer.metrics import evaluation_files
 
 SPLITS = ("validation", "test")
 FILES = (
@@ -23,8 +28,9 @@ FILES = (
     "environment.json",
     "data_summary.json",
     "history.json",
-    *(f"{evaluation_files.FOLDER}/{split}.{kind}" for split in SPLITS for kind in ("json", "csv")),
+    *(f"evaluation/{split}.{kind}" for split in SPLITS for kind in ("json", "csv")),
 )
+OF_NETWORK = ("config.json", "data_summary.json", "evaluation/test.json")  # to use it
 
 
 class RunFiles:
@@ -137,7 +143,7 @@ class RunFiles:
         return list(self.test["labels"])
 
     @cached_property
-    def test_results(self) -> list[LabelResult]:
+    def test_results(self) -> "list[LabelResult]":
         """Each label of the test split."""
         return evaluation_files.read_label_results(self.workdir, "test")
 

@@ -22,10 +22,9 @@ from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.system.errors import UsageError
 from trainer.system.json_files import damage_reported
-from trainer.training.run_files import RunFiles
+from trainer.training.run_files import OF_NETWORK, RunFiles
 
 AT_ONCE = 32  # images that go through the network together
-NEEDED = ("config.json", "data_summary.json", "evaluation/test.json")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class TrainedModel:
           UsageError: there is no finished run, or one of its files cannot be read.
           CheckpointsDamaged: the best checkpoint is damaged.
         """
-        run = RunFiles(workdir, NEEDED)
+        run = RunFiles(workdir, OF_NETWORK)
         saved_config, data, evaluation = run.config, run.data, run.test
         with damage_reported(run.workdir / "config.json"):
             config = schema.from_saved(saved_config)

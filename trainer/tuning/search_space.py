@@ -19,13 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from etils import epath
+from etils import epath, epy
 
-from trainer.config import schema
+from trainer.config import recipe, schema
 from trainer.config.field import Field
 from trainer.config.fields import CHANGEABLE, FIELDS
 from trainer.system.errors import UsageError
+
+with epy.lazy_imports():
+    import numpy as np
 
 EXAMPLE = (
     'def sweep(): return {"optimizer.learning_rate": log_uniform(1e-4, 1e-2)}, with '
@@ -87,17 +89,18 @@ def choice(*values: float | int | str | bool) -> Range:
 
 
 def read(config_file: epath.PathLike) -> Sweep:
-    """Returns the sweep that `sweep()` of a recipe defines.
+    """Returns the sweep that `sweep()` of a recipe, a file or a name, defines.
 
     Raises:
       UsageError: if the recipe has none, or it cannot be used.
     """
-    if not str(config_file).endswith(".py"):
+    file = recipe.path_of(str(config_file))
+    if not file.endswith(".py"):
         raise UsageError(
             f"{config_file} has no sweep(): give as --config a Python recipe with {EXAMPLE}."
         )
     try:
-        define = runpy.run_path(str(config_file)).get("sweep")
+        define = runpy.run_path(file).get("sweep")
         sweep = define() if define else None
     except Exception as error:  # whatever a user's file may raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

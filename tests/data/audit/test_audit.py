@@ -16,7 +16,7 @@ from trainer.commands import prepare
 from trainer.config import schema
 from trainer.data import sources
 from trainer.data.audit import audit, explanations, shortcuts
-from trainer.data.audit.prepared import PreparedSource
+from trainer.data.audit.prepared import PreparedSource, open_source
 from trainer.data.prepare import preparation
 from trainer.system.errors import UsageError
 
@@ -137,7 +137,7 @@ def test_a_prepared_data_set_can_be_audited(
     phantoms: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(shortcuts, "LEAST_IMAGES", 10**6)  # none are measured
-    facts, _ = audit.audit(audit.open_source(str(phantoms), sources.Options()))
+    facts, _ = audit.audit(open_source(str(phantoms), sources.Options()))
     summary = json.loads((phantoms / "data_summary.json").read_text())
     assert facts["prepared"] and facts["synthetic"]
     for split, shown in (("train", "train"), ("validation", "val"), ("test", "test")):

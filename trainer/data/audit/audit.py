@@ -25,24 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import sources, summary_file
 from trainer.data.audit import image_statistics, inspection, shortcuts, verdicts
 from trainer.data.audit.inspection import InspectedFile
-from trainer.data.audit.prepared import PreparedSource, is_prepared
+from trainer.data.audit.prepared import PreparedSource
 from trainer.data.audit.shortcuts import Shortcut
 from trainer.data.sources import pseudonym
 from trainer.data.sources.image_record import Source
 from trainer.system.errors import UsageError
-
-
-def open_source(name: str, options: sources.Options) -> Source:
-    """Returns the source called `name`: a prepared data set, or what `prepare` would take.
-
-    Raises:
-      UsageError: if there is no such source, or it cannot be read.
-    """
-    path = summary_file.root(name)
-    return PreparedSource(path) if is_prepared(path) else sources.open_source(name, options)
 
 
 def audit(

@@ -1,12 +1,15 @@
 """A prepared data set as a source, so that it can be audited like what it was made from."""
 
 import numpy as np
-import tensorflow as tf
-from etils import epath
+from etils import epath, epy
 
-from trainer.data import dataset, examples, pipeline, staging, summary_file
-from trainer.data.sources.image_record import ImageRecord
-from trainer.system.errors import UsageError
+from trainer.data import sources, summary_file
+from trainer.data.sources.image_record import ImageRecord, Source
+
+with epy.lazy_imports():  # TensorFlow, which other sources do without
+    import tensorflow as tf
+
+    from trainer.data import dataset, examples, pipeline, staging
 
 SOURCE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -23,11 +26,7 @@ class PreparedSource:
         Raises:
           UsageError: if there is no finished one.
         """
-        summary = summary_file.read(path)
-        if summary is None:
-            raise UsageError(
-                f"{path} holds no prepared data set: make one with radiograph prepare."
-            )
+        summary = summary_file.require(path, "source")
         local = staging.local(path)
         self._splits = {split: pipeline.open_split(local, split) for split in summary_file.SPLITS}
         self.name = str(path)
@@ -68,6 +67,16 @@ class PreparedSource:
         return tf.io.parse_single_example(example, image)["image"].numpy()
 
 
-def is_prepared(path: epath.Path) -> bool:
+def open_source(name: str, options: sources.Options) -> Source:
+    """Returns the source called `name`: a prepared data set, or what `prepare` would take.
+
+    Raises:
+      UsageError: if there is no such source, or it cannot be read.
+    """
+    path = summary_file.root(name)
+    return PreparedSource(path) if _is_prepared(path) else sources.open_source(name, options)
+
+
+def _is_prepared(path: epath.Path) -> bool:
     """Returns whether `path` is what `radiograph prepare` wrote."""
     return path.is_dir() and (path / summary_file.SUMMARY).exists()

@@ -7,14 +7,10 @@ from dataclasses import fields
 
 from etils import epath
 
-from trainer.data.sources import files, open_files, public_sets
+from trainer.data.sources import files, public_sets
 from trainer.data.sources.image_record import ImageRecord, Source
-from trainer.data.sources.label_table import Table
-from trainer.data.sources.layout import ClassFolders
-from trainer.data.sources.medmnist import MedMnist
 from trainer.data.sources.options import Options
 from trainer.data.sources.patients import patient_from_name
-from trainer.data.sources.phantoms import PhantomFiles
 from trainer.system import cache, gcs
 from trainer.system.errors import UsageError
 from trainer.system.printable import printable
@@ -52,7 +48,7 @@ ALLOWED = "a .zip, a folder, a .csv table, an .npz of arrays, phantom:N, or one 
 
 
 def open_source(name: str, options: Options = Options()) -> Source:  # noqa: B008 (it is frozen)
-    """Returns the source that `--source=name` means.
+    """Returns the source that `--source=name` means; each kind is imported when it is asked for.
 
     Raises:
       UsageError: if there is no such source, it cannot be read, the options do not fit it, or the
@@ -83,6 +79,9 @@ def _opened(name: str, options: Options) -> Source:
     if kind == "phantom":
         if not rest.isdecimal() or int(rest) < 20:
             raise UsageError(f"--source={name}: give phantom:N with N of at least 20 images.")
+        from trainer.data.sources.layout import ClassFolders
+        from trainer.data.sources.phantoms import PhantomFiles
+
         return ClassFolders(name, PhantomFiles(int(rest)), options, synthetic=True)
     if name in public_sets.PUBLIC:
         path = epath.Path(public_sets.fetch(public_sets.PUBLIC[name], cache.folder()))
@@ -93,9 +92,16 @@ def _opened(name: str, options: Options) -> Source:
             if not path.exists():
                 raise UsageError(f"--source={name} does not exist: give {ALLOWED}.")
             if _is_arrays(name):
+                from trainer.data.sources.medmnist import MedMnist
+
                 return MedMnist(name, path)
             if is_table:
+                from trainer.data.sources.label_table import Table
+
                 return Table(path, options)
+            from trainer.data.sources import open_files
+            from trainer.data.sources.layout import ClassFolders
+
             return ClassFolders(name, open_files.open_files(path), options)
     except OSError as mistake:
         raise UsageError(f"--source={name} cannot be read: {files.one_line(mistake)}.") from None

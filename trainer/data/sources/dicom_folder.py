@@ -6,13 +6,17 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from trainer.data.decode import dicom
+from etils import epy
+
 from trainer.data.decode.limits import Unreadable
 from trainer.data.sources import files, patients
 from trainer.data.sources.files import Files
 from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.kept_columns import KeptColumns
 from trainer.system import processes
+
+with epy.lazy_imports():  # pydicom
+    from trainer.data.decode import dicom
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 OTHER_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2")
@@ -84,7 +88,7 @@ def by_sop_uid(source: Files, names: Iterable[str]) -> dict[str, str]:
     return {header.sop_uid: name for name, header in headers if isinstance(header, dicom.Header)}
 
 
-def _headers(source: Files, names: Sequence[str]) -> dict[str, dicom.Header | str]:
+def _headers(source: Files, names: Sequence[str]) -> "dict[str, dicom.Header | str]":
     """Returns the headers of the files that have one; decoding gives the others a reason.
 
     They are read in processes, under the limits of decoding: a few bytes can inflate to gigabytes.
@@ -97,7 +101,7 @@ def _headers(source: Files, names: Sequence[str]) -> dict[str, dicom.Header | st
     return {name: header for name, header in zip(names, found, strict=True) if header is not None}
 
 
-def _header(source: Files, name: str) -> dicom.Header | str | None:
+def _header(source: Files, name: str) -> "dicom.Header | str | None":
     head = _head(source, name, HEADER_BYTES)
     if not dicom.is_dicom(head):
         return None
@@ -107,7 +111,7 @@ def _header(source: Files, name: str) -> dicom.Header | str | None:
     return header
 
 
-def _parsed(data: bytes) -> dicom.Header | None:
+def _parsed(data: bytes) -> "dicom.Header | None":
     try:
         return dicom.header(data)
     except Unreadable:

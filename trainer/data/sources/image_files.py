@@ -2,11 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from trainer.data.decode import dicom
+from etils import epy
+
 from trainer.data.sources import dicom_folder
 from trainer.data.sources.archive import is_document
 from trainer.data.sources.files import Files
 from trainer.system import threads
+
+with epy.lazy_imports():  # pydicom
+    from trainer.data.decode import dicom
 
 SUFFIXES = (
     *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"),

@@ -7,11 +7,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from tqdm import tqdm
+from etils import epy
 
 from trainer.system import file_lock
 from trainer.system.errors import UsageError
+
+with epy.lazy_imports():
+    import requests
+    import tqdm
 
 LOGGER = logging.getLogger(__name__)
 
@@ -20,12 +23,6 @@ ATTEMPTS = 6  # in a row without a byte more
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # doubled after each attempt
 CHUNK_BYTES = 2**16  # a connection that breaks off loses at most so much
 BUSY = {408, 429, 500, 502, 503, 504}
-BROKEN = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,12 @@ def _complete(download: Download, part: Path) -> None:
     while True:
         try:
             return _attempt(download, part)
-        except BROKEN as mistake:
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as mistake:
             arrived = _size(part)
             failures = 1 if arrived > most else failures + 1
             most = max(most, arrived)
@@ -150,9 +152,9 @@ def _attempt(download: Download, part: Path) -> None:
         _write(response, part, start=start, name=download.file)
 
 
-def _write(response: requests.Response, part: Path, *, start: int, name: str) -> None:
+def _write(response: "requests.Response", part: Path, *, start: int, name: str) -> None:
     length = response.headers.get("Content-Length", "")
-    bar = tqdm(
+    bar = tqdm.tqdm(
         total=start + int(length) if length.isdigit() else None,
         initial=start,
         desc=name,
@@ -196,7 +198,7 @@ def _checksum(file: Path, like: str) -> str:
     return f"{algorithm}:{state.hexdigest()}"
 
 
-def _reason(mistake: requests.RequestException) -> str:
+def _reason(mistake: "requests.RequestException") -> str:
     if mistake.response is not None:
         return f"the server answers {mistake.response.status_code}"
     if isinstance(mistake, requests.exceptions.SSLError):

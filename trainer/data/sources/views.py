@@ -4,11 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from trainer.data.decode import dicom
+from etils import epy
+
+with epy.lazy_imports():  # pydicom
+    from trainer.data.decode import dicom
 
 VIEW_NAMES = ("viewposition", "projection", "frontallateral", "view", "views")
 MODALITY_NAMES = ("modality",)
-FRONTAL = (*dicom.FRONTAL, "FRONTAL")
+FRONTAL = ("PA", "AP", "FRONTAL")
 ALIASES = {"FRONT": "FRONTAL", "SIDE": "LATERAL", "PROFILE": "LATERAL"}
 OTHER_VIEWS = ("AXIAL", "CORONAL", "SAGITTAL", "COSTAL", "EXCLUDE")  # PadChest has the last two
 RADIOGRAPHS = {"XRAY", "XRAYS", "XR", "CXR", "RX", "RADIOGRAPH", "RADIOGRAPHY", "DR"}

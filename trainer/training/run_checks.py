@@ -1,0 +1,134 @@
+"""What is refused before a run begins, by its config, its data and its folder: no TensorFlow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from trainer.config import schema
+from trainer.data import summary_file
+from trainer.system import gcs, json_files
+from trainer.system.errors import UsageError
+
+# What a run writes into its work directory under names that another program may use too.
+WRITTEN = (
+    *("data_summary.json", "environment.json", "history.json", "audit.json", "report.html"),
+    *("evaluation", "pictures"),
+)
+
+FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew
+
+# What a data set was made from, and how.
+RECIPE = (
+    *("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform"),
+    *("labels", "classes", "exclusive", "splits"),
+)
+
+
+def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
+    """Raises a UsageError for what the run would refuse later, as far as local files tell it.
+
+    A bucket is left to the run, which asks it once.
+
+    Args:
+      config: of the run.
+      workdir: of the run, which need not exist; None for any.
+    """
+    schema.check(config)
+    if gcs.is_gcs(config.data.path):
+        return
+    summary = summary_file.require(config.data.path)
+    check_data(config, summary)
+    if workdir and not gcs.is_gcs(workdir) and workdir.is_dir():
+        check_folder(workdir, config, summary)
+
+
+def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:
+    """Raises a UsageError if the config asks for what the data set does not have.
+
+    With fewer training images than a batch has, some epoch would have no step of its own.
+
+    Args:
+      config: of the run.
+      summary: of the data set.
+    """
+    path = config.data.path
+    if config.loss.name == "softmax" and not summary.get("exclusive"):
+        raise UsageError(
+            "loss.name=softmax is for classes that exclude one another, which the labels of "
+            f"data.path={path} do not: give --config.loss.name=auto, or prepare them with "
+            "--exclusive."
+        )
+    images, batch = summary["splits"]["train"]["images"], config.train.batch_size
+    if not images:
+        why = "with --all_test" if summary["labels"] else "without labels"
+        raise UsageError(
+            f"data.path={path} was prepared {why} and has no image to train on: give a data set "
+            "with a train split."
+        )
+    if images < batch:
+        raise UsageError(
+            f"train.batch_size={batch} is more than the {images:,} training images of "
+            f"data.path={path}: give --config.train.batch_size={images} or less, or prepare "
+            "more images."
+        )
+
+
+def check_folder(workdir: epath.Path, config: ConfigDict, summary: Mapping[str, Any]) -> None:
+    """Raises a UsageError unless a run with this config and data can begin or go on in a folder.
+
+    Args:
+      workdir: of the run, which exists.
+      config: of the run.
+      summary: of the data set.
+    """
+    file = workdir / "config.json"
+    if file.exists():
+        schema.check_same_run(config, json_files.read(file, remedy=FROM_BACKUP))
+    else:
+        _refuse_other_files(workdir)
+    file = workdir / "data_summary.json"
+    if file.exists():
+        remedy = f"{FROM_BACKUP}, or delete it if {config.data.path} is what the run began on"
+        saved = json_files.read(file, remedy=remedy)
+        with json_files.damage_reported(file, remedy):
+            _described(saved)
+        _check_same_data(saved, summary, workdir=workdir, path=config.data.path)
+
+
+def _check_same_data(
+    saved: Mapping[str, Any], summary: Mapping[str, Any], *, workdir: epath.Path, path: str
+) -> None:
+    """Raises a UsageError unless the data set is the one that a run began on, wherever it lies.
+
+    Args:
+      saved: the content of the run's data_summary.json. Where a version without fingerprints wrote
+        it, data that were made from the same files in the same way are the same.
+      summary: of the data that the run is to go on with.
+      workdir: of the run.
+      path: where these data lie.
+    """
+    identity = ("dataset_fingerprint",) if "dataset_fingerprint" in saved else RECIPE
+    if any(saved.get(name) != summary.get(name) for name in identity):
+        raise UsageError(
+            f"data.path={path} ({_described(summary)}) is not the data set on which this work "
+            f"directory was begun ({_described(saved)}): give the path where that lies now, "
+            "name another --workdir, or judge the run on other data with "
+            f"radiograph evaluate {workdir} --data={path}."
+        )
+
+
+def _described(summary: Mapping[str, Any]) -> str:
+    images = [f"{split['images']:,} {name}" for name, split in summary["splits"].items()]
+    fingerprint = summary_file.with_fingerprint(summary)["dataset_fingerprint"]
+    return f"{', '.join(images)}, from {summary['source']}, dataset_fingerprint {fingerprint[:16]}"
+
+
+def _refuse_other_files(workdir: epath.Path) -> None:
+    others = [name for name in WRITTEN if (workdir / name).exists()]
+    if others:
+        raise UsageError(
+            f"--workdir={workdir} holds no run (it has no config.json), but {', '.join(others)}, "
+            "which a run would overwrite: name another --workdir, or move these files elsewhere."
+        )
