@@ -48,19 +48,20 @@ def test_the_flags_say_what_is_launched(tmp_path: Path):
     told = """
 from trainer.commands import launch, program
 from trainer.commands.command import Command
+launch.run_checks.check = lambda *_: None
 launch.launch = lambda command, **options: print(
     command[2:4], *list(options.values())[:4], options["newest_checkpoint"]()
 ) or 75
 program.run(launch.main, Command(), launch.parse_flags)
 """
     own = ["--workers=3", "--devices=2", "--max_restarts=4", "--grace_seconds=5"]
-    command = [sys.executable, "-c", told, *own, "--", "--config=c.py"]
+    command = [sys.executable, "-c", told, *own, "--", "--config=demo"]
     command += ["--workdir", tmp_path, "--", "--workers=9"]
     for folder in ("step-000000012-epoch-000001", "step-000000007-epoch-000000"):
         (tmp_path / "checkpoints" / folder).mkdir(parents=True)
         (tmp_path / "checkpoints" / folder / checkpoint.MANIFEST).touch()
     (tmp_path / "checkpoints/step-000000013-epoch-000001").mkdir()  # half a checkpoint
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    launched = "['trainer.task', '--config=c.py'] 3 2 4 5.0 step-000000012-epoch-000001\n"
+    launched = "['trainer.task', '--config=demo'] 3 2 4 5.0 step-000000012-epoch-000001\n"
     assert done.stdout == launched, done.stderr
     assert done.returncode == 75

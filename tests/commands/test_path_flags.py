@@ -8,7 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from trainer import task  # noqa: F401 (defines --workdir)
-from trainer.commands import audit, config_flags, launch, path_flags, prepare, report
+from trainer.commands import audit, config_flags, path_flags, prepare, report
 from trainer.system.errors import UsageError
 
 RECIPE = f"--config={Path(__file__).parents[2]}/configs/demo.py"
@@ -36,7 +36,6 @@ def test_workdir_and_data_of_a_run_know_the_home_folder():
         config_flags.parse(["task", RECIPE, "--workdir=~/run", "--config.data.path=~/data"])
         assert flags.FLAGS.workdir == "/home/ada/run"
         assert config_flags.read().data.path == "/home/ada/data"
-    assert launch._workdir(["--workdir=~/run"]) == Path("/home/ada/run")
 
 
 @pytest.mark.parametrize(

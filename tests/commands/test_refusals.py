@@ -37,6 +37,8 @@ finally:
         ("launch -- --config=demo --config.data.path=nothing --workdir=RUN", "--config.data.path"),
         ("launch -- --config=demo", "--workdir is missing"),
         ("predict nothing image.png", "there is no run at nothing"),
+        ("seeds --config=demo --config.data.path=nothing --workdir=RUNS", "--config.data.path=no"),
+        ("replay nothing", "there is no run at nothing"),
         ("report nothing", "there is no run at nothing"),
         ("report nothing --image=nothing.png", "there is no run at nothing"),
         (

@@ -26,6 +26,7 @@ def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def begin(workdir: Path, config: ConfigDict, data: epath.PathLike) -> None:
     replicas = SimpleNamespace(devices=["CPU:0"])
+    config.data.path = str(data)
     with run_folder(epath.Path(workdir), config, open_data(str(data)), replicas=replicas):
         pass
 

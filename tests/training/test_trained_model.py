@@ -19,7 +19,8 @@ from trainer.data.audit import prepared
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest, preparation
 from trainer.system.errors import CheckpointsDamaged, UsageError
-from trainer.training.trained_model import NEEDED, TrainedModel, read_file
+from trainer.training.run_files import OF_NETWORK
+from trainer.training.trained_model import TrainedModel, read_file
 
 SIDE, MAX_SIDE = 64, 128  # of `finished` and of `phantoms`, whose files are larger than both
 
@@ -123,7 +124,7 @@ def test_a_run_older_than_a_field_has_its_default(copy):
     assert TrainedModel.load(copy).config.data.fit == "squash"
 
 
-@pytest.mark.parametrize("file", NEEDED)
+@pytest.mark.parametrize("file", OF_NETWORK)
 def test_a_missing_or_damaged_file_is_named(copy, file):
     for content in ("{", "[]", '{"labels": 1}'):
         (copy / file).write_text(content)

@@ -77,7 +77,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses the flags before the first `--`, and those of the task after it.
 
     Raises:
-      UsageError: if there are none, or the task would refuse them.
+      UsageError: if there are none, or the task has no such flags.
     """
     own, task_flags = _split(argv)
     rest = flags.FLAGS(own, known_only=True)
@@ -89,7 +89,6 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         raise UsageError(f"the flags of the task are missing after --: {USAGE}.")
     path_flags.define_path("workdir", None, "folder that the run is written to")
     config_flags.parse([argv[0], *task_flags])
-    program.check_needed(config_flags.training(os.environ))
     return rest
 
 
@@ -103,6 +102,7 @@ def main(argv: Sequence[str]) -> None:
     del argv  # without the flags of the task
     _, task_flags = _split(sys.argv)
     command, devices = task_command(task_flags, _DEVICES.value), _DEVICES.value
+    program.check_needed(config_flags.training(os.environ))
     workdir = run_paths(flags.FLAGS.workdir, os.environ).workdir
     run_checks.check(config_flags.read(), workdir)  # once, and not by each worker
     sys.exit(

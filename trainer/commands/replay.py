@@ -12,6 +12,7 @@ from etils import epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.training.run_files import RunFiles
 
 with epy.lazy_imports():  # TensorFlow
     from trainer import replay
@@ -19,10 +20,9 @@ with epy.lazy_imports():  # TensorFlow
 
 def main(argv: Sequence[str]) -> None:
     """Prints the sentence, and ends with 0 where all bits are the same, else with 1."""
-    given = flags.FLAGS
-    found = replay.replay(
-        path_flags.expand(argv[1]), start=given["from"].value, end=given.to, data=given.data or ""
-    )
+    given, run = flags.FLAGS, path_flags.expand(argv[1])
+    RunFiles(run, ["config.json"])  # before TensorFlow is imported
+    found = replay.replay(run, start=given["from"].value, end=given.to, data=given.data or "")
     print(found)
     if found.differences:
         sys.exit(1)

@@ -14,6 +14,7 @@ from etils import epath, epy
 from trainer.commands import config_flags, path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.system import atomic
+from trainer.training import run_checks
 from trainer.tuning import seeds
 
 with epy.lazy_imports():  # TensorFlow
@@ -31,6 +32,7 @@ def main(argv: Sequence[str]) -> None:
     """Trains the runs that the flags describe, and sums them up."""
     del argv
     config, workdir = config_flags.read(), epath.Path(_WORKDIR.value)
+    run_checks.check(config)
     task_flags = config_flags.task_flags(program.verbosity())
     runs = seeds.run(config, task_flags=task_flags, workdir=workdir, seeds=_SEEDS.value)
     figures = seed_summary.summarize(runs)

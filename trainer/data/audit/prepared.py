@@ -54,7 +54,7 @@ class PreparedSource:
             )
         ]
 
-    def _columns(self, split: pipeline.Split) -> list[tuple[str, ...]]:
+    def _columns(self, split: "pipeline.Split") -> list[tuple[str, ...]]:
         kept = examples.columns(split)
         rows = zip(*(kept[name].tolist() for name in self.columns), strict=True)
         return list(rows) if self.columns else [()] * split.size

@@ -1,11 +1,14 @@
 """Columns of a table, and tags of DICOM files, that are kept as metadata of each image."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from trainer.data.decode import dicom
 from trainer.data.sources import patients
 from trainer.system.errors import UsageError
 from trainer.system.printable import printable
+
+if TYPE_CHECKING:
+    from trainer.data.decode import dicom
 
 DICOM = ("sex", "age", "view", "modality", "manufacturer")  # fields of `dicom.Header`
 
@@ -71,7 +74,7 @@ class KeptColumns:
         """Returns the values of a row of the table; those of DICOM tags are blank."""
         return tuple(_known(cells.get(column, "")) for column in self._columns)
 
-    def with_header(self, values: Sequence[str], header: dicom.Header) -> tuple[str, ...]:
+    def with_header(self, values: Sequence[str], header: "dicom.Header") -> tuple[str, ...]:
         """Returns the values, completed by those of a file's header that no table has."""
         values = values or ("",) * len(self._columns)
         return tuple(
