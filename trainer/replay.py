@@ -28,7 +28,8 @@ from trainer.training import run_paths
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
-from trainer.training.run import check_data, check_replicas, create_run
+from trainer.training.run import check_replicas, create_run
+from trainer.training.run_checks import check_data
 from trainer.training.run_files import RunFiles
 from trainer.training.step import LoopResult
 
@@ -103,7 +104,7 @@ def replay(
         )
     before, after = stretch(saved.workdir / "checkpoints", start, end)
     opened = open_data(config.data.path)
-    check_data(config, opened)
+    check_data(config, opened.summary)
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     replicas = connect(config.distribute, partial(check_replicas, config))

@@ -12,6 +12,9 @@ from etils import epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.data import summary_file
+from trainer.system import gcs
+from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.judge import evaluation
@@ -30,6 +33,10 @@ def main(argv: Sequence[str]) -> None:
         strategy=given.strategy,
     )
     runs = [path_flags.expand(run) for run in argv[1:]]
+    for run in runs:  # before TensorFlow is imported
+        RunFiles(run, OF_NETWORK)
+    if given.data and not gcs.is_gcs(given.data):
+        summary_file.require(given.data, "data")
     with program.stop_at_signals("nothing was written"):
         page = evaluation.evaluate(runs, given.data, options, out=given.out)
     if page:

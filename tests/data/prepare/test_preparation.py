@@ -30,12 +30,13 @@ from trainer.commands import prepare
 from trainer.data import dataset, pipeline, prepared_data, sources, summary_file
 from trainer.data import examples as stored
 from trainer.data.audit import audit
+from trainer.data.audit.prepared import open_source
 from trainer.data.prepare import build_folder, data_summary, preparation
 from trainer.data.sources import dicom_folder
 from trainer.data.synthetic import phantom
 from trainer.system import file_lock
 from trainer.system.errors import CannotWrite, UsageError
-from trainer.training.run import check_data
+from trainer.training.run_checks import check_data
 
 ROOT = Path(__file__).parents[3]
 DAMAGED = "test/SICK/person99_virus_1.jpeg"
@@ -265,7 +266,7 @@ def test_a_set_that_is_all_test_holds_every_image_there_and_is_not_trained_on(
     data = prepared_data.open_data(str(out))
     assert [len(stored.identities(data.splits[s])[0]) for s in summary_file.SPLITS] == [0, 0, 120]
     with pytest.raises(UsageError, match="was prepared with --all_test and has no image to train"):
-        check_data(tiny, data)
+        check_data(tiny, summary)
     with pytest.raises(UsageError, match="already holds"):
         preparation.prepare(source, out, max_side=32)
 
@@ -283,9 +284,9 @@ def test_dicom_files_without_classes_are_an_unlabelled_set(tmp_path: Path, tiny:
     assert len(examples) == 3 and all(example.labels.shape == (0,) for example in examples)
     images = pipeline.read_images(data.splits["test"], [0, 2], 16, fit_mode="squash")
     assert images.shape == (2, 16, 16, 1)
-    assert audit.audit(audit.open_source(str(out), sources.Options()))[0]["labels"] == []
+    assert audit.audit(open_source(str(out), sources.Options()))[0]["labels"] == []
     with pytest.raises(UsageError, match="was prepared without labels and has no image to train"):
-        check_data(tiny, data)
+        check_data(tiny, summary)
 
 
 def test_uniform_images_are_all_encoded_alike(tmp_path: Path):
