@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from trainer.data.decode import radiograph
 from trainer.data.prepare import preparation
 from trainer.data.prepare.ingest import DecodeOptions
 from trainer.data.synthetic import phantom
-from trainer.judge import evaluation, judged_data, overlap
+from trainer.judge import evaluation, judged_data, overlap, stress
+from trainer.judge.alterations import ALTERATIONS
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.evaluation import Options
+from trainer.judge.stress import FIGURES
 from trainer.metrics import evaluation_files
 from trainer.show.pictures.canvas import png
 from trainer.system.errors import UsageError
@@ -175,3 +178,23 @@ def test_one_split_is_judged_where_it_is_named(network, hospital):
     assert all(patient.endswith("-test") for patient in data.patients) and data.names
     with pytest.raises(UsageError, match="--split=extra is no split"):
         judged_data.open_judged(hospital, network, split="extra")
+
+
+def test_altered_images_are_judged_beside_those_as_they_are(
+    copy, hospital, monkeypatch: pytest.MonkeyPatch
+):
+    (jpeg,) = (kind for kind in ALTERATIONS if "JPEG" in kind.name)
+    few = partial(stress.stress, alterations=[jpeg._replace(strengths=(1,))])
+    monkeypatch.setattr(stress, "stress", few)
+
+    page = evaluation.evaluate([copy], hospital, replace(MAPPED, stress=True))
+
+    content = read(copy, "hospital")
+    assert content["stress"]["unchanged"]["auc"] == content["auc"]
+    (row,) = content["stress"]["altered"]
+    assert row["name"] == "re-encoded as JPEG of quality 1" and row["encoding"]
+    changes = [
+        row[name]["value"] - content["stress"]["unchanged"][name]["value"] for name in FIGURES
+    ]
+    assert changes == pytest.approx([row["change"][name]["value"] for name in FIGURES])
+    assert content["stress"]["sentence"] in page.read_text() and row["name"] in page.read_text()

@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from trainer.judge.alterations import Alteration
 from trainer.judge.stress import Decided, stress
 from trainer.show.charts.stress import stress_chart
+from trainer.training.step import unchanged
 
 IMAGES = 200
 
@@ -26,7 +27,7 @@ def judged():
 
     def score(view):
         black = tf.zeros([1, 4, 4, 1])
-        grey = float(np.mean((view or (lambda images, rows: images))(black, tf.range(1))))
+        grey = float(np.mean(view(black, tf.range(1))))
         logits = 3 * (labels - 0.5) * (1 - grey) + noise
         return Decided(logits, logits >= 0)
 
@@ -37,7 +38,7 @@ def judged():
 def test_figures_are_those_of_scikit_learn_and_changes_are_paired(judged):
     score, labels, _ = judged
     found = stress(*judged, alterations=[alteration("greyer by {}", harm=0.3)])
-    clean, mild = score(None), score(lambda images, rows: images + 0.3)
+    clean, mild = score(unchanged), score(lambda images, rows: images + 0.3)
     auc = roc_auc_score(labels, clean.logits)
     assert found["unchanged"]["auc"]["value"] == pytest.approx(auc)
     assert found["unchanged"]["sensitivity"]["value"] == pytest.approx(
@@ -81,7 +82,7 @@ def test_images_of_one_class_have_no_auc_and_unknown_labels_do_not_count(judged)
     assert found["unchanged"]["auc"]["value"] is None
     assert found["unchanged"]["specificity"]["value"] is None
     assert found["unchanged"]["sensitivity"]["value"] == pytest.approx(
-        score(None).decisions[labels == 1].mean()
+        score(unchanged).decisions[labels == 1].mean()
     )
     assert "nothing can be said" in found["sentence"]
     stress_chart(found, "other").svg()

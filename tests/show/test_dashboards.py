@@ -48,7 +48,7 @@ def test_runs_compare_by_the_fields_that_change_their_numbers():
         "train.batch_size",
         "augment",
     ]
-    assert given["3 augment"].string_value == "horizontal_flip, zoom_range 0.2"
+    assert given["3 augment"].string_value == "horizontal_flip, zoom 0.2"
     assert given["1 optimizer.learning_rate"].number_value == 0.25
     assert "data.path" not in given and "checkpoint.keep" not in given
     assert {info.name for info in experiment.experiment.hparam_infos} == set(given)

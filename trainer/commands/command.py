@@ -97,7 +97,16 @@ COMMANDS = {
         "radiograph evaluate RUN --data=DATA",
         arguments=("RUN...",),
         needed=("data",),
-        common=("split", "name", "out", "map_labels", "tta", "prevalence", "allow_overlap"),
+        common=(
+            "split",
+            "name",
+            "out",
+            "map_labels",
+            "tta",
+            "stress",
+            "prevalence",
+            "allow_overlap",
+        ),
     ),
     "predict": Command(
         "trainer.commands.predict",

@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> None:
         flip=given.tta == "flip",
         allow_overlap=given.allow_overlap,
         strategy=given.strategy,
+        stress=given.stress,
     )
     runs = [path_flags.expand(run) for run in argv[1:]]
     for run in runs:  # before TensorFlow is imported
@@ -76,6 +77,12 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     flags.DEFINE_enum(
         "tta", "none", ["none", "flip"], "flip: the mean over an image and its mirror", **common
+    )
+    flags.DEFINE_bool(
+        "stress",
+        False,
+        "judges the images re-encoded, blurred, rotated and otherwise altered, too",
+        **common,
     )
     flags.DEFINE_bool(
         "allow_overlap", False, "judges patients and images that were trained on too", **common

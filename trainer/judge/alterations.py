@@ -12,8 +12,8 @@ import tensorflow as tf
 from trainer.augment import jpeg
 from trainer.augment.noise import pixel_noise
 from trainer.augment.resample import AffineParameters, affine_matrices, gaussian_blur, resample
+from trainer.training.step import View
 
-View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of [b, S, S, 1] in 0..1, and rows [b]
 Alter = Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
 
 

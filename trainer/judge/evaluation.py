@@ -12,16 +12,19 @@ from trainer.config import schema
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas, connect
 from trainer.judge import overlap as overlap_module
+from trainer.judge import stress
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.judged_data import JudgedData, open_judged
 from trainer.judge.overlap import Overlap
 from trainer.judge.scorer import UNCHANGED, Scorer, mirrored
+from trainer.judge.stress import Decided
 from trainer.metrics import evaluation_files, figures, measured
 from trainer.metrics.measured import Measured
 from trainer.metrics.predictions import Predictions
 from trainer.report import evaluation_page
 from trainer.system.errors import UsageError
 from trainer.training.error_translation import translate_errors
+from trainer.training.step import View
 
 OWN = ("train", "validation", "test")  # names of a run's own evaluations
 NAME = re.compile(r"[\w][\w.-]*")
@@ -39,6 +42,7 @@ class Options:
       flip: whether outputs are the mean over each image and its mirror image.
       allow_overlap: whether images may be judged that were trained on.
       strategy: as in `distribute.strategy` of a config.
+      stress: whether the images are judged altered, too.
     """
 
     split: str | None = None
@@ -48,6 +52,7 @@ class Options:
     flip: bool = False
     allow_overlap: bool = False
     strategy: str = "auto"
+    stress: bool = False
 
 
 def evaluate(
@@ -82,9 +87,10 @@ def evaluate(
     overlap = overlap_module.find(judged, network)
     if overlap and not options.allow_overlap:
         raise _refusal(judged, network, overlap)
-    scorer = Scorer(network, judged, replicas, signals=StopSignals())
+    scorer = Scorer(network, judged, replicas, signals=StopSignals(), keep=options.stress)
     with translate_errors(folder, judged.as_prepared(), replicas):
         each = scorer.logits((*UNCHANGED, mirrored) if options.flip else UNCHANGED)
+        stressed = _stress(network, judged, scorer) if options.stress else None
     if not replicas.is_chief:
         return None
     predictions = scorer.predictions(name, network.combined(each))
@@ -93,9 +99,20 @@ def evaluate(
         **_facts(network, judged, overlap, options=options),
         **result.content(),
         "own_test": _own_test(network, options.prevalence),
+        "stress": stressed,
     }
     evaluation_files.write(folder, predictions, content)
     return evaluation_page.write(folder, name)
+
+
+def _stress(network: Ensemble, data: JudgedData, scorer: Scorer) -> dict[str, Any]:
+    """Returns the figures for altered images; see `stress.stress`."""
+
+    def score(view: View) -> Decided:
+        logits = network.combined(scorer.logits([view]))
+        return Decided(logits, network.decisions(logits))
+
+    return stress.stress(score, data.values, data.patients)
 
 
 def own_test(network: Ensemble) -> Predictions | None:

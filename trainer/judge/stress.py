@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.judge.alterations import ALTERATIONS, Alteration, View
+from trainer.judge.alterations import ALTERATIONS, Alteration
 from trainer.metrics import bootstrap, classification
 from trainer.metrics.bootstrap import Resamples
+from trainer.training.step import View, unchanged
 
 FIGURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 Figures = dict[str, np.ndarray]  # by name: [1 + resamples], as `Resamples.measure` orders them
@@ -26,7 +27,7 @@ class Decided(NamedTuple):
 
 
 def stress(
-    score: Callable[[View | None], Decided],
+    score: Callable[[View], Decided],
     values: np.ndarray,
     patients: Sequence[str],
     *,
@@ -36,7 +37,7 @@ def stress(
     """Returns the figures of a network for images as they are, and for the same images altered.
 
     Args:
-      score: scores all images, seen through a view, or as they are.
+      score: scores all images, seen through a view.
       values: [n, K] of the labels: 1, 0, or negative where it is not known.
       patients: [n] patient of each image.
       seed: of the bootstrap.
@@ -49,7 +50,7 @@ def stress(
       `sentence`: what hurts most.
     """
     resamples = Resamples(patients, seed)
-    unchanged = _figures(score(None), values, resamples)
+    clean = _figures(score(unchanged), values, resamples)
     rows = []
     for alteration in alterations:
         for strength in alteration.strengths:
@@ -60,10 +61,10 @@ def stress(
                     "strength": strength,
                     "encoding": alteration.encoding,
                     **_intervals(figures),
-                    "change": _intervals({n: figures[n] - unchanged[n] for n in FIGURES}),
+                    "change": _intervals({n: figures[n] - clean[n] for n in FIGURES}),
                 }
             )
-    content = {"unchanged": _intervals(unchanged), "altered": rows}
+    content = {"unchanged": _intervals(clean), "altered": rows}
     return content | {"sentence": sentence(content)}
 
 

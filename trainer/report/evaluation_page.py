@@ -12,6 +12,7 @@ from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.decision_curve import decision_curve_chart
 from trainer.show.charts.label_charts import label_charts
 from trainer.show.charts.roc import label_roc_chart
+from trainer.show.charts.stress import stress_chart
 from trainer.system import atomic
 
 LABELS_CHARTED = 20  # labels with charts: a page with more would be slow to open
@@ -78,6 +79,9 @@ def _content(folder: epath.Path, name: str, content: Mapping[str, Any]) -> dict[
         "whole": WHOLE,
         "decision": {key: text.format(prevalence=prevalence) for key, text in DECISION.items()},
         "common_charts": page.svgs(common),
+        "stress_charts": page.svgs([stress_chart(content["stress"], name)])
+        if content.get("stress")
+        else [],
         "label_charts": {
             result.name: _label_charts(result, content["labels"][result.name])
             for result in results[:LABELS_CHARTED]

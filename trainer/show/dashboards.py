@@ -112,7 +112,7 @@ def _augmentation(config: ConfigDict) -> str:
     defaults = schema.default().augment
     return (
         ", ".join(
-            name if value is True else f"{name} {value}"
+            name if value is True else f"{name.removesuffix('_range')} {value}"
             for name, value in sorted(config.augment.items())
             if value and value != defaults[name] and name != "jit_compile"
         )
