@@ -62,6 +62,7 @@ class Memory(SimpleNamespace):
     """A source whose files are in memory."""
 
     reading = None
+    columns = ()
 
     def records(self) -> list[ImageRecord]:
         return list(self.files)

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.memory_sources import Memory
 from trainer.commands import audit, source_flags
 from trainer.data import sources
+from trainer.data.audit.inspection import InspectedFile
 from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.reading import Group, Reading
 from trainer.report import audit_page
@@ -79,7 +80,8 @@ def test_the_page_holds_everything_and_the_json_says_the_same(folder: Path):
     page = Page(text)
     assert facts["verdict"]["severity"] == "danger"
     assert facts["verdict"]["sentence"] in page.text
-    assert page.tags.count("img") == 2  # the copy and its original
+    shown = 2 * audit_page.IMAGES_SHOWN  # of each class
+    assert page.tags.count("img") == shown + 2  # the copy and its original
     assert "svg" in page.tags
     assert not re.search(r'(src|href)="(?!data:|#)', text)
 
@@ -112,6 +114,24 @@ def test_an_identifying_source_is_shown_by_hashes_and_without_pictures(tmp_path:
     for written in tmp_path.iterdir():
         assert not re.search("Jane|Doe", written.read_text())
     assert "img" not in Page((tmp_path / "audit.html").read_text()).tags
+
+
+def test_images_of_each_class_are_shown_of_different_patients():
+    rows = [(f"{n}.jpeg", n % 2, f"p{n // 8}") for n in range(80)]
+    files = {
+        ImageRecord(name, (label,), patient): picture(n, 90)
+        for n, (name, label, patient) in enumerate(rows)
+    }
+    source = source_of(files, classes=("WELL", "SICK"), labels=("SICK",))
+    usable = [InspectedFile(record) for record in files]
+    facts = {"labels": ["SICK"], "classes": ["WELL", "SICK"], "identifying": False}
+    sheets = audit_page._sheets(facts, usable, source)
+    assert {name: len(images) for name, images in sheets.items()} == {"WELL": 8, "SICK": 8}
+    names = [int(name.removesuffix(".jpeg")) for name, _ in sheets["SICK"]]
+    assert all(n % 2 for n in names) and len({n // 8 for n in names}) == 8
+    several = audit_page._sheets({**facts, "classes": [], "labels": ["SICK"]}, usable, source)
+    assert list(several) == ["SICK", "none of them"]
+    assert audit_page._sheets({**facts, "identifying": True}, usable, source) == {}
 
 
 @pytest.mark.parametrize("identifying", [False, True])
@@ -177,8 +197,8 @@ def test_a_place_that_cannot_be_written_is_known_before_any_image_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     parsed(monkeypatch, "--source=phantom:40", f"--out={tmp_path / 'audit.html'}")
-    monkeypatch.setattr(audit.os, "access", lambda folder, mode: mode != os.W_OK)
-    with pytest.raises(CannotWrite, match="name another page with --out="):
+    monkeypatch.setattr(os, "access", lambda folder, mode: mode != os.W_OK)
+    with pytest.raises(CannotWrite, match=f"{tmp_path} cannot be written: Permission denied"):
         audit.main([])
 
 

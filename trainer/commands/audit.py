@@ -4,7 +4,6 @@ Writes a page (`--out`) and the same facts as JSON beside it; `trainer/data/audi
 describes the JSON. The source may be what `radiograph prepare` takes, and also what it wrote.
 """
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from trainer.commands.command import COMMANDS
 from trainer.data import staging
 from trainer.data.audit import prepared
 from trainer.system import atomic, gcs
-from trainer.system.errors import CannotWrite, UsageError
+from trainer.system.errors import UsageError
 
 if TYPE_CHECKING:
     from trainer.data.sources.image_record import Source
@@ -46,8 +45,6 @@ def main(argv: Sequence[str]) -> None:
         raise UsageError(f"--out={out} must end in .html; the JSON is written beside it.")
     if not gcs.is_gcs(out) and not out.parent.is_dir():
         raise UsageError(f"--out={out}: the folder {out.parent} does not exist; make it first.")
-    if not gcs.is_gcs(out) and not os.access(out.parent, os.W_OK):
-        raise CannotWrite(f"{out} cannot be written: name another page with --out=FILE.html.")
     with program.stop_at_signals("nothing was written"):
         with staging.writable(out.parent):
             pass  # known before all images are read

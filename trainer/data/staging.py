@@ -93,6 +93,8 @@ def writable(out: epath.Path) -> Iterator[None]:
             probe = out / f".writable-{secrets.token_hex(8)}"
             probe.write_bytes(b"")
             probe.unlink()
+        elif out.exists() and not os.access(out, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         yield
     except OSError as error:
         if error.errno not in NOT_WRITABLE:

@@ -11,13 +11,15 @@ from PIL import Image
 from trainer.data.audit import shortcuts
 from trainer.data.audit.inspection import InspectedFile
 from trainer.data.decode import radiograph
-from trainer.data.sources.image_record import NEGATIVE, POSITIVE, Source
+from trainer.data.sources.image_record import NEGATIVE, POSITIVE, UNKNOWN, ImageRecord, Source
 from trainer.report import page
 from trainer.show.charts.chart import BLUE, INK, ORANGE, PURPLE, Chart, chart, plain
 
 GROUPS_SHOWN = 8  # of copies, with pictures
 COPIES_SHOWN = 4  # of one group
 LABELS_CHARTED = 6
+IMAGES_SHOWN = 8  # of a class
+NO_LABEL = "none of them"
 PICTURE_SIDE = 160  # pixels
 COLUMNS = (
     ("train", "in train (cross-validated)", BLUE, "o"),
@@ -32,7 +34,7 @@ def render(facts: Mapping[str, Any], files: Sequence[InspectedFile], source: Sou
     Args:
       facts: see `trainer.data.audit.audit`.
       files: as they were inspected.
-      source: read once more for the pictures of copies, which an identifying source does not show.
+      source: read once more for the pictures, which an identifying source does not show.
     """
     template = page.template("audit.html.j2", auc=_auc, typical=_typical)
     text = template.render(
@@ -40,6 +42,7 @@ def render(facts: Mapping[str, Any], files: Sequence[InspectedFile], source: Sou
         size_charts=_size_charts(facts, files),
         shortcut_charts=_shortcut_charts(facts),
         by_label=_by_label(facts),
+        sheets=_sheets(facts, files, source),
         copies=[] if facts["identifying"] else list(_pictures(facts, files, source)),
         least_images=shortcuts.LEAST_IMAGES,
     )
@@ -66,10 +69,12 @@ def _shortcut_charts(facts: Mapping) -> dict[str, markupsafe.Markup]:
 def _intervals(label: str, relations: Sequence[Mapping], name: str) -> str:
     """Returns a chart with a row for each group of features: the AUCs and their intervals."""
     title = f"AUC for {plain(label)}"
-    with chart(title, "AUC (0.5 is chance)", "", size=(4.8, 4.6)) as (figure, axes):
-        figure.subplots_adjust(left=0.39, right=0.98, bottom=0.26, top=0.93)
+    columns = [column for column in COLUMNS if any(r[column[0]] for r in relations)]
+    below = 0.7 + 0.17 * len(columns)  # inches
+    height = below + 0.3 + 0.24 * len(relations)
+    with chart(title, "AUC (0.5 is chance)", "", size=(4.8, height)) as (figure, axes):
+        figure.subplots_adjust(left=0.39, right=0.98, bottom=below / height, top=1 - 0.3 / height)
         places = np.arange(len(relations))[::-1]
-        columns = [column for column in COLUMNS if any(r[column[0]] for r in relations)]
         shifts = 0.22 * (np.arange(len(columns))[::-1] - (len(columns) - 1) / 2)
         axes.axvline(0.5, color=INK, alpha=0.5, ls=":", lw=1.4)
         for shift, (column, meaning, colour, marker) in zip(shifts, columns, strict=True):
@@ -118,6 +123,40 @@ def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[InspectedFile], st
                 )
         axes.legend(fontsize=8.5)
         return Chart(figure, side).svg()
+
+
+def _sheets(
+    facts: Mapping, files: Sequence[InspectedFile], source: Source
+) -> dict[str, list[tuple[str, str]]]:
+    """Returns for each class (name, picture as a data URI) of some images of different patients."""
+    if facts["identifying"]:
+        return {}
+    labels = facts["labels"][:LABELS_CHARTED]
+    found: dict[str, dict[str, ImageRecord]] = {
+        name: {} for name in facts["classes"] or [*labels, NO_LABEL]
+    }
+    for file in files:
+        record = file.record
+        if file.reason or UNKNOWN in record.labels[: len(labels)]:
+            continue
+        if facts["classes"]:
+            names = [facts["classes"][record.labels[0]]]
+        else:
+            positive = [n for n, v in zip(labels, record.labels, strict=False) if v == POSITIVE]
+            names = positive or ([] if POSITIVE in record.labels else [NO_LABEL])
+        for name in names:
+            found[name].setdefault(record.patient or record.name, record)
+    return {
+        name: [(r.name, _picture(source.read(r))) for r in _spread(list(records.values()))]
+        for name, records in found.items()
+        if records
+    }
+
+
+def _spread(records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Returns a few records at equal distances, since neighbours may be of one kind."""
+    count = min(IMAGES_SHOWN, len(records))
+    return [records[number * len(records) // count] for number in range(count)]
 
 
 def _pictures(

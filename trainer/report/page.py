@@ -66,8 +66,13 @@ def duration(seconds: float) -> str:
 
 
 def options(text: str) -> markupsafe.Markup:
-    """Returns the text with command line options marked as code."""
-    return markupsafe.Markup(OPTION.sub(r"<code>\g<0></code>", str(markupsafe.escape(text))))
+    """Returns the text with command line options marked as code, which may break after a dot."""
+
+    def code(option: re.Match) -> str:
+        parts = re.findall(r"[^.]+\.?", option[0])
+        return f"<code>{''.join(f'<span>{part}</span><wbr>' for part in parts)}</code>"
+
+    return markupsafe.Markup(OPTION.sub(code, str(markupsafe.escape(text))))
 
 
 def breakable(name: str) -> markupsafe.Markup:

@@ -17,6 +17,9 @@ CROP = (
 )
 
 
+ACQUISITION = ("view", "modality", "manufacturer")  # kept columns that tell of no patient
+
+
 @dataclass(frozen=True)
 class Explanation:
     """What groups of file features mean that are explained together.
@@ -123,7 +126,7 @@ def of_column(name: str) -> Explanation:
     return Explanation(
         f"the {name}",
         (name,),
-        may_be_patient=True,
+        may_be_patient=not name.endswith(ACQUISITION),
         removed_by_prepare=False,
         meaning="Images with the label have other values of it than those without. A network that "
         "sees it in the picture, as it may see age, view or device, can learn it instead of the "

@@ -85,10 +85,9 @@ def measure(
     kept = _sample(patients, SEED)
     patient_of, labels, in_test = np.asarray(patients)[kept], labels[kept], in_test[kept]
     values = {field: [getattr(features[i], field) for i in kept] for field in EVERYTHING[TOGETHER]}
-    groups = dict(EVERYTHING)
-    for name, cells in (columns or {}).items():
-        group = COLUMN + name
-        values[group], groups[group] = _numbers([cells[i] for i in kept]), (group,)
+    of_column = {COLUMN + name: cells for name, cells in (columns or {}).items()}
+    values |= {group: _numbers([cells[i] for i in kept]) for group, cells in of_column.items()}
+    groups = {**{group: (group,) for group in of_column}, **EVERYTHING}
     tables = {group: _table(values, fields) for group, fields in groups.items()}
     by_label = []
     for number, label in enumerate(names):
