@@ -122,9 +122,13 @@ def test_it_shows_the_probability_its_calibration_and_the_predicted_class(page, 
 def test_evidence_and_every_layer_are_shown_in_order(page):
     assert page.descriptions[:2] == [
         "The radiograph image 0.jpeg",
-        "Evidence for PNEUMONIA by integrated gradients and Grad-CAM",
+        "The radiograph as the network sees it",
     ]
-    shown = [d.rsplit(" ", 1)[1] for d in page.descriptions if d.startswith("Activation")]
+    heat = [d for d in page.descriptions if d.startswith("Heat by")]
+    assert len(heat) > 2 and heat[-1] == "Heat by integrated gradients"
+    assert page.html.count(" hidden>") == len(heat)  # all but the first, and the controls
+    named = re.findall(r'aria-label="Activation maps of the layer (\w+)"', page.html)
+    shown = list(dict.fromkeys(named))
     assert shown[:3] == ["stem", "stem_pool", "stage1_block1_conv1"]
     assert shown[-1].startswith("stage4_block1")
     full = dict(re.findall(r"<summary>All (\d+) channels of (\w+)</summary>", page.html))
@@ -157,7 +161,7 @@ def test_all_of_several_labels_are_predicted_and_two_explained(tmp_path, files, 
         for label, p in zip(labels, likely, strict=True)
     ]
     assert [labels[number] for number in np.argsort(places)] == ordered
-    explained = [d.split()[2] for d in page.descriptions if d.startswith("Evidence")]
+    explained = re.findall(r'group" aria-label="Evidence for (\w+) by', page.html)
     assert explained == ordered[:2]
     assert "absent" in page.text
 

@@ -87,7 +87,7 @@ def test_a_sheet_is_in_the_page_once_and_its_tiles_are_windows_on_it(page):
     assert "wrong side of the threshold 0.73" in page.text
     assert "false positives a_b 0.9 c false negatives No such error." in page.text
     ((name,),) = (re.findall(r'<image id="([^"]+)"', page.html),)
-    assert re.findall(r'<svg viewBox="([\d ]+)"', page.html) == ["1 2 3 4", "5 2 3 4"]
+    assert re.findall(r'<svg viewBox="([\d ]+)" style', page.html) == ["1 2 3 4", "5 2 3 4"]
     assert page.html.count(f'<use href="#{name}"/>') == 1
 
 

@@ -23,6 +23,18 @@ class Picture(NamedTuple):
     groups: Sequence[TileGroup] = ()
 
 
+def embedded(png: bytes) -> Picture:
+    """Returns a picture of a PNG file, with its tiles; as JPEG where that is smaller."""
+    data, kind, groups = png, "png", read_groups(png)
+    with Image.open(io.BytesIO(png)) as image:
+        (width, height), buffer = image.size, io.BytesIO()
+        if image.mode in ("L", "RGB"):  # JPEG has no transparency
+            image.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    if 0 < len(buffer.getvalue()) < len(data):
+        data, kind = buffer.getvalue(), "jpeg"
+    return Picture(page.data_uri(data, kind), width, height, groups)
+
+
 class Layer(NamedTuple):
     """An inner layer: its most active channels, and all channels where they are more."""
 
@@ -92,15 +104,10 @@ class Album:
         return next((file for file in files if file.exists()), None)
 
     def _embedded(self, file: epath.Path) -> Picture | None:
-        data, kind = file.read_bytes(), "png"
-        groups = read_groups(data)
-        with Image.open(io.BytesIO(data)) as image:
-            (width, height), buffer = image.size, io.BytesIO()
-            image.convert("RGB").save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-        if len(buffer.getvalue()) < len(data):
-            data, kind = buffer.getvalue(), "jpeg"
-        if len(data) > self._room:
+        picture = embedded(file.read_bytes())
+        size = len(picture.source) * 3 // 4
+        if size > self._room:
             self.left_out.append(str(file.relative_to(self._folder.parent)))
             return None
-        self._room -= len(data)
-        return Picture(page.data_uri(data, kind), width, height, groups)
+        self._room -= size
+        return picture

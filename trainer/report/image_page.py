@@ -13,19 +13,18 @@ from PIL import Image, UnidentifiedImageError
 from trainer.data.decode import deep, dicom, radiograph
 from trainer.metrics import classification
 from trainer.metrics.label_result import UNNAMED_CLASSES, threshold_logit
-from trainer.models import attribution, layer_outputs
+from trainer.models import layer_outputs
 from trainer.report import page
-from trainer.report.album import Picture
+from trainer.report.album import embedded
+from trainer.report.evidence import evidence
+from trainer.show.pictures import canvas
 from trainer.show.pictures.activations import activation_montage
-from trainer.show.pictures.heat import heat_sheet
 from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.training.trained_model import TrainedModel, read_file
 
 SHOWN = 3  # labels in a line
 EXPLAINED = 2  # labels, those of the highest probability
-APART = 1.5  # a stage that is shown with Grad-CAM is this much wider than the next
-STEPS = 64  # of integrated gradients
 SMALLEST = 0.001  # probability that is shown as a number
 NOTED_RATIO = 1.02  # by which one side of a squashed image shrinks more than the other
 MODES = {"1": "black and white", "L": "grey", "LA": "grey", "RGB": "colour", "P": "palette"}
@@ -164,11 +163,20 @@ def _content(trained: TrainedModel, image: InputImage) -> dict[str, Any]:
         "exclusive": trained.outputs.exclusive,
         "data": trained.data,
         "test": trained.evaluation,
-        "radiograph": _picture(image.stored),
+        "radiograph": embedded(
+            canvas.png(canvas.tile(np.asarray(image.stored), *image.stored.size))
+        ),
         "predictions": predictions,
         "is_calibrated": any(prediction.temperature != 1 for prediction in predictions),
         "evidence": [
-            (prediction.label, _evidence(trained, image, prediction)) for prediction in likeliest
+            evidence(
+                trained.model,
+                image.fitted,
+                inputs,
+                label=prediction.label,
+                output=prediction.number,
+            )
+            for prediction in likeliest
         ],
         "layers": list(_layers(trained, inputs)),
         "facts": _facts(trained, image),
@@ -204,46 +212,21 @@ def _prevalence(data: Mapping[str, Any], label: str) -> float | None:
     return counts["positive"] / known if known else None
 
 
-def _evidence(trained: TrainedModel, image: InputImage, prediction: LabelPrediction) -> Picture:
-    """Returns a picture of where the evidence for a label lies."""
-    model, inputs = trained.model, trained.inputs(image.fitted[None])
-    outputs = [prediction.number]
-    pixels = attribution.integrated_gradients(model, inputs, outputs, steps=STEPS)
-    heat = attribution.grad_cam(model, inputs, outputs, layers=_stages(model)).evidence
-    maps = {"integrated gradients": pixels}
-    for name, values in heat.items():
-        maps[f"Grad-CAM at {name}, {values.shape[1]} x {values.shape[2]}"] = values
-    title = f"Evidence for {prediction.label}, probability {likely(prediction.probability)}"
-    sheet = heat_sheet(title, image.fitted[None], maps, captions=[image.name])
-    return _picture(Image.fromarray(sheet.pixels))
-
-
-def _stages(model: keras.Model) -> list[str]:
-    """Returns the stages that differ much in size, the last one first."""
-    chosen, width = [], 0.0
-    for name in reversed(layer_outputs.stages(model)):
-        own = model.get_layer(name).output.shape[2]
-        if own >= APART * width:
-            chosen.append(name)
-            width = own
-    return chosen
-
-
 def _layers(trained: TrainedModel, inputs: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yields a description of each inner layer, with pictures of its activations."""
     shown, colours = trained.config.summaries.channels, trained.config.summaries.colour_map
     maps = layer_outputs.activation_maps(trained.model, inputs)
     for name, values in maps.items():
         montage = partial(activation_montage, name, values, [""], colour_map=colours)
-        few, full = montage(max_channels=shown).pixels, None
+        full = None
         if values.shape[-1] > shown:
-            full = _picture(Image.fromarray(montage(max_channels=None).pixels))
+            full = embedded(montage(max_channels=None).png())
         yield {
             "name": name,
             "description": _description(trained.model.get_layer(name)),
             "shape": " x ".join(map(str, values.shape[1:])),
             "channels": values.shape[-1],
-            "few": _picture(Image.fromarray(few)),
+            "few": embedded(montage(max_channels=shown).png()),
             "full": full,
         }
 
@@ -302,12 +285,6 @@ def _kind(data: bytes) -> tuple[str, tuple[int, int]]:
             return f"{image.format}, {MODES.get(image.mode, image.mode)}", image.size
     except UnidentifiedImageError:  # what is decoded without Pillow
         return deep.kind(data), deep.size(data)
-
-
-def _picture(image: Image.Image) -> Picture:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return Picture(page.data_uri(buffer.getvalue(), "png"), *image.size)
 
 
 def likely(probability: float) -> str:

@@ -180,13 +180,18 @@ def test_captions_stand_above_their_blocks_and_do_not_overlap():
     assert ranges[0][1] + canvas.GAP <= ranges[1][0] and ranges[1][1] + canvas.GAP <= ranges[2][0]
 
 
-def test_each_example_is_a_tile_of_its_own():
-    drawn = drawn_montage("conv", ramps(4), ["NORMAL", "PNEUMONIA"])
-    tiles = [tile for group in drawn.groups for tile in group.tiles]
-    assert [tile.caption for tile in tiles] == ["NORMAL", "PNEUMONIA"]
-    (left, top, width, height), (other, other_top, *size) = (tile.box for tile in tiles)
-    assert left + width <= other and top == other_top and [width, height] == size
-    assert (drawn.pixels[top : top + height, left : left + width] != canvas.BACKGROUND).any()
+def test_each_channel_is_a_tile_and_of_many_channels_each_example_is_one():
+    drawn = drawn_montage("conv", ramps(6), ["NORMAL", "PNEUMONIA"], max_channels=5)
+    assert [group.title for group in drawn.groups] == ["NORMAL", "PNEUMONIA"]
+    for tiles in (group.tiles for group in drawn.groups):
+        assert [tile.caption for tile in tiles] == ["5", "4", "3", "2", "1"]
+        for left, top, width, height in (tile.box for tile in tiles):
+            tile = drawn.pixels[top : top + height, left : left + width]
+            assert (tile[:, 0] == 0).all() and (tile[:, -1] == 255).all()
+    many = drawn_montage("conv", ramps(40), ["NORMAL", "PNEUMONIA"], max_channels=None)
+    assert [len(group.tiles) for group in many.groups] == [1, 1]
+    left, top, width, height = many.groups[1].tiles[0].box
+    assert (many.pixels[top : top + height, left : left + width] != canvas.BACKGROUND).any()
 
 
 def test_a_thumbnail_shows_the_most_active_channels_of_the_first_and_last_example():

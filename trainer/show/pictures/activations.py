@@ -12,6 +12,7 @@ from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 MAX_TILE = 100
 MIN_PITCH = 20  # pixels that a number of three digits takes
 BETWEEN = 6  # pixels between tiles
+MOST_TILES = 32  # channels that are tiles of their own: a page with more would be slow
 NUMBER_SIZE, NUMBER_HEIGHT = 11, 13
 DEAD, CROSS = (30, 35, 43), (92, 102, 117)
 LARGEST, SMALLEST = 1e15, 1e-30  # beyond them squares and quotients leave float32
@@ -40,7 +41,7 @@ def activation_montage(
       colour_map: "grey" or "viridis".
 
     Returns:
-      A group of one tile, its block, for each example.
+      A group for each example: a tile for each channel; of many channels the block is one tile.
     """
     # A diverged run still gets its pictures.
     maps = np.where(np.abs(maps) < LARGEST, maps, np.float32(0))
@@ -50,6 +51,7 @@ def activation_montage(
     tiles, dead = _tiles(chosen, columns, table(colour_map))
     numbers = [str(channel) for channel in channels]
     blocks = [_block(numbers, example, columns) for example in tiles]
+    places = _places(tiles.shape[1:4], columns) if len(channels) <= MOST_TILES else []
 
     height, width = blocks[0].shape[:2]
     across = max(1, (canvas.MAX_WIDTH - canvas.MARGIN) // (width + canvas.MARGIN))
@@ -69,7 +71,11 @@ def activation_montage(
         x, y = canvas.MARGIN + column * pitch_x, top + row * pitch_y
         canvas.caption(picture, caption, (x, y), width=width, colour=canvas.TEXT)
         picture[y + above : y + above + height, x : x + width] = block
-        groups.append(TileGroup("", [Tile(caption, (x, y + above, width, height))]))
+        own = [
+            Tile(number, (x + left, y + above + down, *tiles.shape[3:1:-1]))
+            for number, (left, down) in zip(numbers, places, strict=False)
+        ]
+        groups.append(TileGroup(caption, own or [Tile("", (x, y + above, width, height))]))
     _legend(picture, top + rows * pitch_y, colour_map=colour_map, crossed=bool(dead.any()))
     return Sheet(picture, groups)
 
@@ -155,17 +161,22 @@ def _columns(channels: int, examples: int) -> int:
 def _block(numbers: Sequence[str], tiles: np.ndarray, columns: int) -> np.ndarray:
     """Returns the tiles [c, h, w, 3] of one example in rows, each below its channel's number."""
     height, width = tiles.shape[1:3]
-    pitch_x, pitch_y = max(width, MIN_PITCH) + BETWEEN, NUMBER_HEIGHT + height + BETWEEN
-    rows = -(-len(tiles) // columns)
-    block = canvas.empty(columns * pitch_x - BETWEEN, rows * pitch_y - BETWEEN)
-    for place, (number, tile) in enumerate(zip(numbers, tiles, strict=True)):
-        row, column = divmod(place, columns)
-        x, y = column * pitch_x, row * pitch_y
-        middle = y + NUMBER_HEIGHT // 2
+    places = _places(tiles.shape[:3], columns)
+    across = columns * (max(width, MIN_PITCH) + BETWEEN) - BETWEEN
+    block = canvas.empty(across, places[-1][1] + height)
+    for number, tile, (x, y) in zip(numbers, tiles, places, strict=True):
+        middle = y - NUMBER_HEIGHT + NUMBER_HEIGHT // 2
         canvas.write(block, number, (x, middle), size=NUMBER_SIZE, colour=canvas.MUTED)
-        y += NUMBER_HEIGHT
         block[y : y + height, x : x + width] = tile
     return block
+
+
+def _places(shape: tuple[int, ...], columns: int) -> list[tuple[int, int]]:
+    """Returns where in a block the tiles of a shape (c, h, w) lie: left and top of each."""
+    count, height, width = shape
+    pitch_x, pitch_y = max(width, MIN_PITCH) + BETWEEN, NUMBER_HEIGHT + height + BETWEEN
+    rows_columns = (divmod(place, columns) for place in range(count))
+    return [(column * pitch_x, row * pitch_y + NUMBER_HEIGHT) for row, column in rows_columns]
 
 
 def _crossed(height: int, width: int) -> np.ndarray:
