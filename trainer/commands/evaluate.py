@@ -23,6 +23,11 @@ with epy.lazy_imports():  # TensorFlow
 def main(argv: Sequence[str]) -> None:
     """Evaluates the runs that the command line names, and prints the page's path."""
     given = flags.FLAGS
+    runs = [path_flags.expand(run) for run in argv[1:]]
+    for run in runs:  # before TensorFlow is imported
+        RunFiles(run, OF_NETWORK)
+    if given.data and not gcs.is_gcs(given.data):
+        summary_file.require(given.data, "data")
     options = evaluation.Options(
         split=given.split,
         name=given.name,
@@ -33,11 +38,6 @@ def main(argv: Sequence[str]) -> None:
         strategy=given.strategy,
         stress=given.stress,
     )
-    runs = [path_flags.expand(run) for run in argv[1:]]
-    for run in runs:  # before TensorFlow is imported
-        RunFiles(run, OF_NETWORK)
-    if given.data and not gcs.is_gcs(given.data):
-        summary_file.require(given.data, "data")
     with program.stop_at_signals("nothing was written"):
         page = evaluation.evaluate(runs, given.data, options, out=given.out)
     if page:
