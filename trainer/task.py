@@ -8,10 +8,11 @@ written where Vertex AI's environment says, see trainer.training.run_paths.
 import os
 from collections.abc import Sequence
 
+from absl import flags
 from etils import epy
 
 from trainer.cloud import hypertune
-from trainer.commands import config_flags, path_flags, program
+from trainer.commands import config_flags, program
 from trainer.system import terminal
 from trainer.training import run_checks
 from trainer.training.run_paths import run_paths
@@ -20,7 +21,7 @@ with epy.lazy_imports():  # TensorFlow
     from trainer import train
     from trainer.show import trial_log
 
-_WORKDIR = path_flags.define_path("workdir", None, "folder that the run is written to")
+config_flags.define_task_flags()
 
 
 def main(argv: Sequence[str]) -> None:
@@ -28,11 +29,18 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config = config_flags.read()
     line = terminal.LiveLine(quiet=program.verbosity() < 0)
-    paths = run_paths(_WORKDIR.value, os.environ)
+    paths = run_paths(flags.FLAGS.workdir, os.environ)
     run_checks.check(config, paths.workdir)  # before TensorFlow is imported
     trial = hypertune.from_environment(os.environ)
     loggers = [trial_log.TrialLog(trial.report)] if trial else []
-    train.train_and_evaluate(config, paths.workdir, events=paths.events, line=line, loggers=loggers)
+    train.train_and_evaluate(
+        config,
+        paths.workdir,
+        events=paths.events,
+        line=line,
+        show_test=flags.FLAGS.show_test,
+        loggers=loggers,
+    )
 
 
 def run() -> None:

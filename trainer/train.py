@@ -51,6 +51,7 @@ def train_and_evaluate(
     *,
     events: epath.PathLike | None = None,
     line: LiveLine | None = None,
+    show_test: bool = True,
     loggers: Iterable[Logger] = (),
 ) -> dict | None:
     """Trains on every replica, resuming where `workdir` stands, and evaluates the best epoch.
@@ -62,6 +63,7 @@ def train_and_evaluate(
       workdir: where everything is written, local or gs://.
       events: folder of TensorBoard's events; by default `tensorboard/` in the work directory.
       line: the terminal's live line; by default one on stdout.
+      show_test: whether the terminal shows the metrics of the test split, which a search must not.
       loggers: follow the run beside the terminal, TensorBoard and `history.json`.
 
     Returns:
@@ -95,7 +97,7 @@ def train_and_evaluate(
                 [
                     HistoryFile(),
                     ModelFile(),
-                    TerminalLog(line),
+                    TerminalLog(line, show_test=show_test),
                     StartRecord(line),
                     TensorBoard(),
                     *loggers,

@@ -63,6 +63,15 @@ def test_how_a_source_is_read_is_printed_before_the_work(
     assert "sick = 1, the finding" in printed and "(folders masks)" in printed
 
 
+@pytest.mark.parametrize("flag", ["patient_column", "label_columns", "class_from"])
+def test_an_empty_name_is_refused_and_not_taken_for_none(flag: str):
+    given = flags.FlagValues()
+    source_flags.define(given)
+    given(["x", f"--{flag}="])
+    with pytest.raises(UsageError, match=f"--{flag}= is empty"):
+        source_flags.options(given)
+
+
 def test_every_way_to_say_what_the_classes_are_is_a_flag():
     given = flags.FlagValues()
     source_flags.define(given)

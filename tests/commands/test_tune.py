@@ -265,6 +265,7 @@ def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Pa
     by_auc = sorted((1, 2), key=lambda number: -rows[number]["validation_auc"])
     table = done.stdout.split("\n\n")[-2].splitlines()[-3:]
     assert [line.split()[0] for line in table] == [f"trial-0{number}" for number in (*by_auc, 3)]
+    assert "test split" not in done.stdout and "sensitivity" not in done.stdout
     assert done.stdout.endswith(f"HParams: scripts/tensorboard.sh {runs}\n")
 
     for session, values, metrics in _sessions(runs):

@@ -49,6 +49,12 @@ _REMOVED = {
 }
 
 
+def define_task_flags() -> None:
+    """Defines the flags of trainer.task that are no fields of the config."""
+    path_flags.define_path("workdir", None, "folder that the run is written to")
+    flags.DEFINE_bool("show_test", True, "prints the metrics of the test split at the end")
+
+
 def parse(argv: Sequence[str]) -> Sequence[str]:
     """Parses flags as absl does, but names the closest field where there is none of a name."""
     try:

@@ -13,7 +13,7 @@ from functools import partial
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import path_flags, program
+from trainer.commands import program
 from trainer.commands.command import COMMANDS
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system.errors import UsageError
@@ -87,7 +87,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         )
     if not task_flags:
         raise UsageError(f"the flags of the task are missing after --: {USAGE}.")
-    path_flags.define_path("workdir", None, "folder that the run is written to")
+    config_flags.define_task_flags()
     config_flags.parse([argv[0], *task_flags])
     return rest
 

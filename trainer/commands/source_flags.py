@@ -8,9 +8,16 @@ from absl import flags
 from etils import epy
 
 from trainer.commands import path_flags
+from trainer.system.errors import UsageError
 
 with epy.lazy_imports():
     from trainer.data import sources
+
+# Flags whose empty value, as of a shell's unset variable, would not be what was meant.
+NAMING = (
+    *("path_column", "label_columns", "patient_column", "view_column", "modality_column"),
+    *("reader_column", "split_column", "patient_regex", "class_from", "positive", "map_labels"),
+)
 
 
 def define(flag_values: flags.FlagValues) -> None:
@@ -99,7 +106,10 @@ def options(flag_values: flags.FlagValues) -> "sources.Options":
     """Returns the options that the parsed flags give."""
     given: dict[str, Any] = {}
     for field in fields(sources.Options):
-        value = flag_values[field.name].value
+        flag = flag_values[field.name]
+        value = flag.value
+        if flag.present and not value and field.name in NAMING:
+            raise UsageError(f"--{field.name}= is empty: give a value, or leave the flag out.")
         given[field.name] = tuple(value) if isinstance(value, list) else value
     return sources.Options(**given)
 

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     config, workdir = config_flags.read(), _WORKDIR.value
     sweep = search_space.read(config_flags.FILE.value)
     run_checks.check(config)
-    task_flags = config_flags.task_flags(program.verbosity())
+    task_flags = [*config_flags.task_flags(program.verbosity()), "--show_test=false"]
     rows = trials.run(config, sweep, task_flags=task_flags, workdir=workdir, trials=_TRIALS.value)
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
 

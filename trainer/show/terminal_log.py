@@ -24,10 +24,11 @@ class TerminalLog(Logger):
 
     Args:
       line: the live line; a quiet one leaves the result alone.
+      show_test: whether the metrics of the test split are printed at the end.
     """
 
-    def __init__(self, line: LiveLine):
-        self._line = line
+    def __init__(self, line: LiveLine, *, show_test: bool = True):
+        self._line, self._show_test = line, show_test
         self._pace: tuple[float, int] | None = None  # time and step at which the first loop ended
         self._begin_epoch()
 
@@ -108,7 +109,8 @@ class TerminalLog(Logger):
     def end(self, evaluation: Evaluation) -> None:
         """Prints the metrics of the test split."""
         events = shlex.quote(str(self._run.events.parent))
-        self.message(f"\n{evaluation_table.table(evaluation.result)}\n")
+        if self._show_test:
+            self.message(f"\n{evaluation_table.table(evaluation.result)}\n")
         self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,14 @@ def test_two_classes_are_one_label_and_more_are_one_each(tmp_path: Path):
     source = opened(tmp_path / "chestmnist.npz", arrays(columns=14))
     assert len(source.labels) == 14 and source.labels[13] == "hernia"
     assert source.records()[0].labels == (0, 1) * 7
+
+
+def test_it_says_how_it_was_read(tmp_path: Path):
+    source = opened(tmp_path / "pneumoniamnist.npz", arrays())
+    described = source.reading.describe(source.name)
+    assert "of the arrays *_labels" in described and "pneumonia = 1, the finding" in described
+    for split, count in COUNTS.items():
+        assert re.search(rf"split {split} +{count}  {split}/000000", described)
 
 
 def test_it_can_be_sent_to_another_process_and_its_content_changes_the_fingerprint(tmp_path: Path):

@@ -14,8 +14,9 @@ from etils import epath
 from numpy.lib import format as npy
 from PIL import Image
 
-from trainer.data.sources import files
+from trainer.data.sources import files, table_reading
 from trainer.data.sources.image_record import NEGATIVE, POSITIVE, ImageRecord
+from trainer.data.sources.reading import Reading
 from trainer.system import gcs
 from trainer.system.errors import UsageError
 
@@ -60,7 +61,6 @@ class MedMnist:
     """
 
     synthetic = False
-    reading = None
     identifying = False
     columns: tuple[str, ...] = ()
 
@@ -103,6 +103,12 @@ class MedMnist:
         self._streams: dict[str, IO[bytes]] = {}
         self._lock = threading.Lock()
         self._block = functools.lru_cache(BLOCKS_KEPT)(self._read_block)
+
+    @functools.cached_property
+    def reading(self) -> Reading:
+        """How many images each class and each split has."""
+        how = "the class is a number, or a 1 in a column, of the arrays *_labels"
+        return table_reading.of_records(self.records(), self.labels, self.classes, how=how)
 
     def records(self) -> list[ImageRecord]:
         """Returns every record, in the order of the file; see `Source`."""
