@@ -11,7 +11,9 @@ from trainer.data.prepare.exclusive_classes import are_possible, one_class_each
 from trainer.data.sources import ImageRecord
 from trainer.system.errors import UsageError
 
-SOURCE = SimpleNamespace(name="table.csv", labels=("NORMAL", "COVID", "OTHER"), fingerprint="0")
+SOURCE = SimpleNamespace(
+    name="table.csv", labels=("NORMAL", "COVID", "OTHER"), fingerprint="0", columns=()
+)
 
 
 def test_what_is_not_the_class_is_negative_and_refused_records_stay():
