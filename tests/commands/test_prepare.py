@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from absl import flags
+from etils import epath
 
-from trainer.commands import prepare, source_flags
-from trainer.data import sources
+from trainer.commands import audit, prepare, source_flags
+from trainer.data import sources, summary_file
 from trainer.data.prepare import preparation
 from trainer.system.errors import UsageError
 
@@ -70,6 +71,33 @@ def test_an_empty_name_is_refused_and_not_taken_for_none(flag: str):
     given(["x", f"--{flag}="])
     with pytest.raises(UsageError, match=f"--{flag}= is empty"):
         source_flags.options(given)
+
+
+def test_folds_are_data_sets_of_their_own_with_one_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    def work(source: sources.Source, out: epath.Path, **settings: object) -> dict:
+        out.mkdir(parents=True)
+        summary = {"source": "x", "labels": ["SICK"], "shards": [], "splits": {}}
+        summary_file.write(out, summary | {"fold": settings["fold"]})
+        return summary
+
+    def audited(source: sources.Source, page: epath.Path, **options: object) -> dict:
+        page.write_text("page")
+        page.with_suffix(".json").write_text("{}")
+        return {"verdict": {"sentence": "fine"}}
+
+    monkeypatch.setattr(preparation, "prepare", work)
+    monkeypatch.setattr(audit, "write", audited)
+    out = tmp_path / "out"
+    run(monkeypatch, "--source=phantom:20", f"--out={out}", "--folds=3")
+    folds = [summary_file.read(out / f"fold-{n}")["fold"] for n in (1, 2, 3)]
+    assert folds == [[1, 3], [2, 3], [3, 3]]
+    assert all((out / f"fold-{n}" / "audit.json").read_text() == "{}" for n in (1, 2, 3))
+    assert f"--config.data.path={out}/fold-1" in capfd.readouterr().out.splitlines()[-1]
+    for flag, sentence in (("--all_test", "do not go together"), ("--folds=1", "nothing to train")):
+        with pytest.raises(UsageError, match=sentence):
+            run(monkeypatch, "--source=phantom:20", f"--out={tmp_path}/no", "--folds=3", flag)
 
 
 def test_every_way_to_say_what_the_classes_are_is_a_flag():

@@ -17,7 +17,7 @@ from etils import epath, epy
 from trainer.commands import audit, path_flags, program, source_flags
 from trainer.commands.command import COMMANDS
 from trainer.data import summary_file
-from trainer.system import gcs
+from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 
 with epy.lazy_imports():  # TensorFlow among them: --help and mistakes need not wait for it
@@ -56,6 +56,14 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_bool(
         "all_test", False, "puts all images into test, to evaluate finished runs on them", **common
     )
+    flags.DEFINE_integer(
+        "folds",
+        0,
+        "writes OUT/fold-1 to OUT/fold-K, in each of which another K-th of the patients is test",
+        lower_bound=0,
+        upper_bound=20,
+        **common,
+    )
     path_flags.define_path(
         "names_file",
         "",
@@ -90,16 +98,46 @@ def main(argv: Sequence[str]) -> None:
     del argv
     given = flags.FLAGS
     out = epath.Path(given.out)
-    salt = given.salt or secrets.token_hex(32)  # one for both, which nobody learns
+    salt = given.salt or secrets.token_hex(32)  # one for all, which nobody learns
     with program.stop_at_signals("nothing was written"):
         _refuse_out_in_source(given.source, out)
         source = sources.open_source(given.source, source_flags.options(given))
-        finished = summary_file.read(out) is not None
-        if given.names_file and not finished:
+        if given.folds:
+            _refuse_folds(given, identifying=source.identifying)
+        places = _places(out, given.folds)
+        if given.names_file and summary_file.read(next(iter(places))) is None:
             _refuse_names(given.names_file, out)
         source_flags.show_reading(source)
         if given.all_test:
             print("  all images go into test, whatever their splits (--all_test)", file=sys.stderr)
+        if given.folds:
+            print("  each fold is test once, whatever splits there are (--folds)", file=sys.stderr)
+    for place, fold in places.items():
+        _prepare(given, source, place, salt=salt, fold=fold)
+    first, *others = places
+    if given.audit and not given.runner and not (first / "audit.json").exists():
+        with program.stop_at_signals(f"{out} is prepared, but was not audited"):
+            page = first / "audit.html"
+            facts = audit.write(source, page, any_view=given.any_view, salt=salt)
+            for place in others:
+                for name in ("audit.html", "audit.json"):
+                    atomic.write_text(place / name, (first / name).read_text())
+        print(f"audit: {facts['verdict']['sentence']}\n       {page} says why and what to do")
+    print(f"next: {_next(summary_file.read(first) or {}, given.source, first)}")
+
+
+def _prepare(
+    given: flags.FlagValues,
+    source: "sources.Source",
+    out: epath.Path,
+    *,
+    salt: str,
+    fold: tuple[int, int] | None,
+) -> None:
+    """Prepares one data set, and prints its summary."""
+    where = f" to {out}" if fold else ""
+    with program.stop_at_signals(f"nothing was written{where}"):
+        finished = summary_file.read(out) is not None
         summary = preparation.prepare(
             source,
             out,
@@ -109,6 +147,7 @@ def main(argv: Sequence[str]) -> None:
             uniform=given.uniform,
             exclusive=given.exclusive,
             all_test=given.all_test,
+            fold=fold,
             salt=salt,
             names_file=given.names_file,
             strict=given.strict,
@@ -120,12 +159,27 @@ def main(argv: Sequence[str]) -> None:
         )
     print(data_summary.describe(summary))
     print(f"{'already prepared' if finished else 'prepared'}: {out}")
-    if given.audit and not given.runner and not (out / "audit.json").exists():
-        with program.stop_at_signals(f"{out} is prepared, but was not audited"):
-            page = out / "audit.html"
-            facts = audit.write(source, page, any_view=given.any_view, salt=salt)
-        print(f"audit: {facts['verdict']['sentence']}\n       {page} says why and what to do")
-    print(f"next: {_next(summary, given.source, out)}")
+
+
+def _places(out: epath.Path, folds: int) -> dict[epath.Path, tuple[int, int] | None]:
+    """Returns the folder of each data set, with the fold that is its test split."""
+    if not folds:
+        return {out: None}
+    return {out / f"fold-{number}": (number, folds) for number in range(1, folds + 1)}
+
+
+def _refuse_folds(given: flags.FlagValues, *, identifying: bool) -> None:
+    """Raises a UsageError if the other flags do not go together with --folds."""
+    if given.folds == 1:
+        raise UsageError("--folds=1 leaves nothing to train on: give 2 to 20.")
+    for flag in ("all_test", "names_file", "keep_official_validation"):
+        if given[flag].value:
+            raise UsageError(f"--folds and --{flag} do not go together: give one.")
+    if identifying and not given.salt:
+        raise UsageError(
+            "--folds of DICOM files needs --salt=KEY, with which names and patients get the same "
+            "hashes in all folds: give one that nobody else knows."
+        )
 
 
 def _next(summary: Mapping[str, Any], source: str, out: epath.Path) -> str:

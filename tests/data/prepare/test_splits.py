@@ -241,3 +241,24 @@ def test_the_real_set_is_split_as_its_patients_are(shared_data: Path):
         len(patients_of(parts["train"])) + len(patients_of(parts["validation"]))
         == 1353 + 1090 + 518 + 693
     )
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_each_patient_is_in_test_of_exactly_one_fold_whatever_splits_the_source_has(folds: int):
+    records = patients(61, "train") + patients(40, "test", start=50, positive=0.3)
+    digests = [{"3-0": "70-0"}.get(record.name, record.name) for record in records]
+    held_out = []
+    for number in range(1, folds + 1):
+        found = splits.assign(records, digests, fold=(number, folds))
+        assert found.moved == []
+        parts = {split: patients_of(part) for split, part in found.splits.items()}
+        assert sum(map(len, parts.values())) == 90  # no patient is in two
+        assert sum(map(len, found.splits.values())) == len(records)
+        positive = len({r.patient for r in found.splits["test"] if r.labels == (1,)})
+        all_positive = len({r.patient for r in records if r.labels == (1,)})
+        assert abs(positive - all_positive / folds) < 2
+        assert any({"IM-3", "IM-70"} <= part for part in parts.values())  # an identical file
+        held_out.append(parts["test"])
+    assert sum(map(len, held_out)) == len(set().union(*held_out)) == 90
+    again = splits.assign(records, digests, fold=(1, folds))
+    assert patients_of(again.splits["test"]) == held_out[0]

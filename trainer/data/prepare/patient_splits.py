@@ -14,7 +14,11 @@ FEW_IMAGES = 20  # of which one patient may have most
 
 
 def assign(
-    found: Examination, keep_validation: bool | None, *, max_alike: float
+    found: Examination,
+    keep_validation: bool | None,
+    *,
+    max_alike: float,
+    fold: tuple[int, int] | None = None,
 ) -> splits.SplitAssignment:
     """Divides the images into train, validation and test by patient; see `splits.assign`.
 
@@ -24,6 +28,7 @@ def assign(
       found: the images.
       keep_validation: see `splits.assign`.
       max_alike: share of the images that may be one group of near-duplicates.
+      fold: see `splits.assign`.
     """
     records, unknown = found.records, _of_unknown(found.records)
     guessed: set[str] = set()
@@ -44,9 +49,10 @@ def assign(
             f"one patient, {patient}, has {most:,} of {len(records):,} images: if that stands for "
             "nobody, give --patient_column=none or --patient_regex."
         )
-    return _without_conflicts(
-        splits.assign(records, _digests(found), keep_validation=keep_validation, guessed=guessed)
+    assignment = splits.assign(
+        records, _digests(found), keep_validation=keep_validation, guessed=guessed, fold=fold
     )
+    return _without_conflicts(assignment)
 
 
 def all_in_test(found: Examination) -> splits.SplitAssignment:

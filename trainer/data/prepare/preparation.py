@@ -40,6 +40,7 @@ def prepare(
     uniform: bool = False,
     exclusive: bool | None = None,
     all_test: bool = False,
+    fold: tuple[int, int] | None = None,
     salt: str = "",
     names_file: str = "",
     strict: bool = False,
@@ -65,6 +66,7 @@ def prepare(
         stores them so.
       all_test: whether all images are in test, for evaluation and not for training; those of a
         source without labels always are.
+      fold: (n, K) makes the n-th of K folds the test split, whatever splits the source has.
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one
         that nobody learns.
       names_file: where the file and the patient of each hash are written; "" for nowhere.
@@ -90,6 +92,8 @@ def prepare(
     }
     if all_test := all_test or not source.labels:
         settings["all_test"] = True
+    elif fold:
+        settings["fold"] = list(fold)
     asked = exclusive and len(source.labels) > 1  # two classes are one output
     if finished := _finished(source, out, settings, exclusive=asked):
         return finished
@@ -112,7 +116,9 @@ def prepare(
         if all_test:
             assignment = patient_splits.all_in_test(found)
         else:
-            assignment = patient_splits.assign(found, keep_validation, max_alike=max_alike)
+            assignment = patient_splits.assign(
+                found, keep_validation, max_alike=max_alike, fold=fold
+            )
             assignment, labels, classes = _learnable(assignment, source, exclusive)
         stored = _stored(source, assignment, found, salt=salt, names_file=names_file)
         builder = functools.partial(
@@ -147,7 +153,7 @@ def _finished(
     same = (
         exclusive in (None, summary.get("exclusive", False))
         and list(source.columns) == summary.get("columns", [])
-        and settings.get("all_test", False) == summary.get("all_test", False)
+        and all(settings.get(name) == summary.get(name) for name in ("all_test", "fold"))
     )
     if not same or {name: summary.get(name) for name in settings} != settings:
         raise UsageError(

@@ -9,6 +9,7 @@ same labels, a stratum of 2,000 is off in one of thousands of sets, one of 200 i
 """
 
 import hashlib
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ def assign(
     *,
     keep_validation: bool | None = None,
     guessed: Collection[str] = (),
+    fold: tuple[int, int] | None = None,
 ) -> SplitAssignment:
     """Assigns records to train, validation and test so that no patient is in two of them.
 
@@ -60,11 +62,15 @@ def assign(
         has `LEAST_VALIDATION` of the images, which the 16 of a well-known archive have not.
       guessed: the patients that are only groups of near-duplicates: one in two splits of the
         source is moved to the more held-out one, not refused.
+      fold: (n, K) makes the n-th of K folds the test split, whatever splits the source has; each
+        patient is in one fold.
 
     Raises:
       UsageError: if a known patient lies in two splits of the source, a split would be empty, or
         train would have one class only.
     """
+    if fold:
+        records, keep_validation = [replace(record, split="") for record in records], False
     if keep_validation is None:
         count = Counter(record.split for record in records if record.split != "test")
         keep_validation = count["val"] >= LEAST_VALIDATION * count.total() > 0
@@ -81,6 +87,10 @@ def assign(
     free = [group for group, split in split_of_group.items() if split == "train"]
     labels = {group: _together(records[n].labels for n in members[group]) for group in free}
     strata = stratify(labels)
+    if fold:
+        held_out = _of_fold(strata, *fold)
+        split_of_group.update(dict.fromkeys(held_out, "test"))
+        strata = [[group for group in stratum if group not in held_out] for stratum in strata]
     drawn = [
         (split, share)
         for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE))
@@ -168,6 +178,13 @@ def stratify(labels: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
         known = any(value != UNKNOWN for value in labels[key])
         strata[found, known].append(key)
     return list(strata.values())
+
+
+def _of_fold(strata: Sequence[Sequence[str]], number: int, folds: int) -> set[str]:
+    """Returns the patients of a fold, from 1: each stratum is dealt out in the order of hashes."""
+    ordered = (sorted(stratum, key=lambda patient: _hash("fold", patient)) for stratum in strata)
+    dealt = itertools.chain.from_iterable(ordered)
+    return set(itertools.islice(dealt, number - 1, None, folds))
 
 
 def _drawn(stratum: Sequence[str], split: str, share: float, *, spare: int) -> set[str]:
