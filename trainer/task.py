@@ -13,7 +13,7 @@ from etils import epy
 
 from trainer.cloud import hypertune
 from trainer.commands import config_flags, program
-from trainer.system import terminal
+from trainer.system import tensorflow_import, terminal
 from trainer.training import run_checks
 from trainer.training.run_paths import run_paths
 
@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> None:
     line = terminal.LiveLine(quiet=program.verbosity() < 0)
     paths = run_paths(flags.FLAGS.workdir, os.environ)
     run_checks.check(config, paths.workdir)  # before TensorFlow is imported
+    tensorflow_import.import_quietly()
     trial = hypertune.from_environment(os.environ)
     loggers = [trial_log.TrialLog(trial.report)] if trial else []
     train.train_and_evaluate(

@@ -13,7 +13,7 @@ from etils import epy
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.data import summary_file
-from trainer.system import gcs
+from trainer.system import gcs, tensorflow_import
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> None:
         RunFiles(run, OF_NETWORK)
     if given.data and not gcs.is_gcs(given.data):
         summary_file.require(given.data, "data")
+    tensorflow_import.import_quietly()
     options = evaluation.Options(
         split=given.split,
         name=given.name,

@@ -17,7 +17,7 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.system import gcs
+from trainer.system import gcs, tensorflow_import
 from trainer.system.errors import ExitError, UsageError
 from trainer.system.terminal import LiveLine
 from trainer.training.run_files import OF_NETWORK, RunFiles
@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> None:
     )
     kept = f"; {out}.part is kept, and --resume goes on with it" if out else ""
     with program.stop_at_signals(f"the prediction is not finished{kept}"):
+        tensorflow_import.import_quietly()
         network = ensemble.Ensemble.load(run_names(run))
         checks = gate.Gate.load(network.workdirs[0])
         if checks is None:

@@ -12,6 +12,7 @@ from etils import epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.system import tensorflow_import
 from trainer.training.run_files import RunFiles
 
 with epy.lazy_imports():  # TensorFlow
@@ -22,6 +23,7 @@ def main(argv: Sequence[str]) -> None:
     """Prints the sentence, and ends with 0 where all bits are the same, else with 1."""
     given, run = flags.FLAGS, path_flags.expand(argv[1])
     RunFiles(run, ["config.json"])  # before TensorFlow is imported
+    tensorflow_import.import_quietly()
     found = replay.replay(run, start=given["from"].value, end=given.to, data=given.data or "")
     print(found)
     if found.differences:

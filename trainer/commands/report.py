@@ -13,7 +13,7 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.system import gcs
+from trainer.system import gcs, tensorflow_import
 from trainer.system.errors import CannotWrite, UsageError, file_error
 from trainer.training.run_files import FILES, OF_NETWORK, RunFiles
 
@@ -58,6 +58,7 @@ def _image_pages(
     files = [file.path for file in input_files.InputFiles(images)]
     if not files:
         raise UsageError(f"--image={','.join(images)} holds no images: name radiographs.")
+    tensorflow_import.import_quietly()
     return image_page.write(runs[0], files, out)
 
 

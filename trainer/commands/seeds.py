@@ -13,7 +13,7 @@ from etils import epath, epy
 
 from trainer.commands import config_flags, path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.system import atomic
+from trainer.system import atomic, tensorflow_import
 from trainer.training import run_checks
 from trainer.tuning import seeds
 
@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> None:
     run_checks.check(config)
     task_flags = config_flags.task_flags(program.verbosity())
     runs = seeds.run(config, task_flags=task_flags, workdir=workdir, seeds=_SEEDS.value)
+    tensorflow_import.import_quietly()
     figures = seed_summary.summarize(runs)
     atomic.write_json(workdir / RECORD, figures)
     for split, rows in figures.items():

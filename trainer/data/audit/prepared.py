@@ -5,6 +5,7 @@ from etils import epath, epy
 
 from trainer.data import sources, summary_file
 from trainer.data.sources.image_record import ImageRecord, Source
+from trainer.system import tensorflow_import
 
 with epy.lazy_imports():  # TensorFlow, which other sources do without
     import tensorflow as tf
@@ -27,6 +28,7 @@ class PreparedSource:
           UsageError: if there is no finished one.
         """
         summary = summary_file.require(path, "source")
+        tensorflow_import.import_quietly()
         local = staging.local(path)
         self._splits = {split: pipeline.open_split(local, split) for split in summary_file.SPLITS}
         self.name = str(path)

@@ -23,7 +23,7 @@ from trainer.data.prepare.beam_backend import BeamBackend
 from trainer.data.prepare.build_folder import build_folder
 from trainer.data.prepare.local_backend import LocalBackend
 from trainer.data.sources import pseudonym
-from trainer.system import memory
+from trainer.system import memory, tensorflow_import
 from trainer.system.errors import UsageError
 
 with epy.lazy_imports():  # TensorFlow, which the processes that decode do without
@@ -121,6 +121,7 @@ def prepare(
             )
             assignment, labels, classes = _learnable(assignment, source, exclusive)
         stored = _stored(source, assignment, found, salt=salt, names_file=names_file)
+        tensorflow_import.import_quietly()
         builder = functools.partial(
             dataset.Radiographs, folder, labels, classes, exclusive=exclusive
         )
