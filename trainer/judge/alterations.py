@@ -46,10 +46,15 @@ class Alteration(NamedTuple):
         return altered
 
 
+# Compiled, as in training: its hundreds of operations on whole numbers are slow one by one, and
+# oneDNN complains of them.
+_compress = tf.function(jpeg.compress, jit_compile=True)
+
+
 def _compressed(images: tf.Tensor, rows: tf.Tensor, quality: float) -> tf.Tensor:
     count = tf.shape(rows)[0]
     corner = tf.zeros([count, 2], tf.int32)
-    return jpeg.compress(images, tf.fill([count], int(quality)), corner)
+    return _compress(images, tf.fill([count], int(quality)), corner)
 
 
 def _lossless(images: tf.Tensor, rows: tf.Tensor, bits: float) -> tf.Tensor:
