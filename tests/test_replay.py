@@ -105,20 +105,25 @@ def test_the_run_of_several_workers_is_refused(finished: epath.Path, tmp_path: P
 
 @pytest.mark.parametrize("differences", [[], ["1 of 2 variables, a by up to 0.5"]])
 def test_the_command_ends_with_0_or_1_and_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, differences: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    differences: list[str],
 ):
+    (tmp_path / "config.json").write_text("{}")
     values = flags.FlagValues()
     command.define_flags(values)
     monkeypatch.setattr(flags, "FLAGS", values)
     result = Replay(3, 6, "2 variables", differences, [])
-    asked = {}
+    asked, recorded = {}, []
     monkeypatch.setattr(replay, "replay", lambda run, **given: asked.update(given) or result)
-    given = values(["replay", "RUN", "--from=3", "--to=6"])
+    monkeypatch.setattr(replay, "record", lambda run, found: recorded.append(run))
+    given = values(["replay", str(tmp_path), "--from=3", "--to=6", "--record"])
     if differences:
         with pytest.raises(SystemExit) as ending:
             command.main(given)
         assert ending.value.code == 1
     else:
         command.main(given)
-    assert capsys.readouterr().out == f"{result}\n"
+    assert capsys.readouterr().out == f"{result}\n" and recorded == [str(tmp_path)]
     assert asked == {"start": 3, "end": 6, "data": ""}

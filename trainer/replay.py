@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,9 @@ from trainer.data import dataset, summary_file
 from trainer.data.prepared_data import PreparedData, open_data
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas, connect
+from trainer.report import model_card
 from trainer.show.logger import Logger
-from trainer.system import environment, gcs
+from trainer.system import atomic, environment, gcs
 from trainer.system.errors import Stopped, UsageError
 from trainer.system.watchdog import Watchdog
 from trainer.training import run_paths
@@ -124,6 +126,19 @@ def replay(
     if differences and replicas.device_kind != "CPU" and not config.train.deterministic:
         causes.append("train.deterministic=false lets kernels of a GPU add in any order")
     return Replay(losses.start, progress.step, compared, differences, causes)
+
+
+def record(workdir: epath.PathLike, found: Replay) -> None:
+    """Writes the result into `replay.json` of the run, which its model card names."""
+    content = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "from": found.start,
+        "to": found.end,
+        "equal": not found.differences,
+        "sentence": str(found),
+    }
+    atomic.write_json(epath.Path(workdir) / model_card.REPLAY, content)
+    model_card.write(workdir)
 
 
 def stretch(

@@ -21,7 +21,7 @@ from trainer.judge import gate
 from trainer.metrics import evaluation_files, operating_points
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.predictions import Predictions
-from trainer.report import run_page
+from trainer.report import model_card, run_page
 from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
 from trainer.show.model_file import ModelFile
@@ -236,6 +236,7 @@ def evaluate_best(
         log.status("drawing what the network has learnt ...")
         log.end(Evaluation(best, points, scores, results["test"]))
         page = run_page.write(run.workdir, run.config.report.references)
+        model_card.write(run.workdir)
         log.message(f"report: {page}")
     run.replicas.barrier()  # the chief leads the cluster: it stays until the others are done
     return results.get("test")

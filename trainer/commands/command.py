@@ -120,7 +120,7 @@ COMMANDS = {
         "trains a stretch of a run again, and compares it bit for bit",
         "radiograph replay RUN",
         arguments=("RUN",),
-        common=("from", "to", "data"),
+        common=("from", "to", "data", "record"),
     ),
     "submit": Command(
         "trainer.commands.submit",

@@ -26,6 +26,8 @@ def main(argv: Sequence[str]) -> None:
     tensorflow_import.import_quietly()
     found = replay.replay(run, start=given["from"].value, end=given.to, data=given.data or "")
     print(found)
+    if given.record:
+        replay.record(run, found)
     if found.differences:
         sys.exit(1)
 
@@ -36,6 +38,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "from", None, "step to begin at: 0, or that of a kept checkpoint", 0, flag_values=values
     )
     flags.DEFINE_integer("to", None, "step of the kept checkpoint to end at", 1, flag_values=values)
+    flags.DEFINE_bool(
+        "record",
+        False,
+        "notes the result in the run's model card",
+        flag_values=values,
+    )
     path_flags.define_path("data", None, "where the run's data set lies now", flag_values=values)
 
 

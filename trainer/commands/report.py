@@ -19,7 +19,7 @@ from trainer.training.run_files import FILES, OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.judge import input_files
-    from trainer.report import comparison, image_page, run_page
+    from trainer.report import comparison, image_page, model_card, run_page
 
 COMPARISON = "comparison.html"
 
@@ -40,7 +40,10 @@ def main(argv: Sequence[str]) -> None:
 
 def _run_page(run: str, out: epath.Path | None) -> epath.Path:
     try:
-        return run_page.write(run, out=out)
+        page = run_page.write(run, out=out)
+        if out is None:
+            model_card.write(run)
+        return page
     except OSError as error:
         if out or not (reason := file_error(error)):
             raise

@@ -14,7 +14,7 @@ OPTION = re.compile(r"--[a-z_.]+(=\w+([.,]\w+)*)?\b")
 
 
 def template(file: str, **filters: Callable) -> jinja2.Template:
-    """Returns a template of this folder, which escapes its variables and requires all of them.
+    """Returns a template of this folder, which requires all its variables; in HTML it escapes them.
 
     Args:
       file: its name in `trainer/report/`.
@@ -22,7 +22,7 @@ def template(file: str, **filters: Callable) -> jinja2.Template:
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
+        autoescape=not file.endswith(".md.j2"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
