@@ -124,7 +124,9 @@ class Figures:
         where = self._where_errors_begin(scores, thresholds)
         title = f"Errors on {self._split.name}, {where}"
         gallery = error_gallery(rows, title)
-        small = thumbnail(title, [TileRow(kind, found.images) for kind, found in wrong])
+        small = thumbnail(
+            f"Errors on {self._split.name}", [TileRow(kind, found.images) for kind, found in wrong]
+        )
         yield Figure("errors", "picture", *gallery, small=small)
         chosen = _first_errors(wrong)
         explained = gallery

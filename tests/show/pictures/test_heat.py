@@ -178,13 +178,14 @@ def test_a_lone_example_has_its_tiles_side_by_side(methods):
     assert len(boxes) >= methods + 1 and picture.shape[1] <= canvas.MAX_WIDTH
 
 
-def test_the_bar_names_none_and_most():
+def test_the_bar_names_none_and_most_and_has_room_for_its_words():
     picture = sheet(flat(), {"Grad-CAM": spots((2, 2), (2, 2))})
 
     legend = picture[-canvas.MARGIN - canvas.LINE :].astype(int)
     colourful = np.flatnonzero((legend[..., 0] - legend[..., 2] > 60).any(axis=0))
     words = (legend == canvas.MUTED).all(axis=-1).any(axis=0)
     assert words[: colourful.min() - 60].any() and words[colourful.max() + 1 :].any()
+    assert (legend[:, -canvas.MARGIN // 2 :] == canvas.BACKGROUND).all()  # nothing is cut off
 
 
 def test_heat_is_clear_below_40_percent_grows_to_the_maximum_and_is_outlined_at_half():

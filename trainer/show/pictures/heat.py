@@ -115,7 +115,7 @@ def _examples(
         for (x, y, _, _), tile in zip(boxes, tiles, strict=True):
             picture[y : y + height, x : x + width] = tile
         groups.append(TileGroup(captions[column], list(map(Tile, (RADIOGRAPH, *maps), boxes))))
-    _legend(picture, left=canvas.MARGIN + front, top=top + bottom)
+    _legend(picture, top + bottom)
     return Sheet(picture, groups)
 
 
@@ -148,7 +148,7 @@ def _one_example(
         canvas.caption(picture, name, (x, name_top), width=ALONE, colour=canvas.TEXT)
         picture[y + above : y + above + height, x : x + ALONE] = tile
         group.tiles.append(Tile(name.replace("\n", " "), (x, y + above, ALONE, height)))
-    _legend(picture, left=canvas.MARGIN, top=top + bottom)
+    _legend(picture, top + bottom)
     return Sheet(picture, [group])
 
 
@@ -195,10 +195,10 @@ def _blend(plain: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.rint(plain * (1 - opacity) + heat[..., :3] * opacity).astype(np.uint8)
 
 
-def _legend(picture: np.ndarray, *, left: int, top: int) -> None:
+def _legend(picture: np.ndarray, top: int) -> None:
     """Draws the colours as they look over mid grey."""
     bar = _blend(np.full((256, 3), 128, np.uint8), _colours())
-    end = colour_bar(picture, bar, ("none", "most"), left=left, top=top)
-    words = f"evidence, each map on its own scale; clear below {FLOOR:.0%}, line at {CONTOUR:.0%}"
+    end = colour_bar(picture, bar, ("none", "most"), left=canvas.MARGIN, top=top)
+    words = f"each map on its own scale; clear below {FLOOR:.0%}, line at {CONTOUR:.0%}"
     words = words.replace("%", " %")
     canvas.write(picture, words, (end + 16, top + canvas.LINE // 2), colour=canvas.MUTED)
