@@ -122,6 +122,14 @@ COMMANDS = {
         arguments=("RUN",),
         common=("from", "to", "data", "record"),
     ),
+    "export": Command(
+        "trainer.commands.export",
+        "exports a finished run for other programs, and checks that it says the same",
+        "radiograph export RUN --out=EXPORT",
+        arguments=("RUN...",),
+        needed=("out",),
+        common=("format", "data"),
+    ),
     "submit": Command(
         "trainer.commands.submit",
         "submits a run to a cloud",

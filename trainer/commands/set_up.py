@@ -58,7 +58,9 @@ def show_logs(verbosity: int) -> None:
       verbosity: below 0 errors alone, 0 warnings too, 1 what the libraries log too, 2 everything.
     """
     absl_logging.get_absl_handler().setFormatter(_Sentence())
-    logging.getLogger().setLevel(max(logging.WARNING - 10 * verbosity, logging.DEBUG))
+    level = max(logging.WARNING - 10 * verbosity, logging.DEBUG)
+    logging.getLogger().setLevel(level)
+    absl_logging.get_absl_logger().setLevel(level)
     if verbosity > 0:
         os.environ[LOG_LEVEL] = "0"
     else:  # its warnings, such as those of retracing, are for the program's developers

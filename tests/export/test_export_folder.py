@@ -1,0 +1,149 @@
+"""An export says what the run says, for those who do not have this package, or is not written."""
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from trainer.data import dataset, pipeline
+from trainer.export import export_folder, parity
+from trainer.judge.ensemble import Ensemble
+from trainer.models import attribution
+from trainer.system.errors import UsageError
+
+# What a program without this package does, in a process of its own.
+CLIENT = """
+import json, sys
+import numpy as np
+import keras
+import tensorflow as tf
+folder, files = sys.argv[1], sys.argv[2:]
+serve = tf.saved_model.load(folder + "/saved_model/1").signatures["serving_default"]
+found = serve(image_bytes=tf.constant([open(file, "rb").read() for file in files]))
+network = keras.models.load_model(folder + "/model.keras")
+assert "trainer" not in sys.modules
+answer = {name: value.numpy().tolist() for name, value in found.items() if name != "label"}
+print(json.dumps(answer | {"label": [name.decode() for name in found["label"].numpy()[0]]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def network(finished: epath.Path) -> Ensemble:
+    return Ensemble.load([finished])
+
+
+@pytest.fixture(scope="module")
+def images(phantoms: epath.Path) -> list[bytes]:
+    """Test images as they are stored."""
+    split = pipeline.open_split(phantoms, "test")
+    features = dataset.stored_features(len(split.labels))
+    return list(tf.io.parse_example(split.read(np.arange(6)), features)["image"].numpy())
+
+
+@pytest.fixture(scope="module")
+def expected(network: Ensemble, images: list[bytes]) -> parity.Files:
+    return parity.Files.predict(network, images, np.zeros((len(images), 1)))
+
+
+@pytest.fixture(scope="module")
+def exported(
+    network: Ensemble, phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[epath.Path, dict[str, parity.Parity]]:
+    out = epath.Path(tmp_path_factory.mktemp("export")) / "out"
+    return out, export_folder.export(network, ["saved_model", "keras"], out, data=phantoms)
+
+
+@pytest.fixture(scope="module")
+def signatures(exported) -> dict:
+    return tf.saved_model.load(str(exported[0] / "saved_model/1")).signatures
+
+
+@pytest.mark.parametrize("kind", ["saved_model", "keras"])
+def test_probabilities_are_those_of_predict_and_no_decision_changes(exported, kind: str):
+    row = exported[1][kind]
+    assert row.images > 0 and row.largest < 1e-5 and row.decisions_changed == 0
+    written = json.loads((exported[0] / "parity.json").read_text())
+    assert written[kind]["largest"] == row.largest
+
+
+def test_export_is_one_folder_with_a_checksum_of_every_file(exported, finished: epath.Path):
+    out = Path(exported[0])
+    sums = json.loads((out / "checksums.json").read_text())
+    files = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
+    assert files - {"checksums.json"} == set(sums)
+    for name, digest in sums.items():
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+    metadata = json.loads((out / "metadata.json").read_text())
+    assert metadata["labels"] == ["PNEUMONIA"] and metadata["classes"] == ["NORMAL", "PNEUMONIA"]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_signatures_agree_with_each_other_and_with_the_run(signatures, expected, images):
+    files = signatures["serving_default"](image_bytes=tf.constant(images))
+    fitted = signatures["fitted"](fitted=tf.constant(expected.fitted[0]))
+    np.testing.assert_allclose(files["probability"], expected.probability, atol=1e-6)
+    np.testing.assert_allclose(fitted["probability"], expected.probability, atol=1e-6)
+    np.testing.assert_array_equal(files["decision"], expected.decisions)
+    for number, data in enumerate(images[:2]):
+        pixels = tf.io.decode_image(data, channels=1)[tf.newaxis]
+        one = signatures["pixels"](pixels=pixels)["probability"]
+        np.testing.assert_allclose(one[0], expected.probability[number], atol=1e-6)
+
+
+def test_evidence_is_grad_cam(signatures, expected, images, network: Ensemble):
+    found = signatures["explain"](image_bytes=tf.constant(images[:3]))["evidence"][:, 0]
+    member = network.members[0]
+    inputs = member.inputs(expected.fitted[0][:3])
+    (wanted,) = attribution.grad_cam(member.model, inputs, [0, 0, 0]).evidence.values()
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * wanted.max())
+
+
+@pytest.mark.slow
+def test_export_answers_in_a_process_without_this_package(exported, expected, images, tmp_path):
+    files = []
+    for number, data in enumerate(images):
+        files.append(str(tmp_path / str(number)))
+        Path(files[-1]).write_bytes(data)
+    command = [sys.executable, "-c", CLIENT, str(exported[0]), *files]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    np.testing.assert_allclose(answer["probability"], expected.probability, atol=1e-6)
+    assert answer["label"] == ["PNEUMONIA"]
+
+
+def test_export_that_says_something_else_leaves_nothing(
+    network: Ensemble, phantoms: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    wrong = dataclasses.replace(network.members[0], model=_other_weights(network))
+    other = dataclasses.replace(network, members=(wrong,))
+    write = export_folder._write_keras
+    monkeypatch.setitem(
+        export_folder._WRITERS, "keras", lambda _, folder, files: write(other, folder, files)
+    )
+    with pytest.raises(parity.NotAlike) as refused:
+        export_folder.export(network, ["keras"], epath.Path(tmp_path / "out"), data=phantoms)
+    assert refused.value.exit_code == 1
+    assert not list(tmp_path.iterdir())
+
+
+def _other_weights(network: Ensemble) -> tf.keras.Model:
+    model = tf.keras.models.clone_model(network.members[0].model)
+    model.set_weights(network.members[0].model.get_weights())
+    last = model.layers[-1]
+    last.set_weights([-weights for weights in last.get_weights()])
+    return model
+
+
+def test_folder_that_holds_something_is_refused_and_left_alone(network, phantoms, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError):
+        export_folder.export(network, ["keras"], epath.Path(tmp_path), data=phantoms)
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,0 +1,64 @@
+"""Exports finished runs for other programs: `radiograph export RUN --out=DIR`.
+
+The SavedModel goes from the bytes of a file to probability and decision, and needs plain TensorFlow
+alone; docs/export.md describes its signatures, and what it refuses.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from etils import epath, epy
+
+from trainer.commands import path_flags, program
+from trainer.commands.command import COMMANDS
+from trainer.system.errors import UsageError
+from trainer.training.run_files import OF_NETWORK, RunFiles
+
+with epy.lazy_imports():  # TensorFlow
+    from trainer.export import export_folder, parity
+    from trainer.judge import ensemble
+
+FORMATS = ("saved_model", "keras")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Exports the runs that the command line names, and shows how alike the export is."""
+    given = flags.FLAGS
+    runs = [path_flags.expand(run) for run in argv[1:]]
+    for run in runs:
+        RunFiles(run, OF_NETWORK)  # before TensorFlow is imported
+    formats = _formats(given.format)
+    with program.stop_at_signals("nothing was exported"):
+        network = ensemble.Ensemble.load(runs)
+        data = given.data or network.members[0].config.data.path
+        rows = export_folder.export(network, formats, epath.Path(given.out), data=data)
+    print(f"against radiograph predict, on validation images:\n{parity.table(rows)}")
+    print(f"\nexported: {given.out}")
+
+
+def _formats(text: str) -> list[str]:
+    formats = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not formats or set(formats) - set(FORMATS):
+        raise UsageError(f"--format={text} is not of {', '.join(FORMATS)}, separated by commas.")
+    return formats
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flags of this command."""
+    common: dict[str, Any] = {"flag_values": flag_values}
+    path_flags.define_path("out", None, "new folder of the export, local or gs://", **common)
+    flags.DEFINE_string("format", ",".join(FORMATS[:1]), f"of {', '.join(FORMATS)}", **common)
+    path_flags.define_path(
+        "data", None, "the run's prepared data set, if it lies elsewhere now", **common
+    )
+
+
+def run() -> None:
+    """Runs this command with the arguments of the process."""
+    define_flags()
+    program.run(main, COMMANDS["export"])
+
+
+if __name__ == "__main__":
+    run()

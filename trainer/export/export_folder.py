@@ -1,0 +1,191 @@
+"""The folder of an export: the networks, what they need to be used, and its checksums."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from trainer import __version__
+from trainer.data import dataset, pipeline
+from trainer.export import parity
+from trainer.export.parity import Files, Parity
+from trainer.export.plain_network import plain_network
+from trainer.export.serving_graph import ServingGraph
+from trainer.judge.ensemble import Ensemble
+from trainer.judge.gate import FILE as GATE
+from trainer.metrics.operating_points import CHOSEN, HALF
+from trainer.system import atomic, gcs
+from trainer.system.errors import UsageError
+
+FORMATS = ("saved_model", "keras")
+VERSION = "1"  # TensorFlow Serving takes the highest-numbered folder
+MOST_IMAGES = 500  # that are compared
+METADATA, PARITY, CHECKSUMS = "metadata.json", "parity.json", "checksums.json"
+
+
+def export(
+    ensemble: Ensemble, formats: Sequence[str], out: epath.Path, *, data: epath.PathLike
+) -> dict[str, Parity]:
+    """Writes the runs as one network for other programs, if that says what they say.
+
+    Args:
+      ensemble: the runs.
+      formats: among `FORMATS`.
+      out: new or empty folder, which also may be gs://; it is there whole or not at all, in a
+        bucket with `checksums.json` last.
+      data: prepared data set, whose validation images are compared.
+
+    Returns:
+      how each format differs from `radiograph predict`.
+
+    Raises:
+      UsageError: the runs cannot be exported, or `out` is not empty.
+      NotAlike: a format says something else; nothing is written.
+    """
+    _check(ensemble, formats, out)
+    files = _validation_files(ensemble, data)
+    with _built_beside(out) as folder:
+        rows = {name: _WRITERS[name](ensemble, folder, files) for name in formats}
+        for name, row in rows.items():
+            row.check(name)
+        atomic.write_json(folder / PARITY, {name: row.as_dict() for name, row in rows.items()})
+        atomic.write_json(folder / METADATA, _metadata(ensemble))
+        gate = ensemble.workdirs[0] / GATE
+        if gate.exists():
+            (folder / GATE).write_bytes(gate.read_bytes())
+        atomic.write_json(folder / CHECKSUMS, _checksums(folder))
+    return rows
+
+
+def check_place(out: epath.Path) -> None:
+    """Raises a UsageError unless an export may be written to a place."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out={out} is not empty: name a new folder.")
+
+
+def _check(ensemble: Ensemble, formats: Sequence[str], out: epath.Path) -> None:
+    """Raises a UsageError for what cannot be exported."""
+    check_place(out)
+    if ensemble.decoding.uniform:
+        raise UsageError(
+            f"the data of {ensemble.workdirs[0]} were prepared with --uniform, whose blur and JPEG "
+            "an exported graph does not repeat yet: use radiograph predict."
+        )
+    if "keras" in formats and len(ensemble.members) > 1:
+        raise UsageError("--format=keras takes a single run: export several as saved_model.")
+
+
+def _validation_files(ensemble: Ensemble, data: epath.PathLike) -> Files:
+    """Returns validation images as they are stored, with what the runs predict."""
+    split = pipeline.open_split(data, "validation")
+    if split.labels != ensemble.labels:
+        raise UsageError(
+            f"--data={data} has the labels {', '.join(split.labels)}, the run "
+            f"{', '.join(ensemble.labels)}: give the data set that it was trained on."
+        )
+    numbers = np.arange(min(split.size, MOST_IMAGES))
+    features = dataset.stored_features(len(split.labels))
+    parsed = tf.io.parse_example(split.read(numbers), features)
+    return Files.predict(ensemble, list(parsed["image"].numpy()), parsed["labels"].numpy())
+
+
+def _write_saved_model(ensemble: Ensemble, folder: epath.Path, files: Files) -> Parity:
+    """Writes a SavedModel in TensorFlow Serving's layout, and compares it as it is read back."""
+    path = str(folder / "saved_model" / VERSION)
+    graph = ServingGraph(ensemble)
+    tf.saved_model.save(graph, path, signatures=graph.signatures())
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+
+    def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
+        found = serve(image_bytes=tf.constant(files.contents[part]))
+        return found["probability"].numpy(), found["decision"].numpy()
+
+    return parity.compare(files, answer, megabytes=_megabytes(folder / "saved_model"))
+
+
+def _write_keras(ensemble: Ensemble, folder: epath.Path, files: Files) -> Parity:
+    """Writes a Keras model of the network alone, and compares it as it is read back."""
+    file = str(folder / "model.keras")
+    plain_network(ensemble.members[0]).save(file)
+    loaded = keras.models.load_model(file)
+
+    def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
+        probability = loaded(files.fitted[0][part].astype(np.float32), training=False).numpy()
+        clipped = np.clip(probability.astype(np.float64), 1e-12, 1 - 1e-12)
+        return probability, ensemble.decisions(np.log(clipped / (1 - clipped)))
+
+    return parity.compare(files, answer, megabytes=_megabytes(folder / "model.keras"))
+
+
+_WRITERS: dict[str, Callable[[Ensemble, epath.Path, Files], Parity]] = {
+    "saved_model": _write_saved_model,
+    "keras": _write_keras,
+}
+
+
+def _metadata(ensemble: Ensemble) -> dict[str, Any]:
+    """Returns what a client needs to know of the network."""
+    return {
+        "runs": [path.name for path in ensemble.workdirs],
+        "labels": ensemble.labels,
+        "classes": ensemble.classes,
+        "exclusive": ensemble.outputs.exclusive,
+        "thresholds": {
+            name: ensemble.probabilities(np.array(ensemble.points.thresholds[name])).tolist()
+            for name in (CHOSEN, HALF)
+        },
+        "temperatures": list(ensemble.points.temperatures),
+        "chosen": ensemble.reason,
+        "decoding": asdict(ensemble.decoding),
+        "fits": [fit._asdict() for fit in ensemble.fits],
+        "versions": {
+            "radiograph-trainer": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "intended_use": "research and teaching; not a medical device",
+    }
+
+
+@contextmanager
+def _built_beside(out: epath.Path) -> Iterator[epath.Path]:
+    """Yields a new folder that becomes `out` in the end, and is removed after an error."""
+    in_bucket = gcs.is_gcs(out)
+    if not in_bucket:
+        gcs.make_folder(out.parent)
+    above = None if in_bucket else out.parent
+    built = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".building", dir=above))
+    try:
+        yield epath.Path(built)
+        if in_bucket:
+            files = [file for file in sorted(built.rglob("*")) if file.is_file()]
+            for file in sorted(files, key=lambda file: file.name == CHECKSUMS):
+                target = out / file.relative_to(built).as_posix()
+                target.write_bytes(file.read_bytes())
+        else:
+            built.chmod(0o755)
+            os.replace(built, out)
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def _checksums(folder: epath.Path) -> dict[str, str]:
+    """Returns the SHA-256 of every file by its path in the folder."""
+    files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
+    return {
+        file.relative_to(folder).as_posix(): dataset.checksum(epath.Path(file)) for file in files
+    }
+
+
+def _megabytes(path: epath.Path) -> float:
+    files = [Path(path)] if path.is_file() else Path(path).rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

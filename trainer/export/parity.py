@@ -1,0 +1,163 @@
+"""Whether an export says what `radiograph predict` says, from the bytes of files on."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from trainer.judge.ensemble import Ensemble
+from trainer.system.errors import ExitError
+from trainer.training.trained_model import AT_ONCE
+
+MOST_DIFFERENCE = 1e-3  # of a probability, where a decision changes
+MOST_AUC_LOSS = 0.005
+TIMED = 64  # images at each batch size
+BATCHES = (1, AT_ONCE)
+
+
+class NotAlike(ExitError):
+    """An export says something else than the run that it was made of."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an export differs from prediction on the same files.
+
+    Attributes:
+      images: that were compared.
+      largest: difference of a probability.
+      mean: difference of a probability.
+      decisions_changed: of all labels of all images.
+      auc_difference: mean over the labels that have both classes; None where none has.
+      megabytes: of its files.
+      milliseconds: an image on this machine, by the size of the batch.
+    """
+
+    images: int
+    largest: float
+    mean: float
+    decisions_changed: int
+    auc_difference: float | None
+    megabytes: float
+    milliseconds: dict[str, float]
+
+    def check(self, name: str) -> None:
+        """Raises NotAlike where the export is not to be used in place of the run."""
+        changed = self.decisions_changed and self.largest > MOST_DIFFERENCE
+        if changed or (self.auc_difference or 0.0) < -MOST_AUC_LOSS:
+            raise NotAlike(
+                f"the {name} does not say what radiograph predict says: {self.decisions_changed:,} "
+                f"decisions of {self.images:,} images change, and probabilities differ by up to "
+                f"{self.largest:.2g}; nothing was exported: please report this with the run's "
+                "config.json."
+            )
+
+    def as_dict(self) -> dict:
+        """Returns all as `parity.json` has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of images, and what the runs predict for them.
+
+    Attributes:
+      contents: [n] bytes of JPEG or PNG files.
+      labels: [n, K]: 1, 0, or -1 where it is not known.
+      fitted: for each of the ensemble's squares, [n, S, S, 1] uint8.
+      probability: [n, K] float64.
+      decisions: [n, K] bool.
+    """
+
+    contents: list[bytes]
+    labels: np.ndarray
+    fitted: tuple[np.ndarray, ...]
+    probability: np.ndarray
+    decisions: np.ndarray
+
+    @classmethod
+    def predict(cls, ensemble: Ensemble, contents: Sequence[bytes], labels: np.ndarray) -> "Files":
+        """Predicts files as `radiograph predict` does."""
+        squares = [
+            ensemble.fitted_images(ensemble.members[0].stored_image(data)) for data in contents
+        ]
+        fitted = tuple(np.stack(images) for images in zip(*squares, strict=True))
+        logits = ensemble.logits(fitted)
+        probability = ensemble.probabilities(logits)
+        return cls(list(contents), labels, fitted, probability, ensemble.decisions(logits))
+
+
+def compare(
+    files: Files,
+    answer: Callable[[slice], tuple[np.ndarray, np.ndarray]],
+    *,
+    megabytes: float,
+) -> Parity:
+    """Compares an export with the prediction of the same files.
+
+    Args:
+      files: with their predictions.
+      answer: returns probability and decision, [n, K] each, that the export gives for a part.
+      megabytes: of the export's files.
+
+    Raises:
+      NotAlike: a probability of the export is none.
+    """
+    count = len(files.contents)
+    parts = [answer(slice(start, start + AT_ONCE)) for start in range(0, count, AT_ONCE)]
+    probability, decision = (np.concatenate(each) for each in zip(*parts, strict=True))
+    if not np.isfinite(probability).all():
+        raise NotAlike("what was exported gives no numbers: nothing was exported.")
+    difference = np.abs(probability - files.probability)
+    return Parity(
+        images=count,
+        largest=float(difference.max()),
+        mean=float(difference.mean()),
+        decisions_changed=int(np.sum(decision.astype(bool) != files.decisions)),
+        auc_difference=_auc_difference(files, probability),
+        megabytes=megabytes,
+        milliseconds={str(batch): _milliseconds(answer, count, batch) for batch in BATCHES},
+    )
+
+
+def table(rows: dict[str, Parity]) -> str:
+    """Returns the comparison of each format as a table for a terminal."""
+    head = ("", "images", "largest", "mean", "changed", "AUC", "MB", "ms at 1", f"at {AT_ONCE}")
+    lines: list[tuple[str, ...]] = [head]
+    for name, row in rows.items():
+        auc = "-" if row.auc_difference is None else f"{row.auc_difference:+.5f}"
+        figures = (f"{row.images:,}", f"{row.largest:.1e}", f"{row.mean:.1e}")
+        times = [f"{row.milliseconds[str(batch)]:.1f}" for batch in BATCHES]
+        changed = str(row.decisions_changed)
+        lines.append((name, *figures, changed, auc, f"{row.megabytes:.1f}", *times))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _auc_difference(files: Files, probability: np.ndarray) -> float | None:
+    """Returns by how much the AUC is higher than that of the runs, mean over the labels."""
+    found = []
+    for k in range(probability.shape[1]):
+        known = files.labels[:, k] >= 0
+        positive = files.labels[known, k] > 0
+        if positive.any() and not positive.all():
+            pair = (roc_auc_score(positive, p[known, k]) for p in (probability, files.probability))
+            exported, own = pair
+            found.append(exported - own)
+    return float(np.mean(found)) if found else None
+
+
+def _milliseconds(answer: Callable[[slice], object], count: int, batch: int) -> float:
+    """Returns the time of an image, after a first batch of the same size."""
+    batch = min(batch, count)
+    answer(slice(0, batch))
+    starts = range(0, min(count, TIMED) - batch + 1, batch)
+    began = time.perf_counter()
+    for start in starts:
+        answer(slice(start, start + batch))
+    return 1000 * (time.perf_counter() - began) / (len(starts) * batch)
