@@ -28,6 +28,14 @@ ONE = Options(strategy="one_device")
 MAPPED = replace(ONE, map_labels="SICK=PNEUMONIA,WELL=NORMAL")
 
 
+class Hospital(Files):
+    """Whose table has a column of sexes."""
+
+    def records(self):
+        records = super().records()
+        return [replace(r, columns=("F" if n % 2 else "M",)) for n, r in enumerate(records)]
+
+
 def rows(count):
     """Phantoms of other patients: (name, content, label, patient, split)."""
     for number, (name, content) in enumerate(phantom.archive(count, seed=1)):
@@ -40,7 +48,7 @@ def rows(count):
 def hospital(tmp_path_factory):
     """A prepared data set of other patients, with other names for the labels."""
     out = epath.Path(tmp_path_factory.mktemp("data") / "hospital")
-    preparation.prepare(Files(list(rows(24))), out, max_side=128)
+    preparation.prepare(Hospital(list(rows(24)), columns=("sex",)), out, max_side=128)
     return out
 
 
@@ -146,6 +154,41 @@ def test_overlap_is_unknown_where_the_runs_data_is_not_there(copy, hospital):
 
     assert not found and not found.content()["checked"]
     assert "is not known: its data set /nowhere/data is not there" in found.sentence
+
+
+def test_runs_are_compared_by_group_with_one_another_and_together(
+    finished, copy, hospital, tmp_path
+):
+    options = replace(MAPPED, by=["sex"], flip=True)
+    page = evaluation.evaluate([finished], hospital, options, against=[copy], out=tmp_path)
+
+    content, shown = read(epath.Path(tmp_path), "hospital"), page.read_text()
+    (groups,) = content["groups"]["sex"].values()
+    assert [group["name"] for group in groups["groups"]] == ["F", "M"]
+    assert sum(group["images"] for group in groups["groups"]) == content["images"]
+    (against,) = content["against"]["labels"].values()
+    assert against["figures"]["auc"]["value"] == 0 and against["delong"]["p"] == 1
+    assert "By sex" in shown and f"Against {copy}" in shown and "mirror image" in shown
+
+    page = evaluation.evaluate([finished, copy], hospital, MAPPED, out=tmp_path)
+
+    content, shown = read(epath.Path(tmp_path), "hospital"), page.read_text()
+    auc = content["members"]["auc"]
+    assert auc["each"] == [content["auc"]["value"]] * 2 and auc["sd"] == 0
+    assert "Each run" in shown and "Against" not in shown
+
+
+def test_columns_that_were_not_kept_and_edges_that_fall_are_refused(network, hospital):
+    data = judged_data.open_judged(hospital, network, map_labels=MAPPED.map_labels)
+    with pytest.raises(UsageError, match="--by=age is no column of .* keeps sex: .*--keep_columns"):
+        evaluation.grouped(data, ["age"])
+    with pytest.raises(UsageError, match="rising numbers"):
+        evaluation.grouped(data, ["sex:40:18"])
+
+
+def test_several_runs_need_a_folder(finished, copy, hospital):
+    with pytest.raises(UsageError, match="give --out=FOLDER"):
+        evaluation.evaluate([finished, copy], hospital, MAPPED)
 
 
 def test_labels_of_other_names_are_refused_with_the_flag(network, hospital):

@@ -1,10 +1,15 @@
 """The difference of two runs is measured on the same resamples of the patients."""
 
+import math
+
 import numpy as np
 import pytest
 
-from trainer.metrics import paired
+from trainer.metrics import measured, paired
 from trainer.metrics.label_result import LabelResult
+from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
+from trainer.metrics.predictions import Predictions
+from trainer.metrics.scores import Scores
 
 
 def result(probability, labels=None, patients=None):
@@ -65,3 +70,38 @@ def test_other_labels_or_patients_are_not_comparable(noise):
     assert not paired.are_comparable(first, [result(scores, labels=np.ones(10, int))])
     assert not paired.are_comparable(first, [result(scores, patients=list("abcdefghij"))])
     assert not paired.are_comparable(first, [result(scores[:8])])
+
+
+def test_mcnemar_counts_what_one_alone_has_right():
+    first = np.repeat([True, True, False, False], [50, 3, 12, 20])
+    other = np.repeat([True, False, True, False], [50, 3, 12, 20])
+
+    found = paired.mcnemar(first, other)
+
+    tail = sum(math.comb(15, k) for k in range(4)) / 2**15
+    assert (found["first_only"], found["other_only"]) == (3, 12)
+    assert found["p"] == pytest.approx(2 * tail)
+    assert paired.mcnemar(first, first)["p"] == 1
+
+
+def test_every_figure_has_the_paired_difference_of_the_same_resamples():
+    random = np.random.default_rng(0)
+    labels = random.random(300) < 0.5
+    patients = [f"p{i // 2}" for i in range(300)]
+    points = OperatingPoints({HALF: [0.0], CHOSEN: [0.1]}, [1.0])
+    noise = random.normal(size=300)
+
+    def of(logits):
+        scores = Scores(logits[:, None], labels[:, None].astype(np.float32), np.ones(300))
+        return measured.measure(Predictions("x", ["SICK"], [], patients, patients, scores), points)
+
+    first, better = of(noise + labels), of(noise + 2 * labels)
+    found = paired.compare(first, better)["labels"]["SICK"]
+
+    auc = found["figures"]["auc"]
+    assert auc["value"] == pytest.approx(auc["other"] - auc["first"])
+    assert auc["value"] == pytest.approx(found["delong"]["difference"])
+    alone = first.figures["SICK"].whole["auc"][1:]
+    assert auc["high"] - auc["low"] < np.ptp(np.quantile(alone, [0.025, 0.975]))  # it is paired
+    assert found["figures"]["sensitivity"]["low"] > 0
+    assert found["mcnemar"]["other_only"] > found["mcnemar"]["first_only"]

@@ -36,11 +36,12 @@ def main(argv: Sequence[str]) -> None:
         prevalence=given.prevalence,
         flip=given.tta == "flip",
         allow_overlap=given.allow_overlap,
+        by=given.by,
         strategy=given.strategy,
         stress=given.stress,
     )
     with program.stop_at_signals("nothing was written"):
-        page = evaluation.evaluate(runs, given.data, options, out=given.out)
+        page = evaluation.evaluate(runs, given.data, options, against=given.against, out=given.out)
     if page:
         print(page)
 
@@ -61,6 +62,12 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     path_flags.define_path(
         "out", None, "folder for evaluation/; default: the run; needed with several", **common
+    )
+    flags.DEFINE_list(
+        "by", [], "kept columns whose groups are compared, as in sex,age:18:40:65", **common
+    )
+    path_flags.define_paths(
+        "against", "run to compare with; repeated: several as one network", **common
     )
     flags.DEFINE_string(
         "map_labels",

@@ -67,6 +67,16 @@ class Ensemble:
         _require_alike(paths, members)
         return cls(paths, members, *_points(paths, members))
 
+    def check_comparable(self, other: "Ensemble") -> None:
+        """Raises a UsageError unless another network's predictions can be compared with these."""
+        paths, members = self.workdirs + other.workdirs, self.members + other.members
+        _require_alike(paths, members, "compared")
+
+    def alone(self) -> list["Ensemble"]:
+        """Returns each run on its own."""
+        pairs = zip(self.workdirs, self.members, strict=True)
+        return [Ensemble((p,), (m,), *_points((p,), (m,))) for p, m in pairs]
+
     @property
     def labels(self) -> list[str]:
         """Names of the K labels."""
@@ -177,8 +187,12 @@ def combine(
     return np.mean(calibrated, axis=0).astype(np.float32)
 
 
-def _require_alike(paths: Sequence[epath.Path], members: Sequence[TrainedModel]) -> None:
-    """Raises a UsageError where runs cannot be used as one."""
+def _require_alike(
+    paths: Sequence[epath.Path],
+    members: Sequence[TrainedModel],
+    use: str = "used as one network",
+) -> None:
+    """Raises a UsageError where runs cannot be used in the way that `use` says."""
     seen: set[epath.Path] = set()
     for path, member in zip(paths, members, strict=True):
         if path in seen:
@@ -187,7 +201,7 @@ def _require_alike(paths: Sequence[epath.Path], members: Sequence[TrainedModel])
         for what, value in _common(member).items():
             if value != (first := _common(members[0])[what]):
                 raise UsageError(
-                    f"{path} and {paths[0]} cannot be used as one network, as their {what} differ "
+                    f"{path} and {paths[0]} cannot be {use}, as their {what} differ "
                     f"({value} and {first}): give runs that have them in common."
                 )
 

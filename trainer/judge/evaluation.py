@@ -9,18 +9,16 @@ import numpy as np
 from etils import epath
 
 from trainer.config import schema
-from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas, connect
-from trainer.judge import overlap as overlap_module
-from trainer.judge import stress
+from trainer.judge import overlap, stress
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.judged_data import JudgedData, open_judged
-from trainer.judge.overlap import Overlap
 from trainer.judge.scorer import UNCHANGED, Scorer, mirrored
 from trainer.judge.stress import Decided
-from trainer.metrics import evaluation_files, figures, measured
+from trainer.metrics import evaluation_files, figures, measured, paired, subgroups
 from trainer.metrics.measured import Measured
 from trainer.metrics.predictions import Predictions
+from trainer.metrics.scores import Scores
 from trainer.report import evaluation_page
 from trainer.system.errors import UsageError
 from trainer.training.error_translation import translate_errors
@@ -41,6 +39,7 @@ class Options:
       prevalence: share of positives for which predictive values are told too.
       flip: whether outputs are the mean over each image and its mirror image.
       allow_overlap: whether images may be judged that were trained on.
+      by: columns whose groups are compared, as "sex" or with the edges of bins "age:18:65".
       strategy: as in `distribute.strategy` of a config.
       stress: whether the images are judged altered, too.
     """
@@ -51,6 +50,7 @@ class Options:
     prevalence: float = figures.PREVALENCE
     flip: bool = False
     allow_overlap: bool = False
+    by: Sequence[str] = ()
     strategy: str = "auto"
     stress: bool = False
 
@@ -60,6 +60,7 @@ def evaluate(
     data: epath.PathLike,
     options: Options,
     *,
+    against: Sequence[epath.PathLike] = (),
     out: epath.PathLike | None = None,
 ) -> epath.Path | None:
     """Evaluates one or several finished runs on a prepared data set.
@@ -70,6 +71,7 @@ def evaluate(
       runs: of the same labels; several are judged as one network, and each beside it.
       data: the prepared data set.
       options: see `Options`.
+      against: runs that are compared with these on the same images, as one network.
       out: folder in which `evaluation/` is written; by default that of the run.
 
     Returns:
@@ -83,25 +85,47 @@ def evaluate(
     replicas = _connect(options.strategy)
     with replicas.strategy.scope():
         network = Ensemble.load(runs)
+        other = Ensemble.load(against) if against else None
+    if other:
+        network.check_comparable(other)
     judged = open_judged(data, network, split=options.split, map_labels=options.map_labels)
-    overlap = overlap_module.find(judged, network)
-    if overlap and not options.allow_overlap:
-        raise _refusal(judged, network, overlap)
-    scorer = Scorer(network, judged, replicas, signals=StopSignals(), keep=options.stress)
+    columns = grouped(judged, options.by)
+    found = [overlap.find(judged, each) for each in (network, other) if each]
+    if any(found) and not options.allow_overlap:
+        at = next(number for number, one in enumerate(found) if one)
+        raise _refusal(judged, (network, other)[at] or network, found[at])
+
+    def measure(one: Ensemble, logits: Sequence[np.ndarray]) -> Measured:
+        predictions = _predictions(name, one, judged, one.combined(logits))
+        return measured.measure(predictions, one.points, prevalence=options.prevalence)
+
+    views = (*UNCHANGED, mirrored) if options.flip else UNCHANGED
     with translate_errors(folder, judged.as_prepared(), replicas):
-        each = scorer.logits((*UNCHANGED, mirrored) if options.flip else UNCHANGED)
+        scorer = Scorer(network, judged, replicas, keep=options.stress)
+        logits = scorer.logits(views)
         stressed = _stress(network, judged, scorer) if options.stress else None
+        others = Scorer(other, judged, replicas).logits(views) if other else []
     if not replicas.is_chief:
         return None
-    predictions = scorer.predictions(name, network.combined(each))
-    result = measured.measure(predictions, network.points, prevalence=options.prevalence)
-    content = {
-        **_facts(network, judged, overlap, options=options),
-        **result.content(),
-        "own_test": _own_test(network, options.prevalence),
-        "stress": stressed,
+    result = measure(network, logits)
+    content = _facts(network, judged, options) | {"overlap": found[0].content()}
+    content |= result.content()
+    content["own_test"] = _own_test(network, options.prevalence)
+    content["groups"] = {
+        column: subgroups.measure(result, groups) for column, groups in columns.items()
     }
-    evaluation_files.write(folder, predictions, content)
+    content["stress"] = stressed
+    if len(runs) > 1:
+        pairs = zip(network.alone(), logits, strict=True)
+        content["members"] = measured.spread([measure(one, [given]) for one, given in pairs])
+    if other:
+        content["against"] = {
+            "runs": list(map(str, other.workdirs)),
+            "operating_point": other.reason,
+            "overlap": found[1].content(),
+            **paired.compare(result, measure(other, others)),
+        }
+    evaluation_files.write(folder, result.predictions, content)
     return evaluation_page.write(folder, name)
 
 
@@ -113,6 +137,13 @@ def _stress(network: Ensemble, data: JudgedData, scorer: Scorer) -> dict[str, An
         return Decided(logits, network.decisions(logits))
 
     return stress.stress(score, data.values, data.patients)
+
+
+def _predictions(name: str, network: Ensemble, data: JudgedData, logits: np.ndarray) -> Predictions:
+    """Returns log-odds of the images, [n, K], with what is known of the images."""
+    ones = np.ones(len(data.names), np.float32)
+    scores = Scores(logits, data.values, ones, network.outputs)
+    return Predictions(name, network.labels, data.classes, data.names, data.patients, scores)
 
 
 def own_test(network: Ensemble) -> Predictions | None:
@@ -168,19 +199,45 @@ def _connect(strategy: str) -> Replicas:
     return connect(distribute, lambda strategy, replicas: None)
 
 
-def _refusal(data: JudgedData, network: Ensemble, overlap: Overlap) -> UsageError:
+def grouped(data: JudgedData, by: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the groups of images that each column makes, by its name.
+
+    Raises:
+      UsageError: there is no such column, or its edges are no rising numbers.
+    """
+    found = {}
+    for given in by:
+        name, *texts = given.split(":")
+        if name not in data.columns:
+            kept = ", ".join(data.columns) or "none"
+            raise UsageError(
+                f"--by={name} is no column of --data={data.path}, which keeps {kept}: prepare it "
+                f"again with --keep_columns={name}."
+            )
+        try:
+            edges = [float(text) for text in texts]
+        except ValueError:
+            edges = [np.inf, 0.0]
+        if edges != sorted(set(edges)):
+            raise UsageError(
+                f"--by={given} has edges that are no rising numbers: give them as in "
+                "--by=age:18:40:65."
+            )
+        found[name] = subgroups.groups(name, data.columns[name], edges)
+    return found
+
+
+def _refusal(data: JudgedData, network: Ensemble, found: overlap.Overlap) -> UsageError:
     runs = " and ".join(map(str, network.workdirs))
     return UsageError(
-        f"{overlap.patients:,} of the {len(set(data.patients)):,} patients and "
-        f"{overlap.images:,} of the {len(data.names):,} images of --data={data.path} "
+        f"{found.patients:,} of the {len(set(data.patients)):,} patients and "
+        f"{found.images:,} of the {len(data.names):,} images of --data={data.path} "
         f"({', '.join(data.splits)}) are among those that {runs} learnt from: give another data "
         "set or --split, or --allow_overlap, which every page then says."
     )
 
 
-def _facts(
-    network: Ensemble, data: JudgedData, overlap: Overlap, *, options: Options
-) -> dict[str, Any]:
+def _facts(network: Ensemble, data: JudgedData, options: Options) -> dict[str, Any]:
     """Returns how the evaluation was made, as in `evaluation/NAME.json`."""
     members = network.members
     alone = {key: members[0].evaluation[key] for key in ("epoch", "step")}
@@ -197,5 +254,4 @@ def _facts(
         "views": "each image and its mirror image" if options.flip else "each image",
         "missing_labels": data.missing,
         "left_out": data.left_out,
-        "overlap": overlap.content(),
     }

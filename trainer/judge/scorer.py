@@ -10,7 +10,6 @@ from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.judged_data import JudgedData
-from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 from trainer.system.watchdog import Watchdog
 from trainer.training.evaluator import Evaluator
@@ -33,7 +32,6 @@ class Scorer:
       network: loaded in the scope of the replicas' strategy.
       data: whose images are scored.
       replicas: that do the work.
-      signals: that end it between two loops.
       keep: whether decoded images are kept in memory, to be scored again.
     """
 
@@ -43,11 +41,10 @@ class Scorer:
         data: JudgedData,
         replicas: Replicas,
         *,
-        signals: StopSignals,
         keep: bool = False,
     ):
         self._network, self._data, self._replicas = network, data, replicas
-        self._signals, self._cache = signals, "host" if keep else "none"
+        self._cache = "host" if keep else "none"
         self._pixels: dict[tuple[int, str], pipeline.Pixels] = {}
 
     def logits(self, views: Sequence[View] = UNCHANGED) -> list[np.ndarray]:
@@ -57,19 +54,9 @@ class Scorer:
           views: of an image, of whose outputs the mean is taken, see `step.evaluation_loop`.
 
         Raises:
-          Stopped: at a stop signal.
           NotFinite: the output of a network is not.
         """
         return [self._scores(member, views).logits for member in self._network.members]
-
-    def predictions(self, name: str, logits: np.ndarray) -> Predictions:
-        """Returns log-odds of the images, [n, K], with what is known of the images."""
-        data = self._data
-        ones = np.ones(len(data.names), np.float32)
-        scores = Scores(logits, data.values, ones, self._network.outputs)
-        return Predictions(
-            name, self._network.labels, data.classes, data.names, data.patients, scores
-        )
 
     def _scores(self, member: TrainedModel, views: Sequence[View]) -> Scores:
         config = member.config.copy_and_resolve_references()
@@ -80,7 +67,7 @@ class Scorer:
             self._replicas,
             member.model,
             config=config,
-            signals=self._signals,
+            signals=StopSignals(),  # a stop signal ends the process: nothing is to be saved
             watchdog=Watchdog(),
             outputs=self._network.outputs,
             views=views,

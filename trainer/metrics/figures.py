@@ -62,6 +62,10 @@ class Figures:
     points: dict[str, dict[str, np.ndarray]]
     net_benefit: np.ndarray
 
+    def flat(self, point: str) -> dict[str, np.ndarray]:
+        """Returns the figures without a threshold and those at one operating point, by name."""
+        return self.whole | self.points[point]
+
     def __sub__(self, other: "Figures") -> "Figures":
         """Returns the differences, resample by resample: those of the same patients."""
         points = {

@@ -1,6 +1,6 @@
 """Predictions with every figure of each label, for all images and for each resample."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from trainer.metrics import bootstrap, calibration, classification, decisions, figures
 from trainer.metrics.bootstrap import Interval, Resamples
 from trainer.metrics.figures import Figures, LabelExamples
-from trainer.metrics.operating_points import OperatingPoints
+from trainer.metrics.operating_points import CHOSEN, OperatingPoints
 from trainer.metrics.predictions import Predictions
 
 
@@ -45,7 +45,7 @@ class Measured:
                 self.figures[name],
                 self.examples[name],
                 self.resamples,
-                thresholds=thresholds_of(self.points, k),
+                thresholds=self.thresholds(name),
             )
             labels[name] = described | {
                 "calibration": calibration.before_and_after(*columns, temperature=temperature)
@@ -55,7 +55,7 @@ class Measured:
             whole, each = decisions.measure(scores, self.resamples)
             for name, decision in zip(names, each, strict=True):
                 labels[name]["decision"] = decision
-        mean = self.mean(self.figures)
+        mean = self.mean()
         return {
             "images": len(self.predictions.images),
             "patients": len(set(self.predictions.patients)),
@@ -69,32 +69,30 @@ class Measured:
             **({"mean": mean} if len(names) > 1 else {}),
         }
 
-    def mean(self, by_label: Mapping[str, Figures]) -> dict[str, Any]:
-        """Returns the mean of each figure over the labels for which it is defined.
+    def thresholds(self, label: str) -> dict[str, float]:
+        """Returns the threshold of a label at each operating point, a logit."""
+        return _thresholds(self.points, list(self.predictions.labels).index(label))
 
-        Args:
-          by_label: figures of each label, all of the same images.
+    def flat(self) -> dict[str, np.ndarray]:
+        """Returns the figures at the point that validation chose, by name.
+
+        Of several labels each is the mean over those for which it is defined.
+        """
+        return _mean([of_label.flat(CHOSEN) for of_label in self.figures.values()])
+
+    def mean(self) -> dict[str, Any]:
+        """Returns the mean of each figure over the labels for which it is defined.
 
         Returns:
           {figure: {value, low, high}, operating_points: [{name, figure: {value, low, high}}]}
         """
-        each = list(by_label.values())
-
-        def over_labels(pick: Callable[[Figures], np.ndarray]) -> Interval:
-            values = [pick(one) for one in each]
-            defined = [column for column in values if np.isfinite(column[0])]
-            return bootstrap.area_interval(bootstrap.mean_over_labels(defined))
-
+        each = list(self.figures.values())
         points = [
-            {"name": point}
-            | {
-                name: over_labels(lambda one, p=point, n=name: one.points[p][n])  # type: ignore[misc]
-                for name in each[0].points[point]
-            }
-            for point in each[0].points
+            {"name": point} | _intervals(_mean([one.points[point] for one in each]))
+            for point in self.points.thresholds
         ]
-        whole = {name: over_labels(lambda one, n=name: one.whole[n]) for name in each[0].whole}  # type: ignore[misc]
-        return {**whole, "operating_points": points}
+        whole: dict[str, Any] = _intervals(_mean([one.whole for one in each]))
+        return whole | {"operating_points": points}
 
 
 def measure(
@@ -125,11 +123,45 @@ def measure(
             known,
         )
         measured[name] = figures.measure(
-            examples[name], resamples, thresholds=thresholds_of(points, k), prevalence=prevalence
+            examples[name], resamples, thresholds=_thresholds(points, k), prevalence=prevalence
         )
     return Measured(predictions, points, resamples, examples, measured, prevalence)
 
 
-def thresholds_of(points: OperatingPoints, label: int) -> dict[str, float]:
-    """Returns the threshold of one label at each operating point, a logit."""
+def spread(each: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+    """Returns the figures of several runs, their mean and their standard deviation.
+
+    Args:
+      each: two or more, of the same images.
+
+    Returns:
+      {figure: {each: [values], mean, sd}}, None where one is not defined.
+    """
+    figures_of = [one.flat() for one in each]
+    found = {}
+    for name in figures_of[0]:
+        values = np.array([of_run[name][0] for of_run in figures_of])
+        known = bool(np.isfinite(values).all())
+        found[name] = {
+            "each": [float(value) if np.isfinite(value) else None for value in values],
+            "mean": float(values.mean()) if known else None,
+            "sd": float(values.std(ddof=1)) if known else None,
+        }
+    return found
+
+
+def _thresholds(points: OperatingPoints, label: int) -> dict[str, float]:
     return {point: float(each[label]) for point, each in points.thresholds.items()}
+
+
+def _mean(by_label: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns each figure's mean over the labels where it is defined: [1 + resamples] float64."""
+    means = {}
+    for name in by_label[0]:
+        values = [figures[name] for figures in by_label]
+        means[name] = bootstrap.mean_over_labels([v for v in values if np.isfinite(v[0])])
+    return means
+
+
+def _intervals(by_name: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+    return {name: bootstrap.area_interval(values) for name, values in by_name.items()}

@@ -1,12 +1,16 @@
-"""Difference of the AUC of two runs on the same test images."""
+"""Differences of two runs on the same images."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
-from trainer.metrics import bootstrap, classification
+from trainer.metrics import bootstrap, classification, delong
 from trainer.metrics.bootstrap import Interval
 from trainer.metrics.label_result import LabelResult
+from trainer.metrics.measured import Measured
+from trainer.metrics.operating_points import CHOSEN
 
 
 def are_comparable(first: Sequence[LabelResult], other: Sequence[LabelResult]) -> bool:
@@ -49,3 +53,66 @@ def auc_difference(
             )
             differences.append(auc_b - auc_a)
     return bootstrap.interval(bootstrap.mean_over_labels(differences))
+
+
+def compare(first: Measured, other: Measured) -> dict[str, Any]:
+    """Returns by how much `other` is above `first` on the same images.
+
+    Every difference has a 95 % interval of a paired bootstrap over patients, decisions are at the
+    thresholds that each chose on validation.
+
+    Args:
+      first: figures of one network.
+      other: of another, for the same images in the same order.
+
+    Returns:
+      {labels: {label: {delong: see `delong.AucTest`, mcnemar: see `mcnemar`, figures: {figure:
+      {first, other, value, low, high}}}}}; of classes that exclude one another also `mcnemar` of
+      the likeliest class.
+    """
+    labels = {}
+    for k, (name, examples) in enumerate(first.examples.items()):
+        theirs = other.examples[name]
+        ours, others = (one.figures[name].flat(CHOSEN) for one in (first, other))
+        decided = [
+            one.logits >= measured.points.thresholds[CHOSEN][k]
+            for one, measured in ((examples, first), (theirs, other))
+        ]
+        test = delong.test(examples.positive, examples.logits, theirs.logits)
+        labels[name] = {
+            "delong": {key: _defined(value) for key, value in test._asdict().items()},
+            "mcnemar": mcnemar(*(one == examples.positive for one in decided)),
+            "figures": {
+                figure: {"first": _defined(values[0]), "other": _defined(others[figure][0])}
+                | bootstrap.interval(others[figure] - values)
+                for figure, values in ours.items()
+            },
+        }
+    scores = [one.predictions.scores for one in (first, other)]
+    if not scores[0].outputs.exclusive:
+        return {"labels": labels}
+    true = scores[0].labels > 0.5
+    right = [one.outputs.decide(one.logits)[true] for one in scores]
+    return {"labels": labels, "mcnemar": mcnemar(*right)}
+
+
+def mcnemar(first: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Returns the exact test of McNemar (Psychometrika 12:153 (1947)) of two decisions.
+
+    It takes images as independent.
+
+    Args:
+      first: [n] bool, where one network is right.
+      other: [n] bool, where the other is.
+
+    Returns:
+      {first_only: images that the first alone has right, other_only, p: two-sided}
+    """
+    first_only, other_only = int(np.sum(first & ~other)), int(np.sum(other & ~first))
+    apart = first_only + other_only
+    p = float(binomtest(first_only, apart).pvalue) if apart else 1.0
+    return {"first_only": first_only, "other_only": other_only, "p": p}
+
+
+def _defined(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

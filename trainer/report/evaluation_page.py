@@ -6,7 +6,7 @@ from typing import Any
 import markupsafe
 from etils import epath
 
-from trainer.metrics import evaluation_files
+from trainer.metrics import evaluation_files, subgroups
 from trainer.report import page
 from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.decision_curve import decision_curve_chart
@@ -71,13 +71,17 @@ def _content(folder: epath.Path, name: str, content: Mapping[str, Any]) -> dict[
     common = [label_roc_chart(results)] if several else []
     if content.get("exclusive"):
         common.append(class_confusion_chart(content["confusion"], list(content["labels"]), name))
-    prevalence = content["prevalence"]
+    decision = {
+        key: text.format(prevalence=content["prevalence"]) for key, text in DECISION.items()
+    }
     return {
         "name": name,
         "evaluation": content,
         "own": content["own_test"],
         "whole": WHOLE,
-        "decision": {key: text.format(prevalence=prevalence) for key, text in DECISION.items()},
+        "decision": decision,
+        "all_figures": WHOLE | decision,
+        "fewest": subgroups.FEWEST,
         "common_charts": page.svgs(common),
         "stress_charts": page.svgs([stress_chart(content["stress"], name)])
         if content.get("stress")
