@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +165,18 @@ def test_the_charts_of_several_labels_are_named_apart_and_share_no_ids():
     one, other = (set(re.findall(r'\bid="([^"]+)"', svg)) for svg in drawn.values())
     assert one and not one & other
     assert all(f'aria-label="AUC chart {n}"' in svg for n, svg in enumerate(drawn.values(), 1))
+
+
+def test_no_size_is_written_beyond_its_chart():
+    usable = [
+        InspectedFile(
+            ImageRecord(f"{n}.png", (n % 2,)), features=SimpleNamespace(width=304 + n, height=679)
+        )
+        for n in range(1872)
+    ]
+    facts = {"sizes": {"different": 2}, "classes": ["WELL", "SICK"]}
+    width, _ = audit_page._size_charts(facts, usable)
+    assert ">2000<" in width and ">2250<" not in width
 
 
 def parsed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

@@ -121,6 +121,7 @@ def _histogram(side: str, kinds: Sequence[tuple[str, Sequence[InspectedFile], st
                     ec=colour,
                     label=plain(name),
                 )
+        axes.locator_params(axis="x", nbins=7, prune="upper")  # whose label would leave the chart
         axes.legend(fontsize=8.5)
         return Chart(figure, side).svg()
 

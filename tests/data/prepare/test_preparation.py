@@ -250,6 +250,9 @@ def test_kept_columns_lie_beside_the_shards_in_their_order_and_change_no_shard(t
         found += len(names)
         assert stored.columns(pipeline.open_split(tmp_path / "plain", split)) == {}
     assert found == 30
+    audited = open_source(str(tmp_path / "kept"), sources.Options())
+    assert audited.columns == ("sex", "years")
+    assert all(r.columns[1] == r.name.removesuffix(".jpeg") for r in audited.records())
     assert prepare("kept", "sex", "age=years").items() >= kept.items()
     with pytest.raises(UsageError, match="already holds"):
         prepare("kept", "sex")
