@@ -42,6 +42,8 @@ setup(
         "ml_collections>=1.0,<2",
         "numpy>=2.0,<3",
         "Pillow>=10.4,<14",
+        # Parquet of radiograph predict; tensorflow-datasets brings it anyway.
+        "pyarrow>=18,<28",
         # 3.0.0 downloads test files when it is imported.
         "pydicom>=3.0.1,<4",
         "PyYAML>=6.0.2,<7",

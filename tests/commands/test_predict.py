@@ -54,7 +54,7 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path, monkeypatch):
         flag_values.unparse_flags()
         return str(refused.value)
 
-    assert "must end in .csv or .jsonl" in refusal(f"--out={tmp_path}/p.txt")
+    assert "must end in .csv or .jsonl or .parquet" in refusal(f"--out={tmp_path}/p.txt")
     assert "does not exist; make it first" in refusal(f"--out={tmp_path}/no/p.csv")
     assert "--resume goes on with a file" in refusal("--resume")
     assert "there is no run at RUN" in refusal()

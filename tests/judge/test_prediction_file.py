@@ -5,8 +5,10 @@ import json
 
 import pytest
 from etils import epath
+from pyarrow import parquet
 
-from trainer.judge.prediction_file import ENDINGS, open_file
+from trainer.judge import prediction_file
+from trainer.judge.prediction_file import ENDINGS, PartFiles, open_file
 from trainer.system.errors import UsageError
 
 COLUMNS = {"path": str, "probability": float, "reason": str}
@@ -21,6 +23,10 @@ def opened(out, resume=False, **origin):
 
 
 def read(out):
+    if out.suffix == ".parquet":
+        found = parquet.read_table(out).to_pylist()
+        assert all(type(r["probability"]) in (float, type(None)) for r in found)
+        return [(r["path"], r["probability"]) for r in found]
     text = out.read_text()
     if out.suffix == ".csv":
         return [(r["path"], float(r["probability"])) for r in csv.DictReader(text.splitlines())]
@@ -28,6 +34,28 @@ def read(out):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_parts_are_gone_on_with_and_joined(tmp_path, ending, monkeypatch):
+    """In a bucket, and for Parquet, nothing is appended."""
+    monkeypatch.setattr(prediction_file, "PART_ROWS", 2)
+    out = tmp_path / f"p{ending}"
+
+    def parts(resume):
+        origin = {"columns": list(COLUMNS)}
+        return PartFiles(epath.Path(out), COLUMNS, origin=origin, resume=resume)
+
+    parts(resume=False).write([row("a.png", 0.5), row("b.png", 0.5, "damaged")])
+    with pytest.raises(UsageError, match="give --resume"):
+        parts(resume=False)
+    second = parts(resume=True)
+    assert list(second.done()) == [("a.png", False), ("b.png", True)]
+    second.write([row("c.png", 0.125)])
+    second.finish()
+
+    assert read(out) == [("a.png", 0.5), ("b.png", 0.5), ("c.png", 0.125)]
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_an_interrupted_file_goes_on_after_its_last_whole_row(tmp_path, ending):
     out = tmp_path / f"p{ending}"
     first = opened(out)

@@ -182,7 +182,10 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command."""
     common: dict[str, Any] = {"flag_values": flag_values}
     path_flags.define_path(
-        "out", None, "file for the rows, .csv or .jsonl; without it CSV on stdout", **common
+        "out",
+        None,
+        "file for the rows, .csv, .jsonl or .parquet; without it CSV on stdout",
+        **common,
     )
     flags.DEFINE_bool("resume", False, "goes on with an interrupted --out", **common)
     flags.DEFINE_string(

@@ -49,16 +49,18 @@ class Looks(NamedTuple):
 
 def looks(images: np.ndarray) -> Looks:
     """Returns what images look like, [n, S, S, 1] uint8 with S of 16 or more."""
-    pixels = images[..., 0].astype(np.float32) / 255
+    halves, detail = _halves(images[..., 0].astype(np.float32) / 255)
+    pixels = halves[0]  # a quarter of them tells nearly as much in a quarter of the time
     across = np.abs(np.diff(pixels, axis=2))[:, :-1]
     down = np.abs(np.diff(pixels, axis=1))[:, :, :-1]
     step = max(1, pixels.shape[1] // SAMPLED)
-    sample = pixels[:, ::step, ::step].reshape(len(pixels), -1)
+    sample = np.sort(pixels[:, ::step, ::step].reshape(len(pixels), -1), axis=1)
+    ranks = np.rint(np.array(QUANTILES) * (sample.shape[1] - 1)).astype(int)
     return Looks(
         _tiles(pixels, FINE),
         np.log(_tiles(across + down, COARSE) + LEAST),
-        np.quantile(sample, QUANTILES, axis=1).T.astype(np.float32),
-        _detail(pixels),
+        sample[:, ranks],
+        detail,
     )
 
 
@@ -115,14 +117,20 @@ def _overlaps(side: int, across: int) -> np.ndarray:
     return (np.maximum(overlap, 0) * across / side).astype(np.float32)
 
 
-def _detail(pixels: np.ndarray) -> np.ndarray:
-    """Returns what each halving takes away: the mean square within squares of two by two pixels."""
-    lost = []
+def _halves(pixels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns images [n, S, S] at 1/2, 1/4 and so on of their side, and what each halving loses.
+
+    That is the logarithm of the mean square within squares of two by two pixels: [n, SCALES].
+    """
+    halves, lost, squares = list[np.ndarray](), [], _mean_square(pixels)
     for _ in range(SCALES):
         even = pixels.shape[1] // 2 * 2
-        pixels = pixels[:, :even, :even]
-        across = (pixels[:, :, ::2] + pixels[:, :, 1::2]) / 2
-        halved = (across[:, ::2] + across[:, 1::2]) / 2
-        lost.append((pixels**2).mean((1, 2)) - (halved**2).mean((1, 2)))
-        pixels = halved
-    return np.log(np.maximum(np.stack(lost, 1), 0) + LEAST**2)
+        rows = pixels[:, :even:2, :even] + pixels[:, 1:even:2, :even]
+        pixels = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
+        halves.append(pixels)
+        lost.append(squares - (squares := _mean_square(pixels)))
+    return halves, np.log(np.maximum(np.stack(lost, 1), 0) + LEAST**2)
+
+
+def _mean_square(pixels: np.ndarray) -> np.ndarray:
+    return np.einsum("nij,nij->n", pixels, pixels) / pixels[0].size

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from trainer.judge.input_files import DecodedFile
 from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.operating_points import CHOSEN
 
-AT_ONCE = 32  # files that go through the network together
+AT_ONCE = 64  # files that go through the network together
 FLAGGED = "no such radiograph"  # group of what the gate refuses
 SEVERAL = "|"  # between labels in a cell
 
@@ -55,9 +56,7 @@ class Predictor:
 
     def rows(self, files: Iterable[DecodedFile]) -> Iterator[list[Row]]:
         """Yields the rows of some files at a time, in order."""
-        files = iter(files)
-        while batch := list(itertools.islice(files, AT_ONCE)):
-            yield self._rows(batch)
+        yield from map(self._rows, _gathered(iter(files)))
 
     def _rows(self, batch: Sequence[DecodedFile]) -> list[Row]:
         rows: list[Row] = [
@@ -117,6 +116,15 @@ class Predictor:
         if self.ensemble.classes:
             return self.ensemble.classes[int(chosen[0])]
         return SEVERAL.join(itertools.compress(self.ensemble.labels, chosen))
+
+
+def _gathered(files: Iterator[DecodedFile]) -> Iterator[list[DecodedFile]]:
+    """Yields batches, and gathers the next while one is used: who decodes waits for nobody."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(lambda: list(itertools.islice(files, AT_ONCE)))
+        while batch := following.result():
+            following = pool.submit(lambda: list(itertools.islice(files, AT_ONCE)))
+            yield batch
 
 
 def _columns(label: str) -> tuple[str, str]:

@@ -8,19 +8,27 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
-from etils import epath
+from etils import epath, epy
 
 from trainer.judge.prediction import Row
 from trainer.metrics.evaluation_files import FORMULA
-from trainer.system import atomic
+from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 from trainer.system.printable import printable
 
-ENDINGS = (".csv", ".jsonl")
+with epy.lazy_imports():  # a second, which other files need not wait for
+    import pyarrow
+    from pyarrow import parquet
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
+PART_ROWS = 10_000
+BLOCK = 2**20  # bytes
 
 
 class Csv:
@@ -105,6 +113,9 @@ def open_file(
     """
     if out is None:
         return Stdout(columns)
+    origin = {"columns": list(columns), **origin}
+    if gcs.is_gcs(out) or out.suffix.lower() == ".parquet":
+        return PartFiles(out, columns, origin=origin, resume=resume)
     return LineFile(out, columns, origin=origin, resume=resume)
 
 
@@ -140,9 +151,9 @@ class LineFile:
         self._part = out.with_name(out.name + ".part")
         self._origin = out.with_name(out.name + ".part.json")
         if self._part.exists():
-            _check(self._part, self._origin, {"columns": list(columns), **origin}, resume=resume)
+            _check(self._part, self._origin, origin, resume=resume)
         else:
-            atomic.write_json(self._origin, {"columns": list(columns), **origin})
+            atomic.write_json(self._origin, origin)
             atomic.write_text(self._part, self._format.header)
         _cut_unfinished_line(self._part)
 
@@ -167,6 +178,87 @@ class LineFile:
             os.fsync(file.fileno())
         self._part.replace(self._out)
         self._origin.unlink()
+
+
+class PartFiles:
+    """A file that nothing can be appended to: parts in a folder, joined at the end."""
+
+    def __init__(self, out: epath.Path, columns: Mapping[str, type], *, origin: Any, resume: bool):
+        self._out, self._columns = out, columns
+        self._kind = out.suffix.lower()
+        self._lines = None if self._kind == ".parquet" else FORMATS[self._kind](columns)
+        self._folder = out.with_name(out.name + ".part")
+        self._origin = self._folder / "origin.json"
+        if self._origin.exists():
+            _check(self._folder, self._origin, origin, resume=resume)
+        else:
+            atomic.write_json(self._origin, origin)
+        self._parts = len(self._files())
+        self._waiting: list[Row] = []
+
+    def done(self) -> Iterator[tuple[str, bool]]:
+        """Yields of each row that was written before the path, as `shown`, and if it is refused."""
+        for file in self._files():
+            content = file.read_bytes()
+            if self._lines:
+                yield from map(self._lines.read, content.decode().splitlines())
+            else:
+                table = parquet.read_table(io.BytesIO(content), columns=["path", "reason"])
+                for row in table.to_pylist():
+                    yield row["path"], row["reason"] is not None
+
+    def shown(self, path: str) -> str:
+        """Returns a path as it is written."""
+        return self._lines.shown(path) if self._lines else path
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Keeps some rows, and writes a part where there are enough."""
+        self._waiting += rows
+        if len(self._waiting) >= PART_ROWS:
+            self._write_part()
+
+    def finish(self) -> None:
+        """Joins the parts, and removes them."""
+        if self._waiting:
+            self._write_part()
+        if gcs.is_gcs(self._out):
+            with tempfile.NamedTemporaryFile() as whole:
+                self._join(epath.Path(whole.name))
+                with self._out.open("wb") as out:
+                    shutil.copyfileobj(whole, out, BLOCK)
+        else:
+            self._join(self._folder / "whole")
+            (self._folder / "whole").replace(self._out)
+        self._folder.rmtree()
+
+    def _files(self) -> list[epath.Path]:
+        return sorted(file for file in self._folder.iterdir() if file.suffix == self._kind)
+
+    def _write_part(self) -> None:
+        content = io.BytesIO()
+        if self._lines:
+            content.write(self._lines.lines(self._waiting).encode())
+        else:
+            table = pyarrow.Table.from_pylist(self._waiting, schema=self._schema)
+            parquet.write_table(table, content)
+        atomic.write_bytes(self._folder / f"{self._parts:06}{self._kind}", content.getvalue())
+        self._parts, self._waiting = self._parts + 1, []
+
+    def _join(self, whole: epath.Path) -> None:
+        if self._lines:
+            with open(whole, "wb") as joined:
+                joined.write(self._lines.header.encode())
+                for file in self._files():
+                    joined.write(file.read_bytes())
+            return
+        with parquet.ParquetWriter(os.fspath(whole), self._schema) as writer:
+            for file in self._files():
+                writer.write_table(parquet.read_table(io.BytesIO(file.read_bytes())))
+
+    @property
+    def _schema(self) -> "pyarrow.Schema":
+        kinds = {str: pyarrow.string(), float: pyarrow.float64()}
+        return pyarrow.schema([(name, kinds[kind]) for name, kind in self._columns.items()])
 
 
 def _check(part: epath.Path, file: epath.Path, origin: Any, *, resume: bool) -> None:
