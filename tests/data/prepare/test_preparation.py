@@ -378,7 +378,7 @@ def started(out: Path, ready: Callable[[], bool]) -> subprocess.Popen:
     """Starts a long preparation in a process of its own, and waits until it is `ready`."""
     job = subprocess.Popen(
         [sys.executable, "-m", "trainer", "prepare"]
-        + ["--noaudit", "--source=phantom:900", f"--out={out}"],
+        + ["--noaudit", "--source=phantom:400", f"--out={out}"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
