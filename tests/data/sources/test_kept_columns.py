@@ -76,7 +76,7 @@ def test_tags_of_dicom_files_are_kept_and_a_tables_own_columns_win(tmp_path: Pat
     files = {name: dicom_file(name, f"1.{n}", sex="O") for n, name in enumerate("abc")}
     source = table(tmp_path, "Sex", "sex", **files)
     assert next(r.columns for r in source.records()) == ("F", "O")
-    with pytest.raises(UsageError, match="--keep_columns=PatientID names patients or files"):
+    with pytest.raises(UsageError, match="--keep_columns=PatientID tells single patients"):
         table(tmp_path, "PatientID", **files)
 
 
@@ -92,6 +92,15 @@ def test_other_sources_have_none(source: str):
 )
 def test_an_age_of_dicom_is_in_years_where_it_is_one(age: str, years: str):
     assert dicom._years(age) == years
+
+
+def test_a_column_that_tells_each_row_apart_is_refused_beside_dicom_files_alone():
+    kept = KeptColumns(["number", "age"], ["number", "age"], "t.csv")
+    rows = [(f"2024-{n}", str(n)) for n in range(40)]
+    kept.check(has_dicom=False, rows=rows)
+    with pytest.raises(UsageError, match="--keep_columns=number tells single patients"):
+        kept.check(has_dicom=True, rows=rows)
+    kept.check(has_dicom=True, rows=[("siemens", age) for _, age in rows])
 
 
 def test_what_a_table_has_not_is_completed_by_the_header():

@@ -10,6 +10,8 @@ from trainer.system.printable import printable
 if TYPE_CHECKING:
     from trainer.data.decode import dicom
 
+LEAST_ROWS, MOST_DIFFERENT = 20, 0.9  # from which on a column tells its rows apart,
+LONG = 6  # if one of its values has so many letters, which no age has
 DICOM = ("sex", "age", "view", "modality", "manufacturer")  # fields of `dicom.Header`
 
 
@@ -46,28 +48,37 @@ class KeptColumns:
         self.of_table = [column for column in found.values() if column in columns]
         self._columns, self._all, self._source = tuple(found.values()), columns, source
 
-    def check(self, *, has_dicom: bool, identifying: Collection[str]) -> None:
+    def check(
+        self,
+        *,
+        has_dicom: bool,
+        identifying: Collection[str] = (),
+        rows: Sequence[tuple[str, ...]] = (),
+    ) -> None:
         """Refuses what is no column, and what names patients or files that have to be hashed.
 
         Args:
           has_dicom: whether there are DICOM files, whose tags can be kept.
           identifying: the columns of patients and files.
+          rows: the values of each row of the table.
 
         Raises:
           UsageError: with the columns that there are.
         """
         tags = DICOM if has_dicom else ()
         there = ", ".join(dict.fromkeys(filter(None, (*self._all, *tags))))
-        for column in self._columns:
+        for place, column in enumerate(self._columns):
             if column not in (*self._all, *tags):
                 raise UsageError(
                     f"--keep_columns={column}: --source={self._source} has no such column"
                     + (f"; it has {there}." if there else ", as it is no table and no DICOM files.")
                 )
-            if has_dicom and column in identifying:
+            cells = [row[place] for row in rows if row[place]]
+            if has_dicom and (column in identifying or _names_each(cells)):
                 raise UsageError(
-                    f"--keep_columns={column} names patients or files of DICOM files, which are "
-                    "stored as hashes: leave it out, and give --names_file to join by it later."
+                    f"--keep_columns={column} tells single patients or files apart, and those of "
+                    "DICOM files are stored as hashes: leave it out, and give --names_file to join "
+                    "by it later."
                 )
 
     def of_row(self, cells: Mapping[str, str]) -> tuple[str, ...]:
@@ -87,6 +98,12 @@ def agreed(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """Returns the values of an image with several rows: "" where these contradict one another."""
     columns = [{value for value in values if value} for values in zip(*rows, strict=True)]
     return tuple(values.pop() if len(values) == 1 else "" for values in columns)
+
+
+def _names_each(cells: Sequence[str]) -> bool:
+    """Returns whether nearly each cell is another long text, such as a number of an examination."""
+    is_long = any(len(cell) >= LONG for cell in cells)
+    return is_long and len(cells) >= LEAST_ROWS and len({*cells}) > MOST_DIFFERENT * len(cells)
 
 
 def _known(cell: str) -> str:

@@ -81,7 +81,11 @@ class Table:
         self._note_spellings()
         used = sorted(set(self._found.values()))
         self.identifying = dicom_folder.has_dicom(self._files, used)
-        self._kept.check(has_dicom=self.identifying, identifying=(schema.patient, schema.path))
+        self._kept.check(
+            has_dicom=self.identifying,
+            identifying=(schema.patient, schema.path),
+            rows=[row.columns for row in rows],
+        )
         self._records = self._merged(rows, ambiguous)
         if isinstance(self._files, TarArchives):
             files_in_order = self._files

@@ -30,7 +30,7 @@ class ClassFolders:
         used = [file for file, _ in self._places]
         self.identifying = dicom_folder.has_dicom(content, used)
         self._kept = KeptColumns(options.keep_columns, (), name)
-        self._kept.check(has_dicom=self.identifying, identifying=())
+        self._kept.check(has_dicom=self.identifying)
         self.columns = self._kept.names
         settings = [
             options.patient_regex or options.patient_column,
