@@ -68,9 +68,11 @@ TORN_WORDS = r"""() => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const range = document.createRange();
   const plain = /(?<![\p{L}\p{N}_.\/-])\p{L}{2,14}(?![\p{L}\p{N}_.\/-])/gu;
+  const fields = ".config code:first-child, .fields td:first-child code";  // break at "." and "_"
   for (let text; (text = texts.nextNode()); ) {
     if (text.parentElement.closest("svg, script, style")) continue;
-    for (const word of text.data.matchAll(plain)) {
+    const words = text.parentElement.closest(fields) ? /\p{L}+/gu : plain;
+    for (const word of text.data.matchAll(words)) {
       range.setStart(text, word.index);
       range.setEnd(text, word.index + word[0].length);
       if (new Set([...range.getClientRects()].map((line) => line.top)).size > 1)
@@ -78,6 +80,12 @@ TORN_WORDS = r"""() => {
     }
   }
   return found;
+}"""
+
+# How many tiles of a sheet are side by side.
+ACROSS = """(sheet) => {
+  const tops = [...sheet.querySelector(".tiles").children].map((tile) => tile.offsetTop);
+  return tops.filter((top) => top === tops[0]).length;
 }"""
 
 BROKEN_IMAGES = """async () => {
@@ -88,7 +96,11 @@ BROKEN_IMAGES = """async () => {
 }"""
 
 CHECKS = (STICKING_OUT, CLASHING, TORN_WORDS, BROKEN_IMAGES)
-UNFOLD = "() => document.querySelectorAll('details').forEach((part) => part.open = true)"
+UNFOLD = """() => document.querySelectorAll("details").forEach((part) => {
+  part.removeAttribute("name");  // of which one at a time is open
+  part.open = true;
+})"""
+FOLD = "() => document.querySelectorAll('details').forEach((part) => part.open = false)"
 
 FAULTY = """<!DOCTYPE html><body style="margin: 0">
 <p style="width: 900px">wide</p>
@@ -152,5 +164,40 @@ def test_a_page_prints(pages: dict[str, Path], visit, name: str):
     with visit(pages[name].as_uri(), f"{name}-print", width=718) as page:
         page.emulate_media(media="print")
         assert not faults(page)
+        page.evaluate(FOLD)
         printed = page.pdf(format="A4")
-        assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") >= 1
+        assert printed.startswith(b"%PDF") and 1 <= printed.count(b"/Type /Page\n") <= 8
+
+
+@pytest.mark.parametrize(("width", "across"), [(360, 2), (800, 4), (1400, 4)])
+def test_a_sheet_has_as_many_columns_as_there_is_room_for(pages, visit, width: int, across: int):
+    with visit(pages["report"].as_uri(), f"sheet-{width}", width=width) as page:
+        assert page.locator(".sheet.across").first.evaluate(ACROSS) == across
+        # The layers are a strip, of which one is open at a time, below it.
+        first, second = (page.locator(".layers > details").nth(number) for number in (0, 1))
+        first.locator("summary").first.click()
+        second.locator("summary").first.click()
+        assert [each.get_attribute("open") for each in (first, second)] == [None, ""]
+
+
+def test_a_button_saves_a_chart(pages, visit):
+    with visit(pages["report"].as_uri(), "saved") as page:
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save as SVG").first.click()
+        drawn = Path(saved.value.path()).read_text()
+    assert saved.value.suggested_filename.endswith(".svg") and drawn.startswith("<svg")
+
+
+def test_heat_fades_and_grows_with_its_sliders(pages, visit):
+    with visit(pages["image"].as_uri(), "sliders") as page:
+        viewer = page.locator(".viewer").first
+        stage, heat = viewer.locator(".stage"), viewer.locator(".heat:visible")
+        height = stage.bounding_box()["height"]
+        viewer.locator(".opacity").fill("0.25")
+        viewer.locator(".zoom").fill("3")
+        assert heat.evaluate("(heat) => getComputedStyle(heat).opacity") == "0.25"
+        assert heat.bounding_box()["height"] == pytest.approx(3 * height, abs=2)
+        assert stage.bounding_box()["height"] == pytest.approx(height, abs=2)
+        method = viewer.locator("select option").last.inner_text()
+        viewer.locator("select").select_option(method)
+        assert heat.get_attribute("data-method") == method and heat.count() == 1

@@ -79,7 +79,7 @@ def test_charts_are_files_too_beside_the_pictures_of_the_run(run, read_page):
 
 
 def test_the_network_is_shown_layer_by_layer(page):
-    assert "“small”, input 32 x 32 x 1: 1 layer with 80 parameters, 80 of them" in page.text
+    assert "“small”, input 32 x 32 x 1: 1 layer with 80 parameters, all of them" in page.text
     assert "conv1 Conv2D 30 x 30 x 8 80" in page.text
 
 

@@ -12,7 +12,7 @@ from trainer.show.pictures.tiles import Sheet, Tile, TileGroup
 
 PERCENTILE = 99.5  # the end of the scale: a few hot pixels do not darken the others
 FLOOR = 0.4  # share of the maximum up to which nothing covers the radiograph
-OPACITY = 0.6  # of the hottest pixel: anatomy stays visible below it
+OPACITY = 0.5  # of the hottest pixel: anatomy stays visible below it
 CONTOUR = 0.5  # share of the maximum that is outlined
 FINE = 64  # a map that is wider marks single pixels, around which an outline would say nothing
 HOTTEST = 216  # of the 256 colours of hot iron: white would be lost on bone
