@@ -125,7 +125,7 @@ COMMANDS = {
     ),
     "export": Command(
         "trainer.commands.export",
-        "exports a finished run for other programs, and checks that it says the same",
+        "exports a finished run for other programs, checked against it",
         "radiograph export RUN --out=EXPORT",
         arguments=("RUN...",),
         needed=("out",),
