@@ -20,6 +20,8 @@ FORMS = {
     "multi path": "PATH",
     "comma separated list of strings": "A,B",
 }
+# What follows in a meaning is said by --helpfull.
+CLAUSE = re.compile(r"[;:] |, (?:at|by|in|not|or|such|to|which) ")
 
 
 def asked(arguments: Iterable[str]) -> set[str]:
@@ -53,9 +55,12 @@ def screen(
     purpose = command.purpose.strip().rstrip(".")
     parts = [command.example_lines(), f"{purpose[:1].upper()}{purpose[1:]}."]
     for title, names in groups.items():
-        rows = [_row(defined[name], values, full=full) for name in names]
+        brief = title == "More" and not full
+        rows = [_row(defined[name], values, full=full, brief=brief) for name in names]
         if title == "More" and fields and not full:
             rows.append(_columns("--config.FIELD=VALUE", "any other field; --helpfull lists them"))
+        elif brief and rows:
+            rows.append(_columns("--helpfull", "says more of each"))
         parts.append("\n".join([f"{title}:", *rows]) if rows else "")
     return "\n\n".join(filter(None, parts))
 
@@ -71,8 +76,10 @@ def own(defined: flags.FlagValues) -> list[str]:
     ]
 
 
-def _row(flag: flags.Flag, values: Mapping[str, Any], *, full: bool) -> str:
-    """Returns a flag, its meaning, and what holds without it."""
+def _row(
+    flag: flags.Flag, values: Mapping[str, Any], *, full: bool = False, brief: bool = False
+) -> str:
+    """Returns a flag, its meaning, and what holds without it; a `brief` one ends with a clause."""
     field = flag.name.removeprefix(FIELD) if flag.name.startswith(FIELD) else ""
     value = values[field] if field else flag.default
     notes = []
@@ -81,6 +88,9 @@ def _row(flag: flags.Flag, values: Mapping[str, Any], *, full: bool) -> str:
     if field and full and not flag.boolean:
         notes.append(flag.flag_type())
     meaning = re.sub("^<.*?>: |;\\s+repeat this.*", "", flag.help).rstrip(".")  # what absl adds
+    if brief and len(meaning) > WIDTH - len(INDENT):
+        clause = CLAUSE.split(meaning)[0]
+        meaning = clause if " " in clause else meaning
     if flag.name == "verbosity":
         meaning, notes = "-1: results and errors alone; 0: progress; 1: libraries' logs", ["0"]
     return _columns(
