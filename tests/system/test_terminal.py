@@ -152,3 +152,25 @@ def test_in_a_real_terminal_the_live_line_leaves_no_trace():
     assert [row.split("\x1b[K")[-1] for row in rows] == ["1/2", ""]
     assert all(len(text.rstrip("\r")) < 60 for row in rows for text in row.split("\x1b[K"))
     assert "[###.........] epoch 1/2 xxx" in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "environment", "shown"),
+    [
+        (True, {}, "\x1b[31merror:\x1b[0m"),
+        (False, {}, "error:"),
+        (True, {"NO_COLOR": "1"}, "error:"),
+        (True, {"NO_COLOR": ""}, "\x1b[31merror:\x1b[0m"),
+        (True, {"TERM": "dumb"}, "error:"),
+    ],
+)
+def test_colour_is_for_terminals_whose_user_has_not_refused_it(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, environment: dict, shown: str
+):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: is_terminal)
+    assert terminal.coloured("error:", "red", out) == shown

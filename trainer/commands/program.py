@@ -24,6 +24,7 @@ from trainer.system.errors import (
     file_error,
 )
 from trainer.system.printable import printable_lines
+from trainer.system.terminal import coloured
 
 
 def run(
@@ -186,8 +187,9 @@ def _exit_on_errors() -> Iterator[None]:
 
 
 def _exit(error: ExitError) -> None:
-    word = "stopped" if isinstance(error, Stopped) else "error"
-    print(printable_lines(f"{word}: {error}"), file=sys.stderr, flush=True)
+    word, style = ("stopped", "yellow") if isinstance(error, Stopped) else ("error", "red")
+    start = coloured(f"{word}:", style, sys.stderr)
+    print(f"{start} {printable_lines(str(error))}", file=sys.stderr, flush=True)
     if isinstance(error, WorkerLost):
         sys.stdout.flush()
         os._exit(error.exit_code)  # TensorFlow's own shutdown would wait for the lost worker

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import warnings
 from importlib.util import find_spec
 
@@ -11,6 +12,7 @@ from absl import logging as absl_logging
 from trainer.distribute import tpu
 from trainer.system.errors import UsageError
 from trainer.system.printable import printable_lines
+from trainer.system.terminal import coloured
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -72,7 +74,8 @@ class _Sentence(logging.Formatter):
     """Shows a message as "warning: ...", without the time and the line of code before it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable_lines(f"{record.levelname.lower()}: {super().format(record)}")
+        start = coloured(f"{record.levelname.lower()}:", "yellow", sys.stderr)
+        return f"{start} {printable_lines(super().format(record))}"
 
 
 def _handle_sigterm_as_first_process() -> None:

@@ -1,6 +1,7 @@
 """The terminal: a live line while a run trains, a row for each epoch, and the result."""
 
 import shlex
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from trainer.metrics.scores import Scores
 from trainer.show import evaluation_table
 from trainer.show.logger import Evaluation, Logger
-from trainer.system.terminal import LiveLine, clock
+from trainer.system.terminal import LiveLine, clock, coloured
 from trainer.training.loop_timer import LoopTimer, Straggler
 from trainer.training.progress import Progress
 from trainer.training.run import Run
@@ -110,7 +111,8 @@ class TerminalLog(Logger):
         """Prints the metrics of the test split."""
         events = shlex.quote(str(self._run.events.parent))
         if self._show_test:
-            self.message(f"\n{evaluation_table.table(evaluation.result)}\n")
+            title, *rows = evaluation_table.table(evaluation.result).splitlines()
+            self.message("\n".join(["", coloured(title, "bold", sys.stdout), *rows, ""]))
         self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
 
 

@@ -9,7 +9,14 @@ from typing import TextIO
 from trainer.system.printable import printable, printable_lines
 
 BAR = 12  # columns
+STYLES = {"red": "\x1b[31m", "yellow": "\x1b[33m", "bold": "\x1b[1m"}
 TERMINAL_SECONDS = 0.2  # between two live lines
+
+
+def coloured(text: str, style: str, out: TextIO | None) -> str:
+    """Returns text in a style of `STYLES`, if `out` is a terminal and NO_COLOR is not set."""
+    plain = out is None or not out.isatty() or os.environ.get("TERM") == "dumb"
+    return text if plain or os.environ.get("NO_COLOR") else f"{STYLES[style]}{text}\x1b[0m"
 
 
 class LiveLine:
