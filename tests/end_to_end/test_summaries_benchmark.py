@@ -36,9 +36,3 @@ def test_a_recipe_is_timed_with_and_without(tmp_path: Path):
     assert with_ > 0 and without > 0
     assert ratio == pytest.approx(with_ / without, rel=0.1)
     assert overhead == pytest.approx(100 * (ratio - 1), abs=0.1)
-
-
-def test_a_source_that_is_not_there_is_named_in_one_sentence():
-    done = benchmark("--source=nowhere.zip")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "error: --source=nowhere.zip does not exist" in done.stderr

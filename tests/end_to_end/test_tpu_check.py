@@ -49,14 +49,7 @@ def test_a_recipe_compiles_and_its_figures_are_in_the_table(tmp_path: Path):
     assert re.fullmatch(r"1 \(64\)", cells["gathers (largest)"])  # of draws: 8 for each image
 
 
-@pytest.mark.parametrize(
-    "flag, said",
-    [
-        ("--configs=nowhere.py", "--configs=nowhere.py does not exist"),
-        ("--topologies=v99:2x2", "--topologies=v99:2x2 is unknown: name one of v4, v5e, v6e"),
-    ],
-)
-def test_what_is_not_there_is_named_in_one_sentence(flag: str, said: str):
-    done = check(flag)
+def test_what_is_not_there_is_named_in_one_sentence():
+    done = check("--topologies=v99:2x2")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert said in done.stderr
+    assert "--topologies=v99:2x2 is unknown: name one of v4, v5e, v6e" in done.stderr
