@@ -23,7 +23,7 @@ from trainer.system.terminal import LiveLine
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.judge import ensemble, gate, input_files, prediction, prediction_file
+    from trainer.judge import ensemble, gate, heat_maps, input_files, prediction, prediction_file
     from trainer.metrics import conformal
 
 
@@ -55,6 +55,9 @@ def main(argv: Sequence[str]) -> None:
             checks,
             refuse=given.refuse,
             sets=_sets(given.coverage, network),
+            heat=heat_maps.HeatMaps(epath.Path(given.heat), network.members[0])
+            if given.heat
+            else None,
         )
         origin = {
             "runs": [str(path) for path in network.workdirs],
@@ -186,6 +189,9 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         None,
         "file for the rows, .csv, .jsonl or .parquet; without it CSV on stdout",
         **common,
+    )
+    path_flags.define_path(
+        "heat", None, "folder for pictures of where the evidence lies, one a file", **common
     )
     flags.DEFINE_bool("resume", False, "goes on with an interrupted --out", **common)
     flags.DEFINE_string(

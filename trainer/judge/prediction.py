@@ -10,6 +10,7 @@ from scipy.special import logit
 
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Finding, Gate
+from trainer.judge.heat_maps import HeatMaps
 from trainer.judge.input_files import DecodedFile
 from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.operating_points import CHOSEN
@@ -31,6 +32,7 @@ class Predictor:
         validation has chosen it, or the likeliest class decides.
       gate: of the first run; None where it has none.
       refuse: whether what the gate flags gets no prediction.
+      heat: writes where the evidence of each prediction lies; None for no pictures.
       sets: gives each image the set of classes that it may be of; None where there are none.
     """
 
@@ -39,6 +41,7 @@ class Predictor:
     gate: Gate | None = None
     refuse: bool = False
     sets: ConformalSets | None = None
+    heat: HeatMaps | None = None
 
     @property
     def columns(self) -> dict[str, type]:
@@ -74,6 +77,8 @@ class Predictor:
             by_fit = zip(*(file.images for file in chosen), strict=True)
             images = [np.stack(each) for each in by_fit]
             logits, features = self.ensemble.logits_and_features(images)
+            if self.heat:
+                self.heat.write(chosen, images[0])
             sizes = [file.size for file in chosen]
             findings = self.gate and self.gate.findings(images[0], features, sizes)
             found = findings or [None] * len(chosen)
