@@ -55,6 +55,9 @@ def test_figures_are_those_of_scikit_learn_and_changes_are_paired(judged):
     # On the same resamples a change is known better than either figure.
     width = first["auc"]["high"] - first["auc"]["low"]
     assert change["high"] - change["low"] < width
+    rates = ("sensitivity", "specificity")
+    name = min(rates, key=lambda rate: second["change"][rate]["value"])
+    assert f"the {name} of images greyer by 2 falls most" in found["sentence"]
     assert "greyer by 2" in found["sentence"] and "Encoding the images" in found["sentence"]
     assert stress_chart(found, "other").pixels().std() > 5
 

@@ -85,14 +85,33 @@ def sentence(content: Mapping[str, Any]) -> str:
         f"Worst are images {worst['name']}: the AUC falls by {_fall(worst)}, from "
         f"{content['unchanged']['auc']['value']:.3f} to {worst['auc']['value']:.3f}. "
     )
+    text += _at_threshold(content)
     encoded = [row for row in fallen if row["encoding"]]
     if encoded:
         row = min(encoded, key=_change)
         return text + (
-            f"It also falls by {_fall(row)} where images are only {row['name']}, which no reader "
-            "would see: that much was a shortcut."
+            f"The AUC also falls by {_fall(row)} where images are only {row['name']}, which no "
+            "reader would see: that much was a shortcut."
         )
-    return text + "Encoding the images otherwise does not lower it by more than chance."
+    return text + "Encoding the images otherwise does not lower the AUC by more than chance."
+
+
+def _at_threshold(content: Mapping[str, Any]) -> str:
+    """Returns which of sensitivity and specificity falls most, "" if neither does."""
+    falls = [
+        (row["change"][name]["value"], name, row)
+        for name in ("sensitivity", "specificity")
+        for row in content["altered"]
+        if row["change"][name]["value"] is not None and row["change"][name]["high"] < 0
+    ]
+    if not falls:
+        return ""
+    _, name, row = min(falls, key=lambda fall: fall[0])
+    before, after = content["unchanged"][name]["value"], row[name]["value"]
+    return (
+        f"At the run's threshold the {name} of images {row['name']} falls most, from "
+        f"{before:.3f} to {after:.3f}. "
+    )
 
 
 def _figures(decided: Decided, values: np.ndarray, resamples: Resamples) -> Figures:
