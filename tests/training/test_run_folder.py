@@ -39,6 +39,7 @@ def test_the_path_of_the_data_may_change_and_their_content_may_not(
     with pytest.raises(UsageError, match="is not the data set on which .* was begun") as refused:
         begin(tmp_path / "run", tiny, smaller)
     assert str(smaller) in str(refused.value) and "84 train" in str(refused.value)
+    assert f"radiograph evaluate {tmp_path}/run --data={smaller}" in str(refused.value)
 
 
 def test_a_run_without_a_fingerprint_goes_on_with_data_that_were_made_alike(
