@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-import markupsafe
 from etils import epath
 
 from trainer.metrics import evaluation_files, subgroups
 from trainer.report import page
-from trainer.show.charts.confusion import class_confusion_chart
+from trainer.report.result import result_charts
+from trainer.report.sentence import result_sentence
 from trainer.show.charts.decision_curve import decision_curve_chart
-from trainer.show.charts.label_charts import label_charts
-from trainer.show.charts.roc import label_roc_chart
 from trainer.show.charts.stress import stress_chart
 from trainer.system import atomic
 
-LABELS_CHARTED = 20  # labels with charts: a page with more would be slow to open
 # Figures by name: what a reader calls them.
 WHOLE = {
     "auc": "AUC",
@@ -67,10 +64,12 @@ def write(folder: epath.Path, name: str) -> epath.Path:
 def _content(folder: epath.Path, name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the variables of the template."""
     results = evaluation_files.read_label_results(folder, name)
-    several = len(results) > 1 and any(result.has_both_classes for result in results)
-    common = [label_roc_chart(results)] if several else []
-    if content.get("exclusive"):
-        common.append(class_confusion_chart(content["confusion"], list(content["labels"]), name))
+    charts = result_charts(content, results)
+    for result in results:
+        if result.name in charts.labels and result.has_both_classes:
+            curve = content["labels"][result.name]["decision_curve"]
+            drawn = decision_curve_chart(curve, result.name, result.split)
+            charts.labels[result.name]["decision_curve"] = drawn
     decision = {
         key: text.format(prevalence=content["prevalence"]) for key, text in DECISION.items()
     }
@@ -82,20 +81,9 @@ def _content(folder: epath.Path, name: str, content: Mapping[str, Any]) -> dict[
         "decision": decision,
         "all_figures": WHOLE | decision,
         "fewest": subgroups.FEWEST,
-        "common_charts": page.svgs(common),
+        "sentence": result_sentence(content),
+        "drawn": charts.svgs(),
         "stress_charts": page.svgs([stress_chart(content["stress"], name)])
         if content.get("stress")
         else [],
-        "label_charts": {
-            result.name: _label_charts(result, content["labels"][result.name])
-            for result in results[:LABELS_CHARTED]
-        },
     }
-
-
-def _label_charts(result: Any, label: Mapping[str, Any]) -> dict[str, markupsafe.Markup]:
-    charts = label_charts(result)
-    if result.has_both_classes:
-        curve = label["decision_curve"]
-        charts["decision_curve"] = decision_curve_chart(curve, result.name, result.split)
-    return dict(zip(charts, page.svgs(charts.values()), strict=True))
