@@ -53,13 +53,17 @@ def test_figures_without_a_threshold_are_those_of_scikit_learn(scores):
         assert whole[f"specificity_at_sensitivity_{level}"] == pytest.approx(fewest)
 
 
-@pytest.mark.parametrize("scores", [SCORES, np.round(SCORES)], ids=["distinct", "ties"])
+@pytest.mark.parametrize(
+    "scores",
+    [SCORES, np.round(SCORES), 8 - 9 * SCORES],
+    ids=["distinct", "ties", "confident and wrong"],
+)
 def test_calibration_line_is_an_unpenalised_logistic_regression(scores):
     whole, _, _ = measured(LABELS, scores)
     fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(scores[:, None], LABELS)
 
-    assert whole["calibration_slope"] == pytest.approx(fit.coef_[0, 0], rel=1e-5)
-    assert whole["calibration_intercept"] == pytest.approx(fit.intercept_[0], abs=1e-5)
+    assert whole["calibration_slope"] == pytest.approx(fit.coef_[0, 0], rel=1e-4)
+    assert whole["calibration_intercept"] == pytest.approx(fit.intercept_[0], abs=1e-4)
 
 
 def test_calibration_error_is_the_weighted_gap_of_ten_bins():

@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     """Evaluates the runs that the command line names, and prints the page's path."""
     given = flags.FLAGS
     runs = [path_flags.expand(run) for run in argv[1:]]
-    for run in runs:  # before TensorFlow is imported
+    for run in [*runs, *given.against]:  # before TensorFlow is imported
         RunFiles(run, OF_NETWORK)
     if given.data and not gcs.is_gcs(given.data):
         summary_file.require(given.data, "data")

@@ -84,10 +84,17 @@ def _line(
       found: [g] float, positives among them.
       start: where to begin, if it is known.
     """
-    if not 0 < found.sum() < counts.sum():
+    positives, total = found.sum(), counts.sum()
+    if not 0 < positives < total:
         return UNDEFINED
-    line = np.array(start if np.isfinite(start[0]) else (1.0, 0.0))
+    flat = (0.0, np.log(positives / (total - positives)))
+    line = np.array(start if np.isfinite(start[0]) else flat)
     columns = np.stack([logits, np.ones(len(logits))])
+
+    def loss(line: np.ndarray) -> float:
+        scaled = line @ columns
+        return float(np.sum(counts * np.logaddexp(0, scaled) - found * scaled))
+
     for _ in range(STEPS):
         probability = expit(line @ columns)
         hessian = (columns * (counts * probability * (1 - probability))) @ columns.T
@@ -96,7 +103,10 @@ def _line(
             return UNDEFINED
         u, v = columns @ (found - counts * probability)
         step = np.array([d * u - b * v, a * v - b * u]) / (a * d - b * b)
-        line = line + step
         if np.abs(step).max() < 1e-9 * max(1.0, np.abs(line).max()):
             return float(line[0]), float(line[1])
+        before = loss(line)
+        while loss(line + step) > before + 1e-9 * abs(before):  # it went too far
+            step = step / 2
+        line = line + step
     return UNDEFINED

@@ -174,7 +174,7 @@ def describe(
     positive, points = examples.positive, list[dict]()
     for point, threshold in thresholds.items():
         predicted = examples.logits >= threshold
-        counted = _patients(examples, predicted, resamples)
+        counted = counted_patients(examples, predicted, resamples)
         content = operating_point(point, threshold)
         for name, values in figures.points[point].items():
             content[name] = intervals(values, counted.get(name))  # type: ignore[assignment]
@@ -200,7 +200,7 @@ def intervals(values: np.ndarray, patients: int | None = None) -> Interval:
     return bootstrap.area_interval(values)
 
 
-def _patients(
+def counted_patients(
     examples: LabelExamples, predicted: np.ndarray, resamples: Resamples
 ) -> dict[str, int]:
     """Returns over how many patients each share at an operating point is taken."""
