@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,13 +91,15 @@ def test_a_threshold_of_the_users_decides(network):
 def test_what_the_gate_flags_has_its_check_and_no_prediction_if_refused(network, finished, refuse):
     (each,) = network.fits
     noise = np.random.default_rng(0).integers(0, 256, (each.image_size,) * 2 + (1,), np.uint8)
-    predictor = Predictor(network, gate=Gate.load(finished), refuse=refuse)
+    heat = SimpleNamespace(write=lambda files, images: pictures.extend(files))
+    pictures, checks = [], Gate.load(finished)
+    predictor = Predictor(network, gate=checks, refuse=refuse, heat=heat)
 
     ((row,),) = predictor.rows([DecodedFile("x", (noise,), (64, 64))])
 
     assert list(row) == list(predictor.columns)
     assert row["check"] == "unlike" and row["value"] > row["limit"]
-    assert (row["refused"] == "no such radiograph") == refuse
+    assert (row["refused"] == "no such radiograph") == (not pictures) == refuse
     assert (row["probability PNEUMONIA"] is None) == (row["decision"] is None) == refuse
     assert (
         not refuse

@@ -77,11 +77,12 @@ class Predictor:
             by_fit = zip(*(file.images for file in chosen), strict=True)
             images = [np.stack(each) for each in by_fit]
             logits, features = self.ensemble.logits_and_features(images)
-            if self.heat:
-                self.heat.write(chosen, images[0])
             sizes = [file.size for file in chosen]
             findings = self.gate and self.gate.findings(images[0], features, sizes)
             found = findings or [None] * len(chosen)
+            kept = [n for n, finding in enumerate(found) if not (finding and self.refuse)]
+            if self.heat and kept:
+                self.heat.write([chosen[n] for n in kept], images[0][kept])
             for number, cells, finding in zip(usable, self._cells(logits), found, strict=True):
                 rows[number] |= self._flagged(cells, finding) if finding else cells
         return rows
