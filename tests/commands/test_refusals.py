@@ -40,6 +40,7 @@ finally:
         ("predict nothing image.png", "there is no run at nothing"),
         ("seeds --config=demo --config.data.path=nothing --workdir=RUNS", "--config.data.path=no"),
         ("replay nothing", "there is no run at nothing"),
+        ("export nothing --out=OUT", "there is no run at nothing"),
         ("report nothing", "there is no run at nothing"),
         ("report nothing --image=nothing.png", "there is no run at nothing"),
         (

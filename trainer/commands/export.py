@@ -12,6 +12,7 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.system import tensorflow_import
 from trainer.system.errors import UsageError
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
@@ -30,6 +31,7 @@ def main(argv: Sequence[str]) -> None:
         RunFiles(run, OF_NETWORK)  # before TensorFlow is imported
     formats = _formats(given.format)
     with program.stop_at_signals("nothing was exported"):
+        tensorflow_import.import_quietly()
         network = ensemble.Ensemble.load(runs)
         data = given.data or network.members[0].config.data.path
         rows = export_folder.export(network, formats, epath.Path(given.out), data=data)
