@@ -39,12 +39,12 @@ def main(argv: Sequence[str]) -> None:
     _check_out(out, given.resume)
     for name in run_names(run):
         RunFiles(name, OF_NETWORK)  # before TensorFlow is imported
+    tensorflow_import.import_quietly()
     inputs = input_files.InputFiles(
         paths, sys.stdin, path_column=given.path_column, image_root=given.image_root
     )
     kept = f"; {out}.part is kept, and --resume goes on with it" if out else ""
     with program.stop_at_signals(f"the prediction is not finished{kept}"):
-        tensorflow_import.import_quietly()
         network = ensemble.Ensemble.load(run_names(run))
         checks = gate.Gate.load(network.workdirs[0])
         if checks is None:

@@ -91,6 +91,11 @@ def open_judged(
             f"--data={path} holds no prepared data set: make one with radiograph prepare "
             "--source=SOURCE --out=DATA and give --data=DATA."
         )
+    if not summary["labels"]:
+        raise UsageError(
+            f"--data={path} is unlabelled, so that nothing can be judged: give its files to "
+            "radiograph predict."
+        )
     _require_decoding(root, summary, network.decoding)
     own = summary["dataset_fingerprint"] in {
         member.data.get("dataset_fingerprint") for member in network.members
