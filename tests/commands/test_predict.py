@@ -56,6 +56,9 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path, monkeypatch):
 
     assert "must end in .csv or .jsonl or .parquet" in refusal(f"--out={tmp_path}/p.txt")
     assert "does not exist; make it first" in refusal(f"--out={tmp_path}/no/p.csv")
+    (tmp_path / "p.csv").write_text("of another run")
+    assert "is there already" in refusal(f"--out={tmp_path}/p.csv")
+    assert "is there already" in refusal(f"--out={tmp_path}/p.csv", "--resume")
     assert "--resume goes on with a file" in refusal("--resume")
     assert "there is no run at RUN" in refusal()
 

@@ -117,6 +117,7 @@ def test_other_data_is_judged_whole_and_the_runs_own_files_stay(copy, hospital):
     shown = page.read_text()
     assert "24 images of 24 patients" in shown and "own test" in shown
     assert "Not a medical device" in shown and shown.count("<script") == 1
+    assert "### hospital: 24 images" in (copy / "model_card.md").read_text()
     names = [record.name for record in PreparedSource(hospital).records()]
     assert evaluation_files.read_predictions(copy, "hospital").images == names
 

@@ -81,7 +81,7 @@ def test_other_data_sets_and_the_last_replay_are_in_the_card(data):
     _, body = card(data)
     assert "### other: 7 images of 250 patients" in body
     assert re.search(r"The last replay, [\d-]+: steps 1 to 2 give the same weights bit", body)
-    assert "| 33 | testing on external data | met | Other data sets |" in body
+    assert "| 33 | testing on external data | met | Later evaluations |" in body
 
 
 def test_the_checklist_has_each_item_and_names_only_sections_that_there_are(data):

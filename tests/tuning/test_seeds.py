@@ -78,6 +78,14 @@ def test_another_config_or_data_set_is_refused_and_more_epochs_train_on(series, 
         series(1, **{"model.width": 5})
 
 
+def test_folder_of_a_run_takes_no_series(series, tmp_path: Path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "config.json").write_text("{}")
+    with pytest.raises(UsageError):
+        series(1)
+    assert [file.name for file in (tmp_path / "runs").glob("seed-*")] == []
+
+
 def test_runs_of_fewer_epochs_are_not_finished(series, tmp_path: Path):
     series(1, **{"schedule.name": "constant"})
     more = {"schedule.name": "constant", "train.epochs": default().train.epochs + 1}

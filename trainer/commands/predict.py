@@ -177,6 +177,8 @@ def _check_out(out: epath.Path | None, resume: bool) -> None:
         return
     if out.suffix.lower() not in prediction_file.ENDINGS:
         raise UsageError(f"--out={out} must end in {' or '.join(prediction_file.ENDINGS)}.")
+    if out.exists():
+        raise UsageError(f"--out={out} is there already: name another file, or remove that one.")
     if not gcs.is_gcs(out) and not out.parent.is_dir():
         raise UsageError(f"--out={out}: the folder {out.parent} does not exist; make it first.")
 

@@ -147,6 +147,10 @@ def _metadata(ensemble: Ensemble) -> dict[str, Any]:
         "chosen": ensemble.reason,
         "decoding": asdict(ensemble.decoding),
         "fits": [fit._asdict() for fit in ensemble.fits],
+        "inputs": {
+            "saved_model": "bytes of JPEG or PNG files, or grey values of 0 to 255",
+            "keras": "[n, S, S, 1] grey values of 0 to 255",
+        },
         "versions": {
             "radiograph-trainer": __version__,
             "tensorflow": tf.__version__,

@@ -19,7 +19,7 @@ from trainer.metrics import evaluation_files, figures, measured, paired, subgrou
 from trainer.metrics.measured import Measured
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
-from trainer.report import evaluation_page
+from trainer.report import evaluation_page, model_card
 from trainer.system.errors import UsageError
 from trainer.training.error_translation import translate_errors
 from trainer.training.step import View
@@ -126,6 +126,8 @@ def evaluate(
             **paired.compare(result, measure(other, others)),
         }
     evaluation_files.write(folder, result.predictions, content)
+    if (folder / model_card.CARD).exists():
+        model_card.write(folder)
     return evaluation_page.write(folder, name)
 
 

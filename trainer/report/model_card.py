@@ -35,16 +35,16 @@ def write(workdir: epath.PathLike) -> epath.Path:
     """
     run = RunFiles(workdir)
     evaluations = {name: evaluation_files.read(run.workdir, name) for name in _others(run)}
-    text = page.template("model_card.md.j2", estimate=estimate, cell=cell).render(
+    text = page.template("model_card.md.j2", estimate=estimate, cell=cell, source=_source).render(
         run=run,
         figures=figures,
         head=yaml.safe_dump(head(run), sort_keys=False, allow_unicode=True),
         shortcut=_shortcut(run),
         evaluations={"test": run.test, "validation": run.validation},
         external=evaluations,
-        limits=list(limits(run, external=bool(evaluations))),
+        limits=list(limits(run, evaluations)),
         replay=_replay(run),
-        checklist=claim.checklist(_answers(run, external=bool(evaluations))),
+        checklist=claim.checklist(_answers(run, evaluations)),
     )
     atomic.write_json(run.workdir / METADATA, metadata(run))
     return atomic.write_text(run.workdir / CARD, text)
@@ -58,7 +58,7 @@ def head(run: RunFiles) -> dict[str, Any]:
         if found["value"] is not None:
             kind = METRICS.get(kind, kind)
             metrics.append({"type": kind, "name": name, "value": found["value"]})
-    dataset = {"type": "chest-radiographs", "name": run.data["source"], "split": "test"}
+    dataset = {"type": "chest-radiographs", "name": _source(run.data["source"]), "split": "test"}
     dataset["revision"] = run.dataset_fingerprint
     task = {"type": "image-classification"}
     result = {"task": task, "dataset": dataset, "metrics": metrics}
@@ -83,12 +83,17 @@ def figures(evaluation: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             yield from figures(value, prefix + part)
 
 
-def limits(run: RunFiles, *, external: bool) -> Iterator[str]:
-    """Yields what is known to limit the result, a sentence each."""
+def limits(run: RunFiles, evaluations: Mapping[str, Mapping]) -> Iterator[str]:
+    """Yields what is known to limit the result, a sentence each.
+
+    Args:
+      run: a finished run.
+      evaluations: those that were made later, by their names.
+    """
     test = run.test
     if run.data.get("synthetic"):
         yield "It was trained on synthetic radiographs: the figures say nothing about patients."
-    if not external:
+    if not _external(run, evaluations):
         yield "It was evaluated on no other data set: how good it is elsewhere is not known."
     if test["patients"] < FEW_PATIENTS:
         yield f"Its test split has {test['patients']} patients, so that intervals are wide."
@@ -101,7 +106,11 @@ def limits(run: RunFiles, *, external: bool) -> Iterator[str]:
     for finding in (run.audit or {}).get("findings", []):
         if finding["severity"] != "ok":
             yield f"Audit of the data: {finding['title']}."
-    yield "Its figures are of the data set as a whole, not of groups by age, sex or view."
+    for name, evaluation in evaluations.items():
+        if evaluation.get("stress"):
+            yield f"Altered images ({name}): {evaluation['stress']['sentence']}"
+    if not any(evaluation.get("groups") for evaluation in evaluations.values()):
+        yield "Its figures are of the data set as a whole, not of groups by age, sex or view."
 
 
 def metadata(run: RunFiles) -> dict[str, Any]:
@@ -110,6 +119,7 @@ def metadata(run: RunFiles) -> dict[str, Any]:
     side, versions = data.get("image_size"), run.environment["versions"]
     exclusive = bool(run.test.get("exclusive"))
     label_names = {str(number): name for number, name in enumerate(run.labels)}
+    classes = {str(number): name for number, name in enumerate(run.test["classes"])}
     image = {
         "type": "image",
         "format": "magnitude",
@@ -141,7 +151,7 @@ def metadata(run: RunFiles) -> dict[str, Any]:
         "data_source": run.data["source"],
         "data_type": "radiographs as JPEG or PNG",
         "image_classes": "one channel of grey levels in 0..1",
-        "label_classes": label_names,
+        "label_classes": classes or label_names,
         "pred_classes": "probability of each " + ("class" if exclusive else "label"),
         "eval_metrics": {name: found["value"] for name, found in figures(run.test)},
         "intended_use": "Research and education alone; not a medical device.",
@@ -165,18 +175,30 @@ def _name(run: RunFiles) -> str:
     return run.config.get("name") or run.name
 
 
+def _source(name: str) -> str:
+    """Returns the name of a source without the folders of whoever prepared it."""
+    return epath.Path(name).name or name
+
+
 def _others(run: RunFiles) -> list[str]:
     """Returns the names of the evaluations on other data sets."""
     found = (run.workdir / evaluation_files.FOLDER).glob("*.json")
     return sorted({file.stem for file in found} - {*SPLITS})
 
 
-def _shortcut(run: RunFiles) -> Any:
-    """Returns the strongest shortcut of the audit where it is above chance, else None."""
+def _external(run: RunFiles, evaluations: Mapping[str, Mapping]) -> list[str]:
+    """Returns the names of the evaluations on other data than the run's own."""
+    own = run.dataset_fingerprint
+    return [name for name, found in evaluations.items() if found.get("dataset_fingerprint") != own]
+
+
+def _shortcut(run: RunFiles) -> dict[str, Any] | None:
+    """Returns {name, notes, auc} of the audit's strongest shortcut, None if that is not shown."""
     found = baselines.shortcut(run.audit, run.labels) if run.audit else None
-    if found is None or found.values["auc"]["low"] is None:
+    if found is None or (found.values["auc"]["low"] or 0.0) <= CHANCE:
         return None
-    return found if found.values["auc"]["low"] > CHANCE else None
+    name, _, notes = found.about.partition("; ")
+    return {"name": name, "notes": notes, "auc": found.values["auc"]}
 
 
 def _replay(run: RunFiles) -> dict[str, Any] | None:
@@ -184,14 +206,17 @@ def _replay(run: RunFiles) -> dict[str, Any] | None:
     return json_files.read(file) if file.exists() else None
 
 
-def _answers(run: RunFiles, *, external: bool) -> dict[int, tuple[str, str]]:
+def _answers(run: RunFiles, evaluations: Mapping[str, Mapping]) -> dict[int, tuple[str, str]]:
     """Returns the answers to the items of CLAIM that depend on the run."""
     explained = (run.workdir / "pictures/test/explanations").exists()
     errors = (run.workdir / "pictures/test/errors.png").exists()
+    stressed = any(evaluation.get("stress") for evaluation in evaluations.values())
+    external = _external(run, evaluations)
     return {
         27: (NOT_APPLICABLE, "a single network"),
+        30: (MET, "Limits") if stressed else (UNMET, "radiograph evaluate RUN --stress"),
         31: (MET, "report.html") if explained else (UNMET, "the run drew no explanations"),
-        33: (MET, "Other data sets") if external else (UNMET, "no other data set"),
+        33: (MET, "Later evaluations") if external else (UNMET, "no other data set"),
         34: (NOT_APPLICABLE, "no clinical trial"),
         39: (MET, "report.html, errors") if errors else (UNMET, "the run drew no errors"),
     }

@@ -10,7 +10,7 @@ from etils import epath
 
 from trainer.distribute import local_workers
 from trainer.system import atomic, file_lock, gcs
-from trainer.system.errors import CannotWrite, ExitError, Stopped
+from trainer.system.errors import CannotWrite, ExitError, Stopped, UsageError
 
 RESUME = "the same command goes on from there"
 
@@ -31,7 +31,7 @@ def series(workdir: epath.Path) -> Iterator[list[int]]:
       the stop signals that have come meanwhile, which `train` passes on.
 
     Raises:
-      UsageError: if another job has the folder.
+      UsageError: if another job has the folder, or it is that of a single run.
       CannotWrite: if it cannot be used.
     """
     try:
@@ -41,6 +41,8 @@ def series(workdir: epath.Path) -> Iterator[list[int]]:
                 file_lock.held(workdir),
                 local_workers.received(local_workers.STOP_SIGNALS) as signals,
             ):
+                if (workdir / "config.json").exists():
+                    raise UsageError(f"--workdir={workdir} is a run: name another folder.")
                 atomic.remove_leftovers(workdir)
                 yield signals
     except OSError as error:
