@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
         )
         refused = _predict(predictor, inputs, rows_file, workers=given.workers)
     if inputs.passed_over:
-        print(f"{inputs.passed_over:,} files that are no images: passed over", file=sys.stderr)
+        print(f"passed over, as no images: {inputs.passed_over:,}", file=sys.stderr)
     if refused:
         where = f"{out} says why" if out else "their rows say why"
         raise ExitError(f"{refused:,} of {inputs.found:,} files have no prediction: {where}.")
@@ -164,7 +164,7 @@ def _sets(coverage: float | None, network: "ensemble.Ensemble") -> "conformal.Co
     if np.isneginf(sets.least).any():
         print(
             f"--coverage={coverage:g}: validation has too few images of a class for that (it takes "
-            f"{math.ceil(1 / (1 - coverage)) - 1:,}), so that each set holds it.",
+            f"{math.ceil(1 / (1 - coverage) - 1e-9) - 1:,}), so that each set holds it.",
             file=sys.stderr,
         )
     return sets

@@ -199,7 +199,7 @@ class Table:
         if not found:
             raise UsageError(
                 f"none of the images that {self.name} names, such as {paths[0]!r}, is under "
-                f"{self._files.name}: give their folder with --image_root."
+                f"{self._files.name}: give the folder that they start from with --image_root."
             )
         return found, ambiguous
 
