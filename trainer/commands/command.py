@@ -79,10 +79,10 @@ COMMANDS = {
     ),
     "seeds": Command(
         "trainer.commands.seeds",
-        "trains a config with several seeds, and sums their figures up",
+        "trains a config with several seeds, or on folds, and sums up",
         "radiograph seeds --config=resnet --config.data.path=DATA --workdir=RUNS --seeds=5",
         needed=("config", "workdir"),
-        common=("seeds",),
+        common=("seeds", "folds"),
     ),
     "report": Command(
         "trainer.commands.report",

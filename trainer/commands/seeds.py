@@ -1,46 +1,77 @@
-"""Trains a config with several seeds: `radiograph seeds --config=resnet --workdir=RUNS --seeds=5`.
+"""Trains a config several times: `radiograph seeds --config=resnet --workdir=RUNS --seeds=5`.
 
 A figure of one seed is partly luck. The runs are trained one after the other on this machine; the
 same command again goes on where it was stopped, and with more --seeds adds some. RUNS/seeds.json
 has each seed's figures on validation and test, their mean and standard deviation, and those of the
 ensemble, the mean of the runs' calibrated log-odds.
+
+With --folds the runs are those of cross-validation instead, on the folds that `radiograph prepare
+--folds=K` wrote: every image is predicted by a run that was not trained on it. RUNS/folds.json has
+the figures of the whole set, RUNS/label_errors.csv the images whose label is probably wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 from etils import epath, epy
 
 from trainer.commands import config_flags, path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.system import atomic, tensorflow_import
-from trainer.training import run_checks
-from trainer.tuning import seeds
+from trainer.system import atomic
+from trainer.tuning import repeats
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.judge import seed_summary
+    from trainer.judge import out_of_fold, repeat_summary
+    from trainer.metrics import evaluation_files
+    from trainer.metrics.label_result import interval_text
 
-RECORD = "seeds.json"
+SEEDS, FOLDS = "seeds.json", "folds.json"
 
 _WORKDIR = path_flags.define_path("workdir", "", "folder of the runs")
 _SEEDS = flags.DEFINE_integer(
     "seeds", 5, "number of runs; the first has the config's own seed", lower_bound=1
 )
+_FOLDS = flags.DEFINE_bool("folds", False, "a run for each fold of prepare --folds, instead")
 
 
 def main(argv: Sequence[str]) -> None:
     """Trains the runs that the flags describe, and sums them up."""
     del argv
     config, workdir = config_flags.read(), epath.Path(_WORKDIR.value)
-    run_checks.check(config)
+    folds = _FOLDS.value
+    chosen = repeats.by_fold(config) if folds else repeats.by_seed(config, _SEEDS.value)
     task_flags = config_flags.task_flags(program.verbosity())
-    runs = seeds.run(config, task_flags=task_flags, workdir=workdir, seeds=_SEEDS.value)
-    tensorflow_import.import_quietly()
-    figures = seed_summary.summarize(runs)
-    atomic.write_json(workdir / RECORD, figures)
+    runs = repeats.run(config, chosen, task_flags=task_flags, workdir=workdir)
+    figures = repeat_summary.summarize(runs, same_images=not folds)
     for split, rows in figures.items():
-        print(f"{seed_summary.table(rows, split)}\n")
-    print(f"figures: {workdir / RECORD}")
+        print(f"{repeat_summary.table(rows, split)}\n")
+    record = workdir / (FOLDS if folds else SEEDS)
+    pooled: Mapping[str, Any] = _pool(runs, workdir) if folds else {}
+    atomic.write_json(record, {**figures, **pooled})
+    print(f"figures: {record}")
+
+
+def _pool(runs: Sequence[epath.Path], workdir: epath.Path) -> Mapping[str, Any]:
+    """Sums up the predictions of all folds, writes the suspected label errors, and shows both."""
+    pooled = out_of_fold.OutOfFold.read(runs)
+    evaluation = pooled.evaluate()
+    evaluation_files.write(workdir, pooled.predictions, evaluation)
+    print(
+        f"all {evaluation['images']:,} images of {evaluation['patients']:,} patients, each by a "
+        "run that was not\ntrained on it; 95 % intervals by patient:"
+    )
+    for name in ("auc", "average_precision"):
+        print(f"{name.replace('_', ' ')}: {interval_text(evaluation[name])}")
+    suspects = pooled.write_suspects(workdir)
+    for label, counts in suspects.items():
+        of_label = f" of {label}" if len(suspects) > 1 else ""
+        print(
+            f"labels{of_label} that are probably wrong: {counts['suspected']:,}; if all were "
+            f"right, {counts['expected']:.1f} would look so"
+        )
+    print(f"for a reader to check: {workdir / 'label_errors.csv'}\n")
+    return {"pooled": evaluation, "label_errors": suspects}
 
 
 def run() -> None:

@@ -153,11 +153,11 @@ def _csv(predictions: Predictions) -> str:
             for label, score, logit in zip(*columns, strict=True)
             for cell in ("" if label < 0 else int(label), f"{score:.9g}", f"{logit:.9g}")
         ]
-        writer.writerow([_cell(name), _cell(patient), *cells])
+        writer.writerow([cell(name), cell(patient), *cells])
     return text.getvalue()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Returns a cell that no spreadsheet takes for a formula: with an apostrophe before it.
 
     Source: https://owasp.org/www-community/attacks/CSV_Injection.
@@ -166,7 +166,7 @@ def _cell(text: str) -> str:
 
 
 def _text(cell: str) -> str:
-    """Returns the text of which `_cell` has made a cell."""
+    """Returns the text of which `cell` has made a cell."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 

@@ -1,4 +1,4 @@
-"""The figures of one config over several seeds: each, mean, standard deviation, and ensemble."""
+"""The figures of one config trained several times: each, mean, deviation, and ensemble."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,18 +16,21 @@ MEAN, DEVIATION, ENSEMBLE = "mean", "sd", "ensemble"
 RATES = ("accuracy", "sensitivity", "specificity")
 
 
-def summarize(workdirs: Sequence[epath.PathLike]) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Returns the figures of finished runs that differ in their seed alone.
+def summarize(
+    workdirs: Sequence[epath.PathLike], *, same_images: bool = True
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Returns the figures of finished runs of one config.
 
     The ensemble is the mean of the runs' calibrated log-odds; its threshold is chosen on
     validation, as those of the runs are.
 
     Args:
-      workdirs: of the runs, which have the same data and labels.
+      workdirs: of the runs, which have the same labels.
+      same_images: whether they are of the same data set too; those of folds are not.
 
     Returns:
       {split: {row: {figure: value}}}; a row for each run by its name, then "mean", "sd" (of a
-      sample, with n - 1; None of one run) and "ensemble" (of two runs or more).
+      sample, with n - 1; None of one run) and "ensemble" (of two runs or more of the same images).
 
     Raises:
       UsageError: a run is not finished, or one of its files cannot be read.
@@ -46,7 +49,7 @@ def summarize(workdirs: Sequence[epath.PathLike]) -> dict[str, dict[str, dict[st
             MEAN: {name: _of_defined(_mean, values) for name, values in columns.items()},
             DEVIATION: {name: _of_defined(_deviation, values) for name, values in columns.items()},
         }
-    if len(runs) > 1:
+    if same_images and len(runs) > 1:
         for split, evaluation in _evaluate_ensemble(runs).items():
             rows[split][ENSEMBLE] = figures(evaluation)
     return rows

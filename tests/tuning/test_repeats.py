@@ -1,4 +1,4 @@
-"""The seeds of a config are trained once each, in folders of their own."""
+"""A config is trained once for each seed or fold, in folders of their own."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from etils import epath
 
 from trainer.config.schema import default
 from trainer.system.errors import UsageError
-from trainer.tuning import child_run, seeds
+from trainer.tuning import child_run, repeats
 
 PYTHON = sys.executable
 
@@ -46,7 +46,8 @@ def series(phantoms: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         task.write_text(TASK.format(python=PYTHON, **content))
         task.chmod(0o755)
         monkeypatch.setattr(child_run.sys, "executable", str(task))
-        runs = seeds.run(begun, task_flags=[], workdir=tmp_path / "runs", seeds=count)
+        given = {"task_flags": [], "workdir": tmp_path / "runs"}
+        runs = repeats.run(begun, repeats.by_seed(begun, count), **given)
         return [path.name for path in runs]
 
     return run
@@ -91,3 +92,14 @@ def test_runs_of_fewer_epochs_are_not_finished(series, tmp_path: Path):
     more = {"schedule.name": "constant", "train.epochs": default().train.epochs + 1}
     series(1, **more)
     assert starts(tmp_path / "runs") == [2]
+
+
+def test_each_fold_is_a_repeat_and_no_folds_are_refused(tmp_path: Path):
+    config = default()
+    config.data.path = str(tmp_path)
+    (tmp_path / "fold-1").mkdir()
+    with pytest.raises(UsageError):
+        repeats.by_fold(config)
+    (tmp_path / "fold-2").mkdir()
+    found = repeats.by_fold(config)
+    assert found == {f"fold-{n}": {"data.path": str(tmp_path / f"fold-{n}")} for n in (1, 2)}

@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 from sklearn.metrics import roc_auc_score
 
-from trainer.judge import seed_summary
+from trainer.judge import repeat_summary
 from trainer.metrics import evaluation_files, operating_points
 
 
@@ -38,7 +38,7 @@ def runs(finished: epath.Path, tmp_path: Path) -> list[Path]:
 
 
 def test_figures_of_seeds_have_mean_deviation_and_those_of_the_ensemble(runs: list[Path]):
-    rows = seed_summary.summarize(runs)["test"]
+    rows = repeat_summary.summarize(runs)["test"]
     assert list(rows) == ["seed-0", "seed-1", "mean", "sd", "ensemble"]
     both = [rows["seed-0"]["AUC"], rows["seed-1"]["AUC"]]
     assert both[0] != both[1]
@@ -52,11 +52,11 @@ def test_figures_of_seeds_have_mean_deviation_and_those_of_the_ensemble(runs: li
         calibrated.append(read.logits[:, 0] / label["calibration"]["temperature"])
     expected = roc_auc_score(read.labels[:, 0], np.mean(calibrated, axis=0))
     assert rows["ensemble"]["AUC"] == pytest.approx(expected, abs=1e-6)
-    for line in seed_summary.table(rows, "validation").splitlines():
+    for line in repeat_summary.table(rows, "validation").splitlines():
         assert len(line) <= 80
 
 
 def test_one_seed_has_neither_deviation_nor_ensemble(runs: list[Path]):
-    rows = seed_summary.summarize(runs[:1])["validation"]
+    rows = repeat_summary.summarize(runs[:1])["validation"]
     assert list(rows) == ["seed-0", "mean", "sd"]
     assert rows["mean"] == rows["seed-0"] and rows["sd"]["AUC"] is None

@@ -1,0 +1,191 @@
+"""Predictions of a whole set by cross-validation: of each image by a run not trained on it."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from trainer.data import pipeline
+from trainer.metrics import classification, evaluation_files, label_errors
+from trainer.metrics.label_errors import Suspects
+from trainer.metrics.label_result import threshold_logit
+from trainer.metrics.operating_points import CHOSEN
+from trainer.metrics.predictions import Predictions
+from trainer.metrics.scores import Scores
+from trainer.show.label_tags import tags_of
+from trainer.show.pictures.sheet import sample_sheet
+from trainer.system import atomic
+from trainer.system.errors import UsageError
+from trainer.training.run_files import RunFiles
+
+MOST_SHOWN = 24  # suspects on the sheet
+SIDE = 224  # of an image on it, pixels
+NAME = "out-of-fold"
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """The test predictions of the runs of all folds, pooled.
+
+    Attributes:
+      predictions: of every image, calibrated by its run's own validation.
+      margins: [n, K], log-odds above the threshold that its run's validation chose.
+      runs: [n] int, the number of the run of each image.
+      rows: [n] int, its number in that run's test split.
+      workdirs: of the runs.
+    """
+
+    predictions: Predictions
+    margins: np.ndarray
+    runs: np.ndarray
+    rows: np.ndarray
+    workdirs: Sequence[epath.Path]
+
+    @classmethod
+    def read(cls, workdirs: Sequence[epath.PathLike]) -> "OutOfFold":
+        """Reads the test predictions of finished runs.
+
+        Raises:
+          UsageError: a run is not finished, or the runs are not of folds of one data set.
+        """
+        runs = [RunFiles(workdir) for workdir in workdirs]
+        found = [evaluation_files.read_predictions(run.workdir, "test") for run in runs]
+        first = found[0]
+        images = [name for one in found for name in one.images]
+        if any(one.labels != first.labels for one in found) or len(images) != len({*images}):
+            raise UsageError(
+                f"the runs {', '.join(run.name for run in runs)} are not of the folds of one data "
+                "set: an image is in two test splits, or their labels differ."
+            )
+        logits, margins = [], []
+        for run, one in zip(runs, found, strict=True):
+            labels = list(run.test["labels"].values())
+            temperatures = [label["calibration"]["temperature"] for label in labels]
+            logits.append(one.scores.outputs.calibrated(one.scores.logits, temperatures))
+            thresholds = [
+                threshold_logit(point)
+                for label in labels
+                for point in label["operating_points"]
+                if point["name"] == CHOSEN
+            ]
+            margins.append(one.scores.logits - np.array(thresholds))
+        scores = Scores(
+            np.concatenate(logits).astype(np.float32),
+            np.concatenate([one.scores.labels for one in found]),
+            np.concatenate([one.scores.weights for one in found]),
+            first.scores.outputs,
+        )
+        patients = [patient for one in found for patient in one.patients]
+        sizes = [len(one.images) for one in found]
+        return cls(
+            Predictions(NAME, first.labels, first.classes, images, patients, scores),
+            np.concatenate(margins),
+            np.repeat(np.arange(len(runs)), sizes),
+            np.concatenate([np.arange(size) for size in sizes]),
+            [run.workdir for run in runs],
+        )
+
+    def evaluate(self, seed: int = 0) -> dict[str, Any]:
+        """Returns the figures of the whole set, with intervals over patients.
+
+        The operating point is each run's own, chosen on its validation images.
+        """
+        pooled = self.predictions
+        scores, names = pooled.scores, pooled.labels
+        content = classification.evaluate(
+            scores, pooled.patients, names=names, thresholds={}, seed=seed
+        )
+        if not scores.outputs.exclusive:
+            decided = classification.evaluate(
+                scores._replace(logits=self.margins.astype(np.float32)),
+                pooled.patients,
+                names=names,
+                thresholds={CHOSEN: [0.0] * len(names)},
+                seed=seed,
+            )
+            for name, label in decided["labels"].items():
+                content["labels"][name]["operating_points"] = label["operating_points"]
+        facts = {"images": len(pooled.images), "patients": len({*pooled.patients})}
+        return {"split": NAME, "classes": list(pooled.classes), **facts, **content}
+
+    def suspects(self) -> dict[str, Suspects]:
+        """Returns the images whose label is probably wrong, by label; "" of exclusive classes."""
+        scores = self.predictions.scores
+        probability = classification.probabilities(scores.logits)
+        if scores.outputs.exclusive:
+            known = np.flatnonzero((scores.labels > 0.5).any(1))
+            classes = scores.labels[known].argmax(1)
+            return {"": _of_all(label_errors.find(probability[known], classes), known)}
+        found = {}
+        for k, name in enumerate(self.predictions.labels):
+            known = np.flatnonzero(scores.labels[:, k] >= 0)
+            pair = np.stack([1 - probability[known, k], probability[known, k]], 1)
+            classes = (scores.labels[known, k] > 0.5).astype(int)
+            found[name] = _of_all(label_errors.find(pair, classes), known)
+        return found
+
+    def class_names(self, label: str) -> list[str]:
+        """Returns the names of the classes that a label tells apart."""
+        if not label:
+            return list(self.predictions.labels)
+        return list(self.predictions.classes) or [f"no {label}", label]
+
+    def write_suspects(self, workdir: epath.Path) -> dict[str, dict[str, Any]]:
+        """Writes `label_errors.csv`, for a reader to check, and a sheet of the most suspect images.
+
+        Returns:
+          {label: {suspected, expected}}, see `label_errors.Suspects`.
+        """
+        text, found = io.StringIO(), self.suspects()
+        tags = tags_of(list(found))
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", "patient", "labelled", "probably", "margin"])
+        for label, suspects in found.items():
+            names = self.class_names(label)
+            for image, suggested, margin in zip(*suspects[:3], strict=True):
+                writer.writerow(
+                    [
+                        evaluation_files.cell(self.predictions.images[image]),
+                        evaluation_files.cell(self.predictions.patients[image]),
+                        evaluation_files.cell(names[self._labelled(image, label)]),
+                        evaluation_files.cell(names[suggested]),
+                        f"{margin:.4f}",
+                    ]
+                )
+            if len(suspects.images):
+                tag = f"-{tags[label]}" if len(found) > 1 else ""
+                file = f"label_errors{tag}.png"
+                atomic.write_bytes(workdir / file, self._sheet(label, suspects))
+        atomic.write_text(workdir / "label_errors.csv", text.getvalue())
+        return {
+            label: {"suspected": len(suspects.images), "expected": suspects.expected}
+            for label, suspects in found.items()
+        }
+
+    def _labelled(self, image: int, label: str) -> int:
+        labels = self.predictions.scores.labels[image]
+        if not label:
+            return int(labels.argmax())
+        return int(labels[list(self.predictions.labels).index(label)] > 0.5)
+
+    def _sheet(self, label: str, suspects: Suspects) -> bytes:
+        """Returns a PNG of the most suspect images, a row for each class that they are labelled."""
+        names, images, captions, rows = self.class_names(label), [], [], []
+        first = suspects.images[:MOST_SHOWN], suspects.suggested[:MOST_SHOWN]
+        for image, suggested in zip(*first, strict=True):
+            run = RunFiles(self.workdirs[self.runs[image]])
+            split = pipeline.open_split(run.settings["data.path"], "test")
+            numbers = [int(self.rows[image])]
+            images.append(pipeline.read_images(split, numbers, SIDE, fit_mode="pad")[0])
+            captions.append(f"probably {names[suggested]}")
+            rows.append(f"labelled {names[self._labelled(image, label)]}")
+        return sample_sheet(np.stack(images), captions, rows).png()
+
+
+def _of_all(suspects: Suspects, known: np.ndarray) -> Suspects:
+    """Returns the suspects by their numbers among all images."""
+    return suspects._replace(images=known[suspects.images])
