@@ -23,8 +23,7 @@ from trainer.tuning import repeats
 
 with epy.lazy_imports():  # TensorFlow
     from trainer.judge import out_of_fold, repeat_summary
-    from trainer.metrics import evaluation_files
-    from trainer.metrics.label_result import interval_text
+    from trainer.metrics import evaluation_files, label_result
 
 SEEDS, FOLDS = "seeds.json", "folds.json"
 
@@ -62,7 +61,7 @@ def _pool(runs: Sequence[epath.Path], workdir: epath.Path) -> Mapping[str, Any]:
         "run that was not\ntrained on it; 95 % intervals by patient:"
     )
     for name in ("auc", "average_precision"):
-        print(f"{name.replace('_', ' ')}: {interval_text(evaluation[name])}")
+        print(f"{name.replace('_', ' ')}: {label_result.interval_text(evaluation[name])}")
     suspects = pooled.write_suspects(workdir)
     for label, counts in suspects.items():
         of_label = f" of {label}" if len(suspects) > 1 else ""
