@@ -17,12 +17,13 @@ from trainer.metrics.operating_points import CHOSEN
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 from trainer.show.label_tags import tags_of
-from trainer.show.pictures.sheet import sample_sheet
+from trainer.show.pictures.gallery import error_gallery
 from trainer.system import atomic
 from trainer.system.errors import UsageError
 from trainer.training.run_files import RunFiles
 
 MOST_SHOWN = 24  # suspects on the sheet
+COLUMNS = 6
 SIDE = 224  # of an image on it, pixels
 NAME = "out-of-fold"
 
@@ -173,17 +174,23 @@ class OutOfFold:
         return int(labels[list(self.predictions.labels).index(label)] > 0.5)
 
     def _sheet(self, label: str, suspects: Suspects) -> bytes:
-        """Returns a PNG of the most suspect images, a row for each class that they are labelled."""
-        names, images, captions, rows = self.class_names(label), [], [], []
-        first = suspects.images[:MOST_SHOWN], suspects.suggested[:MOST_SHOWN]
-        for image, suggested in zip(*first, strict=True):
-            run = RunFiles(self.workdirs[self.runs[image]])
-            split = pipeline.open_split(run.settings["data.path"], "test")
+        """Returns a PNG of the most suspect images, in rows by what they are labelled."""
+        names, by_class = self.class_names(label), dict[str, list[tuple[np.ndarray, str]]]()
+        first = (column[:MOST_SHOWN] for column in suspects[:3])
+        for image, suggested, margin in zip(*first, strict=True):
+            path = RunFiles(self.workdirs[self.runs[image]]).settings["data.path"]
             numbers = [int(self.rows[image])]
-            images.append(pipeline.read_images(split, numbers, SIDE, fit_mode="pad")[0])
-            captions.append(f"probably {names[suggested]}")
-            rows.append(f"labelled {names[self._labelled(image, label)]}")
-        return sample_sheet(np.stack(images), captions, rows).png()
+            split = pipeline.open_split(path, "test")
+            pixels = pipeline.read_images(split, numbers, SIDE, fit_mode="pad")[0]
+            file = self.predictions.images[image].split("/")[-1]
+            title = f"labelled {names[self._labelled(image, label)]}, probably {names[suggested]}"
+            by_class.setdefault(title, []).append((pixels, f"by {margin:.2f}\n{file}"))
+        rows = [
+            (title, np.stack([pixels for pixels, _ in part]), [caption for _, caption in part])
+            for title, found in by_class.items()
+            for part in (found[n : n + COLUMNS] for n in range(0, len(found), COLUMNS))
+        ]
+        return error_gallery(rows, "Labels that are probably wrong").png()
 
 
 def _of_all(suspects: Suspects, known: np.ndarray) -> Suspects:
