@@ -114,6 +114,9 @@ def test_other_data_is_judged_whole_and_the_runs_own_files_stay(copy, hospital):
     content = read(copy, "hospital")
     assert content["images"] == 24 and content["splits"] == ["train", "validation", "test"]
     assert content["labels"]["PNEUMONIA"]["positive"] > 0 and not content["overlap"]["patients"]
+    assert content["sets"]["coverage"] == 0.9
+    assert list(content["sets"]["reached"]) == ["NORMAL", "PNEUMONIA"]
+    assert all(0 <= share <= 1 for share in content["sets"]["reached"].values())
     shown = page.read_text()
     assert "24 images of 24 patients" in shown and "own test" in shown
     assert "Not a medical device" in shown and shown.count("<script") == 1

@@ -16,6 +16,7 @@ from trainer.judge.judged_data import JudgedData, open_judged
 from trainer.judge.scorer import UNCHANGED, Scorer, mirrored
 from trainer.judge.stress import Decided
 from trainer.metrics import evaluation_files, figures, measured, paired, subgroups
+from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.measured import Measured
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
@@ -26,6 +27,7 @@ from trainer.training.step import View
 
 OWN = ("train", "validation", "test")  # names of a run's own evaluations
 NAME = re.compile(r"[\w][\w.-]*")
+COVERAGE = 0.9  # of the sets whose reached coverage is reported
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def evaluate(
     content["groups"] = {
         column: subgroups.measure(result, groups) for column, groups in columns.items()
     }
+    content["sets"] = _sets(network, result.predictions.scores)
     content["stress"] = stressed
     if len(runs) > 1:
         pairs = zip(network.alone(), logits, strict=True)
@@ -139,6 +142,22 @@ def _stress(network: Ensemble, data: JudgedData, scorer: Scorer) -> dict[str, An
         return Decided(logits, network.decisions(logits))
 
     return stress.stress(score, data.values, data.patients)
+
+
+def _sets(network: Ensemble, scores: Scores) -> dict[str, Any] | None:
+    """Returns how often conformal sets hold the true class, where validation can calibrate them."""
+    if (validation := network.validation_scores()) is None:
+        return None
+    lacks, has = ConformalSets.calibrate(validation, COVERAGE).reached(scores)
+    if network.classes:
+        pairs = list(zip(network.classes, (lacks[0], has[0]), strict=True))
+    else:
+        pairs = list(zip(network.labels, has, strict=True))
+        if not network.outputs.exclusive:
+            absent = [f"no {name}" for name in network.labels]
+            pairs += zip(absent, lacks, strict=True)
+    shares = {name: None if np.isnan(share) else float(share) for name, share in pairs}
+    return {"coverage": COVERAGE, "reached": shares}
 
 
 def _predictions(name: str, network: Ensemble, data: JudgedData, logits: np.ndarray) -> Predictions:
