@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 import trainer
 from tests.container import debian
@@ -137,7 +138,10 @@ def test_the_job_trains_on_a_read_only_root_stops_and_goes_on(image: Image, moun
     assert recorded["git_commit"] == (image.config["Labels"][f"{LABEL}revision"] or None)
 
 
-def test_the_job_ends_at_once_where_it_is_stopped_before_it_has_begun(image: Image, mount: Path):
+def test_the_job_ends_at_once_where_it_is_stopped_before_it_has_begun(
+    image: Image, mount: Path, phantoms: epath.Path
+):
+    shutil.copytree(phantoms, mount / "data").chmod(0o755)
     stopped = image.start(mount, *TASK)
     while stopped.running():
         stopped.send(signal.SIGTERM)  # over and over: Python itself takes a moment to begin
