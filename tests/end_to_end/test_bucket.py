@@ -217,8 +217,8 @@ def test_its_pages_and_its_audit_are_written_there(
     run("-m", "trainer", "audit", f"--source={DATA}", f"--out={DATA}/audit.html")
     source = sources.open_source("phantom:20")
     running_bucket.write("patient.png", source.read(source.records()[0]))
-    printed = run("-m", "trainer", "report", RUN, "--image=gs://bucket/patient.png").splitlines()
-    assert f"{RUN}/images/patient.png.html" in printed
+    printed = run("-m", "trainer", "report", RUN, "--image=gs://bucket/patient.png")
+    assert f"\n{RUN}/images/patient.png.html: " in f"\n{printed}"
     for prefix in ("runs/x/images/", "data/audit."):
         running_bucket.fetch(prefix, tmp_path)
     assert "patient.png" in (tmp_path / "patient.png.html").read_text()

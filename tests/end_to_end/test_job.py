@@ -190,7 +190,7 @@ def test_two_workers_stop_together_where_one_is_told_to_and_are_started_again(
     assert f"going on at step {stopped['0']}\n" in output
     assert [row["step"] for row in history(tmp_path / "run")] == [11, 21]
     parts = {file.parent.name for file in (tmp_path / "run/tensorboard").rglob("events.out.*")}
-    assert parts == {"tensorboard", "test", "train", "validation"}
+    assert parts == {"test", "train", "validation"}
     found = events(tmp_path / "run", "validation")
     shown = {"metrics/auc", "network/activations/01_conv1", "results/PNEUMONIA/roc"}
     shown |= {"network/explanations/examples"}
