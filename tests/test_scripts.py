@@ -186,7 +186,7 @@ def test_tensorboard_shows_a_run_a_folder_of_runs_or_several(tensorboard):
 
 
 BEAM_TESTS = "tests/data/prepare/test_beam_backend.py"
-TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile"]
+TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 @pytest.mark.parametrize(

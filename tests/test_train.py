@@ -44,15 +44,17 @@ def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         workdir=epath.Path(tmp_path),
         checkpoints=epath.Path(tmp_path) / "checkpoints",
         config=SimpleNamespace(seed=0, report=SimpleNamespace(references="")),
-        data=SimpleNamespace(splits=dict.fromkeys(SCORES, split)),
+        data=SimpleNamespace(splits=dict.fromkeys((*SCORES, "train"), split)),
         replicas=SimpleNamespace(is_chief=True, barrier=lambda: None),
-        state=SimpleNamespace(variables=dict),
-        evaluator=lambda name: SimpleNamespace(scores=lambda: SCORES[name]),
+        state=SimpleNamespace(variables=dict, averaged=None),
+        scores=SCORES.__getitem__,
     )
     names = [str(number) for number in range(len(LABELS))]
     monkeypatch.setattr(train.examples, "identities", lambda split: (names, names))
     monkeypatch.setattr(train.checkpoint, "restore", lambda *given: found.restored.append(given[0]))
     monkeypatch.setattr(train.run_page, "write", lambda *given: "report.html")
+    monkeypatch.setattr(train.gate, "write", lambda *given: None)
+    monkeypatch.setattr(train.model_card, "write", lambda *given: None)
     found.result = train.evaluate_best(run, progress, found.log, saver=NoSaver())
     found.written = {name: evaluation_files.read(run.workdir, name) for name in SCORES}
     return found

@@ -27,15 +27,20 @@ COMPARISON = "comparison.html"
 def main(argv: Sequence[str]) -> None:
     """Writes the pages that the command line names, and prints their paths."""
     runs, given = [path_flags.expand(run) for run in argv[1:]], flags.FLAGS
+    several = len(runs) > 1
+    if given.image and several:
+        raise UsageError(f"--image takes one run, but there are {len(runs)}: name one.")
+    out = given.out or (COMPARISON if several else None)
+    file = _page_path(out) if out and not given.image else None
     for run in runs:
         RunFiles(run, OF_NETWORK if given.image else FILES)  # before TensorFlow is imported
     if given.image:
-        for page, predictions in _image_pages(runs, given.image, given.out).items():
+        for page, predictions in _image_pages(runs[0], given.image, given.out).items():
             print(f"{page}: {image_page.sentence(predictions)}")
-    elif len(runs) > 1:
-        print(comparison.write(runs, _page_path(given.out or COMPARISON)))
+    elif several and file:
+        print(comparison.write(runs, file))
     else:
-        print(_run_page(runs[0], _page_path(given.out) if given.out else None))
+        print(_run_page(runs[0], file))
 
 
 def _run_page(run: str, out: epath.Path | None) -> epath.Path:
@@ -53,16 +58,12 @@ def _run_page(run: str, out: epath.Path | None) -> epath.Path:
         ) from error
 
 
-def _image_pages(
-    runs: Sequence[str], images: Sequence[str], out: str | None
-) -> dict[epath.Path, list]:
-    if len(runs) > 1:
-        raise UsageError(f"--image takes one run, but there are {len(runs)}: name one.")
+def _image_pages(run: str, images: Sequence[str], out: str | None) -> dict[epath.Path, list]:
     files = [file.path for file in input_files.InputFiles(images)]
     if not files:
         raise UsageError(f"--image={','.join(images)} holds no images: name radiographs.")
     tensorflow_import.import_quietly()
-    return image_page.write(runs[0], files, out)
+    return image_page.write(run, files, out)
 
 
 def _page_path(out: str) -> epath.Path:

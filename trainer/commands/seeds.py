@@ -18,7 +18,8 @@ from etils import epath, epy
 
 from trainer.commands import config_flags, path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.system import atomic
+from trainer.system import atomic, tensorflow_import
+from trainer.training import run_checks
 from trainer.tuning import repeats
 
 with epy.lazy_imports():  # TensorFlow
@@ -40,8 +41,13 @@ def main(argv: Sequence[str]) -> None:
     config, workdir = config_flags.read(), epath.Path(_WORKDIR.value)
     folds = _FOLDS.value
     chosen = repeats.by_fold(config) if folds else repeats.by_seed(config, _SEEDS.value)
+    for fields in chosen.values():
+        own = config.copy_and_resolve_references()
+        own.update_from_flattened_dict(fields)
+        run_checks.check(own)
     task_flags = config_flags.task_flags(program.verbosity())
     runs = repeats.run(config, chosen, task_flags=task_flags, workdir=workdir)
+    tensorflow_import.import_quietly()
     figures = repeat_summary.summarize(runs, same_images=not folds)
     for split, rows in figures.items():
         print(f"{repeat_summary.table(rows, split)}\n")
