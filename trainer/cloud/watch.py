@@ -9,6 +9,7 @@ from trainer.cloud import cloud_job, google_storage
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Platform
+from trainer.system import terminal
 from trainer.system.errors import ExitError, Stopped
 
 POLL_SECONDS = 10.0
@@ -39,11 +40,7 @@ def table(jobs: list[CloudJob]) -> str:
     """Returns a table with a line for each job."""
     rows = [("state", "created", "run", "job")]
     rows += [(job.state, job.created[:19].replace("T", " "), job.title, job.name) for job in jobs]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return terminal.aligned(rows, left=4)
 
 
 def command(verb: str, platform: str, job: CloudJob) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from trainer.judge.ensemble import Ensemble
+from trainer.system import terminal
 from trainer.system.errors import ExitError
 from trainer.training.trained_model import AT_ONCE
 
@@ -132,11 +133,7 @@ def table(rows: dict[str, Parity]) -> str:
         times = [f"{row.milliseconds[str(batch)]:.1f}" for batch in BATCHES]
         changed = str(row.decisions_changed)
         lines.append((name, *figures, changed, auc, f"{row.megabytes:.1f}", *times))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+    return terminal.aligned(lines)
 
 
 def _auc_difference(files: Files, probability: np.ndarray) -> float | None:

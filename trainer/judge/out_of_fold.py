@@ -65,7 +65,7 @@ class OutOfFold:
         logits, margins = [], []
         for run, one in zip(runs, found, strict=True):
             labels = list(run.test["labels"].values())
-            temperatures = [label["calibration"]["temperature"] for label in labels]
+            temperatures = evaluation_files.temperatures(run.test)
             logits.append(one.scores.outputs.calibrated(one.scores.logits, temperatures))
             thresholds = [
                 threshold_logit(point)
@@ -173,14 +173,17 @@ class OutOfFold:
             return int(labels.argmax())
         return int(labels[list(self.predictions.labels).index(label)] > 0.5)
 
+    def _test_split(self, run: int) -> pipeline.Split:
+        path = RunFiles(self.workdirs[run]).settings["data.path"]
+        return pipeline.open_split(path, "test")
+
     def _sheet(self, label: str, suspects: Suspects) -> bytes:
         """Returns a PNG of the most suspect images, in rows by what they are labelled."""
         names, by_class = self.class_names(label), dict[str, list[tuple[np.ndarray, str]]]()
-        first = (column[:MOST_SHOWN] for column in suspects[:3])
+        first = [column[:MOST_SHOWN] for column in suspects[:3]]
+        splits = {number: self._test_split(number) for number in {*self.runs[first[0]].tolist()}}
         for image, suggested, margin in zip(*first, strict=True):
-            path = RunFiles(self.workdirs[self.runs[image]]).settings["data.path"]
-            numbers = [int(self.rows[image])]
-            split = pipeline.open_split(path, "test")
+            split, numbers = splits[int(self.runs[image])], [int(self.rows[image])]
             pixels = pipeline.read_images(split, numbers, SIDE, fit_mode="pad")[0]
             file = self.predictions.images[image].split("/")[-1]
             title = f"labelled {names[self._labelled(image, label)]}, probably {names[suggested]}"

@@ -10,6 +10,7 @@ from trainer.judge import ensemble
 from trainer.metrics import evaluation_files, operating_points
 from trainer.metrics.operating_points import CHOSEN, HALF
 from trainer.metrics.predictions import Predictions
+from trainer.system import terminal
 from trainer.training.run_files import SPLITS, RunFiles
 
 MEAN, DEVIATION, ENSEMBLE = "mean", "sd", "ensemble"
@@ -78,14 +79,7 @@ def table(rows: Mapping[str, Mapping[str, float | None]], split: str) -> str:
     above, below = zip(*(_two_lines(name) for name in names), strict=True)
     lines = [["", *above], [split, *below]]
     lines += [[row, *(_text(cells[name]) for name in names)] for row, cells in rows.items()]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for line in lines
-    )
+    return terminal.aligned(lines, left=1)
 
 
 def _evaluate_ensemble(runs: Sequence[RunFiles]) -> dict[str, dict]:
@@ -94,10 +88,7 @@ def _evaluate_ensemble(runs: Sequence[RunFiles]) -> dict[str, dict]:
         split: [evaluation_files.read_predictions(run.workdir, split) for run in runs]
         for split in SPLITS
     }
-    temperatures = [
-        [label["calibration"]["temperature"] for label in run.test["labels"].values()]
-        for run in runs
-    ]
+    temperatures = [evaluation_files.temperatures(run.test) for run in runs]
     combined: dict[str, Predictions] = {}
     for split, (first, *_) in read.items():
         logits = [one.scores.logits.astype(np.float32) for one in read[split]]

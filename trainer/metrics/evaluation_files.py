@@ -69,6 +69,11 @@ def read_predictions(workdir: epath.Path, split: str) -> Predictions:
         return Predictions(split, labels, classes, names, patients, scores)
 
 
+def temperatures(evaluation: Mapping) -> list[float]:
+    """Returns the temperature of each label, as validation has found it."""
+    return [label["calibration"]["temperature"] for label in evaluation["labels"].values()]
+
+
 def label_results(evaluation: Mapping, predictions: Predictions) -> list[LabelResult]:
     """Returns each label of a split with the images for which it is known.
 
@@ -81,8 +86,8 @@ def label_results(evaluation: Mapping, predictions: Predictions) -> list[LabelRe
     """
     scores, patients = predictions.scores, np.array(predictions.patients, object)
     exclusive, results = scores.outputs.exclusive, []
-    temperatures = [label["calibration"]["temperature"] for label in evaluation["labels"].values()]
-    calibrated = scores.outputs.calibrated(scores.logits, temperatures) if exclusive else None
+    found = temperatures(evaluation)
+    calibrated = scores.outputs.calibrated(scores.logits, found) if exclusive else None
     for k, (name, label) in enumerate(evaluation["labels"].items()):
         known = scores.labels[:, k] >= 0
         others = (OTHER_CLASSES, name) if exclusive else UNNAMED_CLASSES
@@ -94,7 +99,7 @@ def label_results(evaluation: Mapping, predictions: Predictions) -> list[LabelRe
                 logits=scores.logits[known, k].astype(np.float64),
                 patients=patients[known].tolist(),
                 operating_points=label["operating_points"],
-                temperature=temperatures[k],
+                temperature=found[k],
                 split=evaluation["split"],
                 auc=label["auc"],
                 average_precision=label["average_precision"],

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from trainer.system.printable import printable, printable_lines
@@ -17,6 +18,19 @@ def coloured(text: str, style: str, out: TextIO | None) -> str:
     """Returns text in a style of `STYLES`, if `out` is a terminal and NO_COLOR is not set."""
     plain = out is None or not out.isatty() or os.environ.get("TERM") == "dumb"
     return text if plain or os.environ.get("NO_COLOR") else f"{STYLES[style]}{text}\x1b[0m"
+
+
+def aligned(lines: Sequence[Sequence[str]], *, left: int = 0) -> str:
+    """Returns lines of cells as columns: the first `left` begin alike, the others end alike."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = (
+        [
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
+    )
+    return "\n".join("  ".join(row).rstrip() for row in rows)
 
 
 class LiveLine:

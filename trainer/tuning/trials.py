@@ -8,7 +8,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
-from trainer.system import atomic, gcs, json_files
+from trainer.system import atomic, gcs, json_files, terminal
 from trainer.system.errors import NotFinite, UsageError
 from trainer.tuning import child_run, search_space
 from trainer.tuning.search_space import Sweep
@@ -78,11 +78,7 @@ def table(rows: Sequence[dict]) -> str:
     for row in rows:
         values = (_text(row["values"][path]) for path in paths)
         lines.append((folder(row["trial"]), _auc(row), str(row["epoch"] or "-"), *values))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+    return terminal.aligned(lines)
 
 
 def _fingerprint(path: str) -> str | None:
