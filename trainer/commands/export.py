@@ -12,6 +12,7 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.export.formats import FORMATS
 from trainer.system import tensorflow_import
 from trainer.system.errors import UsageError
 from trainer.training.run_files import OF_NETWORK, RunFiles
@@ -19,8 +20,6 @@ from trainer.training.run_files import OF_NETWORK, RunFiles
 with epy.lazy_imports():  # TensorFlow
     from trainer.export import export_folder, parity
     from trainer.judge import ensemble
-
-FORMATS = ("saved_model", "keras")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -26,7 +26,6 @@ from trainer.metrics.operating_points import CHOSEN, HALF
 from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 
-FORMATS = ("saved_model", "keras")
 VERSION = "1"  # TensorFlow Serving takes the highest-numbered folder
 MOST_IMAGES = 500  # that are compared
 METADATA, PARITY, CHECKSUMS = "metadata.json", "parity.json", "checksums.json"
@@ -39,7 +38,7 @@ def export(
 
     Args:
       ensemble: the runs.
-      formats: among `FORMATS`.
+      formats: among `trainer.export.formats.FORMATS`.
       out: new or empty folder, which also may be gs://; it is there whole or not at all, in a
         bucket with `checksums.json` last.
       data: prepared data set, whose validation images are compared.

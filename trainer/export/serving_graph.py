@@ -8,7 +8,7 @@ import tensorflow as tf
 from trainer.export import decoding, fitting
 from trainer.judge.ensemble import Ensemble
 from trainer.metrics.operating_points import CHOSEN
-from trainer.models import layer_outputs
+from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
 
 Answer = dict[str, tf.Tensor]
@@ -76,12 +76,10 @@ class ServingGraph(tf.Module):
             tape.watch(inputs)
             features, logits = watched(inputs, training=False)
             explained = tf.unstack(logits, len(self._ensemble.labels), axis=1)
-        maps = []
-        for logit in explained:
-            gradient = tf.cast(tape.gradient(logit, features), tf.float32)
-            weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-            summed = tf.reduce_sum(weights * tf.cast(features, tf.float32), axis=-1)
-            maps.append(tf.nn.relu(summed))
+        maps = [
+            attribution.weighted_sum(features, tape.gradient(logit, features))
+            for logit in explained
+        ]
         return {"evidence": tf.stack(maps, axis=1)}
 
     def _fitted_files(self, image_bytes: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -64,9 +64,9 @@ def grad_cam(
         explained = _explained_logits(logits, outputs)
     features, maps = found[: len(layers)], found[len(layers) :]
     gradients = tape.gradient(explained, features, unconnected_gradients="zero")
-    evidence = map(_weighted_sum, features, gradients)
+    evidence = map(weighted_sum, features, gradients)
     return GradCam(
-        dict(zip(layers, evidence, strict=True)),
+        {name: heat.numpy() for name, heat in zip(layers, evidence, strict=True)},
         {name: layer_outputs.to_float32(found) for name, found in zip(shown, maps, strict=True)},
         layer_outputs.to_float32(logits),
     )
@@ -129,7 +129,13 @@ def _explained_logits(logits: tf.Tensor, outputs: Sequence[int] | np.ndarray) ->
     return tf.gather(logits, tf.constant(outputs, tf.int32), axis=1, batch_dims=1)
 
 
-def _weighted_sum(feature: tf.Tensor, gradient: tf.Tensor) -> np.ndarray:
+def weighted_sum(feature: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """Returns Grad-CAM's evidence, [n, h, w] float32 of at least 0.
+
+    Args:
+      feature: output of a layer, [n, h, w, c].
+      gradient: of the explained logit with respect to it.
+    """
     feature, gradient = tf.cast(feature, tf.float32), tf.cast(gradient, tf.float32)
     weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(weights * feature, axis=-1)).numpy()
+    return tf.nn.relu(tf.reduce_sum(weights * feature, axis=-1))

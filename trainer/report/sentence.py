@@ -82,7 +82,7 @@ def _of_classes(evaluation: Mapping[str, Any]) -> str:
     sentence = f"The likeliest class is right for {right} of the images"
     if len(found) < 2:
         return f"{sentence}."
-    best, worst = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
+    best, worst = _best_and_worst(found)
     return (
         f"{sentence}; {best} is found most often ({percent(found[best])}), {worst} least "
         f"({percent(found[worst])})."
@@ -101,8 +101,13 @@ def _of_labels(evaluation: Mapping[str, Any]) -> str:
     )
     if len(areas) < 2:
         return f"{sentence}."
-    best, worst = max(areas, key=areas.__getitem__), min(areas, key=areas.__getitem__)
+    best, worst = _best_and_worst(areas)
     return (
         f"{sentence}: {best} is told apart best ({decimal(areas[best])}), {worst} worst "
         f"({decimal(areas[worst])})."
     )
+
+
+def _best_and_worst(values: Mapping[str, float]) -> tuple[str, str]:
+    """Returns the names of the highest and the lowest value."""
+    return max(values, key=values.__getitem__), min(values, key=values.__getitem__)
