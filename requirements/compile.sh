@@ -40,7 +40,9 @@ for accelerator in cpu gpu tpu; do
   { ranges '' && ranges "$accelerator"; } | pin "$accelerator" --constraint "$tools/held" "$@"
 done
 { ranges '' && ranges cpu && ranges beam; } | pin beam "$@"
-# scipy and the like must be the ones that every set has already.
-for addition in test profile; do
-  ranges "$addition" | pin "$addition" --constraint requirements/cpu.txt "$@"
+# scipy and the like must be the ones that every set has already, and the tests' those of users.
+chosen=(--constraint requirements/cpu.txt)
+for addition in test profile export serve dicom mlflow wandb; do
+  ranges "$addition" | pin "$addition" "${chosen[@]}" "$@"
+  [[ $addition != test ]] || chosen+=(--constraint requirements/test.txt)
 done

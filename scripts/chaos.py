@@ -46,7 +46,7 @@ LATE_SECONDS = 0.3
 # that kills come at their steps also where this process seldom gets its turn.
 PAUSE_SECONDS = 0.2
 # How long all may take to end, and a run to get to where it is killed.
-END_SECONDS = 60
+END_SECONDS = 300
 STUCK_SECONDS = 180
 
 _KILLS = flags.DEFINE_integer("kills", 30, "how often the job is killed", lower_bound=1)

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Makes .venv in the repository's root with the pinned packages, if that is not done yet.
 #
-#   scripts/setup.sh [--test] [--profile]
-#                               --test: with the tools for scripts/test.sh
+#   scripts/setup.sh [--test] [--profile] [--export] [--serve] [--dicom] [--mlflow] [--wandb]
+#                               --test: with the tools for scripts/test.sh, all below among them
 #                               --profile: with TensorBoard's dashboard for profiles
+#                               --export, --serve, --dicom, --mlflow, --wandb: with what these
+#                               commands and loggers need besides
 #   scripts/setup.sh --beam     makes .venv-beam instead: Apache Beam, which needs older packages
 #                               than the test tools, and pytest for its tests
 #   PYTHON=python3.12           which Python (default: the first suitable one)
@@ -49,8 +51,13 @@ fi
 sets=("requirements/$accelerator.txt")
 for option; do
   case $option in
-    --test | --profile) sets+=("requirements/${option#--}.txt") ;;
-    *) fail "unknown argument '$option': the options are --test and --profile, or --beam alone." ;;
+    --test | --profile | --export | --serve | --dicom | --mlflow | --wandb)
+      sets+=("requirements/${option#--}.txt")
+      ;;
+    *)
+      fail "unknown argument '$option': the options are --test, --profile, --export, --serve," \
+        '--dicom, --mlflow and --wandb, or --beam alone.'
+      ;;
   esac
 done
 
