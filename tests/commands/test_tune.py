@@ -17,6 +17,7 @@ from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from trainer.config.schema import default
+from trainer.data import summary_file
 from trainer.system.errors import CannotWrite, Stopped, UsageError
 from trainer.tuning import child_run, search_space, trials
 from trainer.tuning.search_space import choice, uniform
@@ -159,9 +160,7 @@ def test_other_data_are_refused_and_another_path_is_not(task, phantoms: epath.Pa
     runs, moved = tmp_path / "runs", shutil.copytree(phantoms, tmp_path / "moved")
     run(runs, 1, **{"data.path": str(phantoms)})
     run(runs, 2, **{"data.path": str(moved)})
-    summary = json.loads((moved / "data_summary.json").read_text())
-    summary["dataset_fingerprint"] = "other"
-    (moved / "data_summary.json").write_text(json.dumps(summary))
+    summary_file.write(moved, summary_file.require(moved) | {"dataset_fingerprint": "other"})
     with pytest.raises(UsageError, match="moved is not the data set on which the sweep"):
         run(runs, 3, **{"data.path": str(moved)})
 

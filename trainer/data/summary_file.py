@@ -16,6 +16,12 @@ SPLITS = ("train", "validation", "test")
 SUMMARY = "data_summary.json"
 DIGEST = "summary_sha256"  # of everything else in the summary
 
+# What a data set was made from, and how.
+RECIPE = (
+    *("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform"),
+    *("labels", "classes", "exclusive", "splits"),
+)
+
 
 def directory(path: epath.PathLike) -> epath.Path:
     """Returns the folder that `tfds.builder_from_directory` opens, inside a prepared set."""
@@ -101,6 +107,18 @@ def with_fingerprint(summary: Mapping[str, Any]) -> dict:
     if summary.get("exclusive"):  # so that older data sets keep their fingerprints
         content.append({"exclusive": True})
     return {**summary, "dataset_fingerprint": digest(content)}
+
+
+def is_same(saved: Mapping[str, Any], summary: Mapping[str, Any]) -> bool:
+    """Returns whether two summaries are of one data set, wherever it lies.
+
+    Args:
+      saved: the content of a run's data_summary.json. Where a version without fingerprints wrote
+        it, data that were made from the same files in the same way are the same.
+      summary: of the data set now.
+    """
+    identity = ("dataset_fingerprint",) if "dataset_fingerprint" in saved else RECIPE
+    return all(saved.get(name) == summary.get(name) for name in identity)
 
 
 def digest(content: Any) -> str:

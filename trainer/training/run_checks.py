@@ -19,12 +19,6 @@ WRITTEN = (
 
 FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew
 
-# What a data set was made from, and how.
-RECIPE = (
-    *("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform"),
-    *("labels", "classes", "exclusive", "splits"),
-)
-
 
 def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
     """Raises a UsageError for what the run would refuse later, as far as local files tell it.
@@ -103,14 +97,12 @@ def _check_same_data(
     """Raises a UsageError unless the data set is the one that a run began on, wherever it lies.
 
     Args:
-      saved: the content of the run's data_summary.json. Where a version without fingerprints wrote
-        it, data that were made from the same files in the same way are the same.
+      saved: the content of the run's data_summary.json.
       summary: of the data that the run is to go on with.
       workdir: of the run.
       path: where these data lie.
     """
-    identity = ("dataset_fingerprint",) if "dataset_fingerprint" in saved else RECIPE
-    if any(saved.get(name) != summary.get(name) for name in identity):
+    if not summary_file.is_same(saved, summary):
         raise UsageError(
             f"data.path={path} ({_described(summary)}) is not the data set on which this work "
             f"directory was begun ({_described(saved)}): give the path where that lies now, "

@@ -88,9 +88,8 @@ def _is_finished(run: epath.Path, config: ConfigDict) -> bool:
     schema.check_same_run(config, saved)
     if not (run / "evaluation/test.json").exists():
         return False
-    data = summary_file.read(summary_file.root(config.data.path)) or {}
-    trained_on = json_files.read(run / "data_summary.json").get("dataset_fingerprint")
-    if trained_on not in (None, data.get("dataset_fingerprint", trained_on)):
+    data = summary_file.read(summary_file.root(config.data.path))
+    if data and not summary_file.is_same(json_files.read(run / "data_summary.json"), data):
         raise UsageError(
             f"data.path={config.data.path} is not the data set that {run} was trained on: give the "
             "path where that lies now, or name another --workdir."

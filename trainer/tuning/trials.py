@@ -1,13 +1,14 @@
 """The trials of a sweep: runs one after the other, each in a folder of its own."""
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.config import schema
+from trainer.data import summary_file
 from trainer.system import atomic, gcs, json_files, terminal
 from trainer.system.errors import NotFinite, UsageError
 from trainer.tuning import child_run, search_space
@@ -82,13 +83,11 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def _fingerprint(path: str) -> str | None:
-    """Returns the identity of the data set, None where it cannot be read or is older than that."""
-    try:
-        with gcs.translate_errors(path):
-            summary = json.loads((epath.Path(path) / "data_summary.json").read_text())
+    """Returns the identity of the data set, None where it cannot be read."""
+    with suppress(OSError), gcs.translate_errors(path):  # the first trial will say what is wrong
+        summary = summary_file.read(summary_file.root(path)) or {}
         return summary.get("dataset_fingerprint")
-    except (OSError, ValueError, AttributeError):
-        return None  # the first trial will say what is wrong
+    return None
 
 
 def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep, *, data: str | None) -> dict:
