@@ -34,6 +34,7 @@ from trainer.system import errors
 from trainer.system.watchdog import Watchdog
 from trainer.training import step
 from trainer.training.evaluator import Evaluator
+from trainer.training.global_batch import Batch
 from trainer.training.run import check_replicas
 from trainer.training.state import create_state
 
@@ -217,7 +218,7 @@ def table(measured: dict[Topology, Measured], batch_size: int) -> str:
 
 
 def _checksums(
-    strategy: tf.distribute.Strategy, batches: Iterator[step.Batch], steps: int
+    strategy: tf.distribute.Strategy, batches: Iterator[Batch], steps: int
 ) -> Iterator[tuple[str, str]]:
     for number in range(steps):
         batch = next(batches)

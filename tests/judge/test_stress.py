@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from trainer.judge.alterations import Alteration
 from trainer.judge.stress import Decided, stress
 from trainer.show.charts.stress import stress_chart
-from trainer.training.step import unchanged
+from trainer.training.evaluation_loop import unchanged
 
 IMAGES = 200
 

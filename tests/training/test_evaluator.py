@@ -11,7 +11,7 @@ from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import NotFinite
 from trainer.system.watchdog import Watchdog
-from trainer.training import step
+from trainer.training import evaluation_loop
 from trainer.training.evaluator import Evaluator
 from trainer.training.state import create_state
 
@@ -41,8 +41,10 @@ def test_its_loop_is_traced_once_for_all_splits(
     monkeypatch: pytest.MonkeyPatch,
     strategy: str,
 ):
-    traced, images_to_float = [], step.images_to_float
-    monkeypatch.setattr(step, "images_to_float", lambda i: traced.append(i) or images_to_float(i))
+    traced, images_to_float = [], evaluation_loop.images_to_float
+    monkeypatch.setattr(
+        evaluation_loop, "images_to_float", lambda i: traced.append(i) or images_to_float(i)
+    )
     replicas = Replicas(request.getfixturevalue(strategy), "a test")
     tiny.model.stages = 1
     with replicas.strategy.scope():

@@ -13,10 +13,9 @@ from ml_collections import ConfigDict
 from trainer.checkpoint import checkpoint
 from trainer.config import schema
 from trainer.data import pipeline
-from trainer.models import inputs
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.training import optimizer, step
-from trainer.training.loss import loss_of
+from trainer.training.global_batch import Batch
 from trainer.training.state import State, create_state
 
 STEPS = 8
@@ -46,7 +45,7 @@ def trained(
     With `classes`, each image is of one of so many, which exclude one another.
     """
 
-    def of_one_class(batch: step.Batch) -> step.Batch:
+    def of_one_class(batch: Batch) -> Batch:
         sick = tf.cast(batch["label"][:, 0], tf.int32)
         return batch | {"label": tf.one_hot(sick * (1 + batch["row"] % (classes - 1)), classes)}
 
@@ -77,9 +76,9 @@ def prepared(
     config: ConfigDict,
     *,
     start_step: int = 0,
-    change: Callable[[step.Batch], step.Batch] = lambda batch: batch,
+    change: Callable[[Batch], Batch] = lambda batch: batch,
     exclusive: bool = False,
-) -> tuple[Callable, Iterator[step.Batch]]:
+) -> tuple[Callable, Iterator[Batch]]:
     split = pipeline.open_split(config.data.path, "train")
     pixels = pipeline.pixels(split, config.data.image_size, "host")
 
@@ -106,7 +105,7 @@ def weights(state: State) -> dict[str, np.ndarray]:
     return {name: variable.numpy() for name, variable in state.variables().items()}
 
 
-def largest_difference(one: State, other: step.State) -> float:
+def largest_difference(one: State, other: State) -> float:
     ours, theirs = weights(one), weights(other)
     assert ours.keys() == theirs.keys()
     return max(np.abs(ours[name].astype(np.float64) - theirs[name]).max() for name in ours)
@@ -244,7 +243,7 @@ def test_where_one_replica_overflows_both_skip_the_step(
             np.testing.assert_array_equal(replica.numpy(), begun[f"model/{variable.path}"])
 
 
-def broken(batch: step.Batch) -> step.Batch:
+def broken(batch: Batch) -> Batch:
     """The batch with a weight that makes loss and gradient infinite in its last row alone."""
     rows = tf.cast(batch["row"], tf.float32)
     return batch | {"weight": tf.where(rows == 15.0, np.float32(np.inf), batch["weight"])}
@@ -297,56 +296,6 @@ def test_each_step_draws_anew(tiny: ConfigDict, one_device: tf.distribute.Strate
     assert np.abs(logits[0] - logits[1]).min() > 0
 
 
-def test_smoothing_and_class_weights_follow_their_formulas():
-    logits, labels = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [0.0]])
-    loss = loss_of(
-        logits,
-        labels,
-        tf.constant([1.0, 0.5]),
-        label_smoothing=0.2,
-        class_weights=np.array([[3.0], [0.7]], "f"),
-    )
-    of = lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))  # noqa: E731
-    sick, healthy = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))
-    expected = 0.7 * of(sick, 0.9) + 3.0 * 0.5 * of(healthy, 0.1)
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_loss_of_exclusive_classes_follows_its_formula():
-    logits = np.array([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0], [9.0, 9.0, 9.0]], "f")
-    labels = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [-1.0, -1.0, -1.0]], "f")
-    weights, of_class = np.array([1.0, 0.5, 1.0], "f"), np.array([3.0, 0.7, 1.0], "f")
-    loss = loss_of(
-        logits,
-        labels,
-        weights,
-        label_smoothing=0.3,
-        class_weights=np.stack([of_class, of_class]),
-        exclusive=True,
-    )
-    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    each = -(log_p * (0.7 * labels + 0.1)).sum(1)
-    assert float(loss) == pytest.approx(0.7 * each[0] + 3.0 * 0.5 * each[1], rel=1e-6)
-
-
-def test_a_label_that_is_not_known_moves_nothing():
-    logits = tf.Variable([[2.0, -1.0], [0.5, 3.0]])
-    labels, weights = tf.constant([[1.0, -1.0], [-1.0, 0.0]]), tf.constant([1.0, 0.5])
-    with tf.GradientTape() as tape:
-        loss = loss_of(
-            logits,
-            labels,
-            weights,
-            label_smoothing=0.0,
-            class_weights=np.array([[1, 2], [3, 4]], "f"),
-        )
-    gradient = tape.gradient(loss, logits).numpy()
-    assert gradient[0, 1] == gradient[1, 0] == 0
-    # Half of each label's: the positive of the first weighs 3, the negative of the second 2.
-    expected = 3 * np.log1p(np.exp(-2.0)) / 2 + 0.5 * 2 * np.log1p(np.exp(3.0)) / 2
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
-
-
 def test_the_learning_rate_warms_up_and_falls_to_0(tiny: ConfigDict):
     tiny.schedule.warmup_epochs = 1.0
     rate = optimizer.learning_rate(tiny, total_steps=100, epoch_steps=10)
@@ -391,24 +340,6 @@ def test_waiting_for_input_is_measured(
         assert result.wait_seconds > 0.3  # some are fetched ahead
     else:
         assert result.wait_seconds < 0.5 * result.seconds
-
-
-def test_evaluation_scores_every_record_in_order(
-    tiny: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
-):
-    split = pipeline.open_split(phantoms, "test")
-    pixels = pipeline.pixels(split, 32, "host")
-    with one_device.scope():
-        state = create_state(tiny, 10, 10)
-    loop = step.evaluation_loop(one_device, state.averaged, 8)
-    batches = one_device.distribute_datasets_from_function(
-        lambda context: pipeline.evaluation_batches(pixels, 8, context)
-    )
-    scores = loop(iter(batches), pipeline.steps(split.size, 8)).without_padding()
-    images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
-    direct = state.averaged(inputs.images_to_float(images), training=False)
-    np.testing.assert_array_equal(scores.labels, labels)
-    np.testing.assert_allclose(scores.logits, direct, atol=1e-5)
 
 
 def test_the_first_step_is_clipped_as_a_whole_measured_and_averaged(

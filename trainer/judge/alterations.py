@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.augment import jpeg
 from trainer.augment.noise import pixel_noise
 from trainer.augment.resample import AffineParameters, affine_matrices, gaussian_blur, resample
-from trainer.training.step import View
+from trainer.training.evaluation_loop import View
 
 Alter = Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
 

@@ -23,7 +23,7 @@ from trainer.metrics.scores import Scores
 from trainer.report import evaluation_page, model_card
 from trainer.system.errors import UsageError
 from trainer.training.error_translation import translate_errors
-from trainer.training.step import View
+from trainer.training.evaluation_loop import View
 
 OWN = ("train", "validation", "test")  # names of a run's own evaluations
 NAME = re.compile(r"[\w][\w.-]*")

@@ -12,8 +12,8 @@ from trainer.judge.ensemble import Ensemble
 from trainer.judge.judged_data import JudgedData
 from trainer.metrics.scores import Scores
 from trainer.system.watchdog import Watchdog
+from trainer.training.evaluation_loop import View, unchanged
 from trainer.training.evaluator import Evaluator
-from trainer.training.step import View, unchanged
 from trainer.training.trained_model import TrainedModel
 
 UNCHANGED: tuple[View, ...] = (unchanged,)
@@ -51,7 +51,7 @@ class Scorer:
         """Returns the log-odds that each network gives, [n, K] float32.
 
         Args:
-          views: of an image, of whose outputs the mean is taken, see `step.evaluation_loop`.
+          views: of an image, of whose outputs the mean is taken, see `evaluation_loop`.
 
         Raises:
           NotFinite: the output of a network is not.

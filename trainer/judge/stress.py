@@ -8,7 +8,7 @@ import numpy as np
 from trainer.judge.alterations import ALTERATIONS, Alteration
 from trainer.metrics import bootstrap, classification
 from trainer.metrics.bootstrap import Resamples
-from trainer.training.step import View, unchanged
+from trainer.training.evaluation_loop import View, unchanged
 
 FIGURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 Figures = dict[str, np.ndarray]  # by name: [1 + resamples], as `Resamples.measure` orders them

@@ -15,8 +15,9 @@ from trainer.metrics.scores import Scores
 from trainer.system.errors import NotFinite
 from trainer.system.watchdog import Watchdog
 from trainer.training import optimizer
+from trainer.training.evaluation_loop import View, evaluation_loop, unchanged
+from trainer.training.global_batch import Batch
 from trainer.training.loop_timer import LoopTimer
-from trainer.training.step import Batch, View, evaluation_loop, unchanged
 
 
 class Evaluator:
@@ -29,7 +30,7 @@ class Evaluator:
       signals: that end it between two loops.
       watchdog: that ends the process if one takes too long.
       outputs: what the network's outputs are.
-      views: of an image, of whose outputs the mean is taken, see `step.evaluation_loop`.
+      views: of an image, of whose outputs the mean is taken, see `evaluation_loop`.
     """
 
     def __init__(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from trainer.metrics import classification
-from trainer.training.step import LoopResult, Scores
+from trainer.metrics.scores import Scores
+from trainer.training.step import LoopResult
 
 
 @dataclass

@@ -21,8 +21,9 @@ from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.system.errors import UsageError
 from trainer.system.watchdog import Watchdog
-from trainer.training import profiling, step
+from trainer.training import profiling
 from trainer.training.evaluator import Evaluator
+from trainer.training.global_batch import Batch
 from trainer.training.state import State, create_state
 
 
@@ -86,7 +87,7 @@ class Run:
             pauses.append(every - at_step % every)
         return min(pauses)
 
-    def train_batches(self, start_step: int) -> Iterator[step.Batch]:
+    def train_batches(self, start_step: int) -> Iterator[Batch]:
         """Returns the training batches of every replica, from `start_step` on."""
         config = self.config
         images = self.pixels.pixels("train")

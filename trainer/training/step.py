@@ -1,10 +1,10 @@
-"""One training step and one evaluation step per replica, and the loops that run them.
+"""One training step per replica, and the loop that runs it.
 
 This is all that the accelerator runs: cast, augment, model, loss, gradient, all-reduce, update.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
@@ -18,11 +18,15 @@ from trainer.metrics.scores import Scores
 from trainer.models import dropout
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training import optimizer
+from trainer.training.global_batch import (
+    Batch,
+    by_example,
+    place_rows,
+    scores_of,
+    sum_over_replicas,
+)
 from trainer.training.loss import EQUAL_WEIGHTS, loss_of
 from trainer.training.state import State
-
-Batch = dict[str, tf.Tensor]
-View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [b, S, S, 1] in 0..1 and rows [b] -> images
 
 
 class StepResult(NamedTuple):
@@ -137,15 +141,15 @@ class ReplicaStep:
         with tf.GradientTape() as tape:
             with dropout.drawing_from(key, batch["row"], global_batch):
                 logits = state.model(images, training=True)
-            scores = _scores(logits, batch)
+            scores = scores_of(logits, batch)
             scaled_loss = self.loss(scores) * optimizer.loss_scale(state.optimizer)
         gradients = tape.gradient(scaled_loss, state.model.trainable_variables)
-        return [*gradients, _in_global_batch(scores, batch["row"], global_batch)]
+        return [*gradients, place_rows(scores, batch["row"], global_batch)]
 
     def _update(self, shares: list[tf.Tensor], measured: tf.Tensor | bool = False) -> StepResult:
         """Updates the variables by what `_gradients_and_scores` returned on each replica."""
         state, built = self._state, self._state.optimizer
-        *gradients, scores = _sum_over_replicas(shares)
+        *gradients, scores = sum_over_replicas(shares)
         measured = tf.convert_to_tensor(measured)
         norm = tf.cond(measured, lambda: optimizer.global_norm(gradients, built), lambda: 0.0)
         finite = optimizer.all_finite(gradients)
@@ -244,52 +248,7 @@ def train_loop(
         seconds = time.perf_counter() - began
         # The graph only knows the time of day, which may be set while the loop runs.
         wait = min(max(wait, 0.0), seconds)
-        return LoopResult(losses, finite, norm, ratio, _by_example(scores), seconds, wait)
-
-    return run
-
-
-def unchanged(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Returns the images as they are: the view that a network is evaluated on."""
-    del rows
-    return images
-
-
-def evaluation_loop(
-    strategy: tf.distribute.Strategy,
-    model: keras.Model,
-    global_batch: int,
-    views: Sequence[View] = (unchanged,),
-) -> Callable[[Iterator[Batch], int], Scores]:
-    """Returns a function that scores the examples of n batches of an iterator.
-
-    Args:
-      strategy: of the replicas.
-      model: the network.
-      global_batch: examples of a batch.
-      views: of an image, of whose outputs the mean is taken.
-    """
-    channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
-
-    def evaluation_step(batch: Batch) -> tf.Tensor:
-        images, outputs = images_to_float(batch["image"]), []
-        for view in views:
-            seen = repeat_channels(view(images, batch["row"]), channels)
-            outputs.append(tf.cast(model(seen, training=False), tf.float32))
-        scores = _scores(tf.add_n(outputs) / len(outputs) if outputs[1:] else outputs[0], batch)
-        (scores,) = _sum_over_replicas([_in_global_batch(scores, batch["row"], global_batch)])
-        return scores
-
-    @tf.function
-    def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
-        scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
-        for i in tf.range(steps):
-            step_scores = strategy.run(evaluation_step, args=(next(iterator),))
-            scores = scores.write(i, strategy.experimental_local_results(step_scores)[0])
-        return scores.stack()
-
-    def run(iterator: Iterator[Batch], steps: int) -> Scores:
-        return _by_example(loop(iterator, tf.constant(steps)).numpy())
+        return LoopResult(losses, finite, norm, ratio, by_example(scores), seconds, wait)
 
     return run
 
@@ -307,29 +266,3 @@ def _update_average(state: State, momentum: float) -> None:
     for average, variable in zip(state.averaged.variables, state.model.variables, strict=True):
         if average.dtype == "float32":
             average.assign(keep * average + (1 - keep) * variable)
-
-
-def _sum_over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Returns the sum of each value over the replicas: one round trip for all of them."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return values
-    flat = tf.concat([tf.reshape(value, [-1]) for value in values], 0)
-    total = replica.all_reduce(tf.distribute.ReduceOp.SUM, flat)
-    parts = tf.split(total, [value.shape.num_elements() for value in values])
-    return [tf.reshape(p, v.shape) for p, v in zip(parts, values, strict=True)]
-
-
-def _scores(logits: tf.Tensor, batch: Batch) -> tf.Tensor:
-    """Returns logits, labels and weight of each example: [b, 2 K + 1] float32."""
-    return tf.concat([tf.cast(logits, tf.float32), batch["label"], batch["weight"][:, None]], 1)
-
-
-def _in_global_batch(scores: tf.Tensor, rows: tf.Tensor, global_batch: int) -> tf.Tensor:
-    """Returns the scores at their rows of the global batch, 0 elsewhere: [B, 2 K + 1]."""
-    return tf.scatter_nd(rows[:, None], scores, (global_batch, scores.shape[1]))
-
-
-def _by_example(scores: np.ndarray) -> Scores:
-    """Returns the scores of [steps, B, 2 K + 1]."""
-    return Scores.from_columns(scores.reshape(-1, scores.shape[-1]))
