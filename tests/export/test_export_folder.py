@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from etils import epath
 
 from trainer.data import dataset, pipeline
 from trainer.export import export_folder, parity
+from trainer.export.exported import Exported
 from trainer.judge.ensemble import Ensemble
+from trainer.judge.gate import Gate
+from trainer.metrics.conformal import ConformalSets
 from trainer.models import attribution
 from trainer.system.errors import UsageError
 
@@ -85,6 +89,17 @@ def test_export_is_one_folder_with_a_checksum_of_every_file(exported, finished: 
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
+def test_metadata_is_a_bundles_and_names_what_the_network_takes(exported, finished: epath.Path):
+    metadata = json.loads((exported[0] / "metadata.json").read_text())
+    image = metadata["network_data_format"]["inputs"]["fitted"]
+    assert image["num_channels"] == 1 and image["spatial_shape"] == [64, 64]
+    assert image["dtype"] == "uint8" and image["value_range"] == [0, 255]
+    assert metadata["eval_metrics"] and metadata["task"] and metadata["heat"]["layer"]
+    card = (exported[0] / "model_card.md").read_text()
+    assert card.startswith((finished / "model_card.md").read_text().rstrip())
+    assert "| saved_model |" in card and "| keras |" in card
+
+
 def test_signatures_agree_with_each_other_and_with_the_run(signatures, expected, images):
     files = signatures["serving_default"](image_bytes=tf.constant(images))
     fitted = signatures["fitted"](fitted=tf.constant(expected.fitted[0]))
@@ -97,12 +112,22 @@ def test_signatures_agree_with_each_other_and_with_the_run(signatures, expected,
         np.testing.assert_allclose(one[0], expected.probability[number], atol=1e-6)
 
 
+def test_features_are_those_that_the_gate_of_the_run_takes(signatures, expected, network: Ensemble):
+    found = signatures["features"](fitted=tf.constant(expected.fitted[0]))
+    log_odds, features = network.logits_and_features(expected.fitted)
+    np.testing.assert_allclose(found["features"], features, atol=1e-5)
+    np.testing.assert_allclose(found["log_odds"], log_odds, atol=1e-5)
+    np.testing.assert_allclose(found["probability"], expected.probability, atol=1e-6)
+
+
 def test_evidence_is_grad_cam(signatures, expected, images, network: Ensemble):
     found = signatures["explain"](image_bytes=tf.constant(images[:3]))["evidence"][:, 0]
     member = network.members[0]
     inputs = member.inputs(expected.fitted[0][:3])
     (wanted,) = attribution.grad_cam(member.model, inputs, [0, 0, 0]).evidence.values()
     np.testing.assert_allclose(found, wanted, atol=1e-4 * wanted.max())
+    fitted = signatures["explain_fitted"](fitted=tf.constant(expected.fitted[0][:3]))
+    np.testing.assert_allclose(fitted["evidence"][:, 0], found, atol=1e-4 * wanted.max())
 
 
 @pytest.mark.slow
@@ -117,6 +142,28 @@ def test_export_answers_in_a_process_without_this_package(exported, expected, im
     answer = json.loads(done.stdout.splitlines()[-1])
     np.testing.assert_allclose(answer["probability"], expected.probability, atol=1e-6)
     assert answer["label"] == ["PNEUMONIA"]
+
+
+def test_opened_export_has_the_gate_and_the_sets_of_its_run(exported, expected, network: Ensemble):
+    opened = Exported.open(exported[0])
+    gate = Gate.load(network.workdirs[0])
+    assert gate is not None and opened.gate is not None and opened.gate.limits == gate.limits
+    assert opened.saved_model.is_dir() and opened.metadata["gate"]["file"] == "gate.npz"
+    logits, validation = network.logits(expected.fitted), network.validation_scores()
+    assert opened.conformal is not None and validation is not None
+    wanted = ConformalSets.calibrate(validation, 0.8)
+    np.testing.assert_array_equal(opened.conformal.sets(0.8).sets(logits), wanted.sets(logits))
+
+
+@pytest.mark.parametrize("change", ["changed", "missing", "no export"])
+def test_folder_that_is_not_as_it_was_exported_is_not_opened(exported, tmp_path: Path, change: str):
+    copy = Path(shutil.copytree(exported[0], tmp_path / "copy"))
+    if change == "changed":
+        (copy / "metadata.json").write_text("{}")
+    else:
+        (copy / ("gate.npz" if change == "missing" else "checksums.json")).unlink()
+    with pytest.raises(UsageError, match={"changed": "not as it was"}.get(change, change)):
+        Exported.open(copy)
 
 
 def test_export_that_says_something_else_leaves_nothing(

@@ -12,6 +12,7 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
+from trainer.export import destination
 from trainer.export.formats import FORMATS
 from trainer.system import tensorflow_import
 from trainer.system.errors import UsageError
@@ -29,11 +30,13 @@ def main(argv: Sequence[str]) -> None:
     for run in runs:
         RunFiles(run, OF_NETWORK)  # before TensorFlow is imported
     formats = _formats(given.format)
+    out = epath.Path(given.out)
+    destination.check(out)
     with program.stop_at_signals("nothing was exported"):
         tensorflow_import.import_quietly()
         network = ensemble.Ensemble.load(runs)
         data = given.data or network.members[0].config.data.path
-        rows = export_folder.export(network, formats, epath.Path(given.out), data=data)
+        rows = export_folder.export(network, formats, out, data=data)
     print(f"against radiograph predict, on validation images:\n{parity.table(rows)}")
     print(f"\nexported: {given.out}")
 

@@ -1,34 +1,29 @@
 """The folder of an export: the networks, what they need to be used, and its checksums."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer import __version__
 from trainer.data import dataset, pipeline
-from trainer.export import parity
+from trainer.export import conformal_table, destination, metadata, parity
+from trainer.export.conformal_table import ConformalTable
+from trainer.export.destination import CHECKSUMS
+from trainer.export.exported import SAVED_MODEL
 from trainer.export.parity import Files, Parity
 from trainer.export.plain_network import plain_network
 from trainer.export.serving_graph import ServingGraph
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import FILE as GATE
-from trainer.metrics.operating_points import CHOSEN, HALF
-from trainer.system import atomic, gcs
+from trainer.report import model_card
+from trainer.system import atomic
 from trainer.system.errors import UsageError
 
-VERSION = "1"  # TensorFlow Serving takes the highest-numbered folder
 MOST_IMAGES = 500  # that are compared
-METADATA, PARITY, CHECKSUMS = "metadata.json", "parity.json", "checksums.json"
+PARITY = "parity.json"
 
 
 def export(
@@ -52,28 +47,19 @@ def export(
     """
     _check(ensemble, formats, out)
     files = _validation_files(ensemble, data)
-    with _built_beside(out) as folder:
+    with destination.built_beside(out) as folder:
         rows = {name: _WRITERS[name](ensemble, folder, files) for name in formats}
         for name, row in rows.items():
             row.check(name)
         atomic.write_json(folder / PARITY, {name: row.as_dict() for name, row in rows.items()})
-        atomic.write_json(folder / METADATA, _metadata(ensemble))
-        gate = ensemble.workdirs[0] / GATE
-        if gate.exists():
-            (folder / GATE).write_bytes(gate.read_bytes())
+        _write_description(ensemble, folder, rows)
         atomic.write_json(folder / CHECKSUMS, _checksums(folder))
     return rows
 
 
-def check_place(out: epath.Path) -> None:
-    """Raises a UsageError unless an export may be written to a place."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"--out={out} is not empty: name a new folder.")
-
-
 def _check(ensemble: Ensemble, formats: Sequence[str], out: epath.Path) -> None:
     """Raises a UsageError for what cannot be exported."""
-    check_place(out)
+    destination.check(out)
     if ensemble.decoding.uniform:
         raise UsageError(
             f"the data of {ensemble.workdirs[0]} were prepared with --uniform, whose blur and JPEG "
@@ -97,9 +83,22 @@ def _validation_files(ensemble: Ensemble, data: epath.PathLike) -> Files:
     return Files.predict(ensemble, list(parsed["image"].numpy()), parsed["labels"].numpy())
 
 
+def _write_description(ensemble: Ensemble, folder: epath.Path, rows: dict[str, Parity]) -> None:
+    """Writes what is needed to use the network: metadata, gate, conformal sets and card."""
+    validation = ensemble.validation_scores()
+    table = None if validation is None else ConformalTable.calibrate(validation)
+    if table is not None:
+        atomic.write_json(folder / conformal_table.FILE, table.as_dict())
+    gate = ensemble.workdirs[0] / GATE
+    if gate.exists():
+        (folder / GATE).write_bytes(gate.read_bytes())
+    atomic.write_json(folder / metadata.FILE, metadata.metadata(ensemble, table))
+    atomic.write_text(folder / model_card.CARD, metadata.card(ensemble, rows))
+
+
 def _write_saved_model(ensemble: Ensemble, folder: epath.Path, files: Files) -> Parity:
     """Writes a SavedModel in TensorFlow Serving's layout, and compares it as it is read back."""
-    path = str(folder / "saved_model" / VERSION)
+    path = str(folder / SAVED_MODEL)
     graph = ServingGraph(ensemble)
     tf.saved_model.save(graph, path, signatures=graph.signatures())
     serve = tf.saved_model.load(path).signatures["serving_default"]
@@ -129,56 +128,6 @@ _WRITERS: dict[str, Callable[[Ensemble, epath.Path, Files], Parity]] = {
     "saved_model": _write_saved_model,
     "keras": _write_keras,
 }
-
-
-def _metadata(ensemble: Ensemble) -> dict[str, Any]:
-    """Returns what a client needs to know of the network."""
-    return {
-        "runs": [path.name for path in ensemble.workdirs],
-        "labels": ensemble.labels,
-        "classes": ensemble.classes,
-        "exclusive": ensemble.outputs.exclusive,
-        "thresholds": {
-            name: ensemble.probabilities(np.array(ensemble.points.thresholds[name])).tolist()
-            for name in (CHOSEN, HALF)
-        },
-        "temperatures": list(ensemble.points.temperatures),
-        "chosen": ensemble.reason,
-        "decoding": asdict(ensemble.decoding),
-        "fits": [fit._asdict() for fit in ensemble.fits],
-        "inputs": {
-            "saved_model": "bytes of JPEG or PNG files, or grey values of 0 to 255",
-            "keras": "[n, S, S, 1] grey values of 0 to 255",
-        },
-        "versions": {
-            "radiograph-trainer": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
-        "intended_use": "research and teaching; not a medical device",
-    }
-
-
-@contextmanager
-def _built_beside(out: epath.Path) -> Iterator[epath.Path]:
-    """Yields a new folder that becomes `out` in the end, and is removed after an error."""
-    in_bucket = gcs.is_gcs(out)
-    if not in_bucket:
-        gcs.make_folder(out.parent)
-    above = None if in_bucket else out.parent
-    built = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".building", dir=above))
-    try:
-        yield epath.Path(built)
-        if in_bucket:
-            files = [file for file in sorted(built.rglob("*")) if file.is_file()]
-            for file in sorted(files, key=lambda file: file.name == CHECKSUMS):
-                target = out / file.relative_to(built).as_posix()
-                target.write_bytes(file.read_bytes())
-        else:
-            built.chmod(0o755)
-            os.replace(built, out)
-    finally:
-        shutil.rmtree(built, ignore_errors=True)
 
 
 def _checksums(folder: epath.Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Whether an export says what `radiograph predict` says, from the bytes of files on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -123,17 +123,26 @@ def compare(
     )
 
 
-def table(rows: dict[str, Parity]) -> str:
+def table(rows: Mapping[str, Parity]) -> str:
     """Returns the comparison of each format as a table for a terminal."""
-    head = ("", "images", "largest", "mean", "changed", "AUC", "MB", "ms at 1", f"at {AT_ONCE}")
-    lines: list[tuple[str, ...]] = [head]
+    return terminal.aligned([*_cells(rows)])
+
+
+def markdown(rows: Mapping[str, Parity]) -> str:
+    """Returns the same table in Markdown."""
+    head, *others = ([name or "format", *cells] for name, *cells in _cells(rows))
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *others]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(rows: Mapping[str, Parity]) -> Iterator[tuple[str, ...]]:
+    yield "", "images", "largest", "mean", "changed", "AUC", "MB", "ms at 1", f"at {AT_ONCE}"
     for name, row in rows.items():
         auc = "-" if row.auc_difference is None else f"{row.auc_difference:+.5f}"
         figures = (f"{row.images:,}", f"{row.largest:.1e}", f"{row.mean:.1e}")
         times = [f"{row.milliseconds[str(batch)]:.1f}" for batch in BATCHES]
         changed = str(row.decisions_changed)
-        lines.append((name, *figures, changed, auc, f"{row.megabytes:.1f}", *times))
-    return terminal.aligned(lines)
+        yield name, *figures, changed, auc, f"{row.megabytes:.1f}", *times
 
 
 def _auc_difference(files: Files, probability: np.ndarray) -> float | None:

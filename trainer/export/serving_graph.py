@@ -6,10 +6,12 @@ import keras
 import tensorflow as tf
 
 from trainer.export import decoding, fitting
+from trainer.export.metadata import input_names
 from trainer.judge.ensemble import Ensemble
 from trainer.metrics.operating_points import CHOSEN
 from trainer.models import attribution, layer_outputs
 from trainer.models.inputs import images_to_float, repeat_channels
+from trainer.training.trained_model import with_features
 
 Answer = dict[str, tf.Tensor]
 
@@ -35,16 +37,21 @@ class ServingGraph(tf.Module):
         """Returns the functions by the names of their signatures."""
         files = tf.TensorSpec([None], tf.string, name="image_bytes")
         pixels = tf.TensorSpec([None, None, None, 1], tf.uint8, name="pixels")
-        found = {
-            "serving_default": tf.function(self.answer_files, input_signature=[files]),
-            "pixels": tf.function(self.answer_pixels, input_signature=[pixels]),
-            "explain": tf.function(self.explain_files, input_signature=[files]),
+        fitted = [
+            tf.TensorSpec([None, fit.image_size, fit.image_size, 1], tf.uint8, name=name)
+            for name, fit in zip(input_names(self._ensemble), self._ensemble.fits, strict=True)
+        ]
+        return {
+            name: tf.function(answer, input_signature=inputs)
+            for name, answer, inputs in (
+                ("serving_default", self.answer_files, [files]),
+                ("pixels", self.answer_pixels, [pixels]),
+                ("fitted", self.answer_fitted, fitted),
+                ("features", self.answer_features, fitted),
+                ("explain", self.explain_files, [files]),
+                ("explain_fitted", self.explain_fitted, fitted[:1]),
+            )
         }
-        if len(self._ensemble.fits) == 1:
-            side = self._ensemble.fits[0].image_size
-            fitted = tf.TensorSpec([None, side, side, 1], tf.uint8, name="fitted")
-            found["fitted"] = tf.function(self.answer_fitted, input_signature=[fitted])
-        return found
 
     def answer_files(self, image_bytes: tf.Tensor) -> Answer:
         """Answers for the bytes of JPEG or PNG files, [n] string."""
@@ -59,17 +66,35 @@ class ServingGraph(tf.Module):
 
         return self._answer(tf.map_fn(fit, pixels, fn_output_signature=self._fitted_types()))
 
-    def answer_fitted(self, fitted: tf.Tensor) -> Answer:
-        """Answers for images that are fitted already, [n, S, S, 1] uint8."""
-        return self._answer((fitted[..., 0],))
+    def answer_fitted(self, *fitted: tf.Tensor) -> Answer:
+        """Answers for images that are fitted already, [n, S, S, 1] uint8, to each square."""
+        return self._answer([image[..., 0] for image in fitted])
+
+    def answer_features(self, *fitted: tf.Tensor) -> Answer:
+        """Answers as `answer_fitted`, and returns more, of the same pass through the networks.
+
+        That is log_odds, [n, K] float32, not calibrated, and features, [n, d] float32: what the
+        last layer of the first run takes.
+        """
+        squares = [image[..., 0] for image in fitted]
+        logits, features = with_features(self._models[0])(self._inputs(squares, 0), training=False)
+        answer, log_odds = self._combined([logits, *self._outputs(squares, 1)])
+        return answer | {"log_odds": log_odds, "features": tf.cast(features, tf.float32)}
 
     def explain_files(self, image_bytes: tf.Tensor) -> Answer:
         """Returns {evidence: [n, K, h, w] float32}, Grad-CAM of the first run, not normalised.
 
         Selvaraju et al., arXiv:1610.02391; see `trainer.models.attribution.grad_cam`.
         """
+        return self._explain(self._fitted_files(image_bytes)[0])
+
+    def explain_fitted(self, fitted: tf.Tensor) -> Answer:
+        """Explains images that are fitted already to the first run's square."""
+        return self._explain(fitted[..., 0])
+
+    def _explain(self, square: tf.Tensor) -> Answer:
         model = self._models[0]
-        inputs = self._inputs(self._fitted_files(image_bytes), 0)
+        inputs = self._inputs([square], 0)
         layer = model.get_layer(layer_outputs.stages(model)[-1]).output
         watched = keras.Model(model.inputs[0], [layer, model.outputs[0]])
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
@@ -106,11 +131,19 @@ class ServingGraph(tf.Module):
         return repeat_channels(images, config.model.channels)
 
     def _answer(self, fitted: Sequence[tf.Tensor]) -> Answer:
-        ensemble = self._ensemble
-        each = [
-            _log_odds(model(self._inputs(fitted, number), training=False), self._exclusive)
-            for number, model in enumerate(self._models)
+        return self._combined(self._outputs(fitted))[0]
+
+    def _outputs(self, fitted: Sequence[tf.Tensor], first: int = 0) -> list[tf.Tensor]:
+        """Returns what each network from the first on gives, [n, K]."""
+        return [
+            self._models[number](self._inputs(fitted, number), training=False)
+            for number in range(first, len(self._models))
         ]
+
+    def _combined(self, outputs: Sequence[tf.Tensor]) -> tuple[Answer, tf.Tensor]:
+        """Returns the answer that the networks give together, and its log-odds."""
+        ensemble = self._ensemble
+        each = [_log_odds(output, self._exclusive) for output in outputs]
         log_odds = each[0]
         if len(each) > 1:
             temperatures = [member.temperatures for member in ensemble.members]
@@ -124,12 +157,13 @@ class ServingGraph(tf.Module):
             thresholds = tf.constant(ensemble.points.thresholds[CHOSEN], tf.float64)
             decision = tf.cast(tf.cast(log_odds, tf.float64) >= thresholds, tf.int32)
         names = tf.constant([ensemble.labels])
-        return {
+        answer = {
             "probability": tf.sigmoid(log_odds),
             "calibrated": tf.sigmoid(calibrated),
             "decision": decision,
             "label": tf.tile(names, [tf.shape(log_odds)[0], 1]),
         }
+        return answer, log_odds
 
     @property
     def _exclusive(self) -> bool:
