@@ -41,7 +41,11 @@ setup(
     packages=[*find_packages(include=["trainer", "trainer.*"]), "trainer.configs"],
     package_dir={"trainer.configs": "configs"},  # recipes work outside a checkout, too
     entry_points={"console_scripts": ["radiograph = trainer.__main__:main"]},
-    package_data={"": ["*.j2"], "trainer.cloud": ["prices.json"]},
+    package_data={
+        "": ["*.j2"],
+        "trainer.cloud": ["prices.json"],
+        "trainer.serve": ["page/*"],
+    },
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",
