@@ -3,159 +3,39 @@
 python scripts/chaos.py --out=CHAOS --kills=30
 python scripts/chaos.py --out=CHAOS --kills=10 --workers=2
 
-Prints a line for each kill, then the verdict, and exits with 0 or 1. To start a job costs little
-here: this process has imported all that a job needs, without running an operation of TensorFlow,
-and every worker is forked from it.
+Prints a line for each kill, then the verdict, and exits with 0 or 1.
 """
 
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
 from alike import differences
-from etils import epath
+from forked_job import Brake, Failure, Job, Worker, wait
 from ml_collections import ConfigDict
 
-from trainer import train
-from trainer.checkpoint import checkpoint
 from trainer.commands import program
 from trainer.commands.command import Command
 from trainer.config.schema import default
 from trainer.data import pipeline, summary_file
-from trainer.distribute.local_workers import cluster_variables
-from trainer.show.logger import Logger
-from trainer.system import errors
 from trainer.system.errors import UsageError, WorkerLost
-from trainer.training.loop_timer import LoopTimer
-from trainer.training.progress import Progress
-from trainer.training.step import LoopResult
 
 MOMENTS = ("in its start", "in a save", "later")  # in turn
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
-# A job that is to be killed pauses so long after each loop beyond the step where that is due, so
-# that kills come at their steps also where this process seldom gets its turn.
-PAUSE_SECONDS = 0.2
-# How long all may take to end, and a run to get to where it is killed.
-END_SECONDS = 300
-STUCK_SECONDS = 180
+END_SECONDS = 300  # how long all may take to end
 
 _KILLS = flags.DEFINE_integer("kills", 30, "how often the job is killed", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "of when it is killed, and how")
 _WORKERS = flags.DEFINE_integer("workers", 1, "processes of the job", lower_bound=1, upper_bound=8)
 _OUT = flags.DEFINE_string("out", None, "new folder for data, runs and logs", required=True)
 _DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
-
-
-class Worker:
-    """A process forked from this one.
-
-    Attributes:
-      code: how it ended, negative for a signal that killed it; None until then.
-      log: what it writes.
-    """
-
-    def __init__(self, log: Path, environment: dict[str, str], main: Callable[[], object]):
-        self.log = log
-        self.code: int | None = None
-        log.write_text("")
-        sys.stdout.flush()  # else the child would print it once more
-        self._pid = os.fork()
-        if self._pid == 0:
-            output = os.open(log, os.O_WRONLY)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.environ.update(environment)
-            program.run(lambda _: main(), Command(), parse=lambda argv: argv[:1])
-
-    def ended(self) -> bool:
-        """Returns whether the process is gone."""
-        if self.code is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-        return self.code is not None
-
-    def is_training(self) -> bool:
-        """Returns whether it has said what it trains; the chief does when all have joined."""
-        return " parameters, " in self.log.read_text()
-
-    def kill(self, number: int) -> None:
-        """Sends a signal, unless the process has ended."""
-        if not self.ended():
-            os.kill(self._pid, number)
-
-
-class Brake(Logger):
-    """Slows a job down once it has taken some steps."""
-
-    def __init__(self, after: int):
-        self._after = after
-
-    def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
-        """Pauses, if this loop was beyond that step."""
-        del result, timer
-        if progress.step >= self._after:
-            time.sleep(PAUSE_SECONDS)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run that is started as often as need be."""
-
-    config: ConfigDict
-    workdir: Path
-    workers: int
-    steps: int
-
-    @contextmanager
-    def started(self, loggers: Sequence[Logger] = ()) -> Iterator[list[Worker]]:
-        """Starts every worker, to go on where the run stands; leaves none behind."""
-        workers = [
-            Worker(
-                self.workdir.with_name(f"{self.workdir.name}-worker-{index}.log"),
-                environment,
-                lambda: train.train_and_evaluate(self.config, self.workdir, loggers=loggers),
-            )
-            for index, environment in enumerate(
-                cluster_variables(self.workers) if self.workers > 1 else [{}]
-            )
-        ]
-        try:
-            yield workers
-        finally:
-            for worker in workers:
-                worker.kill(signal.SIGKILL)
-
-    def finish(self) -> float:
-        """Runs it to its end, and returns the seconds that the first checkpoint took."""
-        began, saved = time.monotonic(), self.saved()
-        with self.started() as workers:
-            wait(lambda: self.saved() > saved or any(w.ended() for w in workers))
-            seconds = time.monotonic() - began
-            wait(lambda: all([w.ended() for w in workers]), 10 * STUCK_SECONDS)
-        if any(w.code for w in workers):
-            raise Failure(f"a run that nobody killed ended with {[w.code for w in workers]}")
-        return seconds
-
-    def saved(self) -> int:
-        """Returns the step of the newest checkpoint, -1 before the first."""
-        whole_ones = checkpoint.complete(epath.Path(self.workdir) / "checkpoints")
-        return checkpoint.step_and_epoch(whole_ones[-1])[0] if whole_ones else -1
-
-    def saving(self) -> bool:
-        """Returns whether there is half a checkpoint."""
-        folders = (self.workdir / "checkpoints").glob("step-*")
-        return any(not (folder / checkpoint.MANIFEST).exists() for folder in folders)
 
 
 class Death(NamedTuple):
@@ -181,10 +61,6 @@ class Death(NamedTuple):
             f"{names} {self.when}, step {self.saved} saved: "
             f"ended with {', '.join(map(str, self.codes))} in {self.seconds:.2f} s"
         )
-
-
-class Failure(errors.ExitError):
-    """What the job should not have done."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -248,19 +124,6 @@ def small_config(data: str, epochs: int) -> ConfigDict:
     config.checkpoint.every_steps = 3
     config.summaries.times = 0
     return config
-
-
-def wait(until: Callable[[], bool], seconds: float = STUCK_SECONDS) -> None:
-    """Returns once `until()` holds.
-
-    Raises:
-      Failure: if it does not come to hold.
-    """
-    began = time.monotonic()
-    while not until():
-        if time.monotonic() - began > seconds:
-            raise Failure(f"a job has been stuck for {seconds} s")
-        time.sleep(0.005)
 
 
 def kill_once(

@@ -11,7 +11,6 @@ from trainer.cloud.machines import Machine
 from trainer.system.errors import UsageError
 
 PLATFORMS = ("vertex", "tpu_vm", "kubernetes")
-CAPACITIES = ("on_demand", "spot", "flex_start")
 CONFIG = "submitted.json"  # beside the run's own config.json, which marks it as begun
 LABEL = "radiograph-trainer"  # of every job, so that they can be listed
 
@@ -30,7 +29,7 @@ class Order:
       region: where it runs, as in us-central1.
       zone: where it runs on a TPU VM, as in us-central1-a.
       workers: machines that train together.
-      capacity: one of CAPACITIES.
+      capacity: on_demand, spot or flex_start.
       service_account: account of the job; "" for the platform's default.
       tensorboard: resource name of a managed TensorBoard that shows the run; "" for none.
       labels: the user's own, such as for billing.

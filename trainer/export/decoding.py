@@ -20,7 +20,7 @@ BIG_ENDIAN = (0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00)
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8\xff"
 DEPTH, COLOUR = 24, 25  # bytes of a PNG's header
-PALETTE, GREY_ALPHA, COLOUR_ALPHA = 3, 4, 6
+GREY_ALPHA, COLOUR_ALPHA = 4, 6
 
 
 def decode(data: tf.Tensor, max_side: int) -> tf.Tensor:

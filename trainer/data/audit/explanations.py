@@ -30,7 +30,7 @@ class Explanation:
       may_be_patient: whether the label itself may be what is measured.
       removed_by_prepare: whether they describe the file itself, of which a prepared image shows
         nothing.
-      meaning: see `verdicts.Verdict`.
+      meaning: see `verdict.Verdict`.
       steps: what to do, a sentence each, with the names of `_values` in braces.
     """
 

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from trainer.data.sources import class_level, folder_names
-from trainer.data.sources.class_level import Folder, Level
+from trainer.data.sources import class_level, folder_level, folder_names
+from trainer.data.sources.folder_level import Folder, Level
 from trainer.system.errors import UsageError
 
 
@@ -31,9 +31,9 @@ def _refuse_augmented_split(folders: Iterable[Folder], source: str) -> None:
     """
     named: dict[tuple[Folder, str], set[str]] = defaultdict(set)
     for folder in folders:
-        place = class_level.split_place(folder)
+        place = folder_level.split_place(folder)
         if place is not None:
-            named[folder[:place], class_level.split_of(folder)].add(folder[place])
+            named[folder[:place], folder_level.split_of(folder)].add(folder[place])
     for (_, split), names in named.items():
         if len(names) > 1 and any("aug" in name.lower() for name in names):
             ordered = sorted(names)

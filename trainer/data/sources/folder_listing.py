@@ -12,14 +12,15 @@ from trainer.data.sources import (
     class_level,
     class_names,
     dicom_folder,
+    folder_level,
     image_files,
     label_map,
     left_out,
     name_pattern,
 )
-from trainer.data.sources.class_level import Folder
 from trainer.data.sources.files import Files
 from trainer.data.sources.findings import names_nothing
+from trainer.data.sources.folder_level import Folder
 from trainer.data.sources.options import Options
 from trainer.data.sources.reading import Group, Reading, groups
 from trainer.system.errors import UsageError
@@ -171,7 +172,7 @@ class Listing:
             return f"the class is what --class_from={pattern} finds", _by_name(pattern, names)
         folders = Counter(_folders(name) for name in names)
         if self._options.class_level:
-            place = class_level.numbered(self._options.class_level, folders, self._source)
+            place = folder_level.numbered(self._options.class_level, folders, self._source)
             return f"the class is folder {self._options.class_level} of a path", _by_folder(place)
         level = class_level.find(folders, self._source, self._what_is_there())
         changed_copies.refuse(folders, level, self._source)
@@ -184,7 +185,7 @@ class Listing:
     def _placed(self, name: str, place_of: Callable[[str], Place | None]) -> Place | None:
         place = place_of(name)
         if place is None:
-            split = class_level.split_of(_folders(name))
+            split = folder_level.split_of(_folders(name))
             self._leave_out(f"{NO_CLASS}, in the split {split}" if split else NO_CLASS, name)
         return place
 
@@ -267,9 +268,9 @@ def _by_folder(place: Callable[[Folder], int | None]) -> Callable[[str], Place |
         number = place(folder)
         if number is None:
             return None
-        split = class_level.split_place(folder)
+        split = folder_level.split_place(folder)
         end = number if split is None else max(number, split)
-        named = "" if split in (None, number) else class_level.split_of(folder)
+        named = "" if split in (None, number) else folder_level.split_of(folder)
         return named, folder[number], "".join(f"{name}/" for name in folder[end + 1 :])
 
     def found(name: str) -> Place | None:
@@ -288,6 +289,8 @@ def _by_name(pattern: str, names: Sequence[str]) -> Callable[[str], Place | None
 
     def found(name: str) -> Place | None:
         class_name = class_of(name)
-        return Place(class_level.split_of(_folders(name)), class_name, name) if class_name else None
+        return (
+            Place(folder_level.split_of(_folders(name)), class_name, name) if class_name else None
+        )
 
     return found
