@@ -28,7 +28,8 @@ def order(gcs) -> Order:
 
 
 def check(order: Order, access: Access | None, data: Path | None = None) -> dict:
-    return {result.subject: result for result in checks.run_checks(order, data, access)}
+    uploads = [upload.Upload(data, order.config.data.path)] if data else []
+    return {result.subject: result for result in checks.run_checks(order, uploads, access)}
 
 
 def wrong(order: Order, access: Access | None, subject: str, data: Path | None = None) -> str:

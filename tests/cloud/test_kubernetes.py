@@ -33,6 +33,7 @@ ORDERS = {
     "a machine type": on_cluster(machine_type="g2-standard-24"),
     "a CPU": on_cluster("cpu", workers=2),
     "a TPU": on_cluster("tpu-v5e:8"),
+    "a prediction": on_cluster("tpu-v5e:8", command=("predict", "gs://b/it's", "--by=a: b")),
     "Spot": on_cluster(capacity="spot", workers=2),
     "an account and labels": on_cluster(service_account="trainer", labels={"team": "x-ray"}),
 }

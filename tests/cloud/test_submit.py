@@ -1,6 +1,8 @@
 """One command sends a run to a cloud, or says in a sentence why not."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from etils import epath
 from tests.cloud import programs
 from tests.cloud.vertex_server import Vertex
 from trainer.cloud import google_storage
+from trainer.commands import program
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess]
@@ -113,6 +116,118 @@ def test_other_platforms_have_files_and_commands_of_their_own(
     assert command in done.stdout and (tmp_path / file).exists()
 
 
+@pytest.fixture
+def judge(run: Run, bucket: str, tmp_path: Path) -> Run:
+    """Submits another command than a training, with a finished run in the folder `run`."""
+    for name in ("config", "data_summary", "evaluation/test", "tensorboard/events"):
+        file = tmp_path / f"run/{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+
+    def run_submit(command: str, *arguments: str) -> subprocess.CompletedProcess:
+        own, words = program.split(arguments)
+        place = f"--workdir=gs://{bucket}/judged/other"
+        always = [place, "--accelerator=cpu", "--image=127.0.0.1:1/trainer:1"]
+        return run("submit", f"--command={command}", *always, *own, "--", *words)
+
+    return run_submit
+
+
+def test_an_evaluation_is_sent_with_its_run_and_data(
+    judge: Run, service: Vertex, bucket: str, phantoms: epath.Path
+):
+    google_storage.write_text(google_storage.client("p"), f"gs://{bucket}/runs/2/config.json", "")
+    line = [f"--data={phantoms}", f"--against=gs://{bucket}/runs/2/", "--by=sex,age", "--stress"]
+    done = judge("evaluate", "--", "run", *line)
+    assert done.returncode == 0, done.stderr
+    (job,) = service.posted()
+    (pool,) = job["jobSpec"]["workerPoolSpecs"]
+    assert pool["containerSpec"]["command"] == ["python", "-m", "trainer"]
+    command, sent, *flags = pool["containerSpec"]["args"]
+    assert (command, sent) == ("evaluate", f"gs://{bucket}/judged/other-inputs/run")
+    assert {*flags} == {
+        f"--data=gs://{bucket}/data/{phantoms.name}",
+        f"--against=gs://{bucket}/runs/2",
+        f"--out=gs://{bucket}/judged/other",
+        "--by=sex,age",
+        "--stress",
+    }
+    assert text(f"{sent}/evaluation/test.json") == "{}"
+    assert text(f"{sent}/tensorboard/events.json") is None
+    assert text(f"gs://{bucket}/data/{phantoms.name}/data_summary.json")
+    assert "jobs fetch" in done.stdout and "tensorboard.sh" not in done.stdout
+
+
+PREDICTION = [
+    *("predict", "gs://BUCKET/judged/other-inputs/run", "gs://BUCKET/judged/other-inputs/a b.png"),
+    *("gs://BUCKET/judged/other-inputs/a b-1.png", "--out=gs://BUCKET/judged/other/p.jsonl"),
+    *("--resume", "--allow_refused", "--threshold=0.4"),
+]
+
+
+@pytest.mark.parametrize(
+    ("platform", "file"),
+    [
+        (["--platform=vertex"], "vertex.yaml"),
+        (["--platform=kubernetes"], "kubernetes.yaml"),
+        (
+            ["--platform=tpu_vm", "--accelerator=tpu-v5e:1", "--zone=us-central1-a"],
+            "tpu_vm.sh",
+        ),
+    ],
+)
+def test_each_platform_runs_a_prediction(
+    judge: Run, bucket: str, tmp_path: Path, platform: list[str], file: str
+):
+    (tmp_path / "other").mkdir()
+    for image in ("a b.png", "other/a b.png"):
+        (tmp_path / image).write_bytes(b"")
+    line = ["run", "a b.png", "other/a b.png", "--out=x/p.jsonl", "--threshold=0.4"]
+    done = judge("predict", *platform, "--dry_run", "--", *line)
+    assert done.returncode == 0, done.stderr
+    job = (tmp_path / "other-job" / file).read_text()
+    expected = [word.replace("BUCKET", bucket) for word in PREDICTION]
+    if file == "tpu_vm.sh":
+        (started,) = re.findall(r"--entrypoint=python .*\\\n(.*) &\n", job)
+        found = shlex.split(started)[2:]
+        assert "of which predict uses the CPUs alone" in done.stdout
+    elif file == "kubernetes.yaml":
+        (container,) = yaml.safe_load(job)["spec"]["template"]["spec"]["containers"]
+        assert 'exec python -m trainer "$@"' in container["command"][2]
+        found = container["args"]
+    else:
+        (pool,) = yaml.safe_load(job)["workerPoolSpecs"]
+        found = pool["containerSpec"]["args"]
+    assert found[:4] == expected[:4] and {*found} == {*expected}
+    assert f"gcloud storage rsync --recursive {tmp_path}/run {expected[1]}\n" in done.stdout
+    assert f"gcloud storage cp '{tmp_path}/a b.png' '{expected[2]}'\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["evaluate", "--", "run"], "--data is missing"),
+        (["evaluate", "--", "run", "--data=gs://b/d", "--tresh=1"], "--tresh is no flag"),
+        (["evaluate", "--", "nothing", "--data=gs://b/d"], "there is no run at"),
+        (
+            ["evaluate", "--workers=2", "--", "run", "--data=gs://b/d"],
+            "--workers is for a training",
+        ),
+        (["predict", "--", "run"], "PATH is missing"),
+        (["predict", "--", "run", "-"], "standard input"),
+        (["predict", "--", "run", "no.png"], "there is no no.png"),
+        (["predict", "--", "run", "t.csv"], "as --image_root"),
+        (["train", "--", "run"], "unexpected argument 'run'"),
+    ],
+)
+def test_mistake_in_the_line_of_another_command_ends_in_one_sentence(
+    judge: Run, service: Vertex, arguments: list[str], reason: str
+):
+    done = judge(*arguments)
+    assert done.returncode == 2 and not service.asked
+    assert reason in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
 def test_only_a_dry_run_needs_no_credentials(submit: Run, service: Vertex, tmp_path: Path):
     anonymous = {
         "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "false",
@@ -206,6 +321,7 @@ def test_mistake_of_jobs_ends_in_one_sentence(run: Run, arguments: list[str], re
 def test_jobs_fetches_a_run(run: Run, bucket: str, tmp_path: Path):
     workdir, client = f"gs://{bucket}/runs/first", google_storage.client("project")
     google_storage.write_text(client, f"{workdir}/report.html", "a report")
+    google_storage.write_text(client, f"{workdir}/tensorboard/test/events", "events")
     done = run("jobs", "fetch", workdir, "here/first")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "here/first/report.html").read_text() == "a report"

@@ -61,7 +61,7 @@ def test_job_is_followed_although_its_log_cannot_be_read(vertex_ai, service, in_
     watch.follow(
         vertex_ai, made, in_bucket, client=google_storage.client("project"), poll_seconds=0.01
     )
-    assert f"the run is in {in_bucket.workdir}" in capsys.readouterr().out
+    assert f"the results are in {in_bucket.workdir}" in capsys.readouterr().out
 
 
 @pytest.fixture

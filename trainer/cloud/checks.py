@@ -1,8 +1,7 @@
 """Checks of an order before it costs money."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from trainer.cloud import bucket_address, container_image, google_storage, prices, upload
@@ -28,22 +27,27 @@ class CheckResult(NamedTuple):
     message: str
 
 
-def run_checks(order: Order, data: Path | None, access: Access | None) -> Iterator[CheckResult]:
+def run_checks(
+    order: Order, uploads: Sequence[upload.Upload], access: Access | None
+) -> Iterator[CheckResult]:
     """Yields the result of each check, as soon as it is known.
 
     Args:
       order: to check.
-      data: local folder that would be uploaded to the order's data.path, if any.
+      uploads: local files that would be sent first.
       access: to the cloud; None skips the checks that need it.
     """
-    yield _result("batch", lambda: _batch(order))
+    if not order.command:
+        yield _result("batch", lambda: _batch(order))
     yield _result("machine", lambda: _machine(order))
-    if data:
-        yield _result("upload", lambda: _upload(data, order.config.data.path))
-    remote = {"bucket": _bucket, "run": _run, "data": _data, "image": _image}
-    for subject, check in remote.items():
-        if subject == "data" and data:
-            continue
+    for sent in uploads:
+        yield _result("upload", functools.partial(_upload, sent))
+    remote: dict[str, Callable[[Order, Access], CheckResult | str]] = {"bucket": _bucket}
+    if order.command:
+        remote |= {"inputs": _inputs} if order.inputs else {}
+    else:
+        remote |= {"run": _run} if uploads else {"run": _run, "data": _data}
+    for subject, check in (remote | {"image": _image}).items():
         if access is None:
             reason = "not checked: there are no credentials on this machine"
             yield CheckResult(subject, UNKNOWN, reason)
@@ -68,7 +72,7 @@ def _batch(order: Order) -> str:
     return f"{batch} images a step, {batch // order.replicas} on each of {order.replicas} replicas"
 
 
-def _machine(order: Order) -> str:
+def _machine(order: Order) -> CheckResult | str:
     strategy, suitable = order.config.distribute.strategy, _strategies(order)
     if strategy not in suitable:
         raise UsageError(
@@ -77,7 +81,11 @@ def _machine(order: Order) -> str:
             f"give --config.distribute.strategy={' or '.join(suitable)}."
         )
     where = order.zone if order.platform == "tpu_vm" else order.region
-    return order.machine.times(order.workers) + (f" in {where}" if where else "")
+    machines = order.machine.times(order.workers) + (f" in {where}" if where else "")
+    if order.command[:1] == ("predict",) and order.machine.accelerator.startswith("tpu"):
+        idle = "of which predict uses the CPUs alone: one with a GPU, or cpu, is cheaper"
+        return CheckResult("machine", NOTE, f"{machines}, {idle}")
+    return machines
 
 
 def _strategies(order: Order) -> tuple[str, ...]:
@@ -89,9 +97,9 @@ def _strategies(order: Order) -> tuple[str, ...]:
     return ("auto", "mirrored") if order.replicas > 1 else ("auto", "mirrored", "one_device")
 
 
-def _upload(folder: Path, url: str) -> str:
-    size = sum(file.size for file in upload.prepared(folder))
-    return f"{folder} ({size / 2**20:,.1f} MiB) to {url}, except what is there already"
+def _upload(sent: upload.Upload) -> str:
+    size = sum(file.size for file in upload.sent_files(sent))
+    return f"{sent.path} ({size / 2**20:,.1f} MiB) to {sent.url}, except what is there already"
 
 
 def _bucket(order: Order, access: Access) -> CheckResult | str:
@@ -120,6 +128,12 @@ def _run(order: Order, access: Access) -> CheckResult | str:
         return f"starts in {order.workdir}"
     schema.check_same_run(order.config, earlier)
     return CheckResult("run", NOTE, f"continues the one in {order.workdir}")
+
+
+def _inputs(order: Order, access: Access) -> str:
+    if missing := [url for url in order.inputs if not google_storage.exists(access.storage, url)]:
+        raise UsageError(f"there is nothing at {', '.join(missing)}: name what the job is to read.")
+    return ", ".join(order.inputs)
 
 
 def _data(order: Order, access: Access) -> str:

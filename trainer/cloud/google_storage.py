@@ -133,6 +133,15 @@ def objects(client: Client, url: str) -> dict[str, Blob]:
         }
 
 
+def exists(client: Client, url: str) -> bool:
+    """Returns whether there is an object at `url`, or any below it."""
+    bucket, path = bucket_address.split(url)
+    with translate_errors(url):
+        if path and client.bucket(bucket).blob(path).exists(retry=RETRY):
+            return True
+        return any(client.list_blobs(bucket, prefix=prefix(path), max_results=1, retry=RETRY))
+
+
 def encode_checksum(crc32c: google_crc32c.Checksum) -> str:
     """Returns a checksum as objects have it, in base64."""
     return base64.b64encode(crc32c.digest()).decode()

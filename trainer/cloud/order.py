@@ -1,4 +1,4 @@
-"""What a user orders of a cloud: a run, its machines, and their terms."""
+"""What a user orders of a cloud: a run or a use of one, its machines, and their terms."""
 
 import json
 import re
@@ -17,11 +17,12 @@ LABEL = "radiograph-trainer"  # of every job, so that they can be listed
 
 @dataclass(frozen=True)
 class Order:
-    """A run as it is sent to a cloud.
+    """A run, or another command, as it is sent to a cloud.
 
     Attributes:
-      config: complete; its data.path is in a bucket.
-      workdir: where the run is written, gs://BUCKET/FOLDER without a slash at the end.
+      config: complete; its data.path is in a bucket. Not used where there is a command.
+      workdir: where the run, or what the command makes, is written, gs://BUCKET/FOLDER without a
+        slash at the end.
       image: name of the container image with its tag or digest.
       machine: of each worker.
       platform: one of PLATFORMS.
@@ -40,6 +41,8 @@ class Order:
       trials: of a tuning.
       parallel_trials: at most, at the same time.
       submission: random, unlike that of other submissions of the run.
+      command: arguments of `radiograph` that are run in place of a training, its name first.
+      inputs: what that command reads in buckets, gs://.
     """
 
     config: ConfigDict
@@ -62,6 +65,8 @@ class Order:
     trials: int = 0
     parallel_trials: int = 1
     submission: str = ""
+    command: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,6 +87,11 @@ class Order:
     def config_text(self) -> str:
         """The content of that file."""
         return json.dumps(self.config.to_dict(), indent=2) + "\n"
+
+    @property
+    def module(self) -> str:
+        """The module that python runs."""
+        return "trainer" if self.command else "trainer.task"
 
     @property
     def replicas(self) -> int:

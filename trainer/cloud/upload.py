@@ -1,4 +1,4 @@
-"""Sends a prepared data set to a bucket: only what is missing or differs, and its summary last."""
+"""Sends files to a bucket: only what is missing or differs, and a data set's summary last."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import google_crc32c
 from google.cloud.storage import Blob, Client, transfer_manager
@@ -18,6 +19,8 @@ from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.terminal import LiveLine
 
 SUMMARY = "data_summary.json"
+DATA_SET, RUN, FILES = KINDS = ("data set", "run", "files")
+SHOWN = ("tensorboard", "pictures")  # of a run, what only its viewers read
 OPTIONAL = ("audit.html", "audit.json")  # sent where the folder has them
 # What distinguishes data sets: the source, and the options of radiograph prepare.
 RECIPE = ("fingerprint", "max_side", "keep_official_validation", "any_view", "uniform")
@@ -46,8 +49,24 @@ class File:
     sha256: str | None = None
 
 
-def upload(client: Client, folder: Path, url: str, *, line: LiveLine | None = None) -> Transferred:
-    """Sends the prepared data set in `folder` to `url`, where a job can read it.
+class Upload(NamedTuple):
+    """A local file or folder that is sent, and where to.
+
+    Attributes:
+      path: of a prepared data set, of a run, or of anything else.
+      url: gs://BUCKET/PATH; of a file, its own.
+      kind: one of KINDS.
+    """
+
+    path: Path
+    url: str
+    kind: str = DATA_SET
+
+
+def upload(
+    client: Client, path: Path, url: str, *, kind: str = DATA_SET, line: LiveLine | None = None
+) -> Transferred:
+    """Sends a data set, a run or other files to `url`, where a job can read them.
 
     Files that the bucket holds already, by size and CRC32C, are not sent again, so that the same
     call continues an interrupted one. The summary, which marks the data set as finished, is removed
@@ -55,27 +74,29 @@ def upload(client: Client, folder: Path, url: str, *, line: LiveLine | None = No
 
     Args:
       client: of `google_storage.client`.
-      folder: as radiograph prepare writes it.
-      url: gs://BUCKET/PATH.
+      path: of a data set as radiograph prepare writes it, or of what `kind` says.
+      url: gs://BUCKET/PATH; of a file, its own.
+      kind: one of KINDS.
       line: shows the progress.
 
     Raises:
-      UsageError: if `folder` holds no whole data set, `url` holds another one, or may not be used.
-      CannotWrite: if another process writes there, or to `folder`.
+      UsageError: if a data set is not whole, its place holds another one, or may not be used.
+      CannotWrite: if another process writes there, or to the local files.
       Unavailable: if the service or the network fails for long.
     """
     line = line or LiveLine(quiet=True)
     try:
         with line, google_storage.translate_errors(url):
-            return _upload(client, folder, url.rstrip("/"), line=line)
+            return _upload(client, Upload(path, url.rstrip("/"), kind), line=line)
     except OSError as error:
-        raise UsageError(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
-def _upload(client: Client, folder: Path, url: str, *, line: LiveLine) -> Transferred:
-    *data, summary = files = prepared(folder)
+def _upload(client: Client, sent: Upload, *, line: LiveLine) -> Transferred:
+    *data, summary = files = sent_files(sent)
+    url = sent.url if sent.path.is_dir() else sent.url.rsplit("/", 1)[0]
     stored = google_storage.objects(client, url)
-    if SUMMARY in stored:
+    if sent.kind == DATA_SET and SUMMARY in stored:
         _check_same(summary.path, google_storage.read_text(client, f"{url}/{SUMMARY}"), url)
     checksums = _checksums(files, line)
     changed = [file for file in files if not _is_stored(file, checksums, stored)]
@@ -94,9 +115,27 @@ def _upload(client: Client, folder: Path, url: str, *, line: LiveLine) -> Transf
         else:
             raise CannotWrite(
                 f"{url}/{missing[0].name} is not the file that was sent: another process writes "
-                f"there, or to {folder}; wait for it to end, and repeat the command."
+                f"there, or to {sent.path}; wait for it to end, and repeat the command."
             )
     return Transferred(len(changed), sum(file.size for file in changed), len(files) - len(changed))
+
+
+def sent_files(sent: Upload) -> list[File]:
+    """Returns the files that are sent, a data set's summary last.
+
+    Raises:
+      UsageError: there are none, or those of a data set are not whole.
+    """
+    if sent.kind == DATA_SET:
+        return prepared(sent.path)
+    base = sent.path if sent.path.is_dir() else sent.path.parent
+    found = sorted(base.rglob("*")) if sent.path.is_dir() else [sent.path]
+    names = {file: file.relative_to(base) for file in found if file.is_file()}
+    if sent.kind == RUN:
+        names = {file: name for file, name in names.items() if name.parts[0] not in SHOWN}
+    if not names:
+        raise UsageError(f"{sent.path} has no files to upload: name others, or what is in gs://.")
+    return [File(name.as_posix(), file, file.stat().st_size) for file, name in names.items()]
 
 
 def prepared(folder: Path) -> list[File]:

@@ -62,8 +62,10 @@ def _pool(order: Order, replicas: int) -> dict[str, Any]:
     """Returns a worker pool: the first is the chief alone, the second all others."""
     container: dict[str, Any] = {
         "imageUri": order.image,
-        "args": [f"--config={order.config_file}"],
+        "args": [*order.command] or [f"--config={order.config_file}"],
     }
+    if order.command:
+        container["command"] = ["python", "-m", order.module]
     if variables := machines.environment(order.machine):
         container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
     return {

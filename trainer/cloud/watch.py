@@ -20,8 +20,8 @@ class JobFailed(ExitError):
     """The job has failed or was cancelled."""
 
 
-def describe(job: CloudJob) -> str:
-    """Returns a description of a job in several lines."""
+def describe(job: CloudJob, *, trains: bool = True) -> str:
+    """Returns a description of a job, which trains or does something else, in several lines."""
     rows = {
         "job": job.name,
         "run": job.title,
@@ -29,7 +29,7 @@ def describe(job: CloudJob) -> str:
         "created": job.created,
         "workdir": job.workdir,
         "console": job.page,
-        "TensorBoard": job.workdir and f"scripts/tensorboard.sh {job.workdir}",
+        "TensorBoard": trains and job.workdir and f"scripts/tensorboard.sh {job.workdir}",
         "on the web": job.tensorboard,
         "best trial": job.best,
     }
@@ -104,15 +104,19 @@ def result(client: Client, workdir: str) -> str:
     """Returns the result of a finished run, in a line or two."""
     evaluation = google_storage.read_json(client, f"{workdir}/evaluation/test.json")
     if evaluation is None:
-        return f"the run is in {workdir}"
+        return f"the results are in {workdir}; {_fetch(workdir)}"
     areas = ", ".join(
         f"{'' if len(evaluation['labels']) == 1 else f'{label} '}{metrics['auc']['value']:.3f}"
         for label, metrics in evaluation["labels"].items()
     )
     return (
         f"test AUC {areas} on {evaluation['images']} images, best epoch {evaluation['epoch']}\n"
-        f"bring it here: radiograph jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
+        f"{_fetch(workdir)}"
     )
+
+
+def _fetch(workdir: str) -> str:
+    return f"bring it here: radiograph jobs fetch {workdir} runs/{workdir.split('/')[-1]}"
 
 
 def _show_log(platform: Platform, job: CloudJob, after: str) -> str:

@@ -133,11 +133,14 @@ COMMANDS = {
     ),
     "submit": Command(
         "trainer.commands.submit",
-        "submits a run to a cloud",
+        "submits a run to a cloud, or an evaluation or prediction with one",
         "radiograph submit --config=resnet --data=DATA --workdir=gs://BUCKET/runs/NAME "
         "--accelerator=nvidia-l4:2 --spot --wait",
-        needed=("config", "workdir", "accelerator"),
-        common=("data", "platform", "workers", "spot", "wait", "dry_run", "project", "region"),
+        needed=("workdir", "accelerator"),
+        common=(
+            *("config", "data", "command", "platform", "workers", "spot", "wait", "dry_run"),
+            *("project", "region"),
+        ),
     ),
     "jobs": Command(
         "trainer.commands.jobs",

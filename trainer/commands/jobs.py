@@ -78,9 +78,11 @@ def _fetch(client: "Client", workdir: str, target: str) -> None:
     with program.exit_at_signals("downloaded files are kept, and the same command goes on"):
         line = LiveLine(quiet=program.verbosity() < 0)
         downloaded = run_download.download(client, workdir, folder, line=line)
+    is_run = (folder / "tensorboard").is_dir()
+    shown = f"; scripts/tensorboard.sh {shlex.quote(str(folder))}" if is_run else ""
     print(
         f"downloaded {downloaded.files} files ({downloaded.bytes / 2**20:,.1f} MiB) to {folder}, "
-        f"{downloaded.unchanged} were unchanged; scripts/tensorboard.sh {shlex.quote(str(folder))}"
+        f"{downloaded.unchanged} were unchanged{shown}"
     )
 
 

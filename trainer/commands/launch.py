@@ -79,7 +79,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     Raises:
       UsageError: if there are none, or the task has no such flags.
     """
-    own, task_flags = _split(argv)
+    own, task_flags = program.split(argv)
     rest = flags.FLAGS(own, known_only=True)
     if len(rest) > 1:
         raise UsageError(
@@ -92,15 +92,10 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     return rest
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    middle = argv.index("--") if "--" in argv else len(argv)
-    return list(argv[:middle]), list(argv[middle + 1 :])
-
-
 def main(argv: Sequence[str]) -> None:
     """Launches the workers and ends with their exit code."""
     del argv  # without the flags of the task
-    _, task_flags = _split(sys.argv)
+    _, task_flags = program.split(sys.argv)
     command, devices = task_command(task_flags, _DEVICES.value), _DEVICES.value
     program.check_needed(config_flags.training(os.environ))
     workdir = run_paths(flags.FLAGS.workdir, os.environ).workdir

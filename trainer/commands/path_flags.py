@@ -26,7 +26,8 @@ def define_path(
     name: str, default: str | None, meaning: str, **options: Any
 ) -> flags.FlagHolder[Any]:
     """Defines a flag for a path, with the options of absl's own DEFINE functions."""
-    return flags.DEFINE(PathParser(), name, default, meaning, **options)
+    serializer: flags.ArgumentSerializer[str] = flags.ArgumentSerializer()
+    return flags.DEFINE(PathParser(), name, default, meaning, serializer=serializer, **options)
 
 
 def define_paths(name: str, meaning: str, **options: Any) -> flags.FlagHolder[Any]:

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
         refused = _predict(predictor, inputs, rows_file, workers=given.workers)
     if inputs.passed_over:
         print(f"passed over, as no images: {inputs.passed_over:,}", file=sys.stderr)
-    if refused:
+    if refused and not given.allow_refused:
         where = f"{out} says why" if out else "their rows say why"
         raise ExitError(f"{refused:,} of {inputs.found:,} files have no prediction: {where}.")
 
@@ -205,6 +205,9 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     flags.DEFINE_bool(
         "refuse", False, "gives what is flagged as no such radiograph no prediction", **common
+    )
+    flags.DEFINE_bool(
+        "allow_refused", False, "ends with 0 though files have no prediction", **common
     )
     flags.DEFINE_float(
         "coverage",

@@ -48,7 +48,7 @@ def run(
             try:
                 given = (parse or flags.FLAGS)(list(argv))
             except flags.UnrecognizedFlagError as mistake:
-                raise UsageError(_unknown(mistake.flagname)) from mistake
+                raise UsageError(unknown(mistake.flagname)) from mistake
             except flags.Error as mistake:
                 raise UsageError(str(mistake)) from mistake
             check_needed(command)
@@ -57,7 +57,7 @@ def run(
     def guarded(argv: Sequence[str]) -> None:
         set_up.show_logs(verbosity())
         with _exit_on_errors():
-            _check_given(argv[1:], command.arguments)
+            check_arguments(argv[1:], command.arguments)
             main(argv)
 
     app.run(guarded, flags_parser=parse_flags)
@@ -85,23 +85,29 @@ def _help(command: Command, argv: Sequence[str], words: set[str]) -> NoReturn:
     sys.exit()
 
 
-def _unknown(name: str) -> str:
+def unknown(name: str, defined: flags.FlagValues = flags.FLAGS) -> str:
     """Returns the sentence for a flag that the command lacks."""
-    near = difflib.get_close_matches(name, [*help_screen.own(flags.FLAGS), "verbosity"], n=1)
+    near = difflib.get_close_matches(name, [*help_screen.own(defined), "verbosity"], n=1)
     advice = f"did you mean --{near[0]}?" if near else "--help lists those that it has."
     return f"--{name} is no flag of this command: {advice}"
 
 
-def check_needed(command: Command) -> None:
+def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns the arguments before the first `--`, and those after it."""
+    middle = argv.index("--") if "--" in argv else len(argv)
+    return list(argv[:middle]), list(argv[middle + 1 :])
+
+
+def check_needed(command: Command, given: flags.FlagValues = flags.FLAGS) -> None:
     """Raises a UsageError that names all flags that are missing."""
-    missing = [f"--{name}" for name in command.needed if not flags.FLAGS[name].value]
+    missing = [f"--{name}" for name in command.needed if not given[name].value]
     if missing:
         *others, last = missing
         names = f"{', '.join(others)} and {last} are" if others else f"{last} is"
         raise UsageError(f"{names} missing, as in: {command.example}.")
 
 
-def _check_given(given: Sequence[str], arguments: Sequence[str]) -> None:
+def check_arguments(given: Sequence[str], arguments: Sequence[str]) -> None:
     """Raises a UsageError unless each argument is given, and no other."""
     names = [name.removesuffix("...") for name in arguments]
     repeated = list(arguments) != names

@@ -2,6 +2,8 @@ r"""Sends a run to a cloud: `radiograph submit --config=configs/resnet.py ...`.
 
     radiograph submit --config=configs/resnet.py --config.data.path=gs://BUCKET/data \
       --workdir=gs://BUCKET/runs/NAME --accelerator=nvidia-l4:2 --spot --wait
+    radiograph submit --command=evaluate --workdir=gs://BUCKET/judged/NAME --accelerator=cpu \
+      -- RUN --data=DATA --by=sex
 
 Checks the order before it costs money, uploads the data, submits the job, and prints where the run
 can be watched. docs/cloud.md leads from nothing to a running job.
@@ -9,7 +11,9 @@ can be watched. docs/cloud.md leads from nothing to a running job.
 
 import secrets
 import shlex
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,11 @@ from ml_collections import ConfigDict
 from trainer.cloud import bucket_address, machines
 from trainer.cloud.machines import Machine
 from trainer.cloud.order import PLATFORMS, Order, read_labels
-from trainer.commands import config_flags, path_flags, program
+from trainer.cloud.upload import Upload
+from trainer.commands import config_flags, path_flags, program, remote_command
 from trainer.commands.command import COMMANDS
+from trainer.commands.remote_command import RemoteCommand
+from trainer.config import schema
 from trainer.data import summary_file
 from trainer.system import atomic
 from trainer.system.errors import UsageError
@@ -40,6 +47,9 @@ with epy.lazy_imports():  # what speaks to a cloud
     )
     from trainer.tuning import search_space
 
+_COMMAND = flags.DEFINE_enum(
+    "command", "train", ["train", *remote_command.MODULES], "what runs; its own line follows --"
+)
 _WORKDIR = flags.DEFINE_string("workdir", "", "folder that the run is written to, gs://")
 _ACCELERATOR = flags.DEFINE_string(
     "accelerator", "", "of each machine, such as nvidia-l4:2, tpu-v5e:8 or cpu"
@@ -73,29 +83,38 @@ _WAIT = flags.DEFINE_bool("wait", False, "follow the job to its end; Ctrl-C leav
 
 def main(argv: Sequence[str]) -> None:
     """Submits what the flags describe."""
-    del argv
-    config, data = _config(), Path(_DATA.value) if _DATA.value else None
+    del argv  # without what follows --
+    _, line_of_command = program.split(sys.argv)
+    remote = _remote(line_of_command)
+    config = schema.default() if remote else _config()
     machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, _PLATFORM.value)
     _check_together(_PLATFORM.value)
-    if data:
-        summary_file.require(data, "data")
+    uploads = list(remote.uploads) if remote else []
+    if _DATA.value:
+        summary_file.require(_DATA.value, "data")
+        uploads.append(Upload(Path(_DATA.value), config.data.path))
     access = _access()
     order = _order(config, machine, access)
-    _check(order, data, access)
+    if remote:
+        order = replace(order, command=remote.arguments, inputs=remote.inputs)
+    _check(order, uploads, access)
     if access is None or _DRY_RUN.value:
-        print(f"\nNothing was submitted. To do it by hand:\n{_write(order, data)}")
+        print(f"\nNothing was submitted. To do it by hand:\n{_write(order, uploads)}")
         return
-    if data:
+    for each in uploads:
         with program.exit_at_signals("uploaded files are kept, and the same command goes on"):
             line = LiveLine(quiet=program.verbosity() < 0)
-            sent = upload.upload(access.storage, data, order.config.data.path, line=line)
+            sent = upload.upload(access.storage, each.path, each.url, kind=each.kind, line=line)
         print(f"uploaded {sent.files} files ({sent.bytes / 2**20:,.1f} MiB), {sent.unchanged} same")
-    google_storage.write_text(access.storage, order.config_file, order.config_text)
+    if not remote:
+        google_storage.write_text(access.storage, order.config_file, order.config_text)
     cloud = platform.open_platform(
         order.platform, access, project=order.project, region=order.region, zone=order.zone
     )
     job = cloud.submit(order)
-    print(f"\n{watch.describe(job)}")
+    print(f"\n{watch.describe(job, trains=not remote)}")
+    if remote:
+        print(f"{'bring it here':<12}  {watch.command('fetch', order.platform, job)} FOLDER")
     print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
     if _WAIT.value:
         watch.follow(cloud, job, order, client=access.storage)
@@ -112,6 +131,44 @@ def _access() -> "platform.Access | None":
         return None
 
 
+def _remote(line: Sequence[str]) -> RemoteCommand | None:
+    """Returns the command that runs in place of a training; None for a training.
+
+    Raises:
+      UsageError: flags of a training are given for it, or its own line where a training is meant.
+    """
+    name = _COMMAND.value
+    if name == "train":
+        program.check_arguments(line, ())
+        program.check_needed(replace(COMMANDS["submit"], needed=["config"]))
+        return None
+    trainings = {
+        "--config": config_flags.FILE.value,
+        "--data": _DATA.value,
+        "--trials": _TRIALS.value,
+        "--workers": _WORKERS.value > 1,
+        **{f"--config.{field}": True for field in config_flags.overrides()},
+    }
+    if given := [flag for flag, value in trainings.items() if value]:
+        raise UsageError(
+            f"{given[0]} is for a training: leave it out with --command={name}, whose own line "
+            f"follows -- as in -- {COMMANDS[name].example.removeprefix(f'radiograph {name} ')}."
+        )
+    return remote_command.read(name, line, _workdir())
+
+
+def _workdir() -> str:
+    """Returns where the job writes.
+
+    Raises:
+      UsageError: if it is not a folder in a bucket.
+    """
+    bucket, folder = bucket_address.split(_WORKDIR.value)
+    if not folder:
+        raise UsageError(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
+    return f"gs://{bucket}/{folder}"
+
+
 def _config() -> ConfigDict:
     """Returns the config of the run, with the place in a bucket where its data are or will be.
 
@@ -119,9 +176,7 @@ def _config() -> ConfigDict:
       UsageError: if the work directory or the data are not in a bucket.
     """
     config = config_flags.read()
-    bucket, folder = bucket_address.split(_WORKDIR.value)
-    if not folder:
-        raise UsageError(f"--workdir={_WORKDIR.value} is a whole bucket: name a folder in it.")
+    bucket, _ = bucket_address.split(_workdir())
     if _DATA.value and not config.data.path:
         config.data.path = f"gs://{bucket}/data/{Path(_DATA.value).resolve().name}"
     if not config.data.path.startswith("gs://"):
@@ -140,16 +195,16 @@ def _order(config: ConfigDict, machine: Machine, access: "platform.Access | None
       UsageError: if the project, the region, the zone or the image is not known.
     """
     service = _PLATFORM.value
-    bucket, folder = bucket_address.split(_WORKDIR.value)
+    workdir = _workdir()
     project = _PROJECT.value or (access and access.storage.project) or ""
-    region = _region(access, bucket)
+    region = _region(access, bucket_address.split(workdir)[0])
     _check_known(service, project, region)
     board = _TENSORBOARD.value
     if board and "/" not in board:
         board = f"projects/{project}/locations/{region}/tensorboards/{board}"
     return Order(
         config=config,
-        workdir=f"gs://{bucket}/{folder}",
+        workdir=workdir,
         image=_IMAGE.value or container_image.default(machine.accelerator, project, region),
         machine=machine,
         platform=service,
@@ -226,34 +281,38 @@ def _check_together(service: str) -> None:
         )
 
 
-def _check(order: Order, data: Path | None, access: "platform.Access | None") -> None:
+def _check(order: Order, uploads: Sequence[Upload], access: "platform.Access | None") -> None:
     marks = {checks.OK: "ok", checks.NOTE: "note", checks.UNKNOWN: "?", checks.WRONG: "WRONG"}
     wrong = 0
-    for result in checks.run_checks(order, data, access):
+    for result in checks.run_checks(order, uploads, access):
         print(f"{marks[result.state]:>5}  {result.subject:<8}  {result.message}", flush=True)
         wrong += result.state == checks.WRONG
     if wrong:
         raise UsageError(f"nothing was submitted: {wrong} of the checks above failed.")
 
 
-def _write(order: Order, data: Path | None) -> str:
+def _write(order: Order, uploads: Sequence[Upload]) -> str:
     """Writes the files for the platform's own command line into a folder; returns the commands."""
     module = platform.MODULES[order.platform]
     folder = epath.Path(f"{order.name}-job")
     folder.mkdir(exist_ok=True)
     config, job = folder / "config.json", folder / module.SUFFIX
-    atomic.write_text(config, order.config_text)
     atomic.write_text(job, module.file(order))
     gcloud = ["gcloud", "storage"]
-    commands = [[*gcloud, "cp", str(config), order.config_file], module.command(order, str(job))]
-    if data:
-        commands.insert(0, [*gcloud, "rsync", "--recursive", str(data), order.config.data.path])
+    commands = [
+        [*gcloud, *(["rsync", "--recursive"] if path.is_dir() else ["cp"]), str(path), url]
+        for path, url, _ in uploads
+    ]
+    if not order.command:
+        atomic.write_text(config, order.config_text)
+        commands.append([*gcloud, "cp", str(config), order.config_file])
+    commands.append(module.command(order, str(job)))
     return "\n".join(map(shlex.join, commands))
 
 
 def run() -> None:
     """Runs this command with the arguments of the process."""
-    program.run(main, COMMANDS["submit"], config_flags.parse)
+    program.run(main, COMMANDS["submit"], lambda argv: config_flags.parse(program.split(argv)[0]))
 
 
 if __name__ == "__main__":
