@@ -44,7 +44,7 @@ def test_too_little_address_space_is_refused_before_readers_stand_still(
         check_address_space()
         return
     with pytest.raises(
-        UsageError, match=r"2.00 GiB of address space \(ulimit -v\), and .* 2.75 GiB"
+        UsageError, match=r"2.00 GiB of address space \(ulimit -v\), and .* 4.00 GiB"
     ):
         check_address_space()
 

@@ -123,7 +123,8 @@ def check_arguments(given: Sequence[str], arguments: Sequence[str]) -> None:
 def stop_at_signals(result: str) -> Iterator[None]:
     """Turns SIGTERM and SIGINT into Stopped, after everything has been cleaned up.
 
-    They are raised as KeyboardInterrupt first, which no library mistakes for an error to wrap.
+    They are raised as KeyboardInterrupt first, which no library mistakes for an error to wrap. A
+    second signal ends the process at once, should a library's thread never end.
 
     Args:
       result: what the program leaves then, as in "nothing was written".
@@ -136,10 +137,14 @@ def stop_at_signals(result: str) -> Iterator[None]:
     def interrupt(number: int, frame: object) -> None:
         del frame
         received.append(signal.Signals(number))
+        handle(signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, interrupt)
+    def handle(handler: Callable[[int, object], None] | signal.Handlers) -> None:
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, handler)
+
+    handle(interrupt)
     try:
         yield
     except KeyboardInterrupt:

@@ -7,7 +7,9 @@ from pathlib import Path
 from trainer.system.errors import UsageError
 
 GIB = 2**30
-LEAST_ADDRESS_SPACE = 11 * 2**28  # prepare peaks at 2.8 GiB with two cores, of which it uses 0.6
+# prepare peaks at 2.9 GiB with two cores, of which it uses 0.7, and more cores take more; without
+# room for a thread the reader of records waits for ever.
+LEAST_ADDRESS_SPACE = 2**32
 # Names of the limit, the usage, and the share of it that is cached, by the name of the controller:
 # version 2 of cgroups has one hierarchy without a name.
 CGROUP_FILES = {

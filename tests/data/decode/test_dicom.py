@@ -432,6 +432,7 @@ def test_views(attributes: dict, view: str):
         ({"Modality": "CT"}, "modality CT; CR, DX, RG are allowed"),
         ({"Modality": "RF"}, "modality RF"),
         ({"Modality": None, "SOPClassUID": uid.CTImageStorage}, "modality CT"),
+        ({"Modality": None, "SOPClassUID": "1.2\n\x1b[31m"}, r"modality 1\.2\[31M; "),
         ({"NumberOfFrames": 2, "PixelData": 2 * ramp(12).tobytes()}, "2 frames"),
         ({"ViewPosition": "LL"}, "lateral view"),
         ({"Rows": 4}, "64x4 pixels"),

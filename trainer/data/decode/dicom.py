@@ -200,8 +200,7 @@ def _inflated(data: bytes, most: int) -> bytes:
 
 def _header(dataset: FileDataset) -> Header:
     def text(name: str) -> str:
-        value = dataset.get(name)
-        return "" if value is None else "".join(filter(str.isprintable, str(value))).strip()
+        return _printable(dataset.get(name))
 
     return Header(
         patient_id=text("PatientID"),
@@ -218,6 +217,11 @@ def _header(dataset: FileDataset) -> Header:
     )
 
 
+def _printable(value: object) -> str:
+    """Returns the text of an element that may be damaged, in one line."""
+    return "" if value is None else "".join(filter(str.isprintable, str(value))).strip()
+
+
 def _years(age: str) -> str:
     """Returns an age such as "034Y" or "006M" (PS3.5, AS) in years."""
     match = re.fullmatch(r"(\d{1,3})([DWMY])", age.upper())
@@ -226,12 +230,12 @@ def _years(age: str) -> str:
 
 def _modality_of_class(dataset: FileDataset) -> str:
     in_meta = dataset.file_meta.get("MediaStorageSOPClassUID")
-    sop_class = uid.UID(str(dataset.get("SOPClassUID") or in_meta or ""))
+    sop_class = uid.UID(_printable(dataset.get("SOPClassUID") or in_meta))
     return OF_SOP_CLASS.get(sop_class, sop_class.name.removesuffix(" Image Storage").upper())
 
 
 def _view(dataset: Dataset) -> str:
-    own = str(dataset.get("ViewPosition") or "").strip().upper()
+    own = _printable(dataset.get("ViewPosition")).upper()
     codes = [str(code.get("CodeMeaning", "")) for code in dataset.get("ViewCodeSequence") or ()]
     # Some archives, NIH's among them, write the projection where the posture belongs.
     others = [dataset.get(name) for name in ("SeriesDescription", "PatientPosition")]
