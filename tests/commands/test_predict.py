@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.data.decode.test_dicom import file_of, ramp
 from trainer.commands import predict
 from trainer.data.synthetic import phantom
 from trainer.system.errors import UsageError
@@ -41,6 +42,28 @@ def test_each_file_has_a_row_and_damaged_ones_end_in_exit_code_1(forks, finished
     assert found == {"0.jpeg": "", "1.jpeg": "", "2.jpeg": "", "damaged.jpeg": "damaged"}
 
 
+@pytest.mark.slow
+def test_dicom_files_have_results_or_are_refused(forks, finished, files, tmp_path):
+    pytest.importorskip("highdicom")
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
+    plain, named = tmp_path / "plain.dcm", tmp_path / "named.dcm"
+    plain.write_bytes(file_of(ramp(12), **uids))
+    named.write_bytes(file_of(ramp(12), **uids, BurnedInAnnotation="YES"))
+
+    done = forks.run(
+        *("-m", "trainer", "predict", finished, plain, named, files / "0.jpeg", "--workers=1"),
+        f"--dicom_out={tmp_path}/results",
+    )
+
+    assert done.returncode == 1
+    found = [row["refused"] for row in rows(done.stdout)]
+    assert found == ["", "left out", ""] and "--allow_burned_in writes it" in done.stdout
+    assert "no DICOM files, so without DICOM results: 1" in done.stderr
+    assert "without BurnedInAnnotation, so that names may be burnt in: 1" in done.stderr
+    written = [file.name for file in tmp_path.glob("results/**/*.dcm")]
+    assert sorted(written) == ["plain.dcm.capture.dcm", "plain.dcm.report.dcm"]
+
+
 def test_what_cannot_be_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", iter(()))
     flag_values = predict.flags.FlagValues()
@@ -60,6 +83,9 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path, monkeypatch):
     assert "is there already" in refusal(f"--out={tmp_path}/p.csv")
     assert "is there already" in refusal(f"--out={tmp_path}/p.csv", "--resume")
     assert "--resume goes on with a file" in refusal("--resume")
+    assert "--allow_burned_in is for DICOM results" in refusal("--allow_burned_in")
+    monkeypatch.setattr(predict, "find_spec", lambda name: None)
+    assert "pip install 'radiograph-trainer[dicom]'" in refusal("--dicom_out=DIR")
     assert "there is no run at RUN" in refusal()
 
 

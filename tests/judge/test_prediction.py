@@ -91,9 +91,9 @@ def test_a_threshold_of_the_users_decides(network):
 def test_what_the_gate_flags_has_its_check_and_no_prediction_if_refused(network, finished, refuse):
     (each,) = network.fits
     noise = np.random.default_rng(0).integers(0, 256, (each.image_size,) * 2 + (1,), np.uint8)
-    heat = SimpleNamespace(write=lambda files, images: pictures.extend(files))
+    written = SimpleNamespace(write=lambda predicted: pictures.extend(predicted))
     pictures, checks = [], Gate.load(finished)
-    predictor = Predictor(network, gate=checks, refuse=refuse, heat=heat)
+    predictor = Predictor(network, gate=checks, refuse=refuse, result_files=[written])
 
     ((row,),) = predictor.rows([DecodedFile("x", (noise,), (64, 64))])
 

@@ -9,7 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import flags
@@ -23,8 +25,21 @@ from trainer.system.terminal import LiveLine
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.judge import ensemble, gate, heat_maps, input_files, prediction, prediction_file
+    from trainer.judge import (
+        algorithm,
+        dicom_results,
+        dicom_source,
+        ensemble,
+        gate,
+        heat_maps,
+        input_files,
+        prediction,
+        prediction_file,
+    )
     from trainer.metrics import conformal
+
+if TYPE_CHECKING:
+    from trainer.judge.predicted import ResultFiles
 
 
 def main(argv: Sequence[str]) -> None:
@@ -37,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
     run, *paths = (path_flags.expand(argument) for argument in argv[1:])
     out = epath.Path(given.out) if given.out else None
     _check_out(out, given.resume)
+    _check_dicom(given.dicom_out, given.allow_burned_in)
     for name in run_names(run):
         RunFiles(name, OF_NETWORK)  # before TensorFlow is imported
     tensorflow_import.import_quietly()
@@ -49,26 +65,44 @@ def main(argv: Sequence[str]) -> None:
         checks = gate.Gate.load(network.workdirs[0])
         if checks is None:
             print(_no_gate(network.workdirs[0], given.refuse), file=sys.stderr)
+        threshold = _threshold(given.threshold, network)
+        first, result_files = network.members[0], list["ResultFiles"]()
+        if given.heat:
+            result_files.append(heat_maps.HeatMaps(epath.Path(given.heat), first))
+        dicom = None
+        if given.dicom_out:
+            made_by = algorithm.Algorithm.of_network(network, threshold)
+            dicom = dicom_results.DicomResults(epath.Path(given.dicom_out), first, made_by)
+            result_files.append(dicom)
         predictor = prediction.Predictor(
             network,
-            _threshold(given.threshold, network),
+            threshold,
             checks,
             refuse=given.refuse,
             sets=_sets(given.coverage, network),
-            heat=heat_maps.HeatMaps(epath.Path(given.heat), network.members[0])
-            if given.heat
-            else None,
+            result_files=result_files,
         )
         origin = {
             "runs": [str(path) for path in network.workdirs],
             "threshold": given.threshold,
             "refuse": given.refuse,
             "coverage": given.coverage,
+            "dicom_out": given.dicom_out,
+            "allow_burned_in": given.allow_burned_in,
         }
         rows_file = prediction_file.open_file(
             out, predictor.columns, origin=origin, resume=given.resume
         )
-        refused = _predict(predictor, inputs, rows_file, workers=given.workers)
+        source = partial(dicom_source.source, allow_burned_in=given.allow_burned_in)
+        refused = _predict(
+            predictor,
+            inputs,
+            rows_file,
+            workers=given.workers or len(os.sched_getaffinity(0)),
+            source=source if dicom else None,
+        )
+    if dicom:
+        _say_of_dicom(dicom)
     if inputs.passed_over:
         print(f"passed over, as no images: {inputs.passed_over:,}", file=sys.stderr)
     if refused and not given.allow_refused:
@@ -85,10 +119,16 @@ def _predict(
     predictor: "prediction.Predictor",
     inputs: "input_files.InputFiles",
     rows_file: "prediction_file.RowsFile",
-    *,
-    workers: int,
+    **decoding: Any,
 ) -> int:
-    """Writes a row for each file that has none yet; returns how many of all are refused."""
+    """Writes a row for each file that has none yet; returns how many of all are refused.
+
+    Args:
+      predictor: what predicts.
+      inputs: all files.
+      rows_file: where the rows go.
+      decoding: how the files are decoded, see `input_files.decode_all`.
+    """
     network, total = predictor.ensemble, inputs.count()
     files, refused = iter(inputs), 0
     for path, is_refused in rows_file.done():
@@ -102,7 +142,7 @@ def _predict(
         files,
         network.decoding,
         [(each.image_size, each.mode) for each in network.fits],
-        workers=workers or len(os.sched_getaffinity(0)),
+        **decoding,
     )
     began, before = time.monotonic(), inputs.found
     count = before
@@ -117,6 +157,17 @@ def _predict(
             line.show(text, count / total if total else None)
     rows_file.finish()
     return refused
+
+
+def _say_of_dicom(dicom: "dicom_results.DicomResults") -> None:
+    """Says what was not written or known, once for all files of this prediction."""
+    if dicom.others:
+        print(f"no DICOM files, so without DICOM results: {dicom.others:,}", file=sys.stderr)
+    if dicom.unknown:
+        print(
+            f"without BurnedInAnnotation, so that names may be burnt in: {dicom.unknown:,}",
+            file=sys.stderr,
+        )
 
 
 def _no_gate(run: epath.Path, refuse: bool) -> str:
@@ -170,6 +221,16 @@ def _sets(coverage: float | None, network: "ensemble.Ensemble") -> "conformal.Co
     return sets
 
 
+def _check_dicom(folder: str | None, allow_burned_in: bool) -> None:
+    if folder and find_spec("highdicom") is None:
+        raise UsageError(
+            "--dicom_out needs highdicom, which is not installed: pip install "
+            "'radiograph-trainer[dicom]', or scripts/setup.sh --dicom in a checkout."
+        )
+    if allow_burned_in and not folder:
+        raise UsageError("--allow_burned_in is for DICOM results: name their --dicom_out=DIR.")
+
+
 def _check_out(out: epath.Path | None, resume: bool) -> None:
     if out is None:
         if resume:
@@ -194,6 +255,15 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     path_flags.define_path(
         "heat", None, "folder for pictures of where the evidence lies, one a file", **common
+    )
+    path_flags.define_path(
+        "dicom_out",
+        None,
+        "folder for DICOM results of DICOM files: the evidence as a picture, and a report",
+        **common,
+    )
+    flags.DEFINE_bool(
+        "allow_burned_in", False, "writes DICOM results of images with names burnt in", **common
     )
     flags.DEFINE_bool("resume", False, "goes on with an interrupted --out", **common)
     flags.DEFINE_string(

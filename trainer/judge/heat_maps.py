@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from trainer.judge.input_files import DecodedFile
+from trainer.judge.predicted import Predicted
 from trainer.metrics import classification
 from trainer.models import attribution
 from trainer.show.pictures.heat import heat_sheet
@@ -29,30 +29,41 @@ class HeatMaps:
     folder: epath.Path
     network: TrainedModel
 
-    def write(self, files: Sequence[DecodedFile], images: np.ndarray) -> None:
-        """Writes the pictures of some files.
-
-        Args:
-          files: what they are.
-          images: as the network sees them, [n, S, S, 1] uint8.
-        """
-        network, logits = self.network, self.network.logits(images)
+    def write(self, predicted: Sequence[Predicted]) -> None:
+        """Writes the pictures of some files."""
+        network, images = self.network, np.stack([each.image for each in predicted])
+        logits = network.logits(images)
         likeliest, probability = logits.argmax(1), classification.probabilities(logits)
-        found = attribution.grad_cam(network.model, network.inputs(images), likeliest)
-        ((layer, heat),) = found.evidence.items()
-        for number, file in enumerate(files):
+        layer, heat = evidence(network, images, likeliest)
+        for number, each in enumerate(predicted):
             label = likeliest[number]
             title = f"{network.labels[label]}, probability {probability[number, label]:.3f}"
             one = slice(number, number + 1)
             maps = {f"Grad-CAM at {layer}": heat[one]}
-            captions = [PurePosixPath(file.path).name]
+            captions = [PurePosixPath(each.file.path).name]
             picture = heat_sheet(title, images[one], maps, captions=captions)
             content = io.BytesIO()
             Image.fromarray(picture.pixels).save(content, "PNG")
-            atomic.write_bytes(self.folder / _picture(file.path), content.getvalue())
+            path = f"{below(each.file.path)}.png"
+            atomic.write_bytes(self.folder / path, content.getvalue())
 
 
-def _picture(path: str) -> str:
-    """Returns the picture of a file, below a folder whatever the path is."""
+def evidence(
+    network: TrainedModel, images: np.ndarray, labels: np.ndarray
+) -> tuple[str, np.ndarray]:
+    """Returns the layer, and Grad-CAM of a label of each image there, [n, h, w] float32.
+
+    Args:
+      network: whose evidence it is.
+      images: as it sees them, [n, S, S, 1] uint8.
+      labels: [n] int.
+    """
+    found = attribution.grad_cam(network.model, network.inputs(images), labels)
+    ((layer, heat),) = found.evidence.items()
+    return layer, heat
+
+
+def below(path: str) -> str:
+    """Returns the path of a file's results, below a folder whatever the path is."""
     parts = path.partition("://")[2] or path
-    return "/".join(part for part in parts.split("/") if part not in ("", ".", "..")) + ".png"
+    return "/".join(part for part in parts.split("/") if part not in ("", ".", ".."))

@@ -5,12 +5,13 @@ Nothing here needs TensorFlow, so that the processes that decode start without i
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
 from etils import epath
+from pydicom import Dataset
 
 from trainer.data.decode import fit, limits, recode
 from trainer.data.prepare.ingest import DecodeOptions
@@ -60,6 +61,7 @@ class DecodedFile:
       size: of the image that preparation would store, (width, height) in pixels.
       group: of reasons, where there is one: `LEFT_OUT` and the like.
       reason: why it cannot be predicted, in a few words; or "".
+      dicom: what its results take over from a DICOM file, where they are asked for.
     """
 
     path: str
@@ -67,6 +69,7 @@ class DecodedFile:
     size: tuple[int, int] = (0, 0)
     group: str = ""
     reason: str = ""
+    dicom: Dataset | None = None
 
 
 class InputFiles:
@@ -162,6 +165,7 @@ def decode_all(
     fits: Sequence[tuple[int, str]],
     *,
     workers: int,
+    source: Callable[[bytes], Dataset | None] | None = None,
 ) -> Iterator[DecodedFile]:
     """Yields every file decoded, in order, by processes; see `processes.map_in_order`.
 
@@ -170,29 +174,38 @@ def decode_all(
       options: how files become stored images.
       fits: side and mode of each square that networks take, see `trainer.data.decode.fit`.
       workers: number of processes.
+      source: returns what is kept of a file's bytes, if it is DICOM; raises Unreadable.
 
     Raises:
       CannotWrite: if processes are killed whatever they decode.
     """
-    decode_one = partial(decode, options, tuple(fits))
+    decode_one = partial(decode, options, tuple(fits), source=source)
     return processes.map_in_order(decode_one, inputs, _failed, workers=workers)
 
 
-def decode(options: DecodeOptions, fits: Sequence[tuple[int, str]], file: InputFile) -> DecodedFile:
+def decode(
+    options: DecodeOptions,
+    fits: Sequence[tuple[int, str]],
+    file: InputFile,
+    *,
+    source: Callable[[bytes], Dataset | None] | None = None,
+) -> DecodedFile:
     """Returns one file decoded, or the reason why not."""
     if file.refused:
         return DecodedFile(file.path, group=UNREAD, reason=file.refused)
     try:
+        data = _read(file)
         stored = recode.stored_image(
-            _read(file), options.max_side, options.any_view, uniform=options.uniform
+            data, options.max_side, options.any_view, uniform=options.uniform
         )
+        dicom = source(data) if source else None
     except limits.Unreadable as error:
         return DecodedFile(file.path, group=_group(error), reason=str(error))
     except OSError as error:
         reason = f"cannot be read: {error.strerror or files.one_line(error)}"
         return DecodedFile(file.path, group=UNREAD, reason=reason)
     images = tuple(fit.fit(stored, *each) for each in fits)
-    return DecodedFile(file.path, images, stored.size)
+    return DecodedFile(file.path, images, stored.size, dicom=dicom)
 
 
 def _failed(file: InputFile, reason: str) -> DecodedFile:

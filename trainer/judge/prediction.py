@@ -10,8 +10,8 @@ from scipy.special import logit
 
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Finding, Gate
-from trainer.judge.heat_maps import HeatMaps
 from trainer.judge.input_files import DecodedFile
+from trainer.judge.predicted import Predicted, ResultFiles
 from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.operating_points import CHOSEN
 
@@ -32,8 +32,8 @@ class Predictor:
         validation has chosen it, or the likeliest class decides.
       gate: of the first run; None where it has none.
       refuse: whether what the gate flags gets no prediction.
-      heat: writes where the evidence of each prediction lies; None for no pictures.
       sets: gives each image the set of classes that it may be of; None where there are none.
+      result_files: what is written of each prediction beside its row.
     """
 
     ensemble: Ensemble
@@ -41,7 +41,7 @@ class Predictor:
     gate: Gate | None = None
     refuse: bool = False
     sets: ConformalSets | None = None
-    heat: HeatMaps | None = None
+    result_files: Sequence[ResultFiles] = ()
 
     @property
     def columns(self) -> dict[str, type]:
@@ -80,11 +80,13 @@ class Predictor:
             sizes = [file.size for file in chosen]
             findings = self.gate and self.gate.findings(images[0], features, sizes)
             found = findings or [None] * len(chosen)
-            kept = [n for n, finding in enumerate(found) if not (finding and self.refuse)]
-            if self.heat and kept:
-                self.heat.write([chosen[n] for n in kept], images[0][kept])
-            for number, cells, finding in zip(usable, self._cells(logits), found, strict=True):
-                rows[number] |= self._flagged(cells, finding) if finding else cells
+            predicted = list(self._predicted(chosen, images[0], logits, findings=found))
+            if kept := [each for each in predicted if not (each.finding and self.refuse)]:
+                for files in self.result_files:
+                    files.write(kept)
+            cells = map(self._cells, predicted, self._sets(logits))
+            for number, each, finding in zip(usable, cells, found, strict=True):
+                rows[number] |= self._flagged(each, finding) if finding else each
         return rows
 
     def _flagged(self, cells: Row, finding: Finding) -> Row:
@@ -95,16 +97,25 @@ class Predictor:
         reason = f"{finding.check}: {finding.value:.3g}, the limit is {finding.limit:.3g}"
         return flag | {"refused": FLAGGED, "reason": reason}
 
-    def _cells(self, logits: np.ndarray) -> Iterator[Row]:
-        """Yields the cells of each image's prediction."""
+    def _predicted(
+        self,
+        files: Sequence[DecodedFile],
+        images: np.ndarray,
+        logits: np.ndarray,
+        *,
+        findings: Sequence[Finding | None],
+    ) -> Iterator[Predicted]:
         model = self.ensemble
-        pairs = model.probabilities(logits), model.probabilities(model.calibrated(logits))
-        decided, sets = self._decisions(logits), self._sets(logits)
-        for probability, calibrated, chosen, held in zip(*pairs, decided, sets, strict=True):
-            cells: Row = {"decision": self._decision(chosen)}
-            for label, *values in zip(model.labels, probability, calibrated, strict=True):
-                cells |= zip(_columns(label), map(float, values), strict=True)
-            yield cells | held
+        raw, calibrated = map(model.probabilities, (logits, model.calibrated(logits)))
+        return map(Predicted, files, images, raw, calibrated, self._decisions(logits), findings)
+
+    def _cells(self, predicted: Predicted, held: Row) -> Row:
+        """Returns the cells of an image's prediction."""
+        cells: Row = {"decision": self._decision(predicted.decided)}
+        pairs = zip(predicted.probabilities, predicted.calibrated, strict=True)
+        for label, values in zip(self.ensemble.labels, pairs, strict=True):
+            cells |= zip(_columns(label), map(float, values), strict=True)
+        return cells | held
 
     def _sets(self, logits: np.ndarray) -> list[Row]:
         if self.sets is None:

@@ -103,7 +103,17 @@ def header(data: bytes) -> Header:
       Unreadable: if the file is damaged.
     """
     with reading():
-        return _header(_dataset(data, stop_before_pixels=True))
+        return _header(elements(data))
+
+
+def elements(data: bytes) -> FileDataset:
+    """Reads all elements before the pixels.
+
+    Raises:
+      Unreadable: if the file is damaged.
+    """
+    with reading():
+        return _dataset(data, stop_before_pixels=True)
 
 
 def refusal(header: Header, any_view: bool = False) -> str:
