@@ -29,7 +29,7 @@ EXTRAS = {
     ],
     "dicom": ["highdicom>=0.27,<0.29"],
     "mlflow": ["mlflow-skinny>=3.5,<4"],
-    "wandb": ["wandb>=0.22,<1"],
+    "wandb": ["wandb>=0.31,<1"],
 }
 
 setup(

@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.checkpoint import checkpoint
-from trainer.show.tensorboard import CURVES
+from trainer.show.curves import CURVES
 
 ENDS = {f"metrics/{name}" for name in CURVES}
 BEFORE = (

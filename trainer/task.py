@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from absl import flags
 from etils import epy
 
-from trainer.cloud import hypertune
-from trainer.commands import config_flags, program
+from trainer.commands import config_flags, program, run_loggers
 from trainer.system import tensorflow_import, terminal
 from trainer.training import run_checks
 from trainer.training.run_paths import run_paths
 
 with epy.lazy_imports():  # TensorFlow
     from trainer import train
-    from trainer.show import trial_log
 
 config_flags.define_task_flags()
 
@@ -31,16 +29,16 @@ def main(argv: Sequence[str]) -> None:
     line = terminal.LiveLine(quiet=program.verbosity() < 0)
     paths = run_paths(flags.FLAGS.workdir, os.environ)
     run_checks.check(config, paths.workdir)  # before TensorFlow is imported
+    if "TF_CONFIG" not in os.environ:  # else on the chief alone, which is not known yet
+        run_loggers.check(config, paths.workdir)
     tensorflow_import.import_quietly()
-    trial = hypertune.from_environment(os.environ)
-    loggers = [trial_log.TrialLog(trial.report)] if trial else []
     train.train_and_evaluate(
         config,
         paths.workdir,
         events=paths.events,
         line=line,
         show_test=flags.FLAGS.show_test,
-        loggers=loggers,
+        loggers=run_loggers.make(config, paths.workdir, line=line),
     )
 
 

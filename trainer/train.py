@@ -24,6 +24,7 @@ from trainer.metrics.predictions import Predictions
 from trainer.report import model_card, run_page
 from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
+from trainer.show.metrics_file import MetricsFile
 from trainer.show.model_file import ModelFile
 from trainer.show.start_record import StartRecord
 from trainer.show.tensorboard import TensorBoard
@@ -64,7 +65,8 @@ def train_and_evaluate(
       events: folder of TensorBoard's events; by default `tensorboard/` in the work directory.
       line: the terminal's live line; by default one on stdout.
       show_test: whether the terminal shows the metrics of the test split, which a search must not.
-      loggers: follow the run beside the terminal, TensorBoard and `history.json`.
+      loggers: follow the run beside its files, and the terminal and TensorBoard where
+        `config.loggers` names them; a tracker that it names is given here, too.
 
     Returns:
       the evaluation of the test split, as in `evaluation/test.json`; on the chief alone.
@@ -93,16 +95,14 @@ def train_and_evaluate(
             stack.enter_context(
                 run_folder(workdir, config, data, replicas=replicas, sleep=signals.sleep)
             )
-            log = Loggers(
-                [
-                    HistoryFile(),
-                    ModelFile(),
-                    TerminalLog(line, show_test=show_test),
-                    StartRecord(line),
-                    TensorBoard(),
-                    *loggers,
-                ]
-            )
+            shown = {
+                "terminal": TerminalLog(line, show_test=show_test),
+                "tensorboard": TensorBoard(),
+            }
+            chosen = [logger for name, logger in shown.items() if name in config.loggers.split(",")]
+            always = [HistoryFile(), MetricsFile(), ModelFile(), StartRecord(line)]
+            log = Loggers([*always, *chosen, *loggers])
+            stack.push(lambda kind, error, traceback: log.close(error))
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         check_shared(workdir, replicas)
         run = create_run(
@@ -168,7 +168,6 @@ def train(
     trace = Profile(config, run.events / "train", run.replicas)
 
     def save() -> None:
-        log.saved(saver.take_durations())
         content = progress.to_dict() | log.checkpoint_state()
         with run.watchdog.watch("checkpoint"):
             saver.save(run.state.variables(), {"scores": progress.scores}, content)
@@ -192,12 +191,14 @@ def train(
                 check_finite(run, progress, result, saver=saver)
                 progress.add_loop(result)
                 log.steps(progress, result, timer)
+                log.saved(saver.take_durations())
                 timer.end_loop(steps, result.seconds, result.wait_seconds)
             if timer.checkpoint_due or (every_steps and progress.step % every_steps == 0):
                 save()
     except Stopped as stopped:
         save()
         saver.wait()
+        log.saved(saver.take_durations())
         raise Stopped(stopped.number, _where_it_stopped(run, progress, stopped)) from None
     except tf.errors.OpError:  # such as a lost worker: a checkpoint that is being written is good
         saver.wait()
@@ -237,6 +238,7 @@ def evaluate_best(
         log.end(Evaluation(best, points, scores, results["test"]))
         page = run_page.write(run.workdir, run.config.report.references)
         model_card.write(run.workdir)
+        log.finished()
         log.message(f"report: {page}")
     run.replicas.barrier()  # the chief leads the cluster: it stays until the others are done
     return results.get("test")

@@ -25,10 +25,18 @@ def test_a_number_too_large_to_compute_with_is_refused(path: str):
         schema.check(changed)
 
 
+def test_loggers_are_some_of_those_there_are():
+    for names in ("", "terminal", "terminal,tensorboard,mlflow,wandb"):
+        schema.check_field("loggers", names)
+    for names in ("comet", "terminal, tensorboard", "terminal,"):
+        with pytest.raises(UsageError, match=f"loggers='{names}' .* of terminal, tensorboard, mlf"):
+            schema.check_field("loggers", names)
+
+
 def test_a_run_is_not_taken_up_with_other_numbers():
     begun = schema.default().to_dict()
     changed = schema.default()
-    changed.data.cache = "none"
+    changed.data.cache, changed.loggers = "none", "terminal"
     schema.check_same_run(changed, begun)
     changed.optimizer.learning_rate = 0.5
     with pytest.raises(UsageError, match=r"optimizer\.learning_rate=0\.001, not 0\.5"):

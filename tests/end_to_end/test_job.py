@@ -64,6 +64,7 @@ def test_a_run_says_what_it_does_and_leaves_what_the_design_names(finished: epat
             "model.json",
             "data_summary.json",
             "history.json",
+            "metrics.csv",
             "report.html",
         ),
         *("evaluation/test.json", "evaluation/test.csv", "evaluation/validation.json"),

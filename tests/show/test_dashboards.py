@@ -13,7 +13,8 @@ from trainer import models
 from trainer.config import schema
 from trainer.config.fields import FIELDS
 from trainer.show import dashboards
-from trainer.show.tensorboard import CURVES, curves, trial_name
+from trainer.show.curves import CURVES, of_metrics
+from trainer.show.tensorboard import trial_name
 
 
 def test_the_layout_pairs_sensitivity_with_specificity():
@@ -24,7 +25,7 @@ def test_the_layout_pairs_sensitivity_with_specificity():
     paired = ["^metrics/sensitivity$", "^metrics/specificity$"]
     assert charts["sensitivity with specificity"] == paired
     first = [pattern for patterns in charts.values() for pattern in patterns]
-    written = curves(dict.fromkeys(CURVES, 0.5))
+    written = of_metrics(dict.fromkeys(CURVES, 0.5))
     for pattern in first:  # each draws a curve that there is
         assert [tag for tag in written if re.search(pattern, tag)], pattern
 
@@ -55,7 +56,7 @@ def test_runs_compare_by_the_fields_that_change_their_numbers():
     # Of the run that holds the hyperparameters: HParams finds no others.
     compared = {m.name.tag: m.name.group for m in experiment.experiment.metric_infos}
     written = dict.fromkeys(CURVES, 0.5)
-    assert compared == dict.fromkeys((*curves(written), *dashboards.compared(written)), "")
+    assert compared == dict.fromkeys((*of_metrics(written), *dashboards.compared(written)), "")
 
 
 def test_every_field_of_the_config_has_its_meaning_those_that_are_set_first():

@@ -55,7 +55,6 @@ def test_straggler_is_named_where_it_costs_more_than_a_tenth(cost: float, hosts:
 def test_straggler_has_curves_where_there_are_several_workers(workers: int):
     written, log = {}, TensorBoard()
     log._run = run(("a", "b"))
-    log._config = log._run.config
     log._summaries = SimpleNamespace(scalars=lambda part, step, values: written.update(values))
     several = timer(0.0)
     several.slowest = several.slowest if workers > 1 else None

@@ -13,7 +13,7 @@ from functools import partial
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import program
+from trainer.commands import program, run_loggers
 from trainer.commands.command import COMMANDS
 from trainer.distribute.local_workers import launch, visible_gpus
 from trainer.system.errors import UsageError
@@ -99,7 +99,9 @@ def main(argv: Sequence[str]) -> None:
     command, devices = task_command(task_flags, _DEVICES.value), _DEVICES.value
     program.check_needed(config_flags.training(os.environ))
     workdir = run_paths(flags.FLAGS.workdir, os.environ).workdir
-    run_checks.check(config_flags.read(), workdir)  # once, and not by each worker
+    config = config_flags.read()
+    run_checks.check(config, workdir)  # once, and not by each worker
+    run_loggers.check(config, workdir)
     sys.exit(
         launch(
             command,

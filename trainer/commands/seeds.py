@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import config_flags, path_flags, program
+from trainer.commands import config_flags, path_flags, program, run_loggers
 from trainer.commands.command import COMMANDS
 from trainer.system import atomic, tensorflow_import
 from trainer.training import run_checks
@@ -45,6 +45,7 @@ def main(argv: Sequence[str]) -> None:
         own = config.copy_and_resolve_references()
         own.update_from_flattened_dict(fields)
         run_checks.check(own)
+    run_loggers.check(config, workdir)
     task_flags = config_flags.task_flags(program.verbosity())
     runs = repeats.run(config, chosen, task_flags=task_flags, workdir=workdir)
     tensorflow_import.import_quietly()

@@ -9,8 +9,9 @@ import shlex
 from collections.abc import Sequence
 
 from absl import flags
+from etils import epath
 
-from trainer.commands import config_flags, path_flags, program
+from trainer.commands import config_flags, path_flags, program, run_loggers
 from trainer.commands.command import COMMANDS
 from trainer.training import run_checks
 from trainer.tuning import search_space, trials
@@ -27,6 +28,7 @@ def main(argv: Sequence[str]) -> None:
     config, workdir = config_flags.read(), _WORKDIR.value
     sweep = search_space.read(config_flags.FILE.value)
     run_checks.check(config)
+    run_loggers.check(config, epath.Path(workdir))
     task_flags = [*config_flags.task_flags(program.verbosity()), "--show_test=false"]
     rows = trials.run(config, sweep, task_flags=task_flags, workdir=workdir, trials=_TRIALS.value)
     print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")

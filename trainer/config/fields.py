@@ -4,12 +4,17 @@ from trainer.config import references
 from trainer.config.field import Field
 
 SMALLEST_IMAGES = {"article": 46}  # sides that leave a pixel after each layer
+LOGGERS = ("terminal", "tensorboard", "mlflow", "wandb")
 BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
 
 
 def _is_range(steps: str) -> bool:
     begin, _, end = steps.partition(",")
     return begin.isdecimal() and end.isdecimal() and int(begin) < int(end)
+
+
+def _are_loggers(names: str) -> bool:
+    return {*names.split(",")} <= {*LOGGERS}
 
 
 FIELDS: dict[str, Field] = {
@@ -24,6 +29,12 @@ FIELDS: dict[str, Field] = {
         "float32",
         "arithmetic of the layers",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    ),
+    "loggers": Field(
+        "terminal,tensorboard",
+        "what shows the run while it trains",
+        form=f"names with commas between them, of {', '.join(LOGGERS)}",
+        has_form=_are_loggers,
     ),
     "data.path": Field("", "prepared data set, the --out of radiograph prepare"),
     "data.image_size": Field(
@@ -148,6 +159,7 @@ FIELDS: dict[str, Field] = {
 CHANGEABLE = (
     "precision",
     "train.jit",
+    "loggers",
     "data.path",
     "data.cache",
     "summaries.times",

@@ -1,7 +1,8 @@
 """What follows a run: loggers, each of which shows or records it somewhere.
 
 The terminal, TensorBoard and `history.json` are loggers. Another one is a class that overrides
-what it needs, given to `train_and_evaluate(..., loggers=[...])`. Only the chief has any.
+what it needs, given to `train_and_evaluate(..., loggers=[...])`; one that sends the run elsewhere
+is a `Tracker` in a `TrackerLog`. Only the chief has any.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,12 @@ class Logger:
     def end(self, evaluation: Evaluation) -> None:
         """Follows the evaluation of the best epoch, whose weights are restored."""
 
+    def finished(self) -> None:
+        """Follows the last file of the run, after its report and its model card."""
+
+    def close(self, error: BaseException | None) -> None:
+        """Follows the end of this process' part in the run, by an error where there is one."""
+
 
 class Loggers(Logger):
     """Several loggers as one, in the order given; none at all on workers but the chief."""
@@ -105,3 +112,11 @@ class Loggers(Logger):
     def end(self, evaluation: Evaluation) -> None:
         for logger in self._loggers:
             logger.end(evaluation)
+
+    def finished(self) -> None:
+        for logger in self._loggers:
+            logger.finished()
+
+    def close(self, error: BaseException | None) -> None:
+        for logger in self._loggers:
+            logger.close(error)

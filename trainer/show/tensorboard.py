@@ -18,18 +18,17 @@ from trainer.metrics import classification, evaluation_files
 from trainer.metrics.operating_points import CHOSEN
 from trainer.metrics.scores import Scores
 from trainer.models import inputs, layer_table
-from trainer.show import dashboards
+from trainer.show import curves, dashboards
 from trainer.show.figures import Figures
 from trainer.show.logger import Evaluation, Logger
 from trainer.show.pictures import sheet
 from trainer.show.summaries import Figure, Summaries, rewind
-from trainer.system import json_files, memory
+from trainer.system import json_files
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
 from trainer.training.run import Run
 from trainer.training.step import LoopResult
 
-CURVES = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
 SAMPLES = 8  # of each class
 TAGS = 2  # version of the tags: what a checkpoint of an older one wrote is written under them anew
 
@@ -57,30 +56,7 @@ class TensorBoard(Logger):
 
     def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
         """Writes loss, norms and speed."""
-        training = {
-            "step_loss": float(result.losses.mean()),
-            "learning_rate": self._run.learning_rate,
-            "gradient_norm": result.gradient_norm,
-            "update_ratio": result.update_ratio,
-        }
-        if self._config.precision == "mixed_float16":
-            state = self._run.state
-            training |= {"loss_scale": state.loss_scale, "skipped_steps": state.skipped_steps}
-        self._scalars(progress.step, "training", training)
-        if timer.known:  # the first loop compiles
-            seconds_a_step = result.seconds / len(result.losses)
-            speed = {
-                "images_per_second": self._config.train.batch_size / seconds_a_step,
-                "step_milliseconds": 1000 * seconds_a_step,
-                "input_wait": result.wait_seconds / result.seconds,
-            }
-            if slowest := timer.slowest:
-                speed |= {
-                    "slowest_worker": slowest.worker,
-                    "slowest_input_wait": slowest.wait,
-                    "slowest_loop_seconds": slowest.seconds,
-                }
-            self._scalars(progress.step, "speed", speed)
+        self._summaries.scalars("train", progress.step, curves.of_loop(self._run, result, timer))
 
     def epoch(self, progress: Progress, validation: Scores) -> None:
         """Writes the epoch's metrics and, where it is one of those shown, its figures."""
@@ -88,15 +64,14 @@ class TensorBoard(Logger):
         if progress.epoch in self._epochs:
             with self._timed():
                 self._summaries.figures("validation", progress.step, self._figures.network())
-        peaks = memory.peak_gib(self._run.replicas.devices)
-        speed = {f"{name}_memory_gib": peak for name, peak in peaks.items()}
-        speed["summaries"] = self._seconds / (time.perf_counter() - self._began)
-        self._scalars(progress.step, "speed", speed)
+        share = self._seconds / (time.perf_counter() - self._began)
+        speed = curves.of_memory(self._run) | {"speed/summaries": share}
+        self._summaries.scalars("train", progress.step, speed)
 
     def saved(self, durations: Sequence[tuple[int, float]]) -> None:
         """Writes the time that each checkpoint took."""
         for at_step, seconds in durations:
-            self._scalars(at_step, "speed", {"checkpoint_seconds": seconds})
+            self._summaries.scalars("train", at_step, curves.of_checkpoint(seconds))
 
     def checkpoint_state(self) -> dict[str, Any]:
         """Makes all events visible; returns the length of each file of events, in bytes."""
@@ -107,7 +82,7 @@ class TensorBoard(Logger):
         run, step = self._run, evaluation.best["step"]
         test, labels = evaluation.scores["test"], run.data.splits["test"].labels
         measured = classification.measure_all(test, labels)
-        self._summaries.scalars("test", step, curves(measured))
+        self._summaries.scalars("test", step, curves.of_metrics(measured))
         self._summaries.scalars(dashboards.COMPARED_RUN, step, dashboards.compared(measured))
         if self._config.summaries.times:
             for part, scores in evaluation.scores.items():
@@ -174,10 +149,7 @@ class TensorBoard(Logger):
 
     def _epoch_curves(self, row: Mapping[str, Any]) -> None:
         for part in ("train", "validation"):
-            self._summaries.scalars(part, row["step"], curves(row[part]))
-
-    def _scalars(self, at_step: int, group: str, values: Mapping[str, float]) -> None:
-        self._summaries.scalars("train", at_step, {f"{group}/{n}": v for n, v in values.items()})
+            self._summaries.scalars(part, row["step"], curves.of_metrics(row[part]))
 
 
 def epochs_shown(epochs: int, times: int) -> set[int]:
@@ -189,14 +161,6 @@ def epochs_shown(epochs: int, times: int) -> set[int]:
     """
     first = 1 if times > 1 else epochs
     return {round(epoch) for epoch in np.linspace(first, epochs, min(times, epochs))}
-
-
-def curves(metrics: Mapping) -> dict[str, float | None]:
-    """Returns the curves in the metrics of `classification.measure_all`, those of labels too."""
-    values = {f"metrics/{name}": metrics[name] for name in CURVES}
-    for label, label_metrics in metrics.get("labels", {}).items():
-        values |= {f"metrics_by_label/{name}/{label}": label_metrics[name] for name in CURVES}
-    return values
 
 
 def trial_name(workdir: epath.Path) -> str:

@@ -109,11 +109,12 @@ class TerminalLog(Logger):
 
     def end(self, evaluation: Evaluation) -> None:
         """Prints the metrics of the test split."""
-        events = shlex.quote(str(self._run.events.parent))
         if self._show_test:
             title, *rows = evaluation_table.table(evaluation.result).splitlines()
             self.message("\n".join(["", coloured(title, "bold", sys.stdout), *rows, ""]))
-        self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
+        if "tensorboard" in self._run.config.loggers.split(","):
+            events = shlex.quote(str(self._run.events.parent))
+            self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
 
 
 def epoch_heading(progress: Progress) -> str:
