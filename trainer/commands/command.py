@@ -57,6 +57,13 @@ COMMANDS = {
         needed=("source",),
         common=("out", "image_root", "path_column", "label_columns"),
     ),
+    "config": Command(
+        "trainer.commands.config",
+        "shows a config as a run would write it, and checks it",
+        "radiograph config resnet --config.train.epochs=30",
+        arguments=("RECIPE",),
+        common=("format", "diff", "search"),
+    ),
     "train": Command(
         "trainer.task",
         "trains and evaluates a network; the same command resumes",

@@ -16,7 +16,7 @@ from trainer.system.errors import UsageError
 from trainer.training.run_paths import VERTEX_FOLDERS
 
 FILE = path_flags.define_path(
-    "config", None, "recipe: a name such as resnet, a FILE.py, or a run's config.json"
+    "config", None, "recipe: a name such as resnet, a FILE.py or FILE.yaml, or a run's config.json"
 )
 
 
@@ -88,15 +88,19 @@ def task_flags(verbosity: int) -> list[str]:
     return [f"--config={FILE.value}", *fields, f"--verbosity={verbosity}"]
 
 
-def read() -> ConfigDict:
+def read(file: str | None = None) -> ConfigDict:
     """Returns the config that the command line describes.
+
+    Args:
+      file: the recipe; by default that of --config.
 
     Raises:
       UsageError: if there is no --config, or it cannot be read.
     """
-    if not FILE.value:
+    file = file or FILE.value
+    if not file:
         raise UsageError("--config=FILE is missing: name a recipe such as resnet.")
-    config = recipe.read(FILE.value)
+    config = recipe.read(file)
     config.update_from_flattened_dict(overrides())
     config.data.path = path_flags.expand(config.data.path)
     for path, flag in _REMOVED.items():

@@ -1,8 +1,9 @@
-"""Recipes: a Python file with get_config(), such as configs/resnet.py, or a run's config.json."""
+"""Recipes: Python with get_config(), such as configs/resnet.py, a run's config.json, or YAML."""
 
 import runpy
 from pathlib import Path
 
+import yaml
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -10,6 +11,7 @@ from trainer.config import schema
 from trainer.system import json_files
 from trainer.system.errors import UsageError
 
+YAML = (".yaml", ".yml")
 PACKAGE = Path(__file__).resolve().parents[1]
 # The wheel has them inside the package.
 FOLDER = next(filter(Path.is_dir, (PACKAGE.parent / "configs", PACKAGE / "configs")), PACKAGE)
@@ -19,13 +21,18 @@ def read(file: str) -> ConfigDict:
     """Returns the config that a recipe gives, locked.
 
     Args:
-      file: FILE.py, FILE.py:TEXT for get_config(TEXT), FILE.json, which may be gs://, or the name
-        of a recipe of this package, such as "resnet".
+      file: FILE.py, FILE.py:TEXT for get_config(TEXT), FILE.json or FILE.yaml, which may be gs://,
+        or the name of a recipe of this package, such as "resnet".
 
     Raises:
       UsageError: if the file cannot be read, or a field is missing or holds what it may not.
     """
-    config = _from_json(file) if file.endswith(".json") else _from_python(path_of(file))
+    if file.endswith(".json"):
+        config = _from_json(file)
+    elif file.endswith(YAML):
+        config = _from_yaml(file)
+    else:
+        config = _from_python(path_of(file))
     schema.check(config)
     return config.lock()
 
@@ -62,3 +69,15 @@ def _from_python(file: str) -> ConfigDict:
 def _from_json(file: str) -> ConfigDict:
     saved = json_files.read(epath.Path(file), remedy="name the config.json of a run as --config")
     return schema.from_saved(saved)
+
+
+def _from_yaml(file: str) -> ConfigDict:
+    """Returns the config of a YAML file, whose values are read like those of flags.
+
+    YAML 1.1 would take `on` for true, and 1e-3 for a text.
+    """
+    with json_files.damage_reported(file, "give a file as `radiograph config` prints it"):
+        try:
+            return schema.from_text(yaml.load(epath.Path(file).read_text(), yaml.BaseLoader))
+        except yaml.YAMLError as error:
+            raise ValueError(" ".join(str(error).split())) from error

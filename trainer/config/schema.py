@@ -45,17 +45,36 @@ def from_saved(saved: Mapping[str, Any]) -> ConfigDict:
     Raises:
       UsageError: if there is a field that no version had, or a field holds what it may not.
     """
-    config = default()
     try:
-        given = dict(fields(ConfigDict(saved)))
-        for path in [path for path in given if path in REMOVED and path not in FIELDS]:
-            warn_of_removed(path)
-            del given[path]
-        for path, value in given.items():
-            check_field(path, value)
-        config.update_from_flattened_dict(given)
+        return _from_fields(dict(fields(ConfigDict(saved))))
     except json_files.DAMAGE as error:
         raise UsageError(f"this is not the config of a run ({error!r}).") from error
+
+
+def from_text(tree: Mapping[str, Any]) -> ConfigDict:
+    """Returns the config whose values are texts, as flags have them; see `from_saved`.
+
+    Args:
+      tree: groups of fields.
+
+    Raises:
+      UsageError: if there is a field that no version had, or a field holds what it may not.
+      Exception: one of `json_files.DAMAGE`, if there are no groups of fields.
+    """
+    given = fields(ConfigDict(tree))
+    return _from_fields(
+        {path: text if path in REMOVED else parse(path, text) for path, text in given}
+    )
+
+
+def _from_fields(given: dict[str, Any]) -> ConfigDict:
+    config = default()
+    for path in [path for path in given if path in REMOVED and path not in FIELDS]:
+        warn_of_removed(path)
+        del given[path]
+    for path, value in given.items():
+        check_field(path, value)
+    config.update_from_flattened_dict(given)
     return config
 
 
