@@ -8,6 +8,7 @@ Case n of a kind is always the same input, so one that is found is repeated with
 """
 
 import argparse
+import copy
 import io
 import json
 import random
@@ -131,7 +132,7 @@ def damaged_json(draw: random.Random, data: bytes) -> bytes:
         if draw.random() < 0.3:
             del holder[key]
         else:
-            holder[key] = draw.choice(VALUES)
+            holder[key] = copy.deepcopy(draw.choice(VALUES))  # damaged further
     return json.dumps(content).encode()
 
 
