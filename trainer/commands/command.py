@@ -138,6 +138,13 @@ COMMANDS = {
         needed=("out",),
         common=("format", "data"),
     ),
+    "serve": Command(
+        "trainer.commands.serve",
+        "serves an export over HTTP, with a page for people",
+        "radiograph serve EXPORT --port=8501",
+        arguments=("EXPORT",),
+        common=("port", "host", "token_file"),
+    ),
     "submit": Command(
         "trainer.commands.submit",
         "submits a run to a cloud, or an evaluation or prediction with one",

@@ -23,6 +23,12 @@ def check(out: epath.Path) -> None:
         raise UsageError(f"--out={out} is not empty: name a new folder.")
 
 
+def check_is_export(folder: epath.Path) -> None:
+    """Raises a UsageError unless a folder holds an export, whose files are not read for that."""
+    if not gcs.is_folder(folder) or not (folder / CHECKSUMS).exists():
+        raise UsageError(f"{folder} holds no export: give the --out of radiograph export.")
+
+
 @contextmanager
 def built_beside(out: epath.Path) -> Iterator[epath.Path]:
     """Yields a new folder that becomes `out` in the end, and is removed after an error."""

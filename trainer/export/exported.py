@@ -7,11 +7,11 @@ from typing import Any
 from etils import epath
 
 from trainer.data import dataset
-from trainer.export import conformal_table, metadata
+from trainer.export import conformal_table, destination, metadata
 from trainer.export.conformal_table import ConformalTable
 from trainer.export.destination import CHECKSUMS
 from trainer.judge.gate import Gate
-from trainer.system import gcs, json_files
+from trainer.system import json_files
 from trainer.system.errors import UsageError
 
 AGAIN = "export the run again"
@@ -44,8 +44,7 @@ class Exported:
           UsageError: it is none, or a file is missing, damaged or was changed.
         """
         path = epath.Path(folder)
-        if not gcs.is_folder(path) or not (path / CHECKSUMS).exists():
-            raise UsageError(f"{folder} holds no export: give the --out of radiograph export.")
+        destination.check_is_export(path)
         sums = json_files.read(path / CHECKSUMS, remedy=AGAIN)
         for name, digest in sums.items():
             if not (path / name).exists():

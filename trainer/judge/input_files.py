@@ -200,7 +200,7 @@ def decode(
         )
         dicom = source(data) if source else None
     except limits.Unreadable as error:
-        return DecodedFile(file.path, group=_group(error), reason=str(error))
+        return DecodedFile(file.path, group=group(error), reason=str(error))
     except OSError as error:
         reason = f"cannot be read: {error.strerror or files.one_line(error)}"
         return DecodedFile(file.path, group=UNREAD, reason=reason)
@@ -249,7 +249,7 @@ def _path_column(table: CsvTable) -> str:
     )
 
 
-def _group(error: limits.Unreadable) -> str:
+def group(error: limits.Unreadable) -> str:
     """Returns the group of a reason: what a decoder calls it, or one of the constants above."""
     if isinstance(error, limits.LeftOut):
         return LEFT_OUT

@@ -5,6 +5,7 @@ process alone, and small images are half again as slow on threads, which wait fo
 """
 
 import multiprocessing
+import queue
 import resource
 import signal
 import sys
@@ -12,6 +13,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import connection
@@ -103,6 +105,60 @@ def map_in_order(
     finally:
         for process in team:
             process.kill()
+
+
+class Failed(Exception):
+    """An item ended its process twice, or took too long; the message is the reason."""
+
+
+class Pool:
+    """Processes that work on single items as they come, as `map_in_order` does on many.
+
+    Args:
+      function: can be pickled, as can its items and results.
+      workers: number of processes.
+      seconds: limit for one item.
+    """
+
+    def __init__(self, function: Callable, *, workers: int, seconds: float = SECONDS):
+        self._function, self._seconds = function, seconds
+        self._processes = [_Process(function) for _ in range(workers)]
+        self._idle: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(workers):
+            self._idle.put(number)
+        self._threads = ThreadPoolExecutor(workers, "pool")
+
+    def submit(self, item: Any) -> Future:
+        """Returns what will hold the result for an item, or Failed."""
+        return self._threads.submit(self._work, item)
+
+    def close(self) -> None:
+        """Ends the processes at once; what they are at is Failed."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+
+    def _work(self, item: Any) -> Any:
+        number = self._idle.get()
+        try:
+            for _ in range(2):
+                process = self._processes[number]
+                process.give(0, item)
+                with suppress(EOFError, OSError):
+                    if process.pipe.poll(self._seconds):
+                        result = process.pipe.recv()
+                        process.answered()
+                        return result
+                    self._replace(number)
+                    raise Failed(f"decoding it took more than {self._seconds:.0f} s")
+                self._replace(number)
+            raise Failed(CRASHED)
+        finally:
+            self._idle.put(number)
+
+    def _replace(self, number: int) -> None:
+        self._processes[number].kill()
+        self._processes[number] = _Process(self._function)
 
 
 class _Process:
