@@ -31,12 +31,16 @@ def differences(unbroken: Path, killed: Path, total: int, tolerance: float) -> l
             found.append(f"the final variables are up to {apart:.3g} apart")
     if history(unbroken) != history(killed):
         found.append("history.json")
+    between = [evaluations(workdir) for workdir in (unbroken, killed)]
+    if between[0] != between[1]:
+        found.append("evaluations.json")
     scores = "evaluation/test.csv"
     if (unbroken / scores).read_text() != (killed / scores).read_text():
         found.append(scores)
     ends = [row["step"] for row in history(unbroken)]
-    for part in ("train", "validation"):
-        found += [f"{part}/{tag}" for tag in wrong_tags(killed, part, ends, total)]
+    evaluated = sorted([*ends, *(row["step"] for row in between[0])])
+    for part, steps in {"train": ends, "validation": evaluated}.items():
+        found += [f"{part}/{tag}" for tag in wrong_tags(killed, part, steps, total)]
     for folder in (killed / "checkpoints").iterdir():
         if not folder.name.startswith("step-") or not (folder / checkpoint.MANIFEST).exists():
             found.append(f"left over: {folder.name}")
@@ -73,6 +77,12 @@ def wrong_tags(workdir: Path, part: str, ends: list[int], total: int) -> list[st
 def final_variables(workdir: Path) -> dict[str, np.ndarray]:
     """Returns what the newest checkpoint of a run holds."""
     return checkpoint.read(checkpoint.newest(epath.Path(workdir) / "checkpoints"))
+
+
+def evaluations(workdir: Path) -> list[dict]:
+    """Returns the evaluations of a run within its epochs."""
+    file = workdir / "evaluations.json"
+    return json.loads(file.read_text()) if file.exists() else []
 
 
 def history(workdir: Path) -> list[dict]:

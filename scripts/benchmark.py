@@ -68,7 +68,7 @@ def train_job(work: Path) -> dict:
         stdout=subprocess.DEVNULL,
     )
     events = EventAccumulator(str(work / "run/tensorboard/validation"), {"tensors": 0}).Reload()
-    ends = [event.wall_time for event in events.Tensors("metrics/loss")]
+    ends = [event.wall_time for event in events.Tensors("metrics/loss") if event.step]
     last = json.loads((work / "run/history.json").read_text())[-1]["train"]
     return {"epoch_ends": ends, "input_wait": last["input_wait"]}
 

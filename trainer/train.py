@@ -142,7 +142,7 @@ def train(
     saver: Saver | NoSaver,
     until: tuple[int, int] | None = None,
 ) -> None:
-    """Takes the steps that are left; evaluates and saves at the end of each epoch.
+    """Takes the steps that are left; evaluates and saves at the end of each epoch, and between.
 
     Args:
       run: the run.
@@ -164,7 +164,12 @@ def train(
         exclusive=run.outputs.exclusive,
     )
     every_steps, every_minutes = config.checkpoint.every_steps, config.checkpoint.every_minutes
-    timer = LoopTimer(run.replicas, run.signals, every_minutes)
+    timer = LoopTimer(
+        run.replicas,
+        run.signals,
+        every_minutes,
+        evaluation_minutes=config.evaluation.every_minutes,
+    )
     trace = Profile(config, run.events / "train", run.replicas)
 
     def save() -> None:
@@ -179,10 +184,17 @@ def train(
                 log.status("evaluating ...")
                 with run.watchdog.watch("end of an epoch"):
                     scores = run.scores("validation")
-                    progress.end_epoch(split.labels, scores, run.learning_rate)
+                    limit = run.limit if config.evaluation.every_steps else None
+                    progress.end_epoch(split.labels, scores, run.learning_rate, limit=limit)
                     log.epoch(progress, scores)
+                timer.begin_evaluation()
                 save()
                 continue
+            if reason := evaluation_due(config, progress, by_clock=timer.evaluation_due):
+                evaluate_between(run, progress, log, reason=reason)
+                timer.begin_evaluation()
+                if progress.best and progress.best["step"] == progress.step:
+                    save()
             with run.watchdog.watch("training loop"):
                 trace.at(progress.step)
                 left = run.steps_until_pause(progress.step, progress.epoch)
@@ -209,6 +221,30 @@ def train(
         saver.wait()
     log.saved(saver.take_durations())
     log.checkpoint_state()
+
+
+def evaluation_due(config: ConfigDict, progress: Progress, *, by_clock: bool) -> str:
+    """Returns why an evaluation is due that is not at the end of an epoch, "" where none is."""
+    rows = [*progress.evaluations[-1:], *progress.history[-1:]]
+    if progress.step in [row["step"] for row in rows]:
+        return ""
+    if progress.step == 0:
+        return "start" if config.evaluation.at_start else ""
+    every_steps = config.evaluation.every_steps
+    if every_steps and progress.step % every_steps == 0:
+        return "steps"
+    return "minutes" if by_clock else ""
+
+
+def evaluate_between(run: Run, progress: Progress, log: Logger, *, reason: str) -> None:
+    """Evaluates the network within an epoch, or before the first step."""
+    log.status("evaluating ...")
+    with run.watchdog.watch("evaluation within an epoch"):
+        scores = run.scores("validation", run.limit)
+        labels = run.data.splits["validation"].labels
+        epochs = run.epochs_at(progress.step, progress.epoch)
+        progress.add_evaluation(labels, scores, reason=reason, epochs=epochs)
+        log.evaluation(progress)
 
 
 def evaluate_best(

@@ -32,7 +32,7 @@ def follow(vertex_ai: Vertex, order: Order) -> None:
 
 def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
     service.log = list(LOG)
-    measured = {"images": 24, "epoch": 2, "labels": {"pneumonia": {"auc": {"value": 0.9876}}}}
+    measured = {"images": 24, "step": 580, "labels": {"pneumonia": {"auc": {"value": 0.9876}}}}
     file = f"{in_bucket.workdir}/evaluation/test.json"
     google_storage.write_text(google_storage.client("project"), file, json.dumps(measured))
     follow(vertex_ai, in_bucket)
@@ -41,7 +41,7 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
         "epoch 1",
         "epoch 2",
         "the job is succeeded",
-        "test AUC 0.988 on 24 images, best epoch 2",
+        "test AUC 0.988 on 24 images, best step 580",
         f"bring it here: radiograph jobs fetch {in_bucket.workdir} runs/first",
     ]
 

@@ -36,9 +36,8 @@ folder = pathlib.Path(flags["workdir"])
 with open(folder / "started", "a") as file:
     file.write(json.dumps(flags) + "\\n")
 auc = 1 - float(flags["config.model.dropout"])
-rows = [dict(validation=dict(auc=auc - 0.25)), dict(validation=dict(auc=auc))]
-(folder / "history.json").write_text(json.dumps(rows))
-(folder / "evaluation" / "validation.json").write_text(json.dumps(dict(epoch=2)))
+best = dict(epoch=2, auc=dict(value=auc))
+(folder / "evaluation" / "validation.json").write_text(json.dumps(best))
 if folder.name == "trial-02":
     {second}
 """
@@ -260,7 +259,8 @@ def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Pa
     assert rows[3]["validation_auc"] is None and "trial 3 of 3: its loss became" in done.stdout
     for number in (1, 2):
         epochs = json.loads((runs / f"trial-0{number}" / "history.json").read_text())
-        assert rows[number]["validation_auc"] == max(row["validation"]["auc"] for row in epochs)
+        best = max(row["validation"]["auc"] for row in epochs)
+        assert rows[number]["validation_auc"] == pytest.approx(best, abs=1e-12)
     by_auc = sorted((1, 2), key=lambda number: -rows[number]["validation_auc"])
     table = done.stdout.split("\n\n")[-2].splitlines()[-3:]
     assert [line.split()[0] for line in table] == [f"trial-0{number}" for number in (*by_auc, 3)]

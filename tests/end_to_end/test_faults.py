@@ -163,7 +163,7 @@ def goes_on_as_unbroken(config: ConfigDict, workdir: Path, unbroken: Path) -> No
         np.testing.assert_array_equal(theirs[name], value, err_msg=name)
     scores = "evaluation/test.csv"
     assert (workdir / scores).read_text() == (unbroken / scores).read_text()
-    assert curve(workdir) == curve(unbroken) == [11, STEPS]
+    assert curve(workdir) == curve(unbroken) == [0, 11, STEPS]
     assert not list(workdir.rglob("*.tmp"))
 
 

@@ -33,7 +33,7 @@ def evaluation(names: list[str], positive: int) -> dict:
             for name, threshold in ((HALF, 0.5), (CHOSEN, 0.0312))
         ],
     }
-    head = {"split": "test", "images": 25_000, "patients": 2_800, "epoch": 12}
+    head = {"split": "test", "images": 25_000, "patients": 2_800, "epoch": 12, "step": 3480}
     areas = {"auc": interval(0.9), "average_precision": interval(0.4)}
     return {**head, **areas, "labels": dict.fromkeys(names, label)}
 

@@ -32,7 +32,7 @@ class TwoWorkers:
 
 
 def test_stop_signal_of_another_worker_ends_the_run():
-    timer = LoopTimer(TwoWorkers(is_chief=True, peer=[1, 0, 0, 0, 0]), StopSignals())
+    timer = LoopTimer(TwoWorkers(is_chief=True, peer=[1, 0, 0, 0, 0, 0]), StopSignals())
     with pytest.raises(Stopped) as stopped:
         timer.end_loop(10, 1.0)
     assert stopped.value.number == signal.SIGTERM
@@ -41,7 +41,7 @@ def test_stop_signal_of_another_worker_ends_the_run():
 def test_own_stop_signal_ends_the_run_once_all_have_agreed():
     signals = StopSignals()
     signals.received = signal.SIGUSR1
-    workers = TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0])
+    workers = TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0, 0])
     with pytest.raises(Stopped) as stopped:
         LoopTimer(workers, signals).end_loop(10, 1.0)
     assert stopped.value.number == signal.SIGUSR1
@@ -49,8 +49,8 @@ def test_own_stop_signal_ends_the_run_once_all_have_agreed():
 
 
 def test_workers_take_loops_of_the_length_that_suits_the_chief():
-    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0, 0, 0, 0, 0]), StopSignals())
-    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0]), StopSignals())
+    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0, 0, 0, 0, 0, 0]), StopSignals())
+    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 0, 0]), StopSignals())
     assert chief.steps(most=1000) == other.steps(most=1000) == 1  # the speed is not known yet
     for _ in range(2):
         chief.end_loop(10, 1.0)
@@ -60,15 +60,20 @@ def test_workers_take_loops_of_the_length_that_suits_the_chief():
     assert chief.steps(most=3) == 3
 
 
-def test_chief_decides_for_all_when_a_checkpoint_is_due():
-    chief = LoopTimer(TwoWorkers(is_chief=True, peer=[0] * 5), StopSignals(), 1e-9)
-    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 1]), StopSignals())
-    never = LoopTimer(TwoWorkers(is_chief=True, peer=[0] * 5), StopSignals(), 0)
+def test_chief_decides_for_all_when_a_checkpoint_or_an_evaluation_is_due():
+    chief = LoopTimer(
+        TwoWorkers(is_chief=True, peer=[0] * 6), StopSignals(), 1e-9, evaluation_minutes=1e-9
+    )
+    other = LoopTimer(TwoWorkers(is_chief=False, peer=[0, 0, 0, 0.1, 1, 1]), StopSignals())
+    never = LoopTimer(TwoWorkers(is_chief=True, peer=[0] * 6), StopSignals(), 0)
     for timer in (chief, other, never):
         timer.end_loop(10, 1.0)
     assert chief.checkpoint_due and other.checkpoint_due and not never.checkpoint_due
+    assert chief.evaluation_due and other.evaluation_due and not never.evaluation_due
     chief.begin_checkpoint()
-    assert not chief.checkpoint_due
+    assert not chief.checkpoint_due and chief.evaluation_due
+    chief.begin_evaluation()
+    assert not chief.evaluation_due
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,7 @@ def test_chief_decides_for_all_when_a_checkpoint_is_due():
 def test_all_know_the_worker_that_waits_longest_for_its_input(
     is_chief: bool, own_wait: float, other_wait: float, slowest: int
 ):
-    timer = LoopTimer(TwoWorkers(is_chief, [0] * 5, (2.0, other_wait)), StopSignals())
+    timer = LoopTimer(TwoWorkers(is_chief, [0] * 6, (2.0, other_wait)), StopSignals())
     assert timer.slowest is None
     timer.end_loop(10, 2.0, own_wait)
     assert timer.slowest == pytest.approx((slowest, 2.0, 0.45, 0.4))

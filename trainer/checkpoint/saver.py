@@ -92,7 +92,7 @@ class Saver:
         folder = checkpoint.path(self._folder, progress["step"], progress["epoch"])
         began = time.perf_counter()
         try:
-            if not (folder / checkpoint.MANIFEST).exists():
+            if not _written(folder, progress):
                 checkpoint.write(folder, arrays, progress)
                 self._durations.append((progress["step"], time.perf_counter() - began))
         except BaseException as error:  # `wait` raises it in the thread that trains
@@ -108,6 +108,13 @@ class Saver:
         for folder in checkpoint.folders(self._folder):
             if folder not in kept:
                 checkpoint.remove(folder)
+
+
+def _written(folder: epath.Path, progress: dict) -> bool:
+    """Returns whether the checkpoint is there, with the same best one, which is to be kept."""
+    if not (folder / checkpoint.MANIFEST).exists():
+        return False
+    return checkpoint.read_progress(folder).get("best") == progress.get("best")
 
 
 class NoSaver:

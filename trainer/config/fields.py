@@ -121,6 +121,18 @@ FIELDS: dict[str, Field] = {
     "distribute.cpu_devices": Field(
         0, "logical CPU devices to make; 0: as many as there are", low=0, high=64
     ),
+    "evaluation.at_start": Field(
+        True, "evaluates the untrained network too, where the curves begin"
+    ),
+    "evaluation.every_steps": Field(
+        0, "steps between evaluations within an epoch, for the best too; 0 is none", low=0
+    ),
+    "evaluation.every_minutes": Field(
+        0.0, "minutes between evaluations that are only shown; 0 is none", low=0
+    ),
+    "evaluation.limit": Field(
+        0, "validation images of evaluations within an epoch; 0 is all", low=0
+    ),
     "summaries.times": Field(
         10,
         "epochs after which pictures and histograms are drawn; 0 is none",
@@ -162,6 +174,8 @@ CHANGEABLE = (
     "loggers",
     "data.path",
     "data.cache",
+    "evaluation.at_start",
+    "evaluation.every_minutes",
     "summaries.times",
     "summaries.channels",
     "summaries.examples",

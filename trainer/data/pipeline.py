@@ -210,13 +210,26 @@ def train_batches(
 
 
 def evaluation_batches(
-    pixels: Pixels, global_batch: int, context: tf.distribute.InputContext = ONE_HOST
+    pixels: Pixels,
+    global_batch: int,
+    context: tf.distribute.InputContext = ONE_HOST,
+    *,
+    limit: Sequence[int] | np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches that visit every record once, in order, the last filled up at weight 0."""
-    numbers = tf.data.Dataset.range(pixels.size).concatenate(
+    """Returns batches that visit every record once, in order, the last filled up at weight 0.
+
+    With `limit`, [n] record numbers, they visit these alone.
+    """
+    size = pixels.size if limit is None else len(limit)
+    visited = (
+        tf.data.Dataset.range(size)
+        if limit is None
+        else tf.data.Dataset.from_tensor_slices(np.asarray(limit, np.int64))
+    )
+    numbers = visited.concatenate(
         tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat(global_batch - 1)
     )
-    return _batches(pixels, numbers, end=pixels.size, global_batch=global_batch, context=context)
+    return _batches(pixels, numbers, end=size, global_batch=global_batch, context=context)
 
 
 def epoch_order(seed: int, epoch: tf.Tensor, size: int) -> tf.Tensor:

@@ -36,5 +36,8 @@ class Scores(NamedTuple):
 
     def without_padding(self) -> "Scores":
         """Returns the examples that do not merely fill up the last batch."""
-        real = self.weights > 0
-        return Scores(self.logits[real], self.labels[real], self.weights[real], self.outputs)
+        return self.take(self.weights > 0)
+
+    def take(self, which: np.ndarray) -> "Scores":
+        """Returns the examples that an index of NumPy names."""
+        return Scores(self.logits[which], self.labels[which], self.weights[which], self.outputs)

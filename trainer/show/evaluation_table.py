@@ -18,7 +18,7 @@ def table(evaluation: Mapping) -> str:
     """
     heading = (
         f"{evaluation['split']}: {evaluation['images']} images of {evaluation['patients']} "
-        f"patients, best epoch {evaluation['epoch']}; 95 % intervals by patient"
+        f"patients, best step {evaluation['step']:,}; 95 % intervals by patient"
     )
     several = len(evaluation["labels"]) > 1
     lines = _several_labels(evaluation) if several else _one_label(evaluation)

@@ -56,6 +56,9 @@ class Logger:
     def epoch(self, progress: Progress, validation: Scores) -> None:
         """Follows the end of an epoch, with the scores of the validation split."""
 
+    def evaluation(self, progress: Progress) -> None:
+        """Follows an evaluation that is not at the end of an epoch: `progress.evaluations[-1]`."""
+
     def saved(self, durations: Sequence[tuple[int, float]]) -> None:
         """Follows the checkpoints written since the last call: step and seconds of each."""
 
@@ -98,6 +101,10 @@ class Loggers(Logger):
     def epoch(self, progress: Progress, validation: Scores) -> None:
         for logger in self._loggers:
             logger.epoch(progress, validation)
+
+    def evaluation(self, progress: Progress) -> None:
+        for logger in self._loggers:
+            logger.evaluation(progress)
 
     def saved(self, durations: Sequence[tuple[int, float]]) -> None:
         for logger in self._loggers:

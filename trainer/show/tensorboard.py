@@ -51,7 +51,9 @@ class TensorBoard(Logger):
         if saved.get("tags") != TAGS:
             with self._timed():
                 self._describe()
-            for row in progress.history:  # of an older version, so that its curves are whole
+            for row in progress.evaluations:  # of an older version, so that its curves are whole
+                self._validation_curves(row)
+            for row in progress.history:
                 self._epoch_curves(row)
 
     def steps(self, progress: Progress, result: LoopResult, timer: LoopTimer) -> None:
@@ -67,6 +69,10 @@ class TensorBoard(Logger):
         share = self._seconds / (time.perf_counter() - self._began)
         speed = curves.of_memory(self._run) | {"speed/summaries": share}
         self._summaries.scalars("train", progress.step, speed)
+
+    def evaluation(self, progress: Progress) -> None:
+        """Writes the metrics of an evaluation that is not at the end of an epoch."""
+        self._validation_curves(progress.evaluations[-1])
 
     def saved(self, durations: Sequence[tuple[int, float]]) -> None:
         """Writes the time that each checkpoint took."""
@@ -148,8 +154,12 @@ class TensorBoard(Logger):
         self._summaries.figures("train", 0, pictures)
 
     def _epoch_curves(self, row: Mapping[str, Any]) -> None:
-        for part in ("train", "validation"):
-            self._summaries.scalars(part, row["step"], curves.of_metrics(row[part]))
+        self._summaries.scalars("train", row["step"], curves.of_metrics(row["train"]))
+        self._validation_curves(row)
+
+    def _validation_curves(self, row: Mapping[str, Any]) -> None:
+        metrics = curves.of_metrics(row["validation"])
+        self._summaries.scalars("validation", row["step"], metrics)
 
 
 def epochs_shown(epochs: int, times: int) -> set[int]:

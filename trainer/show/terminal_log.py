@@ -104,8 +104,13 @@ class TerminalLog(Logger):
     def epoch(self, progress: Progress, validation: Scores) -> None:
         """Shows the epoch's row."""
         row = epoch_row(progress, self._run.config.train.epochs)
-        self._line.settle(row, epoch_heading(progress))
+        self._line.settle(row, epoch_heading(progress.history[-1]["train"]))
         self._begin_epoch()
+
+    def evaluation(self, progress: Progress) -> None:
+        """Shows the row of an evaluation that is not at the end of an epoch."""
+        heading = epoch_heading(progress.evaluations[-1]["validation"])
+        self._line.settle(evaluation_row(progress), heading)
 
     def end(self, evaluation: Evaluation) -> None:
         """Prints the metrics of the test split."""
@@ -117,9 +122,9 @@ class TerminalLog(Logger):
             self.message(f"TensorBoard: scripts/tensorboard.sh {events}")
 
 
-def epoch_heading(progress: Progress) -> str:
-    """Returns the heading above the rows of `epoch_row`."""
-    auc = "mean AUC" if "labels" in progress.history[-1]["train"] else "AUC"
+def epoch_heading(measured: Mapping[str, Any]) -> str:
+    """Returns the heading above the rows of `epoch_row`, for metrics such as these."""
+    auc = "mean AUC" if "labels" in measured else "AUC"
     metrics = f"{'acc.':>7}{auc:>9}"
     return f"  epoch  loss{metrics}  val. loss{metrics} images/s    time"
 
@@ -132,15 +137,26 @@ def epoch_row(progress: Progress, epochs: int) -> str:
       epochs: of the whole run.
     """
     row = progress.history[-1]
-
-    def metrics(part: str) -> str:
-        auc = "-" if row[part]["auc"] is None else f"{row[part]['auc']:.4f}"
-        return f"{row[part]['accuracy']:7.4f}{auc:>9}"
-
     epoch, rate = f"{row['epoch']}/{epochs}", row["train"]["images_per_second"]
     line = (
-        f"{epoch:>7}{row['train']['loss']:6.3f}{metrics('train')}"
-        f"{row['validation']['loss']:11.3f}{metrics('validation')}"
+        f"{epoch:>7}{row['train']['loss']:6.3f}{_accuracy_and_auc(row['train'])}"
+        f"{row['validation']['loss']:11.3f}{_accuracy_and_auc(row['validation'])}"
         f"{rate:9,.0f}{clock(row['seconds']):>8}"
     )
-    return f"{line}  best" if progress.best and progress.best["epoch"] == row["epoch"] else line
+    return line + _best_mark(progress)
+
+
+def evaluation_row(progress: Progress) -> str:
+    """Returns the last evaluation between as a row of that table: epochs taken, and validation."""
+    row = progress.evaluations[-1]
+    validation = f"{row['validation']['loss']:11.3f}{_accuracy_and_auc(row['validation'])}"
+    return f"{row['epochs']:7.2f}{'':22}{validation}{_best_mark(progress)}"
+
+
+def _accuracy_and_auc(measured: Mapping[str, Any]) -> str:
+    auc = "-" if measured["auc"] is None else f"{measured['auc']:.4f}"
+    return f"{measured['accuracy']:7.4f}{auc:>9}"
+
+
+def _best_mark(progress: Progress) -> str:
+    return "  best" if progress.best and progress.best["step"] == progress.step else ""

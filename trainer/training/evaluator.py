@@ -51,8 +51,15 @@ class Evaluator:
         self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
         self._outputs = outputs
 
-    def scores(self, split: pipeline.Split, pixels: pipeline.Pixels) -> Scores:
+    def scores(
+        self, split: pipeline.Split, pixels: pipeline.Pixels, limit: np.ndarray | None = None
+    ) -> Scores:
         """Returns logits and labels of every image of a split, in the order of the records.
+
+        Args:
+          split: of the data set.
+          pixels: of its images.
+          limit: [n] numbers of the only records to score; None for all.
 
         Raises:
           Stopped: on all workers, if one of them got a stop signal.
@@ -60,12 +67,14 @@ class Evaluator:
         """
 
         def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return pipeline.evaluation_batches(pixels, self._batch, context).repeat()
+            batches = pipeline.evaluation_batches(pixels, self._batch, context, limit=limit)
+            return batches.repeat()
 
         batches: Iterator[Batch] = iter(
             self._strategy.distribute_datasets_from_function(worker_batches)
         )
-        total, parts, done = pipeline.steps(split.size, self._batch), [], 0
+        images = split.size if limit is None else len(limit)
+        total, parts, done = pipeline.steps(images, self._batch), [], 0
         while done < total:
             steps, began = self._timer.steps(total - done), time.perf_counter()
             with self._watchdog.watch("loop of an evaluation"):

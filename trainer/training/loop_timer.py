@@ -37,17 +37,28 @@ class LoopTimer:
       seconds_a_step: duration of a step on the chief.
       slowest: in the last loop; None before it, and of a single worker.
       checkpoint_due: whether the last checkpoint is older by the chief's clock than allowed.
+      evaluation_due: the same of the last evaluation.
 
     Args:
       replicas: whose workers agree after each loop.
       signals: the stop signals that this worker received.
       checkpoint_minutes: largest age of the last checkpoint; 0 is without a limit.
+      evaluation_minutes: the same of the last evaluation.
     """
 
-    def __init__(self, replicas: Replicas, signals: StopSignals, checkpoint_minutes: float = 0):
+    def __init__(
+        self,
+        replicas: Replicas,
+        signals: StopSignals,
+        checkpoint_minutes: float = 0,
+        *,
+        evaluation_minutes: float = 0,
+    ):
         self._replicas, self._signals = replicas, signals
         self._checkpoint_seconds = 60 * checkpoint_minutes or math.inf
+        self._evaluation_seconds = 60 * evaluation_minutes or math.inf
         self.begin_checkpoint()
+        self.begin_evaluation()
         self._loops = 0
         self.seconds_a_step = math.inf
         self.slowest: Straggler | None = None
@@ -55,6 +66,10 @@ class LoopTimer:
     def begin_checkpoint(self) -> None:
         """Counts the age of the last checkpoint from now on."""
         self._saved_at, self.checkpoint_due = time.monotonic(), False
+
+    def begin_evaluation(self) -> None:
+        """Counts the age of the last evaluation from now on."""
+        self._evaluated_at, self.evaluation_due = time.monotonic(), False
 
     @property
     def known(self) -> bool:
@@ -77,17 +92,19 @@ class LoopTimer:
           Stopped: on all workers, if one of them received a stop signal.
         """
         received = [float(self._signals.received == number) for number in SIGNALS]
-        decided = [0.0, 0.0]
+        decided = [0.0, 0.0, 0.0]
         if self._replicas.is_chief:
-            too_old = time.monotonic() - self._saved_at >= self._checkpoint_seconds
-            decided = [seconds / steps, float(too_old)]
+            now = time.monotonic()
+            save = now - self._saved_at >= self._checkpoint_seconds
+            evaluate = now - self._evaluated_at >= self._evaluation_seconds
+            decided = [seconds / steps, float(save), float(evaluate)]
         times = np.zeros((self._replicas.workers, 2))
         times[self._replicas.worker] = seconds, wait_seconds
         agreed = self._replicas.sum([*received, *decided, *times.ravel()])
-        *stops, self.seconds_a_step, due = agreed[: len(SIGNALS) + 2]
-        self.checkpoint_due = bool(due)
+        *stops, self.seconds_a_step, save_due, evaluate_due = agreed[: len(SIGNALS) + 3]
+        self.checkpoint_due, self.evaluation_due = bool(save_due), bool(evaluate_due)
         if self._replicas.workers > 1:
-            self.slowest = _slowest(*agreed[len(SIGNALS) + 2 :].reshape(times.shape).T)
+            self.slowest = _slowest(*agreed[len(SIGNALS) + 3 :].reshape(times.shape).T)
         self._loops += 1
         for number, count in zip(SIGNALS, stops, strict=True):
             if count:

@@ -1,4 +1,4 @@
-"""Training progress: steps taken, metrics of finished epochs, and the best epoch so far."""
+"""Training progress: steps taken, metrics of finished epochs and between, and the best so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,10 @@ class Progress:
     Attributes:
       step: steps taken.
       history: a row of metrics for each finished epoch, as in `history.json`.
-      best: step, epoch, AUC and loss of the best epoch by validation AUC.
+      evaluations: a row for each evaluation that is not at the end of an epoch, as in
+        `evaluations.json`.
+      best: step, finished epochs, AUC and loss of the best evaluation by validation AUC; the best
+        epoch unless the network is evaluated at steps within them.
       epoch_seconds: time spent on the current epoch.
       wait_seconds: the part of it spent waiting for input.
       score_parts: of the training images seen in the current epoch, loop by loop, each
@@ -27,6 +30,7 @@ class Progress:
 
     step: int = 0
     history: list[dict] = field(default_factory=list)
+    evaluations: list[dict] = field(default_factory=list)
     best: dict | None = None
     epoch_seconds: float = 0.0
     wait_seconds: float = 0.0
@@ -50,7 +54,8 @@ class Progress:
     @classmethod
     def from_dict(cls, saved: dict, scores: np.ndarray) -> "Progress":
         """Returns the progress that `to_dict` and a checkpoint's scores describe."""
-        fields = {n: saved[n] for n in cls.__dataclass_fields__ if n != "score_parts"}
+        # One of an earlier version lacks the evaluations.
+        fields = {n: saved[n] for n in cls.__dataclass_fields__ if n in saved}
         return cls(**fields, score_parts=[scores] if scores.size else [])
 
     def add_loop(self, result: LoopResult) -> None:
@@ -60,11 +65,25 @@ class Progress:
         self.wait_seconds += result.wait_seconds
         self.score_parts.append(result.scores.without_padding().columns())
 
-    def end_epoch(self, labels: Sequence[str], validation: Scores, learning_rate: float) -> None:
+    def end_epoch(
+        self,
+        labels: Sequence[str],
+        validation: Scores,
+        learning_rate: float,
+        *,
+        limit: np.ndarray | None = None,
+    ) -> None:
         """Adds the epoch's row to the history, and notes whether it is the best so far.
 
         Half precision may recover from an output that overflowed: such an image is left out of the
         training metrics, and counted.
+
+        Args:
+          labels: their names.
+          validation: scores of all validation images.
+          learning_rate: of the next step.
+          limit: numbers of the validation images that choose the best, where epochs compete with
+            evaluations within them, which saw no others; None for all.
         """
         columns = self.scores
         finite = np.isfinite(columns).all(1)
@@ -85,11 +104,35 @@ class Progress:
         self.history.append(row)
         self.score_parts = []
         self.epoch_seconds = self.wait_seconds = 0.0
-        candidate = {"epoch": row["epoch"], "step": self.step}
-        candidate |= {name: row["validation"][name] for name in ("auc", "loss")}
+        if limit is None:
+            self._compete(row["validation"])
+        else:
+            self._compete(classification.measure_all(validation.take(limit), labels))
+
+    def add_evaluation(
+        self, labels: Sequence[str], validation: Scores, *, reason: str, epochs: float
+    ) -> None:
+        """Adds an evaluation that is not at the end of an epoch; one at a step may be the best.
+
+        Args:
+          labels: their names.
+          validation: scores of the validation images that were looked at.
+          reason: "start" before the first step, "steps" or "minutes".
+          epochs: taken so far, with the part of the current one.
+        """
+        measured = classification.measure_all(validation, labels)
+        row = {"step": self.step, "epochs": epochs, "reason": reason}
+        row |= {"images": len(validation.logits), "validation": measured}
+        self.evaluations.append(row)
+        if reason == "steps":  # a clock is in no replay, and an untrained network is no result
+            self._compete(measured)
+
+    def _compete(self, measured: dict) -> None:
+        candidate = {"epoch": self.epoch, "step": self.step}
+        candidate |= {name: measured[name] for name in ("auc", "loss")}
         if self.best is None or _rank(candidate) > _rank(self.best):
             self.best = candidate
 
 
-def _rank(epoch: dict) -> tuple[float, float]:
-    return (-1.0 if epoch["auc"] is None else epoch["auc"], -epoch["loss"])
+def _rank(evaluated: dict) -> tuple[float, float]:
+    return (-1.0 if evaluated["auc"] is None else evaluated["auc"], -evaluated["loss"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import keras
+import numpy as np
 import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
@@ -79,13 +80,19 @@ class Run:
         """Returns the number of steps from `at_step` until the loop has to pause.
 
         It pauses at the end of the epoch after `epoch` complete ones, at both ends of a trace, and
-        where a checkpoint is due.
+        where a checkpoint or an evaluation is due.
         """
         pauses = [self.epoch_end(epoch + 1) - at_step]
         pauses += [bound - at_step for bound in profiling.bounds(self.config) if bound > at_step]
-        if every := self.config.checkpoint.every_steps:
-            pauses.append(every - at_step % every)
+        for every in (self.config.checkpoint.every_steps, self.config.evaluation.every_steps):
+            if every:
+                pauses.append(every - at_step % every)
         return min(pauses)
+
+    def epochs_at(self, at_step: int, epoch: int) -> float:
+        """Returns the epochs taken at a step of the one after `epoch` complete ones: 1.5, say."""
+        begin, end = self.epoch_end(epoch), self.epoch_end(epoch + 1)
+        return epoch + (at_step - begin) / (end - begin)
 
     def train_batches(self, start_step: int) -> Iterator[Batch]:
         """Returns the training batches of every replica, from `start_step` on."""
@@ -106,9 +113,18 @@ class Run:
 
         return iter(self.replicas.strategy.distribute_datasets_from_function(worker_batches))
 
-    def scores(self, split: str) -> Scores:
+    @cached_property
+    def limit(self) -> np.ndarray | None:
+        """Records of validation that are evaluated within an epoch: [n] int64, None for all."""
+        size, limit = self.data.splits["validation"].size, self.config.evaluation.limit
+        if not 0 < limit < size:
+            return None
+        drawn = pipeline.epoch_order(self.config.seed, tf.constant(0, tf.int64), size)[:limit]
+        return np.sort(drawn.numpy())
+
+    def scores(self, split: str, limit: np.ndarray | None = None) -> Scores:
         """Returns the averaged network's scores of a split; see `Evaluator.scores`."""
-        return self._evaluator.scores(self.data.splits[split], self.pixels.pixels(split))
+        return self._evaluator.scores(self.data.splits[split], self.pixels.pixels(split), limit)
 
     @cached_property
     def _evaluator(self) -> Evaluator:

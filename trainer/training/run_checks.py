@@ -13,8 +13,9 @@ from trainer.system.errors import UsageError
 
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
-    *("data_summary.json", "environment.json", "history.json", "audit.json", "report.html"),
-    *("metrics.csv", "model_card.md", "metadata.json", "evaluation", "pictures"),
+    *("data_summary.json", "environment.json", "history.json", "evaluations.json"),
+    *("audit.json", "report.html", "metrics.csv", "model_card.md", "metadata.json"),
+    *("evaluation", "pictures"),
 )
 
 FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew

@@ -116,6 +116,19 @@ class RunFiles:
         """The content of history.json: an entry for each epoch."""
         return json_files.read(self.workdir / "history.json", list)
 
+    @cached_property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The content of evaluations.json: those that are not at the end of an epoch, if any."""
+        file = self.workdir / "evaluations.json"
+        return json_files.read(file, list) if file.exists() else []
+
+    @property
+    def best_epoch(self) -> float:
+        """Epochs after which the weights were the best, with a fraction within an epoch."""
+        step, epoch = self.test["step"], self.test["epoch"]
+        within = {row["step"]: row["epochs"] for row in self.evaluations}
+        return within.get(step, epoch)
+
     @property
     def seconds(self) -> float:
         """Duration of its epochs, validation included."""

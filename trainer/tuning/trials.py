@@ -78,7 +78,8 @@ def table(rows: Sequence[dict]) -> str:
     lines = [("trial", "validation AUC", "epoch", *names)]
     for row in rows:
         values = (_text(row["values"][path]) for path in paths)
-        lines.append((folder(row["trial"]), _auc(row), str(row["epoch"] or "-"), *values))
+        epoch = "-" if row["epoch"] is None else str(row["epoch"])
+        lines.append((folder(row["trial"]), _auc(row), epoch, *values))
     return terminal.aligned(lines)
 
 
@@ -147,9 +148,8 @@ def _train(
     )
     if code == NotFinite.exit_code:
         return {"validation_auc": None, "epoch": None}
-    epoch = json_files.read(workdir / "evaluation" / "validation.json")["epoch"]
-    history = json_files.read(workdir / "history.json", list)
-    return {"validation_auc": history[epoch - 1]["validation"]["auc"], "epoch": epoch}
+    best = json_files.read(workdir / "evaluation" / "validation.json")
+    return {"validation_auc": best["auc"]["value"], "epoch": best["epoch"]}
 
 
 def _rank(row: dict) -> tuple[bool, float]:

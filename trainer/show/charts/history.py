@@ -27,7 +27,7 @@ from trainer.show.charts.chart import (
 
 
 class Curve(NamedTuple):
-    """One line over the epochs: `history[i][split][metric]`."""
+    """One line over the epochs: `history[i][split][metric]`, where the entry has that split."""
 
     label: str
     split: str
@@ -42,7 +42,7 @@ def epoch_chart(
     curves: Sequence[Curve],
     *,
     unit: str,
-    best_epoch: int,
+    best_epoch: float,
     share: bool = True,
     named_at_ends: bool = False,
 ) -> Chart:
@@ -50,7 +50,7 @@ def epoch_chart(
 
     Args:
       title: heading of the chart.
-      history: an entry for each epoch; a value of None leaves a gap.
+      history: an entry for each epoch, and for evaluations between; a value of None leaves a gap.
       curves: the lines to draw.
       unit: label of the vertical axis.
       best_epoch: the epoch whose weights were kept.
@@ -72,8 +72,10 @@ def epoch_chart(
         marker = "o" if len(epochs) <= 30 else None
         lines = []
         for curve in curves:
-            values = np.array([entry[curve.split][curve.metric] for entry in history], float)
-            lines += axes.plot(epochs, values, curve.line, marker=marker, color=curve.colour)
+            points = [entry for entry in history if curve.split in entry]
+            at = [entry["epoch"] for entry in points]
+            values = np.array([entry[curve.split][curve.metric] for entry in points], float)
+            lines += axes.plot(at, values, curve.line, marker=marker, color=curve.colour)
         best = axes.axvline(best_epoch, color=INK, alpha=0.5, ls=":", lw=1.4)
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -87,16 +89,17 @@ def epoch_chart(
         # Below the first of two columns where this keeps the other curves side by side.
         place = rows - 1 if columns == 2 and len(lines) % 2 == 0 else len(lines)
         lines.insert(place, best)
-        in_legend.insert(place, f"best epoch: {best_epoch}")
+        in_legend.insert(place, f"best epoch: {round(best_epoch, 2):g}")
         legend_below(figure, lines, in_legend, columns=columns, size=size)
         return Chart(figure, title)
 
 
-def history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Chart]:
+def history_charts(history: Sequence[Mapping], best_epoch: float) -> list[Chart]:
     """Returns the charts of a training: its metrics over the epochs.
 
     Args:
-      history: an entry for each epoch: `epoch`, and the metrics under `train` and `validation`.
+      history: an entry for each epoch: `epoch`, and the metrics under `train` and `validation`;
+        one for an evaluation between has a fraction, and no `train`.
       best_epoch: the epoch whose weights were kept.
     """
 
@@ -124,7 +127,7 @@ def history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Chart]:
     ]
 
 
-def label_history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Chart]:
+def label_history_charts(history: Sequence[Mapping], best_epoch: float) -> list[Chart]:
     """Returns charts of the AUC of each label over the epochs, on validation and in training.
 
     Args:
@@ -139,6 +142,7 @@ def label_history_charts(history: Sequence[Mapping], best_epoch: int) -> list[Ch
                 split: {name: label["auc"] for name, label in entry[split]["labels"].items()},
             }
             for entry in history
+            if split in entry
         ]
         curves = [
             Curve(name, split, name, *look)
