@@ -19,6 +19,7 @@ from PIL import Image
 from tests.memory_sources import Memory
 from trainer.commands import audit, source_flags
 from trainer.data import sources
+from trainer.data.audit import suspected_labels
 from trainer.data.audit.inspection import InspectedFile
 from trainer.data.sources.image_record import ImageRecord
 from trainer.data.sources.reading import Group, Reading
@@ -133,6 +134,35 @@ def test_images_of_each_class_are_shown_of_different_patients():
     several = audit_page._sheets({**facts, "classes": [], "labels": ["SICK"]}, usable, source)
     assert list(several) == ["SICK", "none of them"]
     assert audit_page._sheets({**facts, "identifying": True}, usable, source) == {}
+
+
+@pytest.mark.parametrize(
+    ("expected", "severity", "excess"), [(0.3, "look", "does not explain"), (1.8, "ok", "explains")]
+)
+def test_suspected_labels_of_a_cross_validation_stand_beside_those_of_chance(
+    tmp_path: Path, expected: float, severity: str, excess: str
+):
+    files = {
+        ImageRecord(f"{name}{n}.png", (n % 2,), place=f"{n}"): picture(n, 90)
+        for n, name in enumerate(["=a", "b", MARKUP, "d"])
+    }
+    counts = {"label_errors": {LABEL: {"suspected": 2, "expected": expected}}}
+    (tmp_path / "folds.json").write_text(json.dumps(counts))
+    table = ["name,patient,labelled,probably,margin", f"b1.png,p,{'SICK'},WELL,0.25"]
+    (tmp_path / "label_errors.csv").write_text("\n".join([*table, "'=a0.png,p,WELL,SICK,0.5"]))
+    found = suspected_labels.read(tmp_path)
+    facts = audit.write(source_of(files), epath.Path(tmp_path / "a.html"), label_errors=found)
+    (finding,) = [each for each in facts["findings"] if each["about"] == "label_errors"]
+    assert (finding["severity"], excess in finding["meaning"]) == (severity, True)
+    assert f"if all were right, {expected} would look so" in finding["title"]
+    assert [image["name"] for image in facts["label_errors"]["images"]] == ["=a0.png", "b1.png"]
+    text = Page((tmp_path / "a.html").read_text()).text
+    assert "labelled WELL, probably SICK, by 0.50" in text
+    others = source_of(dict(list(files.items())[2:]))
+    with pytest.raises(UsageError, match="which --source=files does not have"):
+        audit.write(others, epath.Path(tmp_path / "b.html"), label_errors=found)
+    with pytest.raises(UsageError, match="lacks folds.json and label_errors.csv"):
+        suspected_labels.read(tmp_path / "none")
 
 
 @pytest.mark.parametrize("identifying", [False, True])

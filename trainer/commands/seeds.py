@@ -18,6 +18,7 @@ from etils import epath, epy
 
 from trainer.commands import config_flags, path_flags, program, run_loggers
 from trainer.commands.command import COMMANDS
+from trainer.data.audit import suspected_labels
 from trainer.system import atomic, tensorflow_import
 from trainer.training import run_checks
 from trainer.tuning import repeats
@@ -26,7 +27,7 @@ with epy.lazy_imports():  # TensorFlow
     from trainer.judge import out_of_fold, repeat_summary
     from trainer.metrics import evaluation_files, label_result
 
-SEEDS, FOLDS = "seeds.json", "folds.json"
+SEEDS, FOLDS = "seeds.json", suspected_labels.SUMMARY
 
 _WORKDIR = path_flags.define_path("workdir", "", "folder of the runs")
 _SEEDS = flags.DEFINE_integer(
@@ -76,7 +77,7 @@ def _pool(runs: Sequence[epath.Path], workdir: epath.Path) -> Mapping[str, Any]:
             f"labels{of_label} that are probably wrong: {counts['suspected']:,}; if all were "
             f"right, {counts['expected']:.1f} would look so"
         )
-    print(f"for a reader to check: {workdir / 'label_errors.csv'}\n")
+    print(f"for a reader to check: {workdir / suspected_labels.TABLE}\n")
     return {"pooled": evaluation, "label_errors": suspects}
 
 

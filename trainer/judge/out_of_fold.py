@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 
 from trainer.data import pipeline
+from trainer.data.audit import suspected_labels
 from trainer.metrics import classification, evaluation_files, label_errors
 from trainer.metrics.label_errors import Suspects
 from trainer.metrics.label_result import threshold_logit
@@ -161,7 +162,7 @@ class OutOfFold:
                 tag = f"-{tags[label]}" if len(found) > 1 else ""
                 file = f"label_errors{tag}.png"
                 atomic.write_bytes(workdir / file, self._sheet(label, suspects))
-        atomic.write_text(workdir / "label_errors.csv", text.getvalue())
+        atomic.write_text(workdir / suspected_labels.TABLE, text.getvalue())
         return {
             label: {"suspected": len(suspects.images), "expected": suspects.expected}
             for label, suspects in found.items()

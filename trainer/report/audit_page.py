@@ -20,6 +20,7 @@ COPIES_SHOWN = 4  # of one group
 LABELS_CHARTED = 6
 IMAGES_SHOWN = 8  # of a class
 NO_LABEL = "none of them"
+SUSPECTS_SHOWN = 24
 PICTURE_SIDE = 160  # pixels
 COLUMNS = (
     ("train", "in train (cross-validated)", BLUE, "o"),
@@ -43,6 +44,7 @@ def render(facts: Mapping[str, Any], files: Sequence[InspectedFile], source: Sou
         shortcut_charts=_shortcut_charts(facts),
         by_label=_by_label(facts),
         sheets=_sheets(facts, files, source),
+        suspects=[] if facts["identifying"] else _suspects(facts, files, source),
         copies=[] if facts["identifying"] else list(_pictures(facts, files, source)),
         least_images=shortcuts.LEAST_IMAGES,
     )
@@ -152,6 +154,16 @@ def _sheets(
         for name, records in found.items()
         if records
     }
+
+
+def _suspects(
+    facts: Mapping, files: Sequence[InspectedFile], source: Source
+) -> list[tuple[Mapping, str]]:
+    """Returns (image, picture as a data URI) of those whose label is most probably wrong."""
+    records = {file.record.name: file.record for file in files if not file.reason}
+    images = (facts["label_errors"] or {"images": []})["images"][:SUSPECTS_SHOWN]
+    shown = [image for image in images if image["name"] in records]
+    return [(image, _picture(source.read(records[image["name"]]))) for image in shown]
 
 
 def _spread(records: Sequence[ImageRecord]) -> list[ImageRecord]:

@@ -17,6 +17,8 @@ The facts can be written as JSON:
   shortcuts: {relations: [{label, traces, train, test, transfer, holds, typical}], too_few:
     [label]}, where train, test and transfer are null or {value, low, high}, an AUC with its 95 %
     interval; see `trainer.data.audit.shortcuts.Shortcut`
+  label_errors: {labels: {label: {suspected, expected}}, images: [{name, patient, labelled,
+    probably, margin}]}, at most 200 listed; null where no cross-validation was given
 """
 
 import dataclasses
@@ -25,7 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.audit import image_statistics, inspection, shortcuts, verdicts
+from trainer.data.audit import (
+    image_statistics,
+    inspection,
+    shortcuts,
+    suspected_labels,
+    verdicts,
+)
 from trainer.data.audit.inspection import InspectedFile
 from trainer.data.audit.prepared import PreparedSource
 from trainer.data.audit.shortcuts import Shortcut
@@ -35,7 +43,11 @@ from trainer.system.errors import UsageError
 
 
 def audit(
-    source: Source, *, any_view: bool = False, salt: str = ""
+    source: Source,
+    *,
+    any_view: bool = False,
+    salt: str = "",
+    label_errors: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[InspectedFile]]:
     """Reads every image of a source and judges what it finds.
 
@@ -43,18 +55,21 @@ def audit(
       source: what is audited.
       any_view: takes DICOM's lateral views too.
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one.
+      label_errors: see `suspected_labels.read`.
 
     Returns:
       The facts, and the inspected files in the order of the source.
 
     Raises:
-      UsageError: if the source has no records.
+      UsageError: if the source has no records, or `label_errors` is of others.
     """
     records = list(source.records())
     if not records:
         raise UsageError(f"--source={source.name} holds no images.")
     if source.identifying:
         records = pseudonym.all_pseudonymous(records, salt)
+    if label_errors:
+        label_errors = suspected_labels.among(records, label_errors, source.name)
     prepared = isinstance(source, PreparedSource)
     files = inspection.inspect_all(source, records, any_view, in_threads=prepared)
     usable = [file for file in files if not file.reason]
@@ -73,6 +88,7 @@ def audit(
         "duplicates": image_statistics.copies(usable, source.labels),
         "patients": image_statistics.patients([file.record for file in usable]),
         "shortcuts": _shortcuts(usable, source.labels, source.columns),
+        "label_errors": label_errors,
     }
     judged = verdicts.judge(facts)
     severity, sentence = verdicts.overall(judged)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from trainer.data.audit import suspected_labels
 from trainer.data.audit.shortcut_verdicts import shortcuts
 from trainer.data.audit.verdict import DANGER, LOOK, OK, SEVERITIES, Verdict
 
@@ -25,6 +26,7 @@ def judge(facts: Mapping[str, Any]) -> list[Verdict]:
         *shortcuts(facts),
         *_balance(facts),
         *_known(facts),
+        *_label_errors(facts),
     ]
     return sorted(verdicts, key=lambda verdict: SEVERITIES.index(verdict.severity))
 
@@ -171,6 +173,22 @@ def _balance(facts: Mapping) -> Iterator[Verdict]:
                     f"{split} has no image {missing} {label}",
                     "Nothing can be measured of that label there.",
                 )
+
+
+def _label_errors(facts: Mapping) -> Iterator[Verdict]:
+    for label, counts in (facts["label_errors"] or {"labels": {}})["labels"].items():
+        suspected, expected = counts["suspected"], counts["expected"]
+        excess = suspected_labels.is_excess(suspected, expected)
+        labels = _number(suspected, f"{label} label".strip())
+        verb = "is" if suspected == 1 else "are"
+        yield Verdict(
+            LOOK if excess else OK,
+            "label_errors",
+            f"{labels} {verb} probably wrong; if all were right, {expected:,.1f} would look so",
+            "Networks that were not trained on these images predict another class with confidence. "
+            + ("Chance alone does not explain so many." if excess else "Chance explains as many."),
+            ("Let a reader look at them, and correct the wrong ones at their source.",),
+        )
 
 
 def _number(count: int, noun: str) -> str:
