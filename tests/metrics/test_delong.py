@@ -6,10 +6,26 @@ from scipy.stats import norm
 
 from trainer.metrics import delong
 
-# The scale wfns of the 113 patients of pROC's example aSAH, by outcome: good, then poor.
-WFNS = {1: (37, 2), 2: (20, 12), 3: (3, 1), 4: (8, 8), 5: (4, 18)}
-# What pROC 1.18 tells of it: ci(roc(aSAH$outcome, aSAH$wfns)), as in its own tests.
+# pROC's example aSAH: 72 patients with a good outcome, then 41 with a poor one. Of each the scale
+# wfns, and the place of the marker s100b in its order, from the placements that pROC's tests have.
+WFNS = list(
+    "111151221221112121134141551124112212122111121211324214115422111312244111"
+    "32455552521254425552525245441442255225555"
+)
+S100B = list(
+    "ijfbAmffbdbegcmcgimbljueDAlcyAgdedbifjkbbebedledtgqcfscbowfkdjfcbmkAmkDB"
+    "iflhzECctecxvBEpEEEcEraenEpEdpifgnEjEsEEz"
+)
+POOR = np.arange(113) >= 72
+# What pROC tells of it, as in its own tests: ci(r.wfns), and roc.test(r.wfns, r.s100b).
 LOW, AUC, HIGH = 0.748534887819453, 0.823678861788618, 0.898822835757783
+Z, P = 2.20898359144091, 0.0271757822291882
+LEAST, MOST = 0.0104061769564846, 0.174214419249478
+
+
+def ranks(marks):
+    """The places of letters and digits in the order 0-9, a-z, A-Z."""
+    return np.array([ord(mark) - 200 * mark.isdigit() + 100 * mark.isupper() for mark in marks])
 
 
 def directly(positive, scores):
@@ -21,15 +37,18 @@ def directly(positive, scores):
 
 
 def test_interval_is_that_of_the_r_package_on_its_example():
-    scores = np.repeat(
-        [*WFNS, *WFNS], [*(g for g, _ in WFNS.values()), *(p for _, p in WFNS.values())]
-    )
-    positive = np.arange(113) >= 72
-
-    (auc,), ((variance,),) = delong.covariance(positive, [scores])
+    (auc,), ((variance,),) = delong.covariance(POOR, [ranks(WFNS)])
 
     half = norm.ppf(0.975) * np.sqrt(variance)
     assert (auc - half, auc, auc + half) == pytest.approx((LOW, AUC, HIGH), abs=1e-12)
+
+
+def test_difference_is_that_of_the_r_package_on_its_example():
+    found = delong.test(POOR, ranks(S100B), ranks(WFNS))
+
+    assert found.other == pytest.approx(AUC, abs=1e-12)
+    assert (found.low, found.high, found.p) == pytest.approx((LEAST, MOST, P), abs=1e-12)
+    assert norm.isf(found.p / 2) == pytest.approx(Z)
 
 
 @pytest.mark.parametrize("digits", [9, 0], ids=["distinct", "ties"])
