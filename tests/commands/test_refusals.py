@@ -41,6 +41,8 @@ finally:
         ("seeds --config=demo --config.data.path=nothing --workdir=RUNS", "--config.data.path=no"),
         ("replay nothing", "there is no run at nothing"),
         ("export nothing --out=OUT", "there is no run at nothing"),
+        ("serve nothing", "nothing holds no export"),
+        ("serve . --token_file=nothing", "--token_file=nothing cannot be read"),
         ("report nothing", "there is no run at nothing"),
         ("report nothing --image=nothing.png", "there is no run at nothing"),
         (

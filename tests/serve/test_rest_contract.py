@@ -68,7 +68,7 @@ def test_status_and_metadata_have_the_shape_of_their_protobufs(client: httpx.Cli
         "state": "AVAILABLE",
         "status": {"error_code": "OK", "error_message": ""},
     }
-    for path in (MODEL, f"{MODEL}/versions/1", MODEL.upper().replace("LUNGS", "lungs")):
+    for path in (MODEL, f"{MODEL}/versions/1", f"{MODEL}/VERSIONS/1"):
         assert client.get(path).json() == {"model_version_status": [one]}
     metadata = client.get(f"{MODEL}/metadata").json()
     assert metadata["model_spec"] == {"name": "lungs", "signature_name": "", "version": "1"}

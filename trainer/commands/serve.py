@@ -12,7 +12,7 @@ from typing import Any
 from absl import flags
 from etils import epath, epy
 
-from trainer.commands import path_flags, program
+from trainer.commands import path_flags, program, set_up
 from trainer.commands.command import COMMANDS
 from trainer.export import destination
 from trainer.serve import address
@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> None:
     token = _token(given.token_file)
     destination.check_is_export(epath.Path(folder))
     bound = address.bind(given.host, given.port)
+    if program.verbosity() <= 0:
+        os.environ[set_up.LOG_LEVEL] = "3"  # a line for each damaged JPEG is its client's affair
     with program.stop_at_signals("nothing was served yet"):
         tensorflow_import.import_quietly()
         opened = exported.Exported.open(folder)
