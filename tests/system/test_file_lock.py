@@ -46,6 +46,17 @@ def test_a_second_job_is_refused_while_the_first_lives_and_not_after_it_died(tmp
         pass
 
 
+def test_who_looks_whether_a_folder_is_held_keeps_no_job_out(tmp_path: Path):
+    assert not file_lock.is_held(tmp_path) and not any(tmp_path.iterdir())
+    with file_lock.held(tmp_path):
+        assert file_lock.is_held(tmp_path)
+    assert not file_lock.is_held(tmp_path)
+    with open(tmp_path / file_lock.FILE) as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        with file_lock.held(tmp_path, sleep=lambda _: fcntl.flock(looked_at, fcntl.LOCK_UN)):
+            pass
+
+
 def test_a_job_that_waits_goes_on_when_the_first_has_died(tmp_path: Path):
     with held_by_another_process(tmp_path) as holder:
         command = HOLDER.replace("argv[1]", "argv[1], wait=True").replace("sleep(60)", "sleep(0)")

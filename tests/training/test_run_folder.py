@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,10 +25,14 @@ def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def begin(workdir: Path, config: ConfigDict, data: epath.PathLike) -> None:
+def begun(workdir: Path, config: ConfigDict, data: epath.PathLike) -> AbstractContextManager[None]:
     replicas = SimpleNamespace(devices=["CPU:0"])
     config.data.path = str(data)
-    with run_folder(epath.Path(workdir), config, open_data(str(data)), replicas=replicas):
+    return run_folder(epath.Path(workdir), config, open_data(str(data)), replicas=replicas)
+
+
+def begin(workdir: Path, config: ConfigDict, data: epath.PathLike) -> None:
+    with begun(workdir, config, data):
         pass
 
 

@@ -91,6 +91,13 @@ COMMANDS = {
         needed=("config", "workdir"),
         common=("seeds", "folds"),
     ),
+    "runs": Command(
+        "trainer.commands.runs",
+        "lists the runs below a folder: state, epoch, best AUC, data, age",
+        "radiograph runs runs/ --sort=auc",
+        arguments=("DIR",),
+        common=("sort", "format"),
+    ),
     "report": Command(
         "trainer.commands.report",
         "writes pages about finished runs, or about single radiographs",

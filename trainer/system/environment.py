@@ -34,8 +34,13 @@ def describe(devices: Sequence[str]) -> dict:
         "host": socket.gethostname(),
         "devices": list(devices),
         "git_commit": _git_commit(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": _now(),
     }
+
+
+def ended(code: int, reason: str) -> dict:
+    """Returns how a start ended before the run was finished: exit code, sentence, time."""
+    return {"code": code, "reason": reason, "time": _now()}
 
 
 def starts(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -61,6 +66,10 @@ def tensorflow_version(start: Mapping[str, Any]) -> str:
     """Returns TensorFlow's version at a start, whichever of its packages it was."""
     versions = start["versions"]
     return next((versions[name] for name in TENSORFLOWS if name in versions), "unknown")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _git_commit() -> str | None:

@@ -15,6 +15,7 @@ from trainer.system import bucket_lease, gcs
 from trainer.system.errors import UsageError
 
 FILE = ".radiograph-trainer.lock"  # a name that no file of the user's has
+LOOK_SECONDS = 0.2
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -46,7 +47,7 @@ def held(
         return
     with open(os.path.join(folder, name), "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _lock(file, wait=wait, sleep=sleep)
         except BlockingIOError:
             raise UsageError(
                 f"{folder} is in use by another job ({_holder(file)}): wait for it or stop it, or "
@@ -64,6 +65,34 @@ def held(
         file.write(f"process {os.getpid()} on {os.uname().nodename}")
         file.flush()
         yield
+
+
+def is_held(folder: epath.PathLike, *, name: str = FILE) -> bool:
+    """Returns whether a job is at work in `folder`, without keeping another from beginning.
+
+    In a bucket it is one that has renewed its lease of late, by the clock of this machine.
+    """
+    file = epath.Path(folder) / name
+    try:
+        if gcs.is_gcs(folder):
+            return file.exists() and time.time() - file.stat().mtime < bucket_lease.STALE_SECONDS
+        with open(file) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or it may not be read
+        return False
+    return False
+
+
+def _lock(file: IO[str], *, wait: bool, sleep: Callable[[float], object]) -> None:
+    if wait:
+        return fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sleep(LOOK_SECONDS)  # `is_held` of another process may have it for a moment
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(file: IO[str]) -> str:

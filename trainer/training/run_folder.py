@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from trainer.data.prepared_data import PreparedData
 from trainer.distribute.replicas import Replicas
 from trainer.system import atomic, environment, file_lock, gcs, json_files
 from trainer.system.errors import UsageError
+from trainer.training.error_translation import translate_errors
 from trainer.training.run_checks import check_folder
 
 # What becomes of a damaged record that is made anew.
@@ -34,8 +35,8 @@ def run_folder(
 ) -> Iterator[None]:
     """Makes the work directory, keeps other jobs out of it, and writes what describes the run.
 
-    The config comes first: a folder that has one is a run's. `sleep` waits for a job that may have
-    ended, and may raise.
+    The config comes first: a folder that has one is a run's. How the run ends before it is finished
+    is written too. `sleep` waits for a job that may have ended, and may raise.
 
     Raises:
       UsageError: if another job is at work in it, if its run began with another config or on other
@@ -60,7 +61,23 @@ def run_folder(
         if not json_files.set_aside_if_damaged(file, environment.check, STARTS):
             described = environment.describe(replicas.devices) | {"starts": []}
             atomic.write_json(file, described)
-        yield
+        try:
+            with translate_errors(workdir, data, replicas):
+                yield
+        except Exception as error:
+            with suppress(Exception):  # it may be the folder that fails
+                _record_end(file, error)
+            raise
+
+
+def _record_end(file: epath.Path, error: Exception) -> None:
+    """Adds to the record of starts how the last of them ended, for lists of runs."""
+    if gcs.is_gcs(file) and gcs.is_transient(error):  # nor would the bucket take this
+        return
+    code = getattr(error, "exit_code", 1)
+    reason = (str(error) or repr(error)).splitlines()[0]
+    ended = environment.ended(code, reason)
+    atomic.write_json(file, json_files.read(file) | {"ended": ended})
 
 
 def _write_audit(workdir: epath.Path, data: PreparedData) -> None:
