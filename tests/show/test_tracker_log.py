@@ -2,19 +2,26 @@
 
 import io
 import json
+import re
+import runpy
+import sqlite3
+import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from etils import epath
 
+from trainer import train
 from trainer.config import schema
 from trainer.show import delivery
 from trainer.show.tracker import Description, Point, Tracker
 from trainer.show.tracker_log import TrackerLog
 from trainer.system.terminal import LiveLine
 
+ROOT = Path(__file__).parents[2]
 RESULT = SimpleNamespace(
     losses=np.ones(1), gradient_norm=1.0, update_ratio=0.1, seconds=1.0, wait_seconds=0.0
 )
@@ -72,7 +79,14 @@ class Away(Kept):
 class Following:
     """A run of one loop a step, which a tracker follows."""
 
-    def __init__(self, workdir: epath.Path, tracker: Tracker, *, saved: dict | None = None, step=0):
+    def __init__(
+        self,
+        workdir: epath.Path,
+        tracker: Tracker,
+        *,
+        saved: dict | None = None,
+        step: int = 0,
+    ):
         start = {"command": "radiograph train", "git_commit": "abc"}
         (workdir / "environment.json").write_text(json.dumps({**start, "starts": [start]}))
         run = SimpleNamespace(
@@ -82,9 +96,11 @@ class Following:
             data=SimpleNamespace(summary={"dataset_fingerprint": "f"}),
             learning_rate=0.1,
         )
-        self.shown, self.progress = io.StringIO(), SimpleNamespace(step=step, history=[])
+        self.shown = io.StringIO()
+        self.progress = SimpleNamespace(step=step, history=[], evaluations=[])
         self.log = TrackerLog(tracker, LiveLine(self.shown), end_seconds=20)
         if step:
+            self.progress.evaluations = [{"step": 0, "validation": METRICS}]
             self.progress.history = [{"step": step, "train": METRICS, "validation": METRICS}]
         self.log.begin(run, self.progress, saved or {})
 
@@ -188,5 +204,31 @@ def test_a_tracker_that_is_added_later_gets_the_epochs_before(workdir: epath.Pat
     run = Following(workdir, tracker, step=7)
     run.take_steps(1)
     run.end()
-    assert tracker.steps == [7, 7, 8] and not tracker.described[0].continues
-    assert tracker.points[1].values["validation/metrics/auc"] == 0.5
+    assert tracker.steps == [0, 7, 7, 8] and not tracker.described[0].continues
+    assert tracker.points[2].values["validation/metrics/auc"] == 0.5
+
+
+def test_the_tracker_of_the_documents_keeps_each_step_once(
+    workdir: epath.Path, monkeypatch: pytest.MonkeyPatch
+):
+    page = (ROOT / "docs/loggers.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    config = workdir / "config.json"
+    config.write_text(json.dumps(schema.default().to_dict()))
+    (workdir / "own.py").write_text(program)
+    monkeypatch.setattr(sys, "argv", ["own.py", str(config), str(workdir)])
+    checkpoints = [{}]
+
+    def train_and_evaluate(config: object, workdir: epath.Path, **given: object) -> None:
+        (log,) = given["loggers"]
+        run = Following(workdir, log._tracker, saved=checkpoints[-1], step=2 * len(checkpoints) - 2)
+        run.take_steps(2)
+        checkpoints.append(run.checkpoint(written=len(checkpoints) > 1))
+        run.end() if len(checkpoints) > 2 else run.log.close(KeyboardInterrupt())
+
+    monkeypatch.setattr(train, "train_and_evaluate", train_and_evaluate)
+    for _ in range(2):
+        runpy.run_path(str(workdir / "own.py"), run_name="__main__")
+    with sqlite3.connect(workdir / "points.db") as table:
+        losses = table.execute("SELECT step, value FROM points WHERE name LIKE '%step_loss'")
+        assert losses.fetchall() == [(step, 1.0) for step in (1, 2, 3, 4)]

@@ -60,7 +60,8 @@ class TrackerLog(Logger):
         points = [Point(*point) for point in state["points"]]
         continues = self._tracker.name in saved or progress.step == 0
         if not continues:
-            points = [point for row in progress.history for point in _epoch_points(row)]
+            rows = sorted([*progress.evaluations, *progress.history], key=lambda row: row["step"])
+            points = [point for row in rows for point in _metrics_points(row)]
         self._delivery = Delivery(
             self._tracker, description(run, first=state["first"], continues=continues)
         )
@@ -75,8 +76,13 @@ class TrackerLog(Logger):
     def epoch(self, progress: Progress, validation: Scores) -> None:
         """Adds the epoch's metrics."""
         assert self._delivery
-        self._delivery.add(_epoch_points(progress.history[-1]))
+        self._delivery.add(_metrics_points(progress.history[-1]))
         self._add(progress.step, "train", curves.of_memory(self._run))
+
+    def evaluation(self, progress: Progress) -> None:
+        """Adds the metrics of an evaluation that is not at the end of an epoch."""
+        assert self._delivery
+        self._delivery.add(_metrics_points(progress.evaluations[-1]))
 
     def saved(self, durations: Sequence[tuple[int, float]]) -> None:
         """Sends the points before a checkpoint, and adds the time it took."""
@@ -169,8 +175,8 @@ def description(run: Run, *, first: int, continues: bool) -> Description:
     )
 
 
-def _epoch_points(row: Mapping[str, Any]) -> list[Point]:
-    parts = ("train", "validation")
+def _metrics_points(row: Mapping[str, Any]) -> list[Point]:
+    parts = [part for part in ("train", "validation") if part in row]
     return [_point(row["step"], part, curves.of_metrics(row[part])) for part in parts]
 
 
