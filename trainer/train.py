@@ -17,7 +17,7 @@ from trainer.data import examples, pipeline
 from trainer.data.prepared_data import open_data
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
-from trainer.judge import gate
+from trainer.judge import gate, learnt_images
 from trainer.metrics import evaluation_files, operating_points
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.predictions import Predictions
@@ -268,8 +268,9 @@ def evaluate_best(
                 points, epoch=best["epoch"], step=best["step"], seed=run.config.seed
             )
             evaluation_files.write(run.workdir, predictions, results[name])
-        log.status("looking at what is trained on, for predict ...")
+        log.status("looking at what was trained on, for predict and evaluate ...")
         gate.write(run.workdir, run.data.splits["train"], run.state.averaged, run.config)
+        learnt_images.write(run.workdir, run.data.splits)
         log.status("drawing what the network has learnt ...")
         log.end(Evaluation(best, points, scores, results["test"]))
         page = run_page.write(run.workdir, run.config.report.references)

@@ -86,6 +86,8 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path, monkeypatch):
     assert "--allow_burned_in is for DICOM results" in refusal("--allow_burned_in")
     monkeypatch.setattr(predict, "find_spec", lambda name: None)
     assert "pip install 'radiograph-trainer[dicom]'" in refusal("--dicom_out=DIR")
+    assert "--coverage=90 is no share" in refusal("--coverage=90")
+    assert "give it as in --coverage=0.9." in refusal("--coverage=90")
     assert "there is no run at RUN" in refusal()
 
 

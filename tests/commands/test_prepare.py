@@ -36,6 +36,12 @@ def test_out_inside_of_the_source_is_refused_before_it_is_made(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "there.csv").touch()
+    with pytest.raises(UsageError, match="--out=.*there.csv is a file: name a folder"):
+        run(monkeypatch, "--source=phantom:20", f"--out={tmp_path}/there.csv")
+
+
 @pytest.mark.parametrize("file", ["data/names.csv", "there.csv", "nowhere/names.csv"])
 def test_a_file_of_names_in_the_data_set_or_in_place_of_another_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

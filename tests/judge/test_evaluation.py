@@ -8,14 +8,16 @@ from functools import partial
 import numpy as np
 import pytest
 from etils import epath
+from scipy.special import logit
 
 from tests.memory_sources import Files
+from trainer.data import sources
 from trainer.data.audit.prepared import PreparedSource
 from trainer.data.decode import radiograph
 from trainer.data.prepare import preparation
 from trainer.data.prepare.ingest import DecodeOptions
 from trainer.data.synthetic import phantom
-from trainer.judge import evaluation, judged_data, overlap, stress
+from trainer.judge import evaluation, judged_data, learnt_images, overlap, stress
 from trainer.judge.alterations import ALTERATIONS
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.evaluation import Options
@@ -23,6 +25,7 @@ from trainer.judge.stress import FIGURES
 from trainer.metrics import evaluation_files
 from trainer.show.pictures.canvas import png
 from trainer.system.errors import UsageError
+from trainer.training.run_files import OF_NETWORK, RunFiles
 
 ONE = Options(strategy="one_device")
 MAPPED = replace(ONE, map_labels="SICK=PNEUMONIA,WELL=NORMAL")
@@ -82,6 +85,13 @@ def network(finished):
     return Ensemble.load([finished])
 
 
+def move_data(run):
+    """Lets the run's data set be where it is not."""
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["path"] = "/nowhere/data"
+    (run / "config.json").write_text(json.dumps(config))
+
+
 def read(folder, name):
     return json.loads((folder / f"evaluation/{name}.json").read_text())
 
@@ -117,7 +127,21 @@ def test_other_data_is_judged_whole_and_the_runs_own_files_stay(copy, hospital):
     assert content["sets"]["coverage"] == 0.9
     assert list(content["sets"]["reached"]) == ["NORMAL", "PNEUMONIA"]
     assert all(0 <= share <= 1 for share in content["sets"]["reached"].values())
+    shares, (label,) = content["prior"]["labels"]["PNEUMONIA"], content["labels"].values()
+    read_back = evaluation_files.read_predictions(copy, "hospital").scores
+    logits, positive = read_back.logits[:, 0], read_back.labels[:, 0] > 0.5
+    by_name = {point["name"]: point for point in label["operating_points"]}
+    assert list(by_name) == ["probability 0.5", "chosen on validation"]
+    carried, odds = by_name["chosen on validation"], logit([shares["estimated"], shares["assumed"]])
+    moved = label["calibration"]["temperature"] * (odds[0] - odds[1])
+    assert shares["logit"] == pytest.approx(carried["logit"] - moved)
+    found, cleared = (logits >= shares["logit"])[positive], (logits < shares["logit"])[~positive]
+    assert shares["sensitivity"]["value"] == pytest.approx(found.mean())
+    assert shares["specificity"]["value"] == pytest.approx(cleared.mean())
     shown = page.read_text()
+    assert "corrected for the prior" in shown and "expectation maximisation" in shown
+    assert content["sets"]["too_few"] == ["NORMAL", "PNEUMONIA"] and content["sets"]["needed"] == 9
+    assert "too few images to calibrate NORMAL, PNEUMONIA (it takes 9)" in shown
     assert "24 images of 24 patients" in shown and "own test" in shown
     assert "Not a medical device" in shown and shown.count("<script") == 1
     assert "### hospital: 24 images" in (copy / "model_card.md").read_text()
@@ -147,10 +171,26 @@ def test_train_split_of_the_runs_own_data_is_refused(network, phantoms):
     assert not overlap.find(judged_data.open_judged(phantoms, network), network)
 
 
-def test_overlap_is_unknown_where_the_runs_data_is_not_there(copy, hospital):
-    config = json.loads((copy / "config.json").read_text())
-    config["data"]["path"] = "/nowhere/data"
-    (copy / "config.json").write_text(json.dumps(config))
+@pytest.mark.parametrize("gone", ["data", "fingerprints"])
+def test_overlap_is_known_by_what_the_run_keeps_or_by_its_data(copy, sharing, gone):
+    if gone == "data":
+        move_data(copy)
+    else:
+        (copy / learnt_images.FILE).unlink()  # as an older run
+    network = Ensemble.load([copy])
+    data = judged_data.open_judged(sharing, network, map_labels=MAPPED.map_labels)
+
+    found = overlap.find(data, network)
+
+    assert (found.patients, found.images, found.unchecked) == (1, 1, ())
+    (copy / learnt_images.FILE).write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"fingerprints\.npz cannot be read .*: delete it"):
+        overlap.find(data, network)
+
+
+def test_overlap_is_unknown_where_neither_is_there(copy, hospital):
+    move_data(copy)
+    (copy / learnt_images.FILE).unlink()
     network = Ensemble.load([copy])
 
     data = judged_data.open_judged(hospital, network, map_labels=MAPPED.map_labels)
@@ -180,6 +220,20 @@ def test_runs_are_compared_by_group_with_one_another_and_together(
     auc = content["members"]["auc"]
     assert auc["each"] == [content["auc"]["value"]] * 2 and auc["sd"] == 0
     assert "Each run" in shown and "Against" not in shown
+
+
+def test_an_unlabelled_set_and_a_folder_of_runs_are_refused_with_what_to_do(
+    network, finished, tmp_path
+):
+    for number, (_, content) in enumerate(phantom.archive(3, seed=2)):
+        (tmp_path / "source" / f"{number}.jpeg").parent.mkdir(exist_ok=True)
+        (tmp_path / "source" / f"{number}.jpeg").write_bytes(content)
+    source = sources.open_source(f"{tmp_path}/source", sources.Options(unlabelled=True))
+    preparation.prepare(source, epath.Path(tmp_path / "data"), max_side=128)
+    with pytest.raises(UsageError, match="is unlabelled, .* give its files to radiograph predict"):
+        judged_data.open_judged(tmp_path / "data", network)
+    with pytest.raises(UsageError, match="it holds the runs .*run.*: name one or several of them"):
+        RunFiles(finished.parent, OF_NETWORK)
 
 
 def test_columns_that_were_not_kept_and_edges_that_fall_are_refused(network, hospital):

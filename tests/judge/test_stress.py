@@ -72,6 +72,28 @@ def test_what_falls_with_the_encoding_alone_is_called_a_shortcut(judged):
     assert "only re-encoded at 2" in sentence and sentence.endswith("was a shortcut.")
 
 
+def test_several_labels_are_shown_each(judged):
+    score, labels, patients = judged
+
+    def score_two(view):
+        logits = score(view).logits * [1, 0] + [0, 1] * labels
+        return Decided(logits, logits >= 0.5)
+
+    found = stress(
+        score_two,
+        np.repeat(labels, 2, 1),
+        patients,
+        labels=["A", "B"],
+        alterations=[alteration("greyer by {}", harm=0.3)],
+    )
+    row = found["altered"][-1]
+    (a, b), mean = (row["labels"][name]["auc"] for name in "AB"), row["change"]["auc"]["value"]
+    assert a["value"] < 0 and b == {"value": 0, "low": 0, "high": 0}
+    assert mean == pytest.approx((a["value"] + b["value"]) / 2)
+    one = stress(*judged, labels=["A"], alterations=[alteration("{}", harm=0.0)])
+    assert "labels" not in one["altered"][0]
+
+
 def test_where_nothing_hurts_it_is_said(judged):
     found = stress(*judged, alterations=[alteration("as it was {}", harm=0.0)])
     assert found["sentence"] == "No alteration lowers the AUC by more than chance."

@@ -8,6 +8,7 @@ import pytest
 from trainer.metrics import measured, paired
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
+from trainer.metrics.outputs import EXCLUSIVE
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 
@@ -82,6 +83,31 @@ def test_mcnemar_counts_what_one_alone_has_right():
     assert (found["first_only"], found["other_only"]) == (3, 12)
     assert found["p"] == pytest.approx(2 * tail)
     assert paired.mcnemar(first, first)["p"] == 1
+
+
+def test_decisions_for_the_likeliest_class_are_compared():
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 3, 300)
+    labels, patients = np.eye(3, dtype=np.float32)[classes], [f"p{i // 2}" for i in range(300)]
+    points = OperatingPoints({HALF: [0.0] * 3, CHOSEN: [0.0] * 3}, [1.0])
+    noise = random.normal(size=(300, 3))
+
+    def of(outputs):
+        scores = Scores(EXCLUSIVE.log_odds(outputs), labels, np.ones(300), EXCLUSIVE)
+        predictions = Predictions("x", ["A", "B", "C"], [], patients, patients, scores)
+        return measured.measure(predictions, points)
+
+    worse, better = noise + labels, noise + 3 * labels
+    found = paired.compare(of(worse), of(better))
+
+    right = [outputs.argmax(1) == classes for outputs in (worse, better)]
+    accuracy = found["figures"]["accuracy"]
+    assert (accuracy["first"], accuracy["other"]) == pytest.approx([r.mean() for r in right])
+    assert accuracy["value"] == pytest.approx(right[1].mean() - right[0].mean())
+    assert 0 < accuracy["low"] < accuracy["value"] < accuracy["high"]
+    balanced = np.mean([right[1][classes == k].mean() for k in range(3)])
+    assert found["figures"]["balanced_accuracy"]["other"] == pytest.approx(balanced)
+    assert found["mcnemar"] == paired.mcnemar(*right)
 
 
 def test_every_figure_has_the_paired_difference_of_the_same_resamples():

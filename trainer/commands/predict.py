@@ -4,7 +4,6 @@ A row each: the path, the decision, the probability of each label and the calibr
 file is refused. docs/judge.md describes the columns.
 """
 
-import math
 import os
 import sys
 import time
@@ -53,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
     out = epath.Path(given.out) if given.out else None
     _check_out(out, given.resume)
     _check_dicom(given.dicom_out, given.allow_burned_in)
+    _check_coverage(given.coverage)
     for name in run_names(run):
         RunFiles(name, OF_NETWORK)  # before TensorFlow is imported
     tensorflow_import.import_quietly()
@@ -215,7 +215,7 @@ def _sets(coverage: float | None, network: "ensemble.Ensemble") -> "conformal.Co
     if np.isneginf(sets.least).any():
         print(
             f"--coverage={coverage:g}: validation has too few images of a class for that (it takes "
-            f"{math.ceil(1 / (1 - coverage) - 1e-9) - 1:,}), so that each set holds it.",
+            f"{conformal.needed(coverage):,}), so that each set holds it.",
             file=sys.stderr,
         )
     return sets
@@ -229,6 +229,16 @@ def _check_dicom(folder: str | None, allow_burned_in: bool) -> None:
         )
     if allow_burned_in and not folder:
         raise UsageError("--allow_burned_in is for DICOM results: name their --dicom_out=DIR.")
+
+
+def _check_coverage(coverage: float | None) -> None:
+    if coverage is None or 0.5 <= coverage <= 0.999:
+        return
+    meant = coverage / 100 if 50 <= coverage <= 99.9 else 0.9
+    raise UsageError(
+        f"--coverage={coverage:g} is no share from 0.5 to 0.999: give it as in "
+        f"--coverage={meant:g}."
+    )
 
 
 def _check_out(out: epath.Path | None, resume: bool) -> None:
@@ -283,8 +293,6 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "coverage",
         None,
         "adds the set of classes that holds the true one this often, as in 0.9",
-        0.5,
-        0.999,
         **common,
     )
     flags.DEFINE_string("path_column", "", "a table's column of image paths", **common)

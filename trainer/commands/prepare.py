@@ -101,6 +101,8 @@ def main(argv: Sequence[str]) -> None:
     salt = given.salt or secrets.token_hex(32)  # one for all, which nobody learns
     with program.stop_at_signals("nothing was written"):
         _refuse_out_in_source(given.source, out)
+        if out.is_file():
+            raise UsageError(f"--out={out} is a file: name a folder, which is made if need be.")
         source = sources.open_source(given.source, source_flags.options(given))
         if given.folds:
             _refuse_folds(given, identifying=source.identifying)

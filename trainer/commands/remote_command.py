@@ -137,6 +137,8 @@ def _predict(arguments: Sequence[str], given: Any, *, inputs: _Inputs, workdir: 
     given.out = f"{workdir}/{Path(given.out or 'predictions.csv').name}"
     if given.heat:
         given.heat = f"{workdir}/heat"
+    if given.dicom_out:
+        given.dicom_out = f"{workdir}/dicom"
     given.resume = given.allow_refused = True  # a job that is started again goes on
     return [
         ",".join(inputs.runs([names] if Path(names).exists() else names.split(","))),

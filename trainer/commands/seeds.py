@@ -53,6 +53,8 @@ def main(argv: Sequence[str]) -> None:
     figures = repeat_summary.summarize(runs, same_images=not folds)
     for split, rows in figures.items():
         print(f"{repeat_summary.table(rows, split)}\n")
+    if len(runs) == 1:
+        print("one seed has no deviation: give --seeds=2 or more to see what is luck\n")
     record = workdir / (FOLDS if folds else SEEDS)
     pooled: Mapping[str, Any] = _pool(runs, workdir) if folds else {}
     atomic.write_json(record, {**figures, **pooled})

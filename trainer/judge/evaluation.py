@@ -13,11 +13,13 @@ from trainer.distribute.replicas import Replicas, connect
 from trainer.judge import overlap, stress
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.judged_data import JudgedData, open_judged
+from trainer.judge.prior_correction import PriorCorrection
 from trainer.judge.scorer import UNCHANGED, Scorer, mirrored
 from trainer.judge.stress import Decided
-from trainer.metrics import evaluation_files, figures, measured, paired, subgroups
+from trainer.metrics import conformal, evaluation_files, figures, measured, paired, subgroups
 from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.measured import Measured
+from trainer.metrics.operating_points import OperatingPoints
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 from trainer.report import evaluation_page, model_card
@@ -97,9 +99,11 @@ def evaluate(
         at = next(number for number, one in enumerate(found) if one)
         raise _refusal(judged, (network, other)[at] or network, found[at])
 
-    def measure(one: Ensemble, logits: Sequence[np.ndarray]) -> Measured:
+    def measure(
+        one: Ensemble, logits: Sequence[np.ndarray], points: OperatingPoints | None = None
+    ) -> Measured:
         predictions = _predictions(name, one, judged, one.combined(logits))
-        return measured.measure(predictions, one.points, prevalence=options.prevalence)
+        return measured.measure(predictions, points or one.points, prevalence=options.prevalence)
 
     views = (*UNCHANGED, mirrored) if options.flip else UNCHANGED
     with translate_errors(folder, judged.as_prepared(), replicas):
@@ -109,9 +113,12 @@ def evaluate(
         others = Scorer(other, judged, replicas).logits(views) if other else []
     if not replicas.is_chief:
         return None
-    result = measure(network, logits)
+    predicted = _predictions(name, network, judged, network.combined(logits))
+    prior = PriorCorrection.find(network, predicted.scores)
+    result = measure(network, logits, prior.points if prior else None)
     content = _facts(network, judged, options) | {"overlap": found[0].content()}
     content |= result.content()
+    content["prior"] = prior.move(content, result) if prior else None
     content["own_test"] = _own_test(network, options.prevalence)
     content["groups"] = {
         column: subgroups.measure(result, groups) for column, groups in columns.items()
@@ -141,23 +148,29 @@ def _stress(network: Ensemble, data: JudgedData, scorer: Scorer) -> dict[str, An
         logits = network.combined(scorer.logits([view]))
         return Decided(logits, network.decisions(logits))
 
-    return stress.stress(score, data.values, data.patients)
+    return stress.stress(score, data.values, data.patients, labels=network.labels)
 
 
 def _sets(network: Ensemble, scores: Scores) -> dict[str, Any] | None:
     """Returns how often conformal sets hold the true class, where validation can calibrate them."""
     if (validation := network.validation_scores()) is None:
         return None
-    lacks, has = ConformalSets.calibrate(validation, COVERAGE).reached(scores)
+    sets = ConformalSets.calibrate(validation, COVERAGE)
+    shares, least = sets.reached(scores), sets.least
     if network.classes:
-        pairs = list(zip(network.classes, (lacks[0], has[0]), strict=True))
+        names, sides = network.classes, [(0, 0), (1, 0)]
     else:
-        pairs = list(zip(network.labels, has, strict=True))
+        names, sides = [*network.labels], [(1, k) for k in range(len(network.labels))]
         if not network.outputs.exclusive:
-            absent = [f"no {name}" for name in network.labels]
-            pairs += zip(absent, lacks, strict=True)
-    shares = {name: None if np.isnan(share) else float(share) for name, share in pairs}
-    return {"coverage": COVERAGE, "reached": shares}
+            names += [f"no {name}" for name in network.labels]
+            sides += [(0, k) for k in range(len(network.labels))]
+    pairs = list(zip(names, sides, strict=True))
+    return {
+        "coverage": COVERAGE,
+        "reached": {n: None if np.isnan(shares[at]) else float(shares[at]) for n, at in pairs},
+        "too_few": [name for name, at in pairs if np.isneginf(least[at])],
+        "needed": conformal.needed(COVERAGE),
+    }
 
 
 def _predictions(name: str, network: Ensemble, data: JudgedData, logits: np.ndarray) -> Predictions:

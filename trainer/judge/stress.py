@@ -31,6 +31,7 @@ def stress(
     values: np.ndarray,
     patients: Sequence[str],
     *,
+    labels: Sequence[str] = (),
     seed: int = 0,
     alterations: Iterable[Alteration] = ALTERATIONS,
 ) -> dict[str, Any]:
@@ -40,31 +41,34 @@ def stress(
       score: scores all images, seen through a view.
       values: [n, K] of the labels: 1, 0, or negative where it is not known.
       patients: [n] patient of each image.
+      labels: names of the labels; several are shown each.
       seed: of the bootstrap.
       alterations: that are tried, each at all its strengths.
 
     Returns:
       `unchanged`: AUC, sensitivity and specificity, each {value, low, high}; of several labels
       their means. `altered`: for each alteration and strength the same, and in `change` by how
-      much each is above that of the unchanged images, on the same resamples of the patients.
-      `sentence`: what hurts most.
+      much each is above that of the unchanged images, on the same resamples of the patients; of
+      several labels also `labels`: {label: {figure: that change}}. `sentence`: what hurts most.
     """
     resamples = Resamples(patients, seed)
     clean = _figures(score(unchanged), values, resamples)
     rows = []
     for alteration in alterations:
         for strength in alteration.strengths:
-            figures = _figures(score(alteration.view(strength)), values, resamples)
-            rows.append(
-                {
-                    "name": alteration.described(strength),
-                    "strength": strength,
-                    "encoding": alteration.encoding,
-                    **_intervals(figures),
-                    "change": _intervals({n: figures[n] - clean[n] for n in FIGURES}),
-                }
-            )
-    content = {"unchanged": _intervals(clean), "altered": rows}
+            by_label = _figures(score(alteration.view(strength)), values, resamples)
+            changes = [_less(*pair) for pair in zip(by_label, clean, strict=True)]
+            row = {
+                "name": alteration.described(strength),
+                "strength": strength,
+                "encoding": alteration.encoding,
+                **_intervals(_mean(by_label)),
+                "change": _intervals(_less(_mean(by_label), _mean(clean))),
+            }
+            if len(labels) > 1:
+                row["labels"] = dict(zip(labels, map(_intervals, changes), strict=True))
+            rows.append(row)
+    content = {"unchanged": _intervals(_mean(clean)), "altered": rows}
     return content | {"sentence": sentence(content)}
 
 
@@ -114,12 +118,20 @@ def _at_threshold(content: Mapping[str, Any]) -> str:
     )
 
 
-def _figures(decided: Decided, values: np.ndarray, resamples: Resamples) -> Figures:
-    """Returns the means over the labels of each figure, of all images and of each resample."""
-    by_label = [
+def _figures(decided: Decided, values: np.ndarray, resamples: Resamples) -> list[Figures]:
+    """Returns the figures of each label, of all images and of each resample."""
+    return [
         _label_figures(*columns, resamples=resamples)
         for columns in zip(decided.logits.T, decided.decisions.T, values.T, strict=True)
     ]
+
+
+def _less(figures: Figures, clean: Figures) -> Figures:
+    return {name: figures[name] - clean[name] for name in FIGURES}
+
+
+def _mean(by_label: Sequence[Figures]) -> Figures:
+    """Returns the means over the labels of each figure."""
     return {
         name: bootstrap.mean_over_labels([figures[name] for figures in by_label])
         for name in FIGURES

@@ -81,6 +81,11 @@ class ConformalSets:
             return (sets & sides).sum(1) / sides.sum(1)
 
 
+def needed(coverage: float) -> int:
+    """Returns how many validation images of a class it takes to leave it out of any set."""
+    return math.ceil(1 / (1 - coverage) - 1e-9) - 1
+
+
 def _least(scores: np.ndarray, coverage: float) -> float:
     """Returns the score that as many of n + 1 exchangeable ones reach as are to be covered."""
     rank = math.floor((len(scores) + 1) * (1 - coverage) + 1e-9)

@@ -23,20 +23,8 @@ def measure(
       K] counts, whose rows are actual classes and whose columns are predicted ones}, and of each
       class {sensitivity, specificity}.
     """
-    known, classes = _known(scores), scores.labels.shape[1]
-    cells = _cells(scores)
-
-    def rates(counts: np.ndarray) -> np.ndarray:
-        matrix = np.bincount(cells, counts, minlength=classes**2).reshape(classes, classes)
-        right, images = np.diag(matrix), matrix.sum()
-        of_class, predicted = matrix.sum(1), matrix.sum(0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            cleared = images - of_class - predicted + right
-            specificity = cleared / (images - of_class)
-            return np.array([right.sum() / images, *(right / of_class), *specificity])
-
-    accuracy, *each = resamples.measure(rates, known).T
-    sensitivities, specificities = each[:classes], each[classes:]
+    accuracy, sensitivities, specificities = resampled(scores, resamples)
+    known = _known(scores)
     whole = {
         "exclusive": True,
         "accuracy": bootstrap.share_interval(accuracy, resamples.patients(known)),
@@ -52,6 +40,33 @@ def measure(
         }
         for hits, cleared, positive in columns
     ]
+
+
+def resampled(
+    scores: Scores, resamples: bootstrap.Resamples
+) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+    """Returns the accuracy, and each class's sensitivity and specificity.
+
+    Each is [1 + resamples] float64: of all images, then of each resample.
+
+    Args:
+      scores: as for `measure`.
+      resamples: likewise.
+    """
+    known, classes = _known(scores), scores.labels.shape[1]
+    cells = _cells(scores)
+
+    def rates(counts: np.ndarray) -> np.ndarray:
+        matrix = np.bincount(cells, counts, minlength=classes**2).reshape(classes, classes)
+        right, images = np.diag(matrix), matrix.sum()
+        of_class, predicted = matrix.sum(1), matrix.sum(0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cleared = images - of_class - predicted + right
+            specificity = cleared / (images - of_class)
+            return np.array([right.sum() / images, *(right / of_class), *specificity])
+
+    accuracy, *each = resamples.measure(rates, known).T
+    return accuracy, each[:classes], each[classes:]
 
 
 def confusion_matrix(scores: Scores) -> np.ndarray:

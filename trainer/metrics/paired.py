@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from trainer.metrics import bootstrap, classification, delong
+from trainer.metrics import bootstrap, classification, decisions, delong
 from trainer.metrics.bootstrap import Interval
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.measured import Measured
@@ -67,8 +67,8 @@ def compare(first: Measured, other: Measured) -> dict[str, Any]:
 
     Returns:
       {labels: {label: {delong: see `delong.AucTest`, mcnemar: see `mcnemar`, figures: {figure:
-      {first, other, value, low, high}}}}}; of classes that exclude one another also `mcnemar` of
-      the likeliest class.
+      {first, other, value, low, high}}}}}; of classes that exclude one another also of the
+      likeliest class `mcnemar`, and `figures`: its accuracy and its balanced accuracy.
     """
     labels = {}
     for k, (name, examples) in enumerate(first.examples.items()):
@@ -83,9 +83,7 @@ def compare(first: Measured, other: Measured) -> dict[str, Any]:
             "delong": {key: _defined(value) for key, value in test._asdict().items()},
             "mcnemar": mcnemar(*(one == examples.positive for one in decided)),
             "figures": {
-                figure: {"first": _defined(values[0]), "other": _defined(others[figure][0])}
-                | bootstrap.interval(others[figure] - values)
-                for figure, values in ours.items()
+                figure: _difference(values, others[figure]) for figure, values in ours.items()
             },
         }
     scores = [one.predictions.scores for one in (first, other)]
@@ -93,7 +91,13 @@ def compare(first: Measured, other: Measured) -> dict[str, Any]:
         return {"labels": labels}
     true = scores[0].labels > 0.5
     right = [one.outputs.decide(one.logits)[true] for one in scores]
-    return {"labels": labels, "mcnemar": mcnemar(*right)}
+    wholes = []
+    for one in scores:
+        accuracy, sensitivities, _ = decisions.resampled(one, first.resamples)
+        wholes.append((accuracy, bootstrap.mean_over_labels(sensitivities)))
+    names = ("accuracy", "balanced_accuracy")
+    whole = {n: _difference(*pair) for n, *pair in zip(names, *wholes, strict=True)}
+    return {"labels": labels, "mcnemar": mcnemar(*right), "figures": whole}
 
 
 def mcnemar(first: np.ndarray, other: np.ndarray) -> dict[str, float]:
@@ -112,6 +116,12 @@ def mcnemar(first: np.ndarray, other: np.ndarray) -> dict[str, float]:
     apart = first_only + other_only
     p = float(binomtest(first_only, apart).pvalue) if apart else 1.0
     return {"first_only": first_only, "other_only": other_only, "p": p}
+
+
+def _difference(first: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """Returns two figures and by how much the other is above the first, with its interval."""
+    values = {"first": _defined(first[0]), "other": _defined(other[0])}
+    return values | bootstrap.interval(other - first)
 
 
 def _defined(value: float) -> float | None:

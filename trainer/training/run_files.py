@@ -167,6 +167,9 @@ class RunFiles:
 
     def _advice(self) -> str:
         """Returns how to finish the run, with its own command where that is known."""
+        if runs := sorted(file.parent.name for file in self.workdir.glob("*/config.json")):
+            more = "" if len(runs) < 4 else f" and {len(runs) - 3} more"
+            return f"it holds the runs {', '.join(runs[:3])}{more}: name one or several of them."
         try:
             command = json.loads((self.workdir / "environment.json").read_text())["command"]
         except (OSError, *json_files.DAMAGE):
