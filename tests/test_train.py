@@ -53,8 +53,8 @@ def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(train.examples, "identities", lambda split: (names, names))
     monkeypatch.setattr(train.checkpoint, "restore", lambda *given: found.restored.append(given[0]))
     monkeypatch.setattr(train.run_page, "write", lambda *given: "report.html")
-    monkeypatch.setattr(train.gate, "write", lambda *given: None)
-    monkeypatch.setattr(train.model_card, "write", lambda *given: None)
+    for module in (train.gate, train.learnt_images, train.model_card):
+        monkeypatch.setattr(module, "write", lambda *given: None)
     found.result = train.evaluate_best(run, progress, found.log, saver=NoSaver())
     found.written = {name: evaluation_files.read(run.workdir, name) for name in SCORES}
     return found

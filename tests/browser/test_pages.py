@@ -122,7 +122,7 @@ def pages(browser, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     first, second, comparison = runs / "first", runs / "second", folder / "comparison.html"
     audit = folder / "audit.html"
     comparison_page.write([first, second], comparison)
-    (image,) = image_page.write(first, [folder / "radiograph.jpeg"], folder)
+    (image,) = image_page.write(first, [folder / "radiograph.jpeg"], folder).pages
     audit_command.write(sources.open_source("phantom:120"), epath.Path(audit))
     return dict(zip(PAGES, (first / "report.html", comparison, Path(image), audit), strict=True))
 

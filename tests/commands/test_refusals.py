@@ -44,7 +44,7 @@ finally:
         ("serve nothing", "nothing holds no export"),
         ("serve . --token_file=nothing", "--token_file=nothing cannot be read"),
         ("report nothing", "there is no run at nothing"),
-        ("report nothing --image=nothing.png", "there is no run at nothing"),
+        ("report nothing --image=nothing.png", "--image=nothing.png does not exist"),
         (
             "submit --config=demo --data=nothing --workdir=gs://bucket/run --accelerator=cpu",
             "--data=nothing holds no prepared data set",

@@ -222,9 +222,7 @@ def test_runs_are_compared_by_group_with_one_another_and_together(
     assert "Each run" in shown and "Against" not in shown
 
 
-def test_an_unlabelled_set_and_a_folder_of_runs_are_refused_with_what_to_do(
-    network, finished, tmp_path
-):
+def test_an_unlabelled_set_and_a_folder_of_runs_are_refused_with_what_to_do(network, tmp_path):
     for number, (_, content) in enumerate(phantom.archive(3, seed=2)):
         (tmp_path / "source" / f"{number}.jpeg").parent.mkdir(exist_ok=True)
         (tmp_path / "source" / f"{number}.jpeg").write_bytes(content)
@@ -232,8 +230,11 @@ def test_an_unlabelled_set_and_a_folder_of_runs_are_refused_with_what_to_do(
     preparation.prepare(source, epath.Path(tmp_path / "data"), max_side=128)
     with pytest.raises(UsageError, match="is unlabelled, .* give its files to radiograph predict"):
         judged_data.open_judged(tmp_path / "data", network)
-    with pytest.raises(UsageError, match="it holds the runs .*run.*: name one or several of them"):
-        RunFiles(finished.parent, OF_NETWORK)
+    for number in range(1, 6):
+        (tmp_path / f"RUNS/fold-{number}").mkdir(parents=True)
+        (tmp_path / f"RUNS/fold-{number}/config.json").touch()
+    with pytest.raises(UsageError, match="it holds the runs fold-1, fold-2, fold-3 and 2 more: "):
+        RunFiles(tmp_path / "RUNS", OF_NETWORK)
 
 
 def test_columns_that_were_not_kept_and_edges_that_fall_are_refused(network, hospital):

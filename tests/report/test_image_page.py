@@ -16,7 +16,7 @@ from trainer.config.schema import default
 from trainer.data.decode import dicom
 from trainer.data.synthetic import phantom
 from trainer.report import image_page
-from trainer.system.errors import UsageError
+from trainer.system.errors import ExitError, UsageError
 from trainer.training.trained_model import TrainedModel
 
 SIDE = 48
@@ -90,7 +90,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(run, files, read_page):
     """The page of an image."""
-    return read_page(first(image_page.write(run, files[:1])))
+    return read_page(first(image_page.write(run, files[:1]).pages))
 
 
 def probabilities(run, file):
@@ -142,7 +142,7 @@ def test_evidence_and_every_layer_are_shown_in_order(page):
 def test_the_article_network_without_calibration_has_its_page_too(tmp_path, files, read_page):
     run = finish_run(tmp_path / "run", temperature=1.0, name="article", channels=3)
 
-    text = read_page(first(image_page.write(run, files[:1]))).text
+    text = read_page(first(image_page.write(run, files[:1]).pages)).text
 
     assert "Convolution 3 x 3, 128 filters, relu" in text
     assert "This run is not calibrated" in text and "Calibrated" not in text
@@ -154,7 +154,7 @@ def test_all_of_several_labels_are_predicted_and_two_explained(tmp_path, files, 
     likely = probabilities(run, files[0])
     ordered = [labels[number] for number in np.argsort(-likely)]
 
-    page = read_page(first(image_page.write(run, files[:1])))
+    page = read_page(first(image_page.write(run, files[:1]).pages))
 
     places = [
         page.text.index(f" {label} {100 * p:.1f} %")
@@ -182,10 +182,10 @@ def test_pages_are_named_after_the_files_and_all_distinct(run, files, tmp_path, 
         Image.open(files[0]).save(tmp_path / folder / name)
     images = [tmp_path / "a/X.png", tmp_path / "b/x.png", tmp_path / "c/X.png"]
 
-    pages = image_page.write(run, images, tmp_path / "out")
+    pages = image_page.write(run, images, tmp_path / "out").pages
 
     assert [page.name for page in pages] == ["X.png.html", "x.png-2.html", "X.png-3.html"]
-    assert list(image_page.write(run, files[1:2])) == [run / "images/image 1.jpeg.html"]
+    assert list(image_page.write(run, files[1:2]).pages) == [run / "images/image 1.jpeg.html"]
 
 
 class BlankTemplate:
@@ -199,7 +199,7 @@ def test_the_way_of_the_file_to_the_network_is_shown_and_its_name_as_text(run, t
     grey = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
     Image.fromarray(grey).convert("RGB").save(file)
 
-    page = read_page(first(image_page.write(run, [file], tmp_path)))
+    page = read_page(first(image_page.write(run, [file], tmp_path).pages))
 
     assert "Kind PNG, colour Size 200 x 100 pixels" in page.text
     assert "Stored as 64 x 32 pixels" in page.text
@@ -211,25 +211,27 @@ def test_the_way_of_the_file_to_the_network_is_shown_and_its_name_as_text(run, t
 def test_a_dicom_file_reveals_nothing_about_the_patient(run, shared_data, tmp_path, read_page):
     file = next((shared_data / "dicom").glob("nih_tfio*.dcm"))
 
-    page = read_page(first(image_page.write(run, [file], tmp_path)))
+    page = read_page(first(image_page.write(run, [file], tmp_path).pages))
 
     header = dicom.header(file.read_bytes())
     assert f"Kind DICOM, {header.modality}, " in page.text
     assert header.sop_uid and header.sop_uid not in page.html
 
 
-def test_unusable_images_are_all_named_and_nothing_is_written(run, files, tmp_path):
+def test_unusable_images_are_all_named_and_the_others_have_pages(run, files, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_page, "_content", lambda *_: {"predictions": []})
+    monkeypatch.setattr(image_page.page, "template", lambda *_, **__: BlankTemplate)
     (tmp_path / "bad.png").write_bytes(b"")
-    images = [files[0], tmp_path / "bad.png", files[1], tmp_path / "nowhere.png"]
+    bad = [tmp_path / "bad.png", tmp_path / "nowhere.png"]
 
-    with pytest.raises(UsageError) as refused:
-        image_page.write(run, images, tmp_path / "out")
+    pages, reasons = image_page.write(run, [files[0], bad[0], files[1], bad[1]], tmp_path / "out")
 
-    message = str(refused.value)
-    assert message.startswith("2 of 4 images cannot be used, and nothing was written: ")
-    assert "bad.png (empty file)" in message
-    assert "nowhere.png (cannot be read: No such file" in message
-    assert not (tmp_path / "out").exists()
+    assert [page.name for page in pages] == [f"{file.name}.html" for file in files[:2]]
+    assert "bad.png (empty file)" in reasons[0]
+    assert "nowhere.png (cannot be read: No such file" in reasons[1]
+    with pytest.raises(UsageError, match="none of the images can be used, and nothing was written"):
+        image_page.write(run, bad, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_command_takes_folders_and_prints_each_probability(
@@ -239,9 +241,15 @@ def test_the_command_takes_folders_and_prints_each_probability(
     report.define_flags(flag_values)
     monkeypatch.setattr(report.flags, "FLAGS", flag_values)
     folder = files[0].parent
-    argv = flag_values(["report", str(run), f"--image={folder}", f"--out={tmp_path}"])
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    images = [f"--image={folder}", f"--image={bad}"]
+    argv = flag_values(["report", str(run), *images, f"--out={tmp_path}"])
 
-    report.main(argv)
+    with pytest.raises(ExitError, match="1 of .* images cannot be used: .*bad.png") as error:
+        report.main(argv)
+
+    assert error.value.exit_code == 1
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in lines] == [f"{tmp_path}/{f.name}.html" for f in files]

@@ -87,6 +87,7 @@ def test_a_missing_run_ends_the_program_with_one_sentence(tmp_path):
         (["a", "--out=b"], "--out=b must end in .html"),
         (["a", "b", "--out=c"], "--out=c must end in .html"),
         (["a", "b", "--out=no/where.html"], "the folder no does not exist"),
+        (["a", "--image=no.png"], "--image=no.png does not exist: name a radiograph"),
         (["a", "b", "--image=c.png"], "--image takes one run, but there are 2"),
     ],
 )

@@ -7,6 +7,7 @@ radiograph report RUN --image=FILE --out=FOLDER  the run's prediction for single
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 from etils import epath, epy
@@ -14,7 +15,7 @@ from etils import epath, epy
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.system import gcs, tensorflow_import
-from trainer.system.errors import CannotWrite, UsageError, file_error
+from trainer.system.errors import CannotWrite, ExitError, UsageError, file_error
 from trainer.training.run_files import FILES, OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
@@ -30,13 +31,15 @@ def main(argv: Sequence[str]) -> None:
     several = len(runs) > 1
     if given.image and several:
         raise UsageError(f"--image takes one run, but there are {len(runs)}: name one.")
+    for image in given.image:
+        if not gcs.is_gcs(image) and not Path(image).exists():
+            raise UsageError(f"--image={image} does not exist: name a radiograph or a folder.")
     out = given.out or (COMPARISON if several else None)
     file = _page_path(out) if out and not given.image else None
     for run in runs:
         RunFiles(run, OF_NETWORK if given.image else FILES)  # before TensorFlow is imported
     if given.image:
-        for page, predictions in _image_pages(runs[0], given.image, given.out).items():
-            print(f"{page}: {image_page.sentence(predictions)}")
+        _write_image_pages(runs[0], given.image, given.out)
     elif several and file:
         print(comparison.write(runs, file))
     else:
@@ -58,12 +61,23 @@ def _run_page(run: str, out: epath.Path | None) -> epath.Path:
         ) from error
 
 
-def _image_pages(run: str, images: Sequence[str], out: str | None) -> dict[epath.Path, list]:
+def _write_image_pages(run: str, images: Sequence[str], out: str | None) -> None:
+    """Writes and prints the page of each image.
+
+    Raises:
+      ExitError: some images cannot be used; the others have their pages.
+    """
     files = [file.path for file in input_files.InputFiles(images)]
     if not files:
         raise UsageError(f"--image={','.join(images)} holds no images: name radiographs.")
     tensorflow_import.import_quietly()
-    return image_page.write(run, files, out)
+    pages, refused = image_page.write(run, files, out)
+    for page, predictions in pages.items():
+        print(f"{page}: {image_page.sentence(predictions)}")
+    if refused:
+        raise ExitError(
+            f"{len(refused)} of {len(files)} images cannot be used: {'; '.join(refused)}."
+        )
 
 
 def _page_path(out: str) -> epath.Path:

@@ -10,7 +10,6 @@ from etils import epath
 from PIL import Image
 
 from trainer.judge.predicted import Predicted
-from trainer.metrics import classification
 from trainer.models import attribution
 from trainer.show.pictures.heat import heat_sheet
 from trainer.system import atomic
@@ -32,8 +31,8 @@ class HeatMaps:
     def write(self, predicted: Sequence[Predicted]) -> None:
         """Writes the pictures of some files."""
         network, images = self.network, np.stack([each.image for each in predicted])
-        logits = network.logits(images)
-        likeliest, probability = logits.argmax(1), classification.probabilities(logits)
+        probability = np.stack([each.probabilities for each in predicted])
+        likeliest = probability.argmax(1)
         layer, heat = evidence(network, images, likeliest)
         for number, each in enumerate(predicted):
             label = likeliest[number]

@@ -83,9 +83,21 @@ class LabelPrediction(NamedTuple):
     prevalence: float | None
 
 
+class ImagePages(NamedTuple):
+    """What was written.
+
+    Attributes:
+      pages: what each page predicts, by its file, which is named after the image; in their order.
+      refused: images that cannot be used, with the reason.
+    """
+
+    pages: dict[epath.Path, list[LabelPrediction]]
+    refused: list[str]
+
+
 def write(
     workdir: epath.PathLike, images: Sequence[epath.PathLike], out: epath.PathLike | None = None
-) -> dict[epath.Path, list[LabelPrediction]]:
+) -> ImagePages:
     """Writes a page for each image: what the network predicts, and why.
 
     Args:
@@ -93,14 +105,11 @@ def write(
       images: files of radiographs, of any kind that preparation reads.
       out: folder for the pages; by default `images/` in the work directory.
 
-    Returns:
-      The pages, named after the files, in the order of the images, with what they predict.
-
     Raises:
-      UsageError: there is no finished run, or an image cannot be used; nothing is written then.
+      UsageError: there is no finished run, or no image can be used.
     """
     trained = TrainedModel.load(workdir)
-    inputs = _read_images(trained, images)
+    inputs, refused = _read_images(trained, images)
     folder = epath.Path(out) if out else epath.Path(workdir) / "images"
     template = page.template("image.html.j2", likely=likely)
     files = [folder / name for name in _page_names([image.name for image in inputs])]
@@ -109,10 +118,13 @@ def write(
         content = _content(trained, image)
         atomic.write_text(file, template.render(content))
         written[file] = content["predictions"]
-    return written
+    return ImagePages(written, refused)
 
 
-def _read_images(trained: TrainedModel, images: Sequence[epath.PathLike]) -> list[InputImage]:
+def _read_images(
+    trained: TrainedModel, images: Sequence[epath.PathLike]
+) -> tuple[list[InputImage], list[str]]:
+    """Returns the images, and those that cannot be used, with the reason."""
     inputs, refused = [], []
     for path in images:
         try:
@@ -122,10 +134,10 @@ def _read_images(trained: TrainedModel, images: Sequence[epath.PathLike]) -> lis
             refused.append(f"{path} ({reason})")
             continue
         inputs.append(InputImage(epath.Path(path).name, file, stored, trained.fitted_image(stored)))
-    if refused:
-        count = f"{len(refused)} of {len(images)} images" if len(images) > 1 else "the image"
-        raise UsageError(f"{count} cannot be used, and nothing was written: {'; '.join(refused)}.")
-    return inputs
+    if not inputs:
+        which = "none of the images can" if len(images) > 1 else "the image cannot"
+        raise UsageError(f"{which} be used, and nothing was written: {'; '.join(refused)}.")
+    return inputs, refused
 
 
 def sentence(predictions: Sequence[LabelPrediction]) -> str:
