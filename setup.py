@@ -67,6 +67,8 @@ setup(
         "matplotlib>=3.9,<4",
         "ml_collections>=1.0,<2",
         "numpy>=2.0,<3",
+        # Chooses the trials of radiograph tune.
+        "optuna>=4.5,<6",
         "Pillow>=10.4,<14",
         # Parquet of radiograph predict; tensorflow-datasets brings it anyway. MLflow's server goes
         # with no later one.

@@ -21,6 +21,7 @@ from trainer.data import summary_file
 from trainer.system.errors import CannotWrite, Stopped, UsageError
 from trainer.tuning import child_run, search_space, trials
 from trainer.tuning.search_space import choice, uniform
+from trainer.tuning.study import Study
 
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
@@ -36,6 +37,12 @@ folder = pathlib.Path(flags["workdir"])
 with open(folder / "started", "a") as file:
     file.write(json.dumps(flags) + "\\n")
 auc = 1 - float(flags["config.model.dropout"])
+rows = [dict(validation=dict(auc=auc - 0.25)), dict(validation=dict(auc=auc))]
+if auc < float(os.environ.get("POOR", 0)):
+    (folder / "history.json").write_text(json.dumps([dict(validation=dict(auc=0.1))] * 2))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    time.sleep(60)
+(folder / "history.json").write_text(json.dumps(rows))
 best = dict(epoch=2, auc=dict(value=auc))
 (folder / "evaluation" / "validation.json").write_text(json.dumps(best))
 if folder.name == "trial-02":
@@ -82,6 +89,7 @@ def test_the_first_trial_is_the_config_itself_and_the_best_comes_first(task, tmp
         "values": {"model.blocks": 1, "model.dropout": 0.125},
         "validation_auc": 0.875,
         "epoch": 2,
+        "pruned": False,
     }
     assert rows == sorted(record["trials"], key=lambda row: row["values"]["model.dropout"])
     assert record["sweep"] == {
@@ -89,17 +97,74 @@ def test_the_first_trial_is_the_config_itself_and_the_best_comes_first(task, tmp
         "model.dropout": "uniform(0.0, 0.5)",
     }
     (flags,) = map(json.loads, (runs / "trial-03" / "started").read_text().splitlines())
-    values = search_space.draw(SWEEP, seed=0, trial=3)
+    values = record["trials"][2]["values"]
     assert flags["config.model.dropout"] == str(values["model.dropout"])
     assert flags["config"] == "recipe.py" and flags["workdir"] == str(runs / "trial-03")
 
 
-def test_more_trials_leave_those_before_as_they_are(task, tmp_path: Path):
-    run(tmp_path / "runs", 2)
-    before = written(tmp_path / "runs")["trials"]
+def test_more_trials_are_those_that_one_command_would_have_had(task, tmp_path: Path):
     run(tmp_path / "runs", 3)
-    assert written(tmp_path / "runs")["trials"][:2] == before
-    assert starts(tmp_path / "runs") == [1, 1, 1]
+    before = written(tmp_path / "runs")["trials"]
+    run(tmp_path / "runs", 7)
+    run(tmp_path / "at_once", 7)
+    after = written(tmp_path / "runs")["trials"]
+    assert after[:3] == before and starts(tmp_path / "runs") == [1] * 7
+    assert after == written(tmp_path / "at_once")["trials"]
+
+
+def test_a_lost_or_damaged_journal_is_made_anew_and_nothing_trained_again(
+    task, tmp_path: Path, capsys
+):
+    runs = tmp_path / "runs"
+    run(runs, 3)
+    before = written(runs)["trials"]
+    (runs / "journal.jsonl").write_text('{"op_code":\n')
+    run(runs, 4)
+    assert "journal.jsonl was damaged" in capsys.readouterr().err
+    (runs / "journal.jsonl").unlink()
+    old = written(runs)
+    for row in old["trials"]:
+        del row["pruned"]  # as before there was a journal
+    (runs / "sweep.json").write_text(json.dumps(old))
+    run(runs, 5)
+    assert written(runs)["trials"][:3] == before and starts(runs) == [1] * 5
+    (runs / "sweep.json").write_text("{")
+    run(runs, 5)
+    assert len(written(runs)["trials"]) == 5 and starts(runs) == [1] * 5
+
+
+def test_a_trial_below_the_median_is_stopped_and_comes_last(task, tmp_path: Path, monkeypatch):
+    runs = tmp_path / "runs"
+    run(runs, 4, **{"train.epochs": 4})
+    monkeypatch.setattr(child_run, "ASK_SECONDS", 0.1)
+    monkeypatch.setenv("POOR", "1")
+
+    rows = run(runs, 5, **{"train.epochs": 4})
+
+    assert rows[-1]["trial"] == 5 and rows[-1]["pruned"] and rows[-1]["epoch"] == 1
+    assert not any(row["pruned"] for row in rows[:-1])
+    assert "stopped" in trials.table(rows).splitlines()[-1]
+
+
+def test_two_processes_share_the_trials(task, tmp_path: Path):
+    runs = tmp_path / "runs"
+    config = default()
+    own = {"model.dropout": 0.125, "model.blocks": 1}
+    runs.mkdir()
+
+    def study() -> Study:
+        return Study(epath.Path(runs), SWEEP, own=own, seed=0, begun=begun)
+
+    begun = {"config": config.to_dict()}
+    with study().claimed(3) as first:
+        with study().claimed(3) as second:
+            assert (first.number, second.number) == (1, 2)
+            second.end(0.5, 1, pruned=False)
+        with study().claimed(2) as third:
+            assert third is None
+    with study().claimed(2) as again:
+        assert again.number == 1 and again.values == own
+    assert [row["trial"] for row in study().rows()] == [2]
 
 
 def test_a_trial_whose_loss_is_not_finite_is_noted_and_the_next_one_runs(task, tmp_path: Path):
@@ -130,7 +195,9 @@ def test_any_other_failure_ends_the_sweep_with_its_code(task, tmp_path: Path, se
 def test_a_signal_is_passed_on_and_no_other_trial_begins(task, tmp_path: Path, code: int):
     caught = f"signal.signal(signal.SIGTERM, lambda *_: sys.exit({code}))"
     task(f"{caught}; os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)")
-    with pytest.raises(Stopped, match="by SIGTERM (in trial 2|before trial 3) of 3; the same"):
+    with pytest.raises(
+        Stopped, match="by SIGTERM (in trial 2 of 3|before the next trial); the same"
+    ):
         run(tmp_path / "runs", 3)
     ended = [row["trial"] for row in written(tmp_path / "runs")["trials"]]
     assert ended == ([1, 2] if code == 0 else [1])
@@ -180,7 +247,7 @@ def test_a_folder_that_cannot_be_made_is_told(task, tmp_path: Path):
 
 def test_columns_of_one_name_are_told_apart():
     values = {"model.name": "resnet", "model.width": 16, "optimizer.name": "adamw"}
-    row = {"trial": 1, "values": values, "validation_auc": 0.5, "epoch": 3}
+    row = {"trial": 1, "values": values, "validation_auc": 0.5, "epoch": 3, "pruned": False}
     head, line = trials.table([row]).splitlines()
     assert head.split()[-3:] == ["model.name", "width", "optimizer.name"]
     assert line.split() == ["trial-01", "0.5000", "3", "resnet", "16", "adamw"]
@@ -233,9 +300,6 @@ def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Pa
     recipe.write_text(RECIPE)
     data, epochs = f"--config.data.path={phantoms}", "--config.train.epochs=2"
     command = tune(runs, f"--config={recipe}", data, epochs, "--config.seed=14", "--trials=3")
-    ranges = search_space.read(recipe)
-    rates = [search_space.draw(ranges, 14, n)["optimizer.learning_rate"] for n in (2, 3)]
-    assert rates == [1e-3, 1e30]  # the third trial will diverge
 
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (runs / "trial-02" / "config.json").exists():
@@ -255,6 +319,8 @@ def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Pa
     assert done.returncode == 0, done.stderr
     assert (runs / "trial-01" / "history.json").stat().st_mtime_ns == history
     rows = {row["trial"]: row for row in written(runs)["trials"]}
+    rates = [rows[number]["values"]["optimizer.learning_rate"] for number in (2, 3)]
+    assert rates == [1e-3, 1e30]  # the third trial diverges
     assert rows[1] == before["trials"][0]
     assert rows[3]["validation_auc"] is None and "trial 3 of 3: its loss became" in done.stdout
     for number in (1, 2):

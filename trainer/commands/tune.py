@@ -2,19 +2,23 @@
 
 The sweep() of the recipe says which fields vary over which values, see
 trainer.tuning.search_space. Fields are overridden as for trainer.task. The trials run one after the
-other on this machine; the same command again resumes the sweep, and with more --trials adds some.
+other; the same command again resumes the sweep, and with more --trials adds some. Started several
+times, on machines that share the folder, it shares them.
 """
 
 import shlex
 from collections.abc import Sequence
 
 from absl import flags
-from etils import epath
+from etils import epath, epy
 
 from trainer.commands import config_flags, path_flags, program, run_loggers
 from trainer.commands.command import COMMANDS
 from trainer.training import run_checks
-from trainer.tuning import search_space, trials
+from trainer.tuning import search_space
+
+with epy.lazy_imports():  # Optuna
+    from trainer.tuning import trials
 
 _WORKDIR = path_flags.define_path("workdir", "", "folder of the trials")
 _TRIALS = flags.DEFINE_integer(
@@ -31,7 +35,9 @@ def main(argv: Sequence[str]) -> None:
     run_loggers.check(config, epath.Path(workdir))
     task_flags = [*config_flags.task_flags(program.verbosity()), "--show_test=false"]
     rows = trials.run(config, sweep, task_flags=task_flags, workdir=workdir, trials=_TRIALS.value)
-    print(f"{trials.table(rows)}\n\nHParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
+    if rows:
+        print(f"{trials.table(rows)}\n")
+    print(f"HParams: scripts/tensorboard.sh {shlex.quote(workdir)}")
 
 
 def run() -> None:

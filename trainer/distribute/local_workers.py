@@ -151,6 +151,7 @@ def run(
     *,
     grace_seconds: float,
     signals: list[int],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Failure]:
     """Runs the workers until all have ended, and returns those that failed, in order.
 
@@ -159,6 +160,7 @@ def run(
       environments: of each worker.
       grace_seconds: how long the others may take to end after one has failed.
       signals: from `received()`; they are passed on as they come.
+      meanwhile: called again and again while they run.
     """
     running: dict[int, subprocess.Popen] = {}
     failures: list[Failure] = []
@@ -169,6 +171,7 @@ def run(
         relays = _relay_all(running)
         while running:
             time.sleep(POLL_SECONDS)
+            meanwhile()
             new = signals[passed_on:]
             passed_on += len(new)
             for number in new:

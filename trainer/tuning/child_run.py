@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from etils import epath
 
@@ -12,6 +13,7 @@ from trainer.distribute import local_workers
 from trainer.system import atomic, file_lock, gcs
 from trainer.system.errors import CannotWrite, ExitError, Stopped, UsageError
 
+ASK_SECONDS = 2.0
 RESUME = "the same command goes on from there"
 
 
@@ -24,8 +26,12 @@ class RunFailed(ExitError):
 
 
 @contextmanager
-def series(workdir: epath.Path) -> Iterator[list[int]]:
+def series(workdir: epath.Path, *, shared: bool = False) -> Iterator[list[int]]:
     """Holds the folder of several runs; must be entered from the main thread.
+
+    Args:
+      workdir: the folder, which is made.
+      shared: whether other jobs may hold it, too.
 
     Yields:
       the stop signals that have come meanwhile, which `train` passes on.
@@ -38,12 +44,13 @@ def series(workdir: epath.Path) -> Iterator[list[int]]:
         with gcs.translate_errors(str(workdir)):
             gcs.make_folder(workdir)
             with (
-                file_lock.held(workdir),
+                nullcontext() if shared else file_lock.held(workdir),
                 local_workers.received(local_workers.STOP_SIGNALS) as signals,
             ):
                 if (workdir / "config.json").exists():
                     raise UsageError(f"--workdir={workdir} is a run: name another folder.")
-                atomic.remove_leftovers(workdir)
+                if not shared:
+                    atomic.remove_leftovers(workdir)
                 yield signals
     except OSError as error:
         raise CannotWrite(f"{workdir} cannot be used ({error.strerror or error}).") from error
@@ -56,6 +63,7 @@ def train(
     title: str,
     signals: list[int],
     accepted: Sequence[int] = (),
+    is_enough: Callable[[], bool] = lambda: False,
 ) -> int:
     """Runs trainer.task to its end, or resumes it, and returns its exit code.
 
@@ -65,16 +73,32 @@ def train(
       title: of the run, for messages.
       signals: that have come; they are passed on to the run, which saves.
       accepted: exit codes that are no failure, beside 0.
+      is_enough: asked every few seconds; the run is stopped, which is no failure, once it is.
 
     Raises:
       Stopped: at a signal.
       RunFailed: if it ends with another code.
     """
     command = [sys.executable, "-m", "trainer.task", *task_flags, f"--workdir={workdir}"]
-    failures = local_workers.run(command, [{**os.environ}], grace_seconds=0.0, signals=signals)
+    sent, passed_on, enough, asked = list[int](), 0, False, time.monotonic()
+
+    def ask() -> None:
+        nonlocal passed_on, enough, asked
+        sent.extend(signals[passed_on:])
+        passed_on = len(signals)
+        if not enough and time.monotonic() - asked > ASK_SECONDS:
+            asked, enough = time.monotonic(), is_enough()
+            if enough:
+                sent.append(signal.SIGTERM)
+
+    failures = local_workers.run(
+        command, [{**os.environ}], grace_seconds=0.0, signals=sent, meanwhile=ask
+    )
     code = local_workers.exit_code(failures[0].code) if failures else 0
     if code in (128 + number for number in signals):
         check_not_stopped(signals, f"in {title}")
+    if enough and code == 128 + signal.SIGTERM:
+        return code
     if code not in (0, *accepted):
         raise RunFailed(
             f"{title} ended with exit code {code}, see above; once that is corrected, {RESUME}.",

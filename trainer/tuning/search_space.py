@@ -1,4 +1,4 @@
-"""A sweep: the fields of a config that vary, their ranges, and the values of each trial.
+"""A sweep: the fields of a config that vary, and the values that they may take.
 
 A recipe defines it beside get_config():
 
@@ -27,13 +27,13 @@ from trainer.config.fields import CHANGEABLE, FIELDS
 from trainer.system.errors import UsageError
 
 with epy.lazy_imports():
-    import numpy as np
+    import optuna
 
 EXAMPLE = (
     'def sweep(): return {"optimizer.learning_rate": log_uniform(1e-4, 1e-2)}, with '
     "log_uniform, uniform, integer or choice of trainer.tuning.search_space"
 )
-DIGITS = 4  # of a drawn number, which is as precise as anybody can compare
+DIGITS = 4  # of a number that is tried, which is as precise as anybody can compare
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,29 @@ class Range:
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(map(repr, self.values))})"
 
-    def at(self, quantile: float) -> Any:
-        """Returns the value at a quantile, from 0 to below 1."""
+    def contains(self, value: Any) -> bool:
+        """Returns whether a value is one of these."""
         if self.kind == "choice":
-            return self.values[int(quantile * len(self.values))]
+            return value in self.values
+        return self.values[0] <= value <= self.values[1]
+
+    def distribution(self) -> "optuna.distributions.BaseDistribution":
+        """Returns these values as Optuna draws from them."""
+        if self.kind == "choice":
+            return optuna.distributions.CategoricalDistribution(self.values)
         low, high = self.values
         if self.kind == "integer":
-            return low + int(quantile * (high - low + 1))
-        if self.kind == "log_uniform":
-            value = low * (high / low) ** quantile
-        else:
-            value = low + quantile * (high - low)
+            return optuna.distributions.IntDistribution(low, high)
+        return optuna.distributions.FloatDistribution(low, high, log=self.kind == "log_uniform")
+
+    def suggest(self, trial: "optuna.Trial", name: str) -> Any:
+        """Returns the value that a trial of Optuna's is to try, a number with `DIGITS` digits."""
+        if self.kind == "choice":
+            return trial.suggest_categorical(name, self.values)
+        low, high = self.values
+        if self.kind == "integer":
+            return trial.suggest_int(name, low, high)
+        value = trial.suggest_float(name, low, high, log=self.kind == "log_uniform")
         return min(max(float(f"{value:.{DIGITS}g}"), float(low)), float(high))
 
 
@@ -132,12 +144,6 @@ def check(sweep: Sweep) -> None:
             )
         if mistake := _mistake(FIELDS[path], values):
             raise UsageError(f"{path} has {values}, but {mistake}.")
-
-
-def draw(sweep: Sweep, seed: int, trial: int) -> dict[str, Any]:
-    """Returns the values of a trial, which depend on the sweep, its seed and the trial's number."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, trial])))
-    return {path: sweep[path].at(random.random()) for path in sorted(sweep)}
 
 
 def described(sweep: Sweep) -> dict[str, str]:

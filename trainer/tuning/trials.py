@@ -1,4 +1,4 @@
-"""The trials of a sweep: runs one after the other, each in a folder of its own."""
+"""The trials of a sweep: runs, each in a folder of its own."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -9,13 +9,14 @@ from ml_collections import ConfigDict
 
 from trainer.config import schema
 from trainer.data import summary_file
-from trainer.system import atomic, gcs, json_files, terminal
+from trainer.system import gcs, json_files, terminal
 from trainer.system.errors import NotFinite, UsageError
 from trainer.tuning import child_run, search_space
 from trainer.tuning.search_space import Sweep
+from trainer.tuning.study import Study, StudyTrial
 
 RECORD = "sweep.json"
-ANEW = "trials are listed anew, and finished ones not trained again"
+FROM_JOURNAL = "its trials are taken from the journal beside it"
 
 
 def run(
@@ -28,9 +29,10 @@ def run(
 ) -> list[dict]:
     """Runs the trials that are missing, and resumes one that was stopped.
 
-    The first has the config's own values, as a baseline. `sweep.json` has the values of each trial
-    and its best epoch by validation AUC; the test split plays no part. SIGTERM, SIGINT and SIGUSR1
-    are passed on to the trial, which saves. Must be called from the main thread.
+    The first has the config's own values, as a baseline; see `Study` for the others. `sweep.json`
+    has the values of each trial and its best epoch by validation AUC; the test split plays no part.
+    Several processes may run the same sweep, but for a folder in a bucket. SIGTERM, SIGINT and
+    SIGUSR1 are passed on to the trial, which saves. Must be called from the main thread.
 
     Args:
       config: of all trials; its seed is the sweep's too.
@@ -48,19 +50,30 @@ def run(
       RunFailed: if a trial failed, other than with a loss that is not finite.
       CannotWrite: if the folder cannot be used.
     """
-    workdir, data = epath.Path(workdir), _fingerprint(config.data.path)
-    with child_run.series(workdir) as signals:
-        record = _begin(workdir, config, sweep, data=data)
-        for number in range(len(record["trials"]) + 1, trials + 1):
-            title = f"trial {number} of {trials}"
-            child_run.check_not_stopped(signals, f"before {title}")
-            row: dict[str, Any] = {"trial": number, "values": _values(config, sweep, number)}
-            print(f"{title}: {_listed(row['values'])}", flush=True)
-            row |= _train(workdir / folder(number), task_flags, row, title=title, signals=signals)
-            record["trials"].append(row)
-            atomic.write_json(workdir / RECORD, record)
+    workdir = epath.Path(workdir)
+    with child_run.series(workdir, shared=not gcs.is_gcs(workdir)) as signals:
+        study = _begin(workdir, config, sweep)
+        while True:
+            child_run.check_not_stopped(signals, "before the next trial")
+            with study.claimed(trials) as trial:
+                if trial is None:
+                    break
+                title = f"trial {trial.number} of {trials}"
+                print(f"{title}: {_listed(trial.values)}", flush=True)
+                _train(
+                    workdir / folder(trial.number),
+                    task_flags,
+                    trial,
+                    title=title,
+                    signals=signals,
+                    epochs=trial.values.get("train.epochs", config.train.epochs),
+                )
+            study.write(workdir / RECORD)
+            (row,) = (row for row in study.rows() if row["trial"] == trial.number)
             print(f"{title}: {_result(row)}\n", flush=True)
-    return sorted(record["trials"], key=_rank, reverse=True)
+        if others := study.running():
+            print(f"trials that other processes still train: {others}\n")
+        return sorted(study.rows(), key=_rank, reverse=True)
 
 
 def folder(number: int) -> str:
@@ -79,6 +92,7 @@ def table(rows: Sequence[dict]) -> str:
     for row in rows:
         values = (_text(row["values"][path]) for path in paths)
         epoch = "-" if row["epoch"] is None else str(row["epoch"])
+        epoch += ", stopped" if row["pruned"] else ""
         lines.append((folder(row["trial"]), _auc(row), epoch, *values))
     return terminal.aligned(lines)
 
@@ -91,30 +105,46 @@ def _fingerprint(path: str) -> str | None:
     return None
 
 
-def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep, *, data: str | None) -> dict:
-    """Returns the content of `sweep.json`, after checking that it is of the same sweep."""
-    file, ranges = workdir / RECORD, search_space.described(sweep)
-    if not json_files.set_aside_if_damaged(
-        file, _check_record, ANEW
-    ):  # it is written after the first trial, so that mistakes can be corrected
-        begun = {"config": config.to_dict(), "dataset_fingerprint": data}
-        return begun | {"sweep": ranges, "trials": []}
-    record = json_files.read(file)
-    schema.check_same_run(config, record["config"])
-    if data and record.get("dataset_fingerprint") not in (None, data):
+def _begin(workdir: epath.Path, config: ConfigDict, sweep: Sweep) -> Study:
+    """Returns the trials so far, after checking that they are of the same sweep."""
+    data = _fingerprint(config.data.path)
+    begun = {
+        "config": config.to_dict(),
+        "dataset_fingerprint": data,
+        "sweep": search_space.described(sweep),
+    }
+    known: list[dict] = []
+    if json_files.set_aside_if_damaged(workdir / RECORD, _check_record, FROM_JOURNAL):
+        record = json_files.read(workdir / RECORD)
+        _check_same(config, record, begun, workdir=workdir)
+        known = record.pop("trials")
+        begun = record
+    fields = dict(schema.fields(config))
+    own = {path: fields[path] for path in sweep}
+    study = Study(workdir, sweep, own=own, seed=config.seed, begun=begun, known=known)
+    _check_same(config, study.begun, begun, workdir=workdir)
+    study.write(workdir / RECORD)
+    return study
+
+
+def _check_same(
+    config: ConfigDict, before: Mapping[str, Any], now: Mapping[str, Any], *, workdir: epath.Path
+) -> None:
+    """Raises a UsageError unless a sweep was begun with the same."""
+    schema.check_same_run(config, before["config"])
+    data = now["dataset_fingerprint"]
+    if data and before.get("dataset_fingerprint") not in (None, data):
         raise UsageError(
             f"data.path={config.data.path} is not the data set on which the sweep in {workdir} was "
             "begun: give the path where that lies now, or name another --workdir."
         )
-    for path in sorted({*ranges, *record["sweep"]}):
-        before = record["sweep"].get(path, "its own value")
-        now = ranges.get(path, "its own value")
-        if before != now:
+    for path in sorted({*now["sweep"], *before["sweep"]}):
+        then, given = (ranges["sweep"].get(path, "its own value") for ranges in (before, now))
+        if then != given:
             raise UsageError(
-                f"the sweep in {workdir} was begun with {path} from {before}, not from {now}: name "
+                f"the sweep in {workdir} was begun with {path} from {then}, not from {given}: name "
                 "another --workdir, or restore sweep() to go on."
             )
-    return record
 
 
 def _check_record(record: Mapping[str, Any]) -> None:
@@ -127,39 +157,54 @@ def _check_record(record: Mapping[str, Any]) -> None:
             raise TypeError(row["validation_auc"])
 
 
-def _values(config: ConfigDict, sweep: Sweep, number: int) -> dict[str, Any]:
-    if number > 1:
-        return search_space.draw(sweep, config.seed, number)
-    own = dict(schema.fields(config))
-    return {path: own[path] for path in sorted(sweep)}
-
-
 def _train(
-    workdir: epath.Path, task_flags: Sequence[str], row: dict, *, title: str, signals: list[int]
-) -> dict[str, Any]:
-    """Runs a trial to its end and returns its best epoch."""
-    overrides = [f"--config.{path}={value}" for path, value in row["values"].items()]
+    workdir: epath.Path,
+    task_flags: Sequence[str],
+    trial: StudyTrial,
+    *,
+    title: str,
+    signals: list[int],
+    epochs: int,
+) -> None:
+    """Runs a trial to its end, or until it is clear that others are better, and notes its best."""
+
+    def history() -> list[dict]:
+        file = workdir / "history.json"
+        return json_files.read(file, list) if file.exists() else []
+
+    def report() -> bool:
+        return trial.report([row["validation"].get("auc") for row in history()], epochs)
+
+    overrides = [f"--config.{path}={value}" for path, value in trial.values.items()]
     code = child_run.train(
         workdir,
         [*task_flags, *overrides],
         title=title,
         signals=signals,
         accepted=[NotFinite.exit_code],
+        is_enough=report,
     )
+    report()
     if code == NotFinite.exit_code:
-        return {"validation_auc": None, "epoch": None}
-    best = json_files.read(workdir / "evaluation" / "validation.json")
-    return {"validation_auc": best["auc"]["value"], "epoch": best["epoch"]}
+        trial.end(None, None, pruned=False)
+    elif code:
+        aucs = [row["validation"].get("auc") or 0.0 for row in history()]
+        epoch = max(range(len(aucs)), key=aucs.__getitem__)
+        trial.end(aucs[epoch], epoch + 1, pruned=True)
+    else:
+        best = json_files.read(workdir / "evaluation" / "validation.json")
+        trial.end(best["auc"]["value"], best["epoch"], pruned=False)
 
 
-def _rank(row: dict) -> tuple[bool, float]:
-    return row["epoch"] is not None, row["validation_auc"] or 0.0
+def _rank(row: dict) -> tuple[bool, bool, float]:
+    return row["epoch"] is not None, not row["pruned"], row["validation_auc"] or 0.0
 
 
 def _result(row: dict) -> str:
     if row["epoch"] is None:
         return "its loss became infinite or NaN"
-    return f"validation AUC {_auc(row)} at epoch {row['epoch']}"
+    stopped = ", stopped as it is below the median of the others" if row["pruned"] else ""
+    return f"validation AUC {_auc(row)} at epoch {row['epoch']}{stopped}"
 
 
 def _auc(row: dict) -> str:
