@@ -6,8 +6,9 @@ import { view } from "./viewer.js";
 const ADDRESS = "v1/radiographs"; // relative: the server may lie below a path of a proxy
 const ATTEMPTS = 5; // where the server is busy
 const WAIT = 2; // seconds between them, unless the server says how many
+const COVERAGE = 0.9; // of the sets, where the server offers it
 
-const page = { facts: null, token: "", files: [], shown: null, working: false };
+const page = { facts: null, token: "", coverage: null, files: [], shown: null, working: false };
 const by = (id) => document.getElementById(id);
 
 // What is said where the server sends no sentence of its own, as a proxy before it does.
@@ -51,7 +52,8 @@ async function request(path, options = {}) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  const sentence = body.error || SENTENCES[response.status] || `The server answers ${response.status}.`;
+  const own = response.status === 401 ? "" : body.error; // which tells programs of a header
+  const sentence = own || SENTENCES[response.status] || `The server answers ${response.status}.`;
   throw new Problem(sentence, response.status, Number(response.headers.get("Retry-After")));
 }
 
@@ -64,10 +66,11 @@ async function begin() {
     else showTrouble(problem.message, begin);
     return;
   }
-  const { model, limits, token } = page.facts;
+  const { model, limits, token, coverages } = page.facts;
+  page.coverage ??= coverages.includes(COVERAGE) ? COVERAGE : coverages[0];
   by("model").textContent = model;
   document.title = `Radiographs, as ${model} sees them`;
-  by("most").textContent = limits?.bytes ? `, up to ${mebibytes(limits.bytes)}` : "";
+  by("most").textContent = `, up to ${mebibytes(limits.bytes)}`;
   if (token && !page.token) askForToken();
   else by("drop").hidden = false;
 }
@@ -101,9 +104,9 @@ async function work() {
 
 async function ask(entry) {
   const { limits, heat } = page.facts;
-  if (limits?.bytes && entry.file.size > limits.bytes) {
+  if (entry.file.size > limits.bytes) {
     const size = mebibytes(entry.file.size);
-    fail(entry, `${entry.file.name} has ${size}, and the server takes ${mebibytes(limits.bytes)}.`);
+    fail(entry, `it has ${size}, and the server takes ${mebibytes(limits.bytes)}.`);
     return;
   }
   const wanted = new URLSearchParams({ image: 1 });
@@ -115,7 +118,7 @@ async function ask(entry) {
     try {
       const [row] = (await request(`${ADDRESS}?${wanted}`, { method: "POST", body: form })).radiographs;
       if (row.refused) fail(entry, row.refused.reason);
-      else Object.assign(entry, { state: "answered", row, note: row.decision, problem: null });
+      else Object.assign(entry, { state: "answered", row, note: decisionOf(row), problem: null });
       return;
     } catch (problem) {
       if (problem.status === 401) return askForToken(problem.message);
@@ -173,11 +176,13 @@ function showFiles() {
 function show(entry) {
   page.shown = entry;
   const { row, state, problem } = entry;
+  const choosing = document.activeElement.matches("#answer select");
   by("reading").hidden = false;
   by("name").textContent = entry.file.name;
   by("viewer").hidden = !row;
   if (row) {
     by("answer").replaceChildren(...(row.flagged ? [gate(row), decision(row)] : [decision(row), gate(row)]), ...conformal(row));
+    if (choosing) by("answer").querySelector("select")?.focus();
     view(row);
   } else if (state === "failed") {
     const again = make("button", "", "Try again");
@@ -197,11 +202,14 @@ function spoken({ file, row, state, problem }) {
     return `${label} has probability ${percent(probability)}` + (threshold == null ? "" : `, threshold ${percent(threshold)}`);
   });
   const doubt = row.flagged ? " It is unlike the training images: the answer means little." : "";
-  return `${file.name}: ${row.decision}. ${labels.join("; ")}.${doubt}`;
+  return `${file.name}: ${decisionOf(row)}. ${labels.join("; ")}.${doubt}`;
 }
 
+// Several labels come with a bar between them.
+const decisionOf = (row) => row.decision.split("|").join(", ") || "nothing above its threshold";
+
 function decision(row) {
-  const card = make("div", "card decision", make("p", "muted", "The network says"), make("strong", "", row.decision));
+  const card = make("div", "card decision", make("p", "muted", "The network says"), make("strong", "", decisionOf(row)));
   for (const { label, probability, calibrated, threshold } of row.labels) {
     const scale = make("span", "scale", make("i"));
     scale.setAttribute("aria-hidden", "true");
@@ -241,11 +249,11 @@ function conformal({ set }) {
   if (!set) return [];
   const offered = page.facts.coverages;
   const chosen = make("select", "", ...offered.map((share) => new Option(percent(share, 0), share)));
-  chosen.value = page.coverage || offered[0];
+  chosen.value = page.coverage;
   chosen.addEventListener("change", () => {
-    page.coverage = chosen.value;
+    page.coverage = Number(chosen.value);
     for (const entry of page.files) if (entry.row) entry.state = "waiting";
-    work().then(() => by("answer").querySelector("select")?.focus());
+    work();
   });
   const members = make("ul", "set", ...set.map((name) => make("li", "", name)));
   return [

@@ -9,7 +9,7 @@ const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
 export async function view({ image, heat }) {
   Object.assign(state, { image, heat, grey: null });
   setBack();
-  const found = Object.keys(heat || {});
+  const found = Object.keys(heat || {}).filter((label) => heat[label]);
   for (const control of document.querySelectorAll(".of-heat")) control.hidden = !found.length;
   by("choice").hidden = found.length < 2;
   by("label").replaceChildren(...found.map((label) => new Option(label)));
@@ -88,10 +88,11 @@ function tellControls() {
   by("heat").style.opacity = by("opacity").value / 100;
 }
 
-function useControls() {
+function useControl({ target }) {
   state.tool = by("controls").elements.tool.value;
-  setWindow(Number(by("window").value), Number(by("level").value));
-  zoomTo(Number(by("zoom").value));
+  if (target === by("zoom")) zoomTo(Number(target.value));
+  else setWindow(Number(by("window").value), Number(by("level").value));
+  place();
 }
 
 // Fingers and the mouse: one of them drags, two zoom.
@@ -147,7 +148,7 @@ function useWheel(event) {
   zoomTo(state.zoom * 1.0015 ** -event.deltaY, event.clientX - box.x, event.clientY - box.y);
 }
 
-by("controls").addEventListener("input", useControls);
+by("controls").addEventListener("input", useControl);
 by("controls").addEventListener("reset", (event) => {
   event.preventDefault();
   setBack();
