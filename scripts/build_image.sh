@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Builds the job's container image and prints its name: scripts/build_image.sh [--push] [IMAGE]
+# Builds the job's container image and prints its name:
+# scripts/build_image.sh [--serve] [--push] [IMAGE]
 #
-#   IMAGE                       default radiograph-trainer; without a tag it gets
-#                               :VERSION-ACCELERATOR
+#   IMAGE                       default radiograph-trainer, or radiograph-serve; without a tag it
+#                               gets :VERSION-ACCELERATOR
+#   --serve                     builds the server's image instead, which is for CPUs
 #   --push                      pushes it too
 #   ACCELERATOR=cpu             which TensorFlow: cpu, gpu or tpu (default: gpu)
 #   BUILDER=podman              docker, podman, buildah, or with --push gcloud, which is Cloud Build
@@ -44,11 +46,12 @@ cloud_build() {
   echo 'timeout: 3600s'
 }
 
-push='' image=''
+push='' target='' image=''
 for argument; do
   case $argument in
     --push) push=yes ;;
-    -*) fail "unknown option '$argument': there is --push alone." ;;
+    --serve) target=serve ;;
+    -*) fail "unknown option '$argument': there are --serve and --push." ;;
     *)
       [[ -z $image ]] || fail "'$argument' is an image too many, after '$image'."
       image=$argument
@@ -57,9 +60,11 @@ for argument; do
 done
 [[ -z $push || $image == */* ]] || fail '--push needs to know where to, as in' \
   'scripts/build_image.sh --push REGION-docker.pkg.dev/PROJECT/radiographs/trainer.'
-accelerator=${ACCELERATOR:-gpu}
-case $accelerator in
-  cpu | gpu | tpu) ;;
+accelerator=${ACCELERATOR:-${target:+cpu}}
+accelerator=${accelerator:-gpu}
+case ${target:-job}-$accelerator in
+  job-cpu | job-gpu | job-tpu | serve-cpu) ;;
+  serve-*) fail "ACCELERATOR is '$accelerator', but --serve builds for cpu alone." ;;
   *) fail "ACCELERATOR is '$accelerator', but must be cpu, gpu or tpu." ;;
 esac
 
@@ -91,14 +96,15 @@ fi
 
 cd "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")"
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' trainer/__init__.py)
-image=${image:-radiograph-trainer}
+image=${image:-radiograph-${target:-trainer}}
 [[ ${image##*/} == *:* ]] || image+=:$version-$accelerator
 for name in "$image" ${BASE_IMAGE:+"$BASE_IMAGE"}; do
   [[ $name =~ ^[a-z0-9][A-Za-z0-9._/:@-]*$ ]] ||
     fail "'$name' is no image's name, as REGISTRY/PATH/NAME:TAG is, in lower case but for the tag."
 done
 arguments=(--tag "$image" --build-arg "ACCELERATOR=$accelerator" --build-arg "VERSION=$version"
-  --build-arg "COMMIT=$(commit)" ${BASE_IMAGE:+--build-arg "BASE_IMAGE=$BASE_IMAGE"})
+  --build-arg "COMMIT=$(commit)" ${BASE_IMAGE:+--build-arg "BASE_IMAGE=$BASE_IMAGE"}
+  ${target:+--target "$target"})
 
 # What the builder says goes to stderr, so that stdout has the name alone.
 if [[ $builder == gcloud ]]; then
@@ -111,6 +117,8 @@ else
   # The Dockerfile has a secret, which docker's old builder does not know; and buildah keeps
   # layers, and with them the dependencies, only where it is told to.
   export DOCKER_BUILDKIT=1 BUILDAH_LAYERS=${BUILDAH_LAYERS:-true}
+  # A health check is not of the format that podman and buildah choose.
+  [[ -z $target || $builder == docker ]] || arguments+=(--format docker)
   "$builder" build "${arguments[@]}" "${secrets[@]}" . >&2 ||
     fail "$builder could not build $image; what it said is above."
   [[ -z $push ]] || "$builder" push "$image" >&2 ||

@@ -103,6 +103,16 @@ def test_the_first_builder_that_works_builds(checkout: Checkout):
     assert done.stderr == "noise of podman\n"
 
 
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_server_is_a_target_of_its_own(checkout: Checkout, builder: str):
+    checkout.add(builder)
+    done = checkout.build("--serve")
+    assert done.stdout == "radiograph-serve:1.2.3-cpu\n", done.stderr
+    given = checkout.given()
+    assert given[given.index("--target") + 1] == "serve" and "ACCELERATOR=cpu" in given
+    assert ("--format" in given) == (builder != "docker")  # whose only format has health checks
+
+
 def test_the_builder_can_be_chosen(checkout: Checkout):
     checkout.add(*BUILDERS)
     assert checkout.build(BUILDER="buildah").returncode == 0
@@ -203,6 +213,7 @@ def test_a_failure_prints_no_name(
     ("environment", "arguments", "says"),
     [
         ({"ACCELERATOR": "npu"}, [], "ACCELERATOR is 'npu', but must be cpu, gpu or tpu."),
+        ({"ACCELERATOR": "gpu"}, ["--serve"], "but --serve builds for cpu alone."),
         ({"BUILDER": "kaniko"}, [], "must be docker, podman, buildah or gcloud."),
         ({"BUILDER": "podman"}, [], "'podman info' fails"),
         ({"BUILDER": "gcloud"}, [], "add --push."),
