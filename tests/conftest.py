@@ -27,6 +27,8 @@ from trainer.commands.set_up import set_up
 from trainer.config.schema import default
 from trainer.data import sources
 from trainer.data.prepare import preparation
+from trainer.export import export_folder
+from trainer.judge.ensemble import Ensemble
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -145,6 +147,24 @@ def finished(
             train.train_and_evaluate(config, workdir)
 
     return made_once("finished", make)
+
+
+@pytest.fixture(scope="session")
+def served_run(finished: epath.Path) -> Ensemble:
+    """The network of that run."""
+    return Ensemble.load([finished])
+
+
+@pytest.fixture(scope="session")
+def lungs(
+    served_run: Ensemble, phantoms: epath.Path, made_once: Callable[..., epath.Path]
+) -> epath.Path:
+    """The folder of an export of it."""
+
+    def make(folder: epath.Path) -> None:
+        export_folder.export(served_run, ["saved_model"], folder / "lungs", data=phantoms)
+
+    return made_once("served", make) / "lungs"
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import uvicorn
 from etils import epath
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -19,8 +18,6 @@ from tests.serve.test_radiographs import dicom
 from trainer.data.synthetic import phantom
 from trainer.export.exported import Exported
 from trainer.serve import address, server
-from trainer.serve.application import application
-from trainer.serve.gateway import Gateway
 
 pytestmark = pytest.mark.slow
 TOKEN = "a token of some length"
@@ -68,26 +65,24 @@ FAINT = """() => {
 
 
 @pytest.fixture(scope="module")
-def gateway(lungs: epath.Path) -> Gateway:
-    """The server of a tiny export, as an application."""
-    served = application(server.service(Exported.open(lungs), "lungs", server.Options(batch=8)))
-    assert isinstance(served, Gateway)
-    return served
+def running(browser, lungs: epath.Path) -> Iterator[server.Server]:
+    """The server of a tiny export, in a thread."""
+    del browser  # without one there is nothing to serve
+    service = server.service(Exported.open(lungs), "lungs", server.Options(batch=8))
+    running, bound = server.Server(service, drain=0), address.bind("127.0.0.1", 0)
+    thread = threading.Thread(target=running.run, args=([bound],), daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    yield running
+    running.should_exit = True
+    thread.join(30)
 
 
 @pytest.fixture(scope="module")
-def url(browser, gateway: Gateway) -> Iterator[str]:
-    """Where the server is reached."""
-    del browser  # without one there is nothing to serve
-    bound = address.bind("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(gateway, log_config=None))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
-    thread.start()
-    while not running.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
-    running.should_exit = True
-    thread.join(20)
+def url(running: server.Server) -> str:
+    port = running.servers[0].sockets[0].getsockname()[1]
+    return f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +117,7 @@ def test_a_png_and_a_dicom_file_show_what_the_server_answers(visit, url: str, ra
     with visit(url, "serve-dropped", height=700) as page:
         page.on("request", lambda request: asked.append(request.url))
         for name, data in files.items():
-            with page.expect_response(re.compile("v1/radiographs")) as response:
+            with page.expect_response(re.compile("radiographs[?]")) as response:
                 drop(page, name, data)
             (row,) = response.value.json()["radiographs"]
             (label,), decision = row["labels"], page.locator(".decision")
@@ -131,7 +126,7 @@ def test_a_png_and_a_dicom_file_show_what_the_server_answers(visit, url: str, ra
             for part in ("probability", "threshold", "calibrated"):
                 expect(decision).to_contain_text(f"{part} {100 * label[part]:.1f} %")
             expect(page.locator("#said")).to_contain_text(f"{name}: {row['decision']}.")
-            expect(page.locator(".set")).to_have_text("".join(row["set"]))
+            expect(page.locator(".set")).to_have_text("".join(row["set"]) or re.compile("none"))
             page.wait_for_function("(size) => heat.naturalHeight === size[0]", arg=row["size"])
             page.wait_for_function("(size) => radiograph.width === size[1]", arg=row["size"])
             expect(page.locator("#heat")).to_be_visible()
@@ -256,11 +251,12 @@ def test_errors_are_a_sentence_and_may_be_tried_again(visit, url: str, radiograp
 
 
 def test_a_token_is_asked_for_until_it_is_the_right_one(
-    visit, url: str, radiograph: bytes, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    visit, url: str, radiograph: bytes, running: server.Server, monkeypatch: pytest.MonkeyPatch
 ):
     with visit(url, "serve-token", foreign=ANY) as page:
         expect(page.locator("#drop")).to_be_visible()
-        monkeypatch.setattr(gateway, "_token", TOKEN.encode())  # as of a server begun anew
+        # As of a server that was begun anew.
+        monkeypatch.setattr(running.config.app, "_token", TOKEN.encode())
         drop(page, "chest.png", radiograph)
         for token in ("a wrong one", TOKEN):
             field = page.get_by_label("This server asks for a token")

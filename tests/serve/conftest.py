@@ -2,34 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from etils import epath
 
-from trainer.export import export_folder
 from trainer.export.exported import Exported
-from trainer.judge.ensemble import Ensemble
 from trainer.serve import address, server
 from trainer.serve.application import Service
-
-
-@pytest.fixture(scope="session")
-def served_run(finished: epath.Path) -> Ensemble:
-    return Ensemble.load([finished])
-
-
-@pytest.fixture(scope="session")
-def lungs(
-    served_run: Ensemble, phantoms: epath.Path, made_once: Callable[..., epath.Path]
-) -> epath.Path:
-    """The folder of an export of that run."""
-
-    def make(folder: epath.Path) -> None:
-        export_folder.export(served_run, ["saved_model"], folder / "lungs", data=phantoms)
-
-    return made_once("served", make) / "lungs"
 
 
 @pytest.fixture(scope="session")

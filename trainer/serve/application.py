@@ -16,14 +16,13 @@ from starlette.exceptions import HTTPException
 
 from trainer.serve import metrics
 from trainer.serve.batching import Batcher
-from trainer.serve.gateway import App, Gateway, Limits
+from trainer.serve.gateway import PAGE, App, Gateway, Limits
 from trainer.serve.multipart import read_files
 from trainer.serve.radiographs import Radiographs, Wanted
 from trainer.serve.refusal import Refusal
 from trainer.serve.rest_contract import RestContract
 
 FOLDER = Path(__file__).parent / "page"
-PAGE = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
 
 
 @dataclass

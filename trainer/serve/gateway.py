@@ -23,7 +23,12 @@ CLIENTS = 10_000  # addresses whose rate is remembered
 AT_ONCE = 16  # largest bodies that are held in memory together
 GONE = 499  # as nginx has it: the client closed the connection
 RETRY_SECONDS = 1
-PAGE = ("/", "/page.css", "/page.js")
+PAGE = {  # files of the folder page
+    "/": "index.html",
+    "/page.css": "page.css",
+    "/page.js": "page.js",
+    "/viewer.js": "viewer.js",
+}
 HEALTH = ("/healthz", "/readyz")
 ROUTES = ("/v1/models", "/v1/radiographs", "/metrics", "/monitoring/prometheus/metrics")
 HEADERS = {

@@ -262,7 +262,7 @@ function conformal({ set }) {
       "card",
       make("h3", "", "How sure"),
       make("label", "", "The truth is in this set for ", chosen, " of such images:"),
-      set.length ? members : make("p", "muted", "none: nothing is likely enough"),
+      set.length ? members : make("p", "set muted", "none: nothing is likely enough"),
     ),
   ];
 }
