@@ -42,7 +42,8 @@ COPY requirements/serve.txt /src/serve.txt
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     pip="/opt/pip/bin/pip --python /opt/venv/bin/python" && \
     $pip install --no-deps --requirement /src/serve.txt && \
-    $pip uninstall --yes faiss-cpu libclang pyarrow tensorboard tensorboard-data-server
+    $pip uninstall --yes faiss-cpu grpcio libclang pyarrow setuptools tensorboard \
+      tensorboard-data-server
 
 FROM runtime AS serve
 COPY --from=serve-dependencies /opt/venv /opt/venv
