@@ -33,7 +33,7 @@ class Engine:
             **os.environ,
             "CONTAINERS_STORAGE_CONF": str(storage),
             "BUILDAH_ISOLATION": "chroot",
-            "BUILDAH_LAYERS": "false",  # which would be copied once more
+            "BUILDAH_LAYERS": "true",  # so that a second image takes what the first has
         }
         for driver in ("overlay", "vfs"):  # the first is faster, and does not work everywhere
             storage.write_text(
@@ -68,7 +68,7 @@ class Image:
     """An image, its content mounted.
 
     Attributes:
-      config: as in the OCI specification: User, Entrypoint, ...
+      config: as Docker has it: User, Entrypoint, Healthcheck, ...
       root: of its files.
       size: of its layers, in bytes.
     """
@@ -81,9 +81,9 @@ class Image:
         """Starts a container with a read-only root and `mount` at MOUNT.
 
         Args:
-          command: in place of the entrypoint; arguments for it if the first begins with "-".
+          command: in place of the entrypoint; arguments for it if the first begins with "-" or "/".
         """
-        if command[0].startswith("-"):
+        if command[0].startswith(("-", "/")):
             command = (*self.config["Entrypoint"], *command)
         return Container(self, mount, command)
 
@@ -93,7 +93,7 @@ def mounted(engine: Engine, name: str) -> Image:
     told = json.loads(engine.buildah("inspect", "--type", "image", name))
     layers = json.loads(told["Manifest"])["layers"]
     root = engine.buildah("mount", engine.buildah("from", name))
-    return Image(told["OCIv1"]["config"], Path(root), sum(layer["size"] for layer in layers))
+    return Image(told["Docker"]["config"], Path(root), sum(layer["size"] for layer in layers))
 
 
 class Container:

@@ -2,19 +2,23 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from etils import epath
 
 import trainer
 from tests.container import debian
 from tests.container.engine import MOUNT, Engine, Image, mounted
+from trainer.data.synthetic import phantom
 from trainer.system import environment
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +35,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """What scripts/build_image.sh builds for CPUs, on a plain Debian."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Where images are built, on a plain Debian."""
     missing = [tool for tool in ("buildah", "debootstrap", "unshare") if not shutil.which(tool)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
@@ -47,26 +51,42 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     engine = Engine(tmp_path_factory.mktemp("engine"))
     try:
         debian.build(engine, BASE, *source)
-        configuration = engine.folder / "pip.conf"
-        debian.write_pip_configuration(configuration)
-        asked = {
-            "ACCELERATOR": "cpu",
-            "BUILDER": "buildah",
-            "BASE_IMAGE": BASE,
-            "PIP_CONFIG_FILE": str(configuration),
-        }
-        built = subprocess.run(
-            [ROOT / "scripts/build_image.sh"],
-            env=engine.environment | asked,
-            capture_output=True,
-            text=True,
-            timeout=1500,
-        )
-        assert built.returncode == 0, built.stderr
-        assert built.stdout == f"radiograph-trainer:{trainer.__version__}-cpu\n"
-        yield mounted(engine, built.stdout.strip())
+        debian.write_pip_configuration(engine.folder / "pip.conf")
+        yield engine
     finally:
         engine.close()
+
+
+def built(engine: Engine, name: str, *arguments: str) -> Image:
+    """Returns what scripts/build_image.sh builds for CPUs."""
+    asked = {
+        "ACCELERATOR": "cpu",
+        "BUILDER": "buildah",
+        "BASE_IMAGE": BASE,
+        "PIP_CONFIG_FILE": str(engine.folder / "pip.conf"),
+    }
+    done = subprocess.run(
+        [ROOT / "scripts/build_image.sh", *arguments],
+        env=engine.environment | asked,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{name}:{trainer.__version__}-cpu\n"
+    return mounted(engine, done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine) -> Image:
+    return built(engine, "radiograph-trainer")
+
+
+@pytest.fixture(scope="module")
+def server(engine: Engine, image: Image) -> Image:
+    """The server's image, whose dependencies are built on those of the job's."""
+    del image
+    return built(engine, "radiograph-serve", "--serve")
 
 
 @pytest.fixture
@@ -155,3 +175,28 @@ def test_a_mistake_has_its_exit_code_and_its_sentence(image: Image, mount: Path)
     assert refused.wait() == 2
     said = refused.output.read_text()
     assert "did you mean 'train.epochs'" in said and "Traceback" not in said
+
+
+def test_the_server_answers_on_a_read_only_root_and_ends_in_order(
+    server: Image, mount: Path, lungs: epath.Path, capsys: pytest.CaptureFixture
+):
+    with capsys.disabled():
+        print(f"\nthe server's image has {server.size / 1e9:.2f} GB")
+    assert server.config["User"] == "10001:10001"
+    shutil.copytree(lungs, mount / "export").chmod(0o755)
+    running = server.start(mount, f"{MOUNT}/export", "--port=0")
+    while not (found := re.search(r"http://0.0.0.0:(\d+)", running.output.read_text())):
+        assert running.running(), running.output.read_text()
+        time.sleep(0.2)
+    url = f"http://127.0.0.1:{found[1]}"
+    (_, radiograph), *_ = phantom.archive(1)
+    answer = httpx.post(f"{url}/v1/radiographs?heat=1", files={"file": radiograph}, timeout=60)
+    (row,) = answer.json()["radiographs"]
+    assert row["decision"] in ("NORMAL", "PNEUMONIA") and row["heat"]
+    assert "viewer.js" in httpx.get(f"{url}/page.js").text  # the page is in the package
+    kind, *health = server.config["Healthcheck"]["Test"]
+    check = [sys.executable, *(word.replace("8501", found[1]) for word in health[1:])]
+    assert kind == "CMD" and subprocess.run(check, timeout=60).returncode == 0
+    running.send(signal.SIGTERM)
+    assert running.wait() == 143, running.output.read_text()
+    assert subprocess.run(check, timeout=60, capture_output=True).returncode == 1
