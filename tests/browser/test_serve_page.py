@@ -170,12 +170,12 @@ def test_window_level_zoom_and_heat_follow_mouse_and_sliders(visit, url: str, ra
 
 def test_the_keyboard_is_enough(visit, url: str, radiograph: bytes):
     with visit(url, "serve-keyboard") as page:
+        files = [{"name": f"{k}.png", "mimeType": "", "buffer": radiograph} for k in (1, 2)]
+        page.on("filechooser", lambda chooser: chooser.set_files(files))
         expect(page.locator("#drop")).to_be_visible()
         page.keyboard.press("Tab")
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
-        files = [{"name": f"{k}.png", "mimeType": "", "buffer": radiograph} for k in (1, 2)]
-        chooser.value.set_files(files)
+        expect(page.locator("#file")).to_be_focused()
+        page.keyboard.press("Enter")
         expect(page.get_by_text("The network says")).to_be_visible()
         expect(page.locator("#files .answered")).to_have_count(2)
         page.keyboard.press("Tab")
@@ -211,7 +211,7 @@ def test_what_is_no_such_radiograph_is_not_to_be_trusted(visit, url: str):
         drop(page, "noise.png", png(noise))
         first = page.locator("#answer .card").first
         expect(first).to_contain_text("Do not trust this answer")
-        expect(first).to_contain_text(re.compile(r"is [\d.]+, where [\d.]+ is allowed"))
+        expect(first).to_contain_text(re.compile(r" [\d.]+, where [\d.]+ is (allowed|needed)"))
 
 
 def test_another_coverage_asks_for_another_set(visit, url: str, radiograph: bytes):
