@@ -32,7 +32,7 @@ from trainer.commands import program
 from trainer.commands.command import Command
 
 ROOT = Path(__file__).resolve().parents[1]
-LAST = "speed/summaries"  # is written at the end of each epoch, after all that it shows
+LAST = "speed/share_of_pictures"  # is written at the end of each epoch, after all that it shows
 
 
 class Cost(NamedTuple):

@@ -104,6 +104,7 @@ def new_tiny(phantoms: epath.Path) -> Callable[[], ConfigDict]:
         config.name = "tiny"
         config.data.path = str(phantoms)
         config.data.image_size = 32
+        config.profile.flops = False  # which takes longer than the training
         config.augment.rotation_range = 20.0
         config.augment.zoom_range = 0.2
         config.augment.horizontal_flip = True

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.metrics import evaluation_files
+from trainer.report import run_page
 from trainer.show.logger import Logger
 from trainer.system import json_files
 from trainer.system.errors import Stopped
@@ -36,7 +38,7 @@ class StopAt(Logger):
 
 def trained(config: ConfigDict, workdir: epath.Path, **changes: Any) -> epath.Path:
     """Trains with changed fields `evaluation.*`."""
-    config.summaries.times, config.checkpoint.keep = 0, 9
+    config.summaries.times, config.checkpoint.keep, config.model.stages = 0, 9, 1
     config.evaluation.update(changes)
     train.train_and_evaluate(config, workdir)
     return workdir
@@ -90,16 +92,18 @@ def test_evaluations_between_leave_the_weights_bit_for_bit(often: epath.Path, se
     assert untimed(often) == untimed(seldom)
 
 
-def test_run_stopped_at_an_evaluation_goes_on_to_the_same_history_and_best(
+def test_run_stopped_twice_goes_on_to_the_same_history_and_best_and_sums_its_time(
     often: epath.Path, tiny: ConfigDict, tmp_path
 ):
     workdir = epath.Path(tmp_path)
-    tiny.summaries.times, tiny.checkpoint.keep = 0, 9
+    tiny.summaries.times, tiny.checkpoint.keep, tiny.model.stages = 0, 9, 1
     tiny.evaluation.update({"every_steps": EVERY, "limit": LIMIT})
+    began = time.perf_counter()
     for step in (8, 16):
         with pytest.raises(Stopped):
             train.train_and_evaluate(tiny, workdir, loggers=[StopAt(step)])
     train.train_and_evaluate(tiny, workdir)
+    elapsed = time.perf_counter() - began
     assert evaluations(workdir) == evaluations(often) and untimed(workdir) == untimed(often)
     progress = [
         checkpoint.read_progress(checkpoint.complete(run / "checkpoints")[-1])
@@ -108,6 +112,11 @@ def test_run_stopped_at_an_evaluation_goes_on_to_the_same_history_and_best(
     assert progress[0]["best"] == progress[1]["best"]
     results = [evaluation_files.read(run, "test") for run in (workdir, often)]
     assert results[0] == results[1]
+    sessions = json_files.read(workdir / "speed.json")["sessions"]
+    assert [session["from_step"] for session in sessions] == [0, 8, 16]
+    wall = sum(sum(session["seconds"].values()) for session in sessions)
+    spent = run_page.time_spent(sessions)
+    assert sum(spent.values()) == pytest.approx(wall) and 0.9 * elapsed < wall <= elapsed
     shown = EventAccumulator(str(workdir / "tensorboard/validation"), {"tensors": 0}).Reload()
     assert [event.step for event in shown.Tensors("metrics/auc")] == [0, 4, 8, 11, 12, 16, 20, 21]
 

@@ -26,6 +26,7 @@ from trainer.show.history_file import HistoryFile
 from trainer.show.logger import Evaluation, Logger, Loggers
 from trainer.show.metrics_file import MetricsFile
 from trainer.show.model_file import ModelFile
+from trainer.show.speed_file import SpeedFile
 from trainer.show.start_record import StartRecord
 from trainer.show.tensorboard import TensorBoard
 from trainer.show.terminal_log import TerminalLog
@@ -41,6 +42,7 @@ from trainer.training.progress import Progress
 from trainer.training.run import Run, check_replicas, create_run, facts
 from trainer.training.run_checks import check_data
 from trainer.training.run_folder import check_shared, run_folder
+from trainer.training.speed import Speed
 
 # Clouds leave 30 s between the signal that a machine is taken back and its end.
 BUCKET_STOP_SECONDS = 25.0
@@ -74,6 +76,7 @@ def train_and_evaluate(
     Raises:
       ExitError: a subclass for each way in which the run can end early.
     """
+    speed = Speed()
     schema.check(config)
     workdir = epath.Path(workdir)
     events = epath.Path(events or workdir / run_paths.EVENTS)
@@ -101,7 +104,7 @@ def train_and_evaluate(
             }
             chosen = [logger for name, logger in shown.items() if name in config.loggers.split(",")]
             always = [HistoryFile(), MetricsFile(), ModelFile(), StartRecord(line)]
-            log = Loggers([*always, *chosen, *loggers])
+            log = Loggers([*always, *chosen, *loggers, SpeedFile()])
             stack.push(lambda kind, error, traceback: log.close(error))
             saver = Saver(workdir / "checkpoints", config.checkpoint.keep)
         check_shared(workdir, replicas)
@@ -113,12 +116,13 @@ def train_and_evaluate(
             replicas=replicas,
             signals=signals,
             watchdog=watchdog,
+            speed=speed,
         )
         with watchdog.watch("start"):
             progress = restore_newest(run, log, saver)
         if progress.epoch < config.train.epochs:
             train(run, progress, log, saver=saver)
-        with watchdog.watch("last evaluation"):
+        with watchdog.watch("last evaluation"), speed.spent_on("results"):
             return evaluate_best(run, progress, log, saver=saver)
 
 
@@ -174,16 +178,18 @@ def train(
 
     def save() -> None:
         content = progress.to_dict() | log.checkpoint_state()
-        with run.watchdog.watch("checkpoint"):
+        with run.watchdog.watch("checkpoint"), run.speed.spent_on("checkpoints"):
             saver.save(run.state.variables(), {"scores": progress.scores}, content)
         timer.begin_checkpoint()
 
+    run.speed.begin()
     try:
         while (progress.step, progress.epoch) < (last_step, last_epoch):
             if progress.step >= run.epoch_end(progress.epoch + 1):
                 log.status("evaluating ...")
                 with run.watchdog.watch("end of an epoch"):
-                    scores = run.scores("validation")
+                    with run.speed.spent_on("evaluation"):
+                        scores = run.scores("validation")
                     limit = run.limit if config.evaluation.every_steps else None
                     progress.end_epoch(split.labels, scores, run.learning_rate, limit=limit)
                     log.epoch(progress, scores)
@@ -199,7 +205,7 @@ def train(
                 trace.at(progress.step)
                 left = run.steps_until_pause(progress.step, progress.epoch)
                 steps = timer.steps(min(left, last_step - progress.step))
-                result = take_steps(batches, steps)
+                result = run.speed.loop(partial(take_steps, batches, steps), known=timer.known)
                 check_finite(run, progress, result, saver=saver)
                 progress.add_loop(result)
                 log.steps(progress, result, timer)
@@ -217,7 +223,7 @@ def train(
         raise
     finally:
         trace.close()
-    with run.watchdog.watch("checkpoint"):
+    with run.watchdog.watch("checkpoint"), run.speed.spent_on("checkpoints"):
         saver.wait()
     log.saved(saver.take_durations())
     log.checkpoint_state()
@@ -240,7 +246,8 @@ def evaluate_between(run: Run, progress: Progress, log: Logger, *, reason: str) 
     """Evaluates the network within an epoch, or before the first step."""
     log.status("evaluating ...")
     with run.watchdog.watch("evaluation within an epoch"):
-        scores = run.scores("validation", run.limit)
+        with run.speed.spent_on("evaluation"):
+            scores = run.scores("validation", run.limit)
         labels = run.data.splits["validation"].labels
         epochs = run.epochs_at(progress.step, progress.epoch)
         progress.add_evaluation(labels, scores, reason=reason, epochs=epochs)

@@ -258,6 +258,34 @@ def test_undefined_metrics_are_shown_as_undefined(run, write):
     assert "None" not in text and "nan" not in text
 
 
+def test_time_of_all_sessions_sums_to_the_wall_time_and_the_peak_is_named(run, write):
+    steps = {"step_milliseconds_median": 41.2, "step_milliseconds_p95": 55.5, "input_wait": 0.1}
+    sessions = [
+        {"seconds": {"start": 2.5, "compilation": 7.5}},
+        {"seconds": {"start": 2.0, "training": 80.0, "pictures": 8.0}, **steps},
+    ]
+    speed = {"sessions": sessions, "device": "CPU", "replicas": 1, "memory_gib": {"host": 1.5}}
+    speed |= {"flops_a_step": 2.12e10, "peak_flops": 1.2e11, "mfu": 0.25}
+    run.write_json("speed.json", speed)
+    text = write(run).text
+    assert "Training 80.0 s, 80.0 %" in text and "Start, up to the first step 4.5 s, 4.5 %" in text
+    assert "Together 100.0 s of wall time, in 2 sessions" in text
+    assert "41.2 ms in the median loop of training, 55.5 ms in the 95th percentile" in text
+    assert "25.0 %: 21.2 GFLOP a step, of 0.12 TFLOP/s that a matrix product reached on it" in text
+    run.write_json("speed.json", speed | {"device": "GPU", "peak_flops": None, "mfu": None})
+    assert "unknown device" in write(run).text
+
+
+def test_weights_within_an_epoch_are_named_by_their_step(run, write):
+    measured = run.read("history.json")[0]["validation"]
+    step = run.read("evaluation/test.json")["step"]
+    row = {"step": step, "epochs": 1.5, "reason": "steps", "images": 9, "validation": measured}
+    start = row | {"step": 0, "epochs": 0.0, "reason": "start"}
+    run.write_json("evaluations.json", [start, row])
+    text = write(run).text
+    assert f"Step {step:,}, within epoch" in text and "best epoch: 1.5" in text
+
+
 def test_an_older_report_is_replaced_and_nothing_else_is_left(run):
     run.write("report.html", "old")
     before = sorted(run.folder.iterdir())

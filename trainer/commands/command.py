@@ -64,6 +64,13 @@ COMMANDS = {
         arguments=("RECIPE",),
         common=("format", "diff", "search"),
     ),
+    "profile": Command(
+        "trainer.commands.profile",
+        "traces some training steps, and lists the dearest operations",
+        "radiograph profile RUN --steps=10",
+        arguments=("RUN",),
+        common=("steps", "out", "config"),
+    ),
     "train": Command(
         "trainer.task",
         "trains and evaluates a network; the same command resumes",

@@ -151,6 +151,7 @@ FIELDS: dict[str, Field] = {
         form="two steps A,B with A below B, or nothing",
         has_form=_is_range,
     ),
+    "profile.flops": Field(True, "counts the operations of a step after the first epoch, for MFU"),
     "report.references": Field(
         "",
         "published figures to compare with",
@@ -182,6 +183,7 @@ CHANGEABLE = (
     "summaries.errors",
     "summaries.colour_map",
     "profile.steps",
+    "profile.flops",
     "report.references",
     "checkpoint.keep",
     "checkpoint.every_minutes",

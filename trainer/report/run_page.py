@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -18,6 +18,19 @@ from trainer.show.charts.history import history_charts, label_history_charts
 from trainer.system import atomic, environment
 from trainer.system.errors import UsageError
 from trainer.training.run_files import RunFiles
+
+PURPOSES = {
+    "start": "start, up to the first step",
+    "compilation": "first loop, which compiles",
+    "training": "training",
+    "input": "waiting for input",
+    "evaluation": "evaluation",
+    "pictures": "pictures and histograms",
+    "checkpoints": "checkpoints",
+    "counting": "counting a step's operations",
+    "results": "final evaluation, up to this report",
+    "other": "gaps between them",
+}
 
 MOST_BYTES = 8_000_000  # of pictures; in the page they take a third more
 
@@ -69,6 +82,8 @@ def _content(
         "shortcut": shortcut,
         "shortcut_is_as_good": shortcut is not None and _is_as_good(shortcut, run),
         "audit_command": _audit_command(run),
+        "time": time_spent(run.speed["sessions"]) if run.speed else {},
+        "session": _longest_session(run.speed["sessions"]) if run.speed else None,
         "drawn": result.svgs(),
         "history_charts": page.svgs(curves.values()),
         # What matters most comes first: there may not be room for all.
@@ -81,6 +96,22 @@ def _content(
         "layers": album.layers(),
         "left_out": album.left_out,
     }
+
+
+def time_spent(sessions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns the seconds that all sessions of a run spent, by purpose in words, the most first."""
+    seconds: dict[str, float] = {}
+    for session in sessions:
+        for purpose, spent in session["seconds"].items():
+            name = PURPOSES.get(purpose, purpose)
+            seconds[name] = seconds.get(name, 0.0) + spent
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def _longest_session(sessions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Returns the session that trained longest, None where none knew its speed."""
+    known = [session for session in sessions if "step_milliseconds_median" in session]
+    return max(known, key=lambda session: session["seconds"].get("training", 0.0), default=None)
 
 
 def _references(run: RunFiles, shortcut: Reference | None, published: str) -> list[Reference]:

@@ -10,6 +10,9 @@ from trainer.training.step import LoopResult
 
 CURVES = ("loss", "accuracy", "auc", "average_precision", "sensitivity", "specificity")
 
+PURPOSES = ("evaluation", "pictures", "checkpoints", "input", "other")
+STEPS = ("step_milliseconds_median", "step_milliseconds_p95")
+
 Values = dict[str, float | None]
 
 
@@ -44,10 +47,13 @@ def of_loop(run: Run, result: LoopResult, timer: LoopTimer) -> Values:
     return values
 
 
-def of_memory(run: Run) -> Values:
-    """Returns the most memory that each kind of device has used."""
+def of_speed(run: Run) -> Values:
+    """Returns the most memory that each kind of device has used, and where the time went so far."""
     peaks = memory.peak_gib(run.replicas.devices)
-    return {f"speed/{name}_memory_gib": peak for name, peak in peaks.items()}
+    values: Values = {f"speed/{name}_memory_gib": peak for name, peak in peaks.items()}
+    values |= {f"speed/share_of_{name}": run.speed.share(name) for name in PURPOSES}
+    values |= {f"speed/{name}": value for name, value in run.speed.steps.items() if name in STEPS}
+    return values | {"speed/mfu": run.speed.mfu}
 
 
 def of_checkpoint(seconds: float) -> Values:

@@ -1,9 +1,7 @@
 """TensorBoard: curves, texts, and pictures and histograms of what the network learns over time."""
 
 import itertools
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -45,11 +43,10 @@ class TensorBoard(Logger):
         """Removes the events of steps that will come again; describes a new run."""
         self._run, self._config = run, run.config
         self._epochs = epochs_shown(run.config.train.epochs, run.config.summaries.times)
-        self._began, self._seconds = time.perf_counter(), 0.0
         rewind(run.events, saved.get("events", {}))
         self._summaries = Summaries(run.events, run.workdir / "pictures", progress.step)
         if saved.get("tags") != TAGS:
-            with self._timed():
+            with run.speed.spent_on("pictures"):
                 self._describe()
             for row in progress.evaluations:  # of an older version, so that its curves are whole
                 self._validation_curves(row)
@@ -64,11 +61,9 @@ class TensorBoard(Logger):
         """Writes the epoch's metrics and, where it is one of those shown, its figures."""
         self._epoch_curves(progress.history[-1])
         if progress.epoch in self._epochs:
-            with self._timed():
+            with self._run.speed.spent_on("pictures"):
                 self._summaries.figures("validation", progress.step, self._figures.network())
-        share = self._seconds / (time.perf_counter() - self._began)
-        speed = curves.of_memory(self._run) | {"speed/summaries": share}
-        self._summaries.scalars("train", progress.step, speed)
+        self._summaries.scalars("train", progress.step, curves.of_speed(self._run))
 
     def evaluation(self, progress: Progress) -> None:
         """Writes the metrics of an evaluation that is not at the end of an epoch."""
@@ -99,7 +94,8 @@ class TensorBoard(Logger):
                 drawn = figures.evaluation(results, scores, thresholds)
                 if part == "test":
                     drawn = itertools.chain(figures.network(whole=True), drawn)
-                self._summaries.figures(part, step, drawn)
+                with run.speed.spent_on("pictures"):  # drawn as they are written
+                    self._summaries.figures(part, step, drawn)
         self._summaries.flush()
 
     @cached_property
@@ -107,15 +103,6 @@ class TensorBoard(Logger):
         run = self._run
         split = run.data.splits["validation"]
         return Figures(run.config, run.state.averaged, split, outputs=run.outputs)
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        """Adds the time inside to that spent on figures; it decides nothing."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds += time.perf_counter() - began
 
     def _describe(self) -> None:
         summaries, run = self._summaries, self._run

@@ -77,7 +77,7 @@ class TrackerLog(Logger):
         """Adds the epoch's metrics."""
         assert self._delivery
         self._delivery.add(_metrics_points(progress.history[-1]))
-        self._add(progress.step, "train", curves.of_memory(self._run))
+        self._add(progress.step, "train", curves.of_speed(self._run))
 
     def evaluation(self, progress: Progress) -> None:
         """Adds the metrics of an evaluation that is not at the end of an epoch."""

@@ -25,6 +25,7 @@ from trainer.system.watchdog import Watchdog
 from trainer.training import profiling
 from trainer.training.evaluator import Evaluator
 from trainer.training.global_batch import Batch
+from trainer.training.speed import Speed
 from trainer.training.state import State, create_state
 
 
@@ -43,6 +44,7 @@ class Run:
       watchdog: what ends this worker if it does not get on.
       state: network, optimizer and average.
       total_steps: of the whole training.
+      speed: where this session's time goes.
     """
 
     config: ConfigDict
@@ -55,6 +57,7 @@ class Run:
     watchdog: Watchdog
     state: State
     total_steps: int
+    speed: Speed
 
     @property
     def checkpoints(self) -> epath.Path:
@@ -189,6 +192,7 @@ def create_run(
     replicas: Replicas,
     signals: StopSignals,
     watchdog: Watchdog,
+    speed: Speed | None = None,
 ) -> Run:
     """Builds network and optimizer on the replicas; see `Run` for the arguments."""
     pixels = PixelCache(data.splits, config.data, processes=replicas.workers_here)
@@ -198,4 +202,5 @@ def create_run(
         epoch_steps = pipeline.steps(images, batch)
         state = create_state(config, total_steps, epoch_steps, outputs=len(data.labels))
     process = (replicas, signals, watchdog)
-    return Run(config, workdir, events, data, pixels, *process, state, total_steps)
+    speed = speed or Speed()
+    return Run(config, workdir, events, data, pixels, *process, state, total_steps, speed)

@@ -14,7 +14,7 @@ from trainer.system.errors import UsageError
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
     *("data_summary.json", "environment.json", "history.json", "evaluations.json"),
-    *("audit.json", "report.html", "metrics.csv", "model_card.md", "metadata.json"),
+    *("audit.json", "report.html", "metrics.csv", "speed.json", "model_card.md", "metadata.json"),
     *("evaluation", "pictures"),
 )
 

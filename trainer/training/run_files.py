@@ -122,6 +122,12 @@ class RunFiles:
         file = self.workdir / "evaluations.json"
         return json_files.read(file, list) if file.exists() else []
 
+    @cached_property
+    def speed(self) -> dict[str, Any] | None:
+        """The content of speed.json, None for a run of a version that wrote none."""
+        file = self.workdir / "speed.json"
+        return json_files.read(file) if file.exists() else None
+
     @property
     def best_epoch(self) -> float:
         """Epochs after which the weights were the best, with a fraction within an epoch."""
