@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from importlib.util import find_spec
 
@@ -83,5 +84,6 @@ def _handle_sigterm_as_first_process() -> None:
 
     For the first process of a namespace the kernel drops signals that have no handler.
     """
-    if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+    main = threading.current_thread() is threading.main_thread()
+    if main and os.getpid() == 1 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))

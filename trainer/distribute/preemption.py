@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 from trainer.system.errors import Stopped
 
@@ -17,7 +18,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 class StopSignals:
     """Records stop signals inside its `with` block; a second SIGINT ends the process at once.
 
-    A thread reads them, since Python's handlers wait while a loop runs in TensorFlow.
+    A thread reads them, since Python's handlers wait while a loop runs in TensorFlow. Outside of
+    the main thread, where Python takes no handlers, none is recorded.
 
     Attributes:
       received: the first signal, or None.
@@ -30,10 +32,13 @@ class StopSignals:
     def __init__(self, most_seconds: float | None = None):
         self._most_seconds = most_seconds
         self._ended, self._arrived = threading.Event(), threading.Event()
+        self._previous: dict[int, Any] = {}
         self.received: signal.Signals | None = None
         self._received_at = 0.0
 
     def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is not threading.main_thread():
+            return self
         self._reader, writer = socket.socketpair()
         writer.setblocking(False)
         self._writer = writer
@@ -49,6 +54,8 @@ class StopSignals:
         traceback: TracebackType | None,
     ) -> None:
         self._ended.set()
+        if not self._previous:
+            return
         signal.set_wakeup_fd(self._previous_fd)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
