@@ -68,7 +68,7 @@ def test_records_that_can_be_made_anew_are_kept_aside_and_made_anew(
         (file.parent / name).write_bytes(content)
     with run_folder(file.parent, tiny, data, replicas=SimpleNamespace(devices=["CPU:0"])):
         environment.check(RunFiles(file.parent, needed=()).environment)
-    assert trials._begin(file.parent, tiny, {}, data=None)["trials"] == []
+    assert trials._begin(file.parent, tiny, {}).rows() == []
     assert not (file.parent / "audit.json").exists()  # that of these data is none
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 3
