@@ -4,8 +4,9 @@
     python scripts/serve_benchmark.py EXPORT --hostile=10000
 
 The first prints requests/s and latencies at 1, 8 and 64 clients, each of which sends an image and
-waits for its answer, beside what the same signature of the SavedModel does with batches of as many
-images (32 at most) in a process of its own, without a server. The second sends good and hostile
+waits for its answer, beside what the SavedModel itself does in a process without a server, of as
+many images (32 at most) at a time: from the bytes of the same files (`serving_default`), or from
+pixels (`fitted`) where pixels are sent. The second sends good and hostile
 requests, and ends with 1 if one is lost, one is answered with 5xx, or memory grows by over 5 %.
 """
 
@@ -120,7 +121,7 @@ def own_speeds(
                 signatures[name](**batch)
                 runs += 1
             found[kind][count] = rows * runs / (time.perf_counter() - began)
-    return found | {"radiographs": found["predict, pixels"]}
+    return found | {"radiographs": found["predict, files"]}
 
 
 def measure(
@@ -136,7 +137,8 @@ def measure(
     for kind, datas in requests.items():
         for clients in CLIENTS:
             load(port, datas, clients, min(1.0, seconds))
-            times = load(port, datas, clients, seconds)
+            if not (times := load(port, datas, clients, seconds)):
+                raise ExitError(f"no request was answered in {seconds:g} s: give more --seconds.")
             speed, of_network = len(times) / seconds, own[kind][clients]
             marks = [f"{1000 * np.quantile(times, q):.1f}" for q in (0.5, 0.95, 0.99)]
             figures = f"{speed:.0f}", f"{of_network:.0f}", f"{speed / of_network:.2f}"

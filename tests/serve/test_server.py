@@ -84,7 +84,7 @@ def process(lungs: epath.Path, tmp_path: Path) -> Iterator[subprocess.Popen]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_server_that_is_stopped_answers_what_it_has_begun_and_leaves_no_trace(
     process: subprocess.Popen, tmp_path: Path
 ):

@@ -4,6 +4,7 @@ It speaks TensorFlow Serving's REST contract, takes files of any format that `ra
 takes, and has a page for people; docs/serve.md describes all three.
 """
 
+import gc
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -59,6 +60,8 @@ def main(argv: Sequence[str]) -> None:
             token=token,
         )
         served = server.service(opened, name, options)
+    gc.collect()
+    gc.freeze()  # what TensorFlow holds is not looked through again at each large request
     host, port = bound.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"serving {name} at http://{shown}:{port}", flush=True)
