@@ -1,8 +1,9 @@
 """The process of a server: what it refuses to start with, what it logs, and how it ends."""
 
-import io
+import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -116,33 +117,32 @@ def test_server_that_is_stopped_answers_what_it_has_begun_and_leaves_no_trace(
     assert process_ended is None and answer.startswith(b"HTTP/1.1 200")
     assert process.wait(60) == 143
     said = process.stdout.read() + (tmp_path / "stderr").read_text()
-    assert said == "stopped: by SIGTERM; requests in flight were answered.\n"
+    assert said.endswith("stopped: by SIGTERM; requests in flight were answered.\n")
+    assert not {"Doe", "Jane", "jpeg"} & set(re.split(r"\W", said))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stderr", "token"]
 
 
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"nonsense\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 2**17 + b"\r\n\r\n", b"400"),
-        (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 2**17 + b"\r\n\r\n", 400),
+        (b"GET /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
         (
             b"POST /v1/models/x:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n",
-            b"413",
+            413,
         ),
         (
             b"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-            b"200",
+            200,
         ),
     ],
     ids=["no HTTP", "huge header", "wrong length", "large length", "websocket"],
 )
-def test_what_is_no_request_gets_an_answer_in_json(
-    client: httpx.Client, sent: bytes, status: bytes
-):
+def test_what_is_no_request_gets_an_answer_in_json(client: httpx.Client, sent: bytes, status: int):
     with socket.create_connection((client.base_url.host, client.base_url.port), 20) as connection:
         connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        answer = connection.makefile("rb").read()
-    assert answer.split(b" ")[1] == status
-    assert isinstance(json.loads(io.BytesIO(answer).getvalue().rpartition(b"\r\n\r\n")[2]), dict)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        body = response.read()
+    assert response.status == status and isinstance(json.loads(body), dict)

@@ -108,7 +108,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "batch", 32, "images that go through the network together", lower_bound=1, **common
     )
     flags.DEFINE_float(
-        "wait_ms", 5.0, "time that an image waits for others at most", 0.0, 1000.0, **common
+        "wait_ms", 1.0, "time that an image waits for others at most", 0.0, 1000.0, **common
     )
     flags.DEFINE_integer("max_mb", 32, "size of a request, MiB", lower_bound=1, **common)
     flags.DEFINE_integer("max_files", 32, "files of a request", lower_bound=1, **common)

@@ -1,7 +1,6 @@
 """The process of a server: its socket, its start, and how it ends."""
 
 import asyncio
-import contextlib
 import json
 import math
 import signal
@@ -11,7 +10,6 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-import h11
 import numpy as np
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -30,6 +28,7 @@ from trainer.system.processes import Pool
 
 BACKLOG = 1024  # connections that wait to be accepted
 HEADER_SECONDS = 20.0  # until the head of a request has come
+LINGER_SECONDS = 1.0  # that a refused client has to read why
 DECODE_SECONDS = 20.0  # of one file
 FINISH_SECONDS = 60  # for requests in flight when the server ends
 WAITING = 16  # batches that may wait
@@ -48,7 +47,7 @@ class Options:
     """
 
     batch: int = 32
-    wait: float = 0.005
+    wait: float = 0.001
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
@@ -144,25 +143,29 @@ class _Protocol(H11Protocol):
     """Closes connections on which no request comes, and answers what is no HTTP with JSON."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _is_refused = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._deadline = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
-    def handle_events(self) -> None:
-        with contextlib.suppress(h11.LocalProtocolError):  # it sent more after what is no HTTP
-            super().handle_events()
-        idle = self.cycle is None or self.cycle.response_complete
-        if not idle and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        elif idle and self._deadline is None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(HEADER_SECONDS, self._too_slow)
-
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_refused:
+            super().data_received(data)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if not is_idle and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        elif is_idle and self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
     def _too_slow(self) -> None:
         self._deadline = None
@@ -171,12 +174,10 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         body = json.dumps({"error": msg}).encode()
-        head = [("content-type", "application/json"), ("connection", "close")]
-        head.append(("content-length", str(len(body))))
-        for event in (
-            h11.Response(status_code=400, headers=head, reason=b"Bad Request"),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        start = f"HTTP/1.1 400 Bad Request\r\n{head}connection: close\r\n\r\n"
+        self.transport.write(start.encode() + body)
+        # Closed at once, what the client still sends would make it lose the answer.
+        self._is_refused = True
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
