@@ -26,8 +26,17 @@ def test_the_share_is_that_which_gives_as_many_positive_tests():
 
 def test_one_step_is_the_mean_of_the_probabilities(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(prior_shift, "STEPS", 1)
-    found = prior_shift.estimate(answers(35, 65), HALVES)
-    assert found[1] == pytest.approx(0.35 * POSITIVE + 0.65 * NEGATIVE)
+    probability = np.random.default_rng(0).dirichlet([1, 2, 3], 50)
+    found = prior_shift.estimate(probability, np.array([0.2, 0.3, 0.5]))
+    assert found == pytest.approx(probability.mean(0))
+
+
+def test_two_classes_have_the_share_at_which_a_step_changes_nothing():
+    probability = np.random.default_rng(0).dirichlet([3, 2], 400)
+    shares = prior_shift.estimate(probability, HALVES)
+    assert 0.01 < shares[1] < 0.1
+    step = prior_shift.corrected(probability, HALVES, shares).mean(0)
+    assert step == pytest.approx(shares, abs=1e-9)
 
 
 def test_where_the_shares_are_those_assumed_nothing_changes():

@@ -7,6 +7,7 @@ differ, and images of a class look alike in both: not where another device or re
 """
 
 import numpy as np
+from scipy.optimize import brentq
 
 STEPS, TOLERANCE = 2000, 1e-7  # at most, and the change of a share below which it ends
 
@@ -14,12 +15,26 @@ STEPS, TOLERANCE = 2000, 1e-7  # at most, and the change of a share below which 
 def estimate(probability: np.ndarray, assumed: np.ndarray) -> np.ndarray:
     """Returns the share of each class among new examples, [K] float64.
 
-    No share is below half an example, so that its odds are finite.
+    Of two classes the likelihood that the steps climb has its one maximum where its slope is 0,
+    which is found at once: where scores tell little it would take thousands of steps. No share is
+    below half an example, so that its odds are finite.
 
     Args:
       probability: [n, K] of each class, calibrated, for the new examples.
       assumed: [K] shares of the classes where it was calibrated, none 0.
     """
+    least = 0.5 / len(probability)
+    if len(assumed) == 2:
+        lacks, has = (probability / assumed).T
+
+        def slope(share: float) -> float:
+            return float(np.mean((has - lacks) / (share * has + (1 - share) * lacks)))
+
+        if slope(least) <= 0 or slope(1 - least) >= 0:
+            share = least if slope(least) <= 0 else 1 - least
+        else:
+            share = brentq(slope, least, 1 - least)
+        return np.array([1 - share, share])
     shares = assumed
     for _ in range(STEPS):
         found = corrected(probability, assumed, shares).mean(0)
@@ -27,7 +42,7 @@ def estimate(probability: np.ndarray, assumed: np.ndarray) -> np.ndarray:
         shares = found
         if done:
             break
-    shares = np.maximum(shares, 0.5 / len(probability))
+    shares = np.maximum(shares, least)
     return shares / shares.sum()
 
 

@@ -173,7 +173,8 @@ class RunFiles:
 
     def _advice(self) -> str:
         """Returns how to finish the run, with its own command where that is known."""
-        if runs := sorted(file.parent.name for file in self.workdir.glob("*/config.json")):
+        runs = sorted(file.parent.name for file in self.workdir.glob("*/config.json"))
+        if runs and not (self.workdir / "config.json").exists():
             more = "" if len(runs) < 4 else f" and {len(runs) - 3} more"
             return f"it holds the runs {', '.join(runs[:3])}{more}: name one or several of them."
         try:
