@@ -8,11 +8,15 @@ from etils import epath
 from tests.forks import Forks
 
 
+def files(folder: epath.Path) -> dict[str, int]:
+    return {str(file): file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()}
+
+
 def test_operations_of_a_run_are_listed_and_its_trace_can_be_opened(
     forks: Forks, finished: epath.Path, tmp_path: Path
 ):
     out = tmp_path / "traced"
-    before = {file: file.stat().length for file in finished.rglob("*") if file.is_file()}
+    before = files(finished)
     done = forks.run(
         *("-m", "trainer.commands.profile", finished, f"--out={out}", "--steps=2"),
         "--config.summaries.times=0",
@@ -25,7 +29,7 @@ def test_operations_of_a_run_are_listed_and_its_trace_can_be_opened(
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
     assert f"scripts/tensorboard.sh {out} shows it in the tab Profile" in command
     assert len(list(out.glob("tensorboard/train/plugins/profile/*/*.xplane.pb"))) == 1
-    assert {file: file.stat().length for file in finished.rglob("*") if file.is_file()} == before
+    assert files(finished) == before
 
 
 @pytest.mark.parametrize(
