@@ -76,6 +76,7 @@ REFUSED = {
     "transparent ": encoded(picture(60, 50, "P"), "PNG", transparency=3),
     "neither a JPEG nor a PNG": encoded(picture(60, 50), "BMP"),
     "neither a JPEG nor a PNG ": b"",
+    "in CMYK": encoded(picture(60, 50, "CMYK"), "JPEG"),
     "6 times as long": encoded(picture(400, 60, "L"), "PNG"),
     "blank": encoded(Image.new("L", (60, 50), 7), "PNG"),
     "Invalid JPEG": encoded(picture(90, 60), "JPEG")[:1500],

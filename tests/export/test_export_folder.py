@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 from etils import epath
 
 from trainer.data import dataset, pipeline
-from trainer.export import export_folder, parity
+from trainer.export import encodings, export_folder, formats, litert, onnx_model, parity, writers
 from trainer.export.exported import Exported
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Gate
@@ -61,7 +62,7 @@ def exported(
     network: Ensemble, phantoms: epath.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[epath.Path, dict[str, parity.Parity]]:
     out = epath.Path(tmp_path_factory.mktemp("export")) / "out"
-    return out, export_folder.export(network, ["saved_model", "keras"], out, data=phantoms)
+    return out, export_folder.export(network, list(formats.FILES), out, data=phantoms)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +70,42 @@ def signatures(exported) -> dict:
     return tf.saved_model.load(str(exported[0] / "saved_model/1")).signatures
 
 
-@pytest.mark.parametrize("kind", ["saved_model", "keras"])
+@pytest.mark.parametrize("kind", ["saved_model", "keras", "litert_float32", "onnx"])
 def test_probabilities_are_those_of_predict_and_no_decision_changes(exported, kind: str):
     row = exported[1][kind]
     assert row.images > 0 and row.largest < 1e-5 and row.decisions_changed == 0
     written = json.loads((exported[0] / "parity.json").read_text())
     assert written[kind]["largest"] == row.largest
+
+
+@pytest.mark.parametrize("kind", ["litert_float16", "litert_int8"])
+def test_formats_of_fewer_bits_state_how_much_they_lose(exported, kind: str):
+    row, full = exported[1][kind], exported[1]["litert_float32"]
+    assert full.largest < row.largest < 0.05
+    dataclasses.replace(row, decisions_changed=9, auc_difference=-0.4).check(kind, "float32")
+    with pytest.raises(parity.NotAlike):
+        dataclasses.replace(row, decisions_changed=9).check("onnx", "float32")
+
+
+@pytest.mark.parametrize("name", encodings.ENCODINGS)
+def test_encoding_is_read_as_predict_does_or_is_refused_with_what_reads_it(exported, name: str):
+    outcome = exported[1]["saved_model"].encodings[name]
+    if outcome.largest is None:
+        assert "radiograph predict" in outcome.refused
+    else:
+        assert outcome.largest < 1e-5
+
+
+def test_onnx_and_litert_take_any_number_of_images(exported, expected):
+    out, images = exported[0], expected.fitted[0]
+    for run in (onnx_model.load(out / "model.onnx"), litert.load(out / "model_float32.tflite")):
+        for count in (1, 5):
+            found = run(fitted=images[:count])
+            assert set(found) == {"probability", "calibrated"}
+            np.testing.assert_allclose(
+                found["probability"], expected.probability[:count], atol=1e-5
+            )
+    assert onnx.load(str(out / "model.onnx")).opset_import[0].version == onnx_model.OPSET
 
 
 def test_export_is_one_folder_with_a_checksum_of_every_file(exported, finished: epath.Path):
@@ -171,9 +202,11 @@ def test_export_that_says_something_else_leaves_nothing(
 ):
     wrong = dataclasses.replace(network.members[0], model=_other_weights(network))
     other = dataclasses.replace(network, members=(wrong,))
-    write = export_folder._write_keras
+    write = writers.write_keras
     monkeypatch.setitem(
-        export_folder._WRITERS, "keras", lambda _, folder, files: write(other, folder, files)
+        writers.WRITERS,
+        "keras",
+        lambda job, name: write(dataclasses.replace(job, ensemble=other), name),
     )
     with pytest.raises(parity.NotAlike) as refused:
         export_folder.export(network, ["keras"], epath.Path(tmp_path / "out"), data=phantoms)
@@ -194,3 +227,19 @@ def test_folder_that_holds_something_is_refused_and_left_alone(network, phantoms
     with pytest.raises(UsageError):
         export_folder.export(network, ["keras"], epath.Path(tmp_path), data=phantoms)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_documented_client_gives_what_predict_gives(exported, expected, images, tmp_path: Path):
+    """The code of docs/export.md, run in a folder with a file and an export."""
+    (tmp_path / "EXPORT").symlink_to(exported[0])
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    blocks = [block.partition("```")[0] for block in text.split("```python\n")]
+    code = "\n".join(block for block in blocks if "onnxruntime" in block or "model.keras" in block)
+    code = code.replace("EXPORT/", f"{tmp_path}/EXPORT/").replace("a.jpeg", f"{tmp_path}/a.jpeg")
+    printed: list[np.ndarray] = []
+    for number in (0, 3):
+        (tmp_path / "a.jpeg").write_bytes(images[number])
+        exec(code, {"print": printed.append})
+        for found in printed[-3:]:  # ONNX, Keras and LiteRT in int8
+            np.testing.assert_allclose(found, expected.probability[[number]], atol=0.02)
+        np.testing.assert_allclose(printed[-3], expected.probability[[number]], atol=1e-5)

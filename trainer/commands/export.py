@@ -12,14 +12,12 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.export import destination
-from trainer.export.formats import FORMATS
+from trainer.export import destination, formats
 from trainer.system import tensorflow_import
-from trainer.system.errors import UsageError
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.export import export_folder, parity
+    from trainer.export import encodings, export_folder, parity
     from trainer.judge import ensemble
 
 
@@ -29,30 +27,34 @@ def main(argv: Sequence[str]) -> None:
     runs = [path_flags.expand(run) for run in argv[1:]]
     for run in runs:
         RunFiles(run, OF_NETWORK)  # before TensorFlow is imported
-    formats = _formats(given.format)
+    chosen = formats.parse(given.format)
     out = epath.Path(given.out)
     destination.check(out)
     with program.stop_at_signals("nothing was exported"):
         tensorflow_import.import_quietly()
         network = ensemble.Ensemble.load(runs)
         data = given.data or network.members[0].config.data.path
-        rows = export_folder.export(network, formats, out, data=data)
-    print(f"against radiograph predict, on validation images:\n{parity.table(rows)}")
+        rows = export_folder.export(network, chosen, out, data=data)
+    (first, *_) = rows.values()
+    print(
+        f"against radiograph predict, on {first.images:,} validation images, {first.originals:,} "
+        f"of them source files:\n{parity.table(rows)}"
+    )
+    for name, row in rows.items():
+        if row.encodings:
+            print(
+                f"\n{name}, of the same images encoded otherwise:\n{encodings.table(row.encodings)}"
+            )
     print(f"\nexported: {given.out}")
-
-
-def _formats(text: str) -> list[str]:
-    formats = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not formats or set(formats) - set(FORMATS):
-        raise UsageError(f"--format={text} is not of {', '.join(FORMATS)}, separated by commas.")
-    return formats
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags of this command."""
     common: dict[str, Any] = {"flag_values": flag_values}
     path_flags.define_path("out", None, "new folder of the export, local or gs://", **common)
-    flags.DEFINE_string("format", ",".join(FORMATS[:1]), f"of {', '.join(FORMATS)}", **common)
+    flags.DEFINE_string(
+        "format", "saved_model", f"of {', '.join(formats.NAMES)}; several by commas", **common
+    )
     path_flags.define_path(
         "data", None, "the run's prepared data set, if it lies elsewhere now", **common
     )

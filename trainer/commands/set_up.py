@@ -64,6 +64,8 @@ def show_logs(verbosity: int) -> None:
     level = max(logging.WARNING - 10 * verbosity, logging.DEBUG)
     logging.getLogger().setLevel(level)
     absl_logging.get_absl_logger().setLevel(level)
+    # TensorFlow sets the loggers' levels anew when it saves a model.
+    absl_logging.get_absl_handler().setLevel(level)
     if verbosity > 0:
         os.environ[LOG_LEVEL] = "0"
     else:  # its warnings, such as those of retracing, are for the program's developers

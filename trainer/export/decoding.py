@@ -21,6 +21,7 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8\xff"
 DEPTH, COLOUR = 24, 25  # bytes of a PNG's header
 GREY_ALPHA, COLOUR_ALPHA = 4, 6
+COLOURS = 3  # of a JPEG that is not in CMYK
 
 
 def decode(data: tf.Tensor, max_side: int) -> tf.Tensor:
@@ -70,7 +71,8 @@ def not_blank(grey: tf.Tensor) -> tf.Tensor:
 
 def _decode_jpeg(data: tf.Tensor, max_side: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the luma of a JPEG, large ones at 1/2 or 1/4, and the (height, width) of the file."""
-    size = tf.image.extract_jpeg_shape(data)[:2]
+    *size, channels = tf.unstack(tf.image.extract_jpeg_shape(data))
+    size = tf.stack(size)
     header = tf.io.decode_raw(tf.strings.substr(data, 0, HEADER), tf.uint8)
     turned = tf.logical_or(
         tf.reduce_any(_after(header, LITTLE_ENDIAN) > 1),
@@ -83,7 +85,11 @@ def _decode_jpeg(data: tf.Tensor, max_side: int) -> tuple[tf.Tensor, tf.Tensor]:
         decoded = tf.io.decode_jpeg(data, channels=1, ratio=ratio, dct_method="INTEGER_ACCURATE")
         return decoded[..., 0]
 
-    with tf.control_dependencies([_require(~turned, "the file is rotated by EXIF")]):
+    checks = [
+        _require(~turned, "the file is rotated by EXIF"),
+        _require(channels <= COLOURS, "the file is in CMYK"),
+    ]
+    with tf.control_dependencies(checks):
         grey = tf.case(
             [(quarter, lambda: luma(4)), (half, lambda: luma(2))], default=lambda: luma(1)
         )

@@ -10,12 +10,13 @@ from trainer.data import dataset
 from trainer.export import conformal_table, destination, metadata
 from trainer.export.conformal_table import ConformalTable
 from trainer.export.destination import CHECKSUMS
+from trainer.export.formats import FILES
 from trainer.judge.gate import Gate
 from trainer.system import json_files
 from trainer.system.errors import UsageError
 
 AGAIN = "export the run again"
-SAVED_MODEL = "saved_model/1"  # TensorFlow Serving takes the highest-numbered folder
+SAVED_MODEL = FILES["saved_model"]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a client needs to know of an exported network: metadata.json, and the card."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,8 +10,9 @@ import tensorflow as tf
 from etils import epath
 
 from trainer import __version__
-from trainer.export import conformal_table, parity
+from trainer.export import conformal_table, encodings, parity
 from trainer.export.conformal_table import ConformalTable
+from trainer.export.formats import FILES, OPSET
 from trainer.export.parity import Parity
 from trainer.judge import gate
 from trainer.judge.ensemble import Ensemble
@@ -23,7 +24,9 @@ from trainer.training.run_files import RunFiles
 FILE = "metadata.json"
 
 
-def metadata(ensemble: Ensemble, conformal: ConformalTable | None) -> dict[str, Any]:
+def metadata(
+    ensemble: Ensemble, formats: Iterable[str], conformal: ConformalTable | None
+) -> dict[str, Any]:
     """Returns the content of metadata.json: a MONAI bundle's fields, and what a server needs."""
     first = RunFiles(ensemble.workdirs[0])
     bundle = model_card.metadata(first)
@@ -34,6 +37,7 @@ def metadata(ensemble: Ensemble, conformal: ConformalTable | None) -> dict[str, 
         "changelog": {__version__: "exported from finished runs"},
         "data_source": epath.Path(first.data["source"]).name,
         "network_data_format": _data_format(ensemble, bundle["network_data_format"]),
+        "formats": {name: _format(name) for name in formats},
         "runs": [path.name for path in ensemble.workdirs],
         "labels": ensemble.labels,
         "classes": ensemble.classes,
@@ -70,9 +74,14 @@ def card(ensemble: Ensemble, rows: Mapping[str, Parity]) -> str:
         " as one network, the mean of their calibrated log-odds; the figures above are of the "
         "first alone"
     )  # fmt: skip
+    tables = [parity.markdown(rows)]
+    for name, row in rows.items():
+        if row.encodings:
+            tables.append(f"{name}, of the same images encoded otherwise:")
+            tables.append(encodings.markdown(row.encodings))
     return (
         f"{own}\n\n## Export\n\nExported from {names}{several}, and compared with `radiograph "
-        f"predict` on validation images:\n\n{parity.markdown(rows)}\n"
+        f"predict` on validation images:\n\n" + "\n\n".join(tables) + "\n"
     )
 
 
@@ -90,6 +99,10 @@ def _data_format(ensemble: Ensemble, trained: Mapping[str, Any]) -> dict[str, An
 def input_names(ensemble: Ensemble) -> list[str]:
     """Returns the names of the inputs of fitted images: of each of the ensemble's squares one."""
     return ["fitted", *(f"fitted_{number}" for number in range(2, len(ensemble.fits) + 1))]
+
+
+def _format(name: str) -> dict[str, Any]:
+    return {"file": FILES[name]} | ({"opset": OPSET} if name == "onnx" else {})
 
 
 def _gate(ensemble: Ensemble) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Whether an export says what `radiograph predict` says, from the bytes of files on."""
 
+import itertools
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from trainer.export.formats import LOSSY
 from trainer.judge.ensemble import Ensemble
 from trainer.system import terminal
 from trainer.system.errors import ExitError
@@ -14,7 +17,7 @@ from trainer.training.trained_model import AT_ONCE
 
 MOST_DIFFERENCE = 1e-3  # of a probability, where a decision changes
 MOST_AUC_LOSS = 0.005
-TIMED = 64  # images at each batch size
+TIMED = 96  # images at each batch size
 BATCHES = (1, AT_ONCE)
 
 
@@ -23,36 +26,64 @@ class NotAlike(ExitError):
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """What an export makes of images in some encoding.
+
+    Attributes:
+      largest: difference of a probability from `radiograph predict`; None where it is refused.
+      refused: the error in words; "" where there is none.
+    """
+
+    largest: float | None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
 class Parity:
     """How an export differs from prediction on the same files.
 
     Attributes:
       images: that were compared.
+      originals: of these, source files; the others are as preparation has stored them.
+      refused: files of validation that it refuses, which are not among these.
       largest: difference of a probability.
       mean: difference of a probability.
       decisions_changed: of all labels of all images.
       auc_difference: mean over the labels that have both classes; None where none has.
       megabytes: of its files.
       milliseconds: an image on this machine, by the size of the batch.
+      encodings: what it makes of the same images encoded otherwise, if it takes files.
     """
 
     images: int
+    originals: int
+    refused: int
     largest: float
     mean: float
     decisions_changed: int
     auc_difference: float | None
     megabytes: float
     milliseconds: dict[str, float]
+    encodings: dict[str, Encoded] = field(default_factory=dict)
 
-    def check(self, name: str) -> None:
-        """Raises NotAlike where the export is not to be used in place of the run."""
+    def check(self, name: str, precision: str) -> None:
+        """Raises NotAlike where the export is not to be used in place of the run.
+
+        Args:
+          name: of the format; those that lose by their nature are never refused.
+          precision: of the run.
+        """
+        if name in LOSSY:
+            return
         changed = self.decisions_changed and self.largest > MOST_DIFFERENCE
         if changed or (self.auc_difference or 0.0) < -MOST_AUC_LOSS:
+            report = "please report this with the run's config.json"
+            if precision != "float32":
+                report = f"the run computes in {precision}, and a saved_model does so too"
             raise NotAlike(
                 f"the {name} does not say what radiograph predict says: {self.decisions_changed:,} "
                 f"decisions of {self.images:,} images change, and probabilities differ by up to "
-                f"{self.largest:.2g}; nothing was exported: please report this with the run's "
-                "config.json."
+                f"{self.largest:.2g}; nothing was exported: {report}."
             )
 
     def as_dict(self) -> dict:
@@ -70,6 +101,7 @@ class Files:
       fitted: for each of the ensemble's squares, [n, S, S, 1] uint8.
       probability: [n, K] float64.
       decisions: [n, K] bool.
+      originals: [n] bool, whether it is the file that the image was prepared from.
     """
 
     contents: list[bytes]
@@ -77,9 +109,28 @@ class Files:
     fitted: tuple[np.ndarray, ...]
     probability: np.ndarray
     decisions: np.ndarray
+    originals: np.ndarray
+
+    def only(self, kept: np.ndarray) -> "Files":
+        """Returns some of the files, by a mask [n] bool."""
+        return Files(
+            list(itertools.compress(self.contents, kept)),
+            self.labels[kept],
+            tuple(images[kept] for images in self.fitted),
+            self.probability[kept],
+            self.decisions[kept],
+            self.originals[kept],
+        )
 
     @classmethod
-    def predict(cls, ensemble: Ensemble, contents: Sequence[bytes], labels: np.ndarray) -> "Files":
+    def predict(
+        cls,
+        ensemble: Ensemble,
+        contents: Sequence[bytes],
+        labels: np.ndarray,
+        *,
+        originals: np.ndarray | None = None,
+    ) -> "Files":
         """Predicts files as `radiograph predict` does."""
         squares = [
             ensemble.fitted_images(ensemble.members[0].stored_image(data)) for data in contents
@@ -87,7 +138,10 @@ class Files:
         fitted = tuple(np.stack(images) for images in zip(*squares, strict=True))
         logits = ensemble.logits(fitted)
         probability = ensemble.probabilities(logits)
-        return cls(list(contents), labels, fitted, probability, ensemble.decisions(logits))
+        decisions = ensemble.decisions(logits)
+        if originals is None:
+            originals = np.zeros(len(contents), bool)
+        return cls(list(contents), labels, fitted, probability, decisions, originals)
 
 
 def compare(
@@ -95,6 +149,7 @@ def compare(
     answer: Callable[[slice], tuple[np.ndarray, np.ndarray]],
     *,
     megabytes: float,
+    refused: int = 0,
 ) -> Parity:
     """Compares an export with the prediction of the same files.
 
@@ -102,18 +157,26 @@ def compare(
       files: with their predictions.
       answer: returns probability and decision, [n, K] each, that the export gives for a part.
       megabytes: of the export's files.
+      refused: files that the export refuses, which are not among these.
 
     Raises:
       NotAlike: a probability of the export is none.
     """
     count = len(files.contents)
-    parts = [answer(slice(start, start + AT_ONCE)) for start in range(0, count, AT_ONCE)]
-    probability, decision = (np.concatenate(each) for each in zip(*parts, strict=True))
+    if not count:
+        raise NotAlike(
+            f"none of the {refused:,} files of validation is one that the export reads: nothing "
+            "was exported."
+        )
+    answers = [answer(part) for part in parts(count)]
+    probability, decision = (np.concatenate(each) for each in zip(*answers, strict=True))
     if not np.isfinite(probability).all():
         raise NotAlike("what was exported gives no numbers: nothing was exported.")
     difference = np.abs(probability - files.probability)
     return Parity(
         images=count,
+        originals=int(files.originals.sum()),
+        refused=refused,
         largest=float(difference.max()),
         mean=float(difference.mean()),
         decisions_changed=int(np.sum(decision.astype(bool) != files.decisions)),
@@ -121,6 +184,11 @@ def compare(
         megabytes=megabytes,
         milliseconds={str(batch): _milliseconds(answer, count, batch) for batch in BATCHES},
     )
+
+
+def parts(count: int) -> list[slice]:
+    """Returns the batches that so many files are answered in."""
+    return [slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE)]
 
 
 def table(rows: Mapping[str, Parity]) -> str:
@@ -136,10 +204,21 @@ def markdown(rows: Mapping[str, Parity]) -> str:
 
 
 def _cells(rows: Mapping[str, Parity]) -> Iterator[tuple[str, ...]]:
-    yield "", "images", "largest", "mean", "changed", "AUC", "MB", "ms at 1", f"at {AT_ONCE}"
+    yield (
+        "",
+        "images",
+        "refused",
+        "largest",
+        "mean",
+        "changed",
+        "AUC",
+        "MB",
+        "ms at 1",
+        f"at {AT_ONCE}",
+    )
     for name, row in rows.items():
         auc = "-" if row.auc_difference is None else f"{row.auc_difference:+.5f}"
-        figures = (f"{row.images:,}", f"{row.largest:.1e}", f"{row.mean:.1e}")
+        figures = (f"{row.images:,}", f"{row.refused:,}", f"{row.largest:.1e}", f"{row.mean:.1e}")
         times = [f"{row.milliseconds[str(batch)]:.1f}" for batch in BATCHES]
         changed = str(row.decisions_changed)
         yield name, *figures, changed, auc, f"{row.megabytes:.1f}", *times
@@ -159,11 +238,12 @@ def _auc_difference(files: Files, probability: np.ndarray) -> float | None:
 
 
 def _milliseconds(answer: Callable[[slice], object], count: int, batch: int) -> float:
-    """Returns the time of an image, after a first batch of the same size."""
+    """Returns the time of an image in the median batch, after a first one of the same size."""
     batch = min(batch, count)
     answer(slice(0, batch))
-    starts = range(0, min(count, TIMED) - batch + 1, batch)
-    began = time.perf_counter()
-    for start in starts:
+    times = []
+    for start in range(0, min(count, TIMED) - batch + 1, batch):
+        began = time.perf_counter()
         answer(slice(start, start + batch))
-    return 1000 * (time.perf_counter() - began) / (len(starts) * batch)
+        times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times) / batch

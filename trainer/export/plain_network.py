@@ -3,30 +3,68 @@
 import keras
 from keras import layers
 
+from trainer.export.metadata import input_names
+from trainer.judge.ensemble import Ensemble, Fit
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.models.dropout import Dropout
 from trainer.training.trained_model import TrainedModel
 
 
-def plain_network(trained: TrainedModel) -> keras.Model:
-    """Returns the network of a run from fitted pixels to probabilities.
+def plain_network(ensemble: Ensemble) -> keras.Model:
+    """Returns the networks of the runs as one, from fitted pixels to probabilities.
 
     Args:
-      trained: the run's network, with its best weights.
+      ensemble: the runs; of several the softmax or sigmoid is of the mean of their calibrated
+        logits, which gives what the mean of their log-odds does.
 
     Returns:
-      A model [n, S, S, 1] of 0..255 -> [n, K] probabilities, not calibrated.
+      A model [n, S, S, 1] of 0..255 -> [n, K] probabilities, not calibrated, with an input for each
+      of the ensemble's squares.
     """
-    clone = keras.models.clone_model(trained.model, clone_function=_plain_layer)
-    clone.set_weights(trained.model.get_weights())
-    config = trained.config
-    pixels = keras.Input((config.data.image_size, config.data.image_size, 1), name="fitted")
-    images = layers.Rescaling(1 / 255, name="scale")(pixels)
-    if config.model.channels > 1:
-        images = layers.Concatenate(name="channels")([images] * config.model.channels)
-    activation = "softmax" if trained.outputs.exclusive else "sigmoid"
+    inputs = {
+        fit: keras.Input((fit.image_size, fit.image_size, 1), name=name)
+        for name, fit in zip(input_names(ensemble), ensemble.fits, strict=True)
+    }
+    logits = []
+    for number, member in enumerate(ensemble.members, 1):
+        pixels = inputs[Fit(member.config.data.image_size, member.config.data.fit)]
+        logits.append(_plain(member, f"network_{number}")(_images(member, pixels, number)))
+    if len(logits) > 1:
+        logits = [
+            layers.Rescaling([1 / each for each in member.temperatures], dtype="float32")(one)
+            for member, one in zip(ensemble.members, logits, strict=True)
+        ]
+        logits = [layers.Average(dtype="float32")(logits)]
+    activation = "softmax" if ensemble.outputs.exclusive else "sigmoid"
     probability = layers.Activation(activation, dtype="float32", name="probability")
-    return keras.Model(pixels, probability(clone(images)), name=trained.model.name)
+    return keras.Model(list(inputs.values()), probability(logits[0]), name="radiograph")
+
+
+def _images(member: TrainedModel, pixels: keras.KerasTensor, number: int) -> keras.KerasTensor:
+    """Returns what the network of a run takes."""
+    images = layers.Rescaling(1 / 255, name=f"scale_{number}")(pixels)
+    if (channels := member.config.model.channels) > 1:
+        images = layers.Concatenate(name=f"channels_{number}")([images] * channels)
+    return images
+
+
+def _plain(member: TrainedModel, name: str) -> keras.Model:
+    clone = keras.models.clone_model(member.model, clone_function=_plain_layer)
+    clone.set_weights(member.model.get_weights())
+    return keras.Model(clone.inputs, clone.outputs[0], name=name)
+
+
+def float32_network(trained: TrainedModel) -> keras.Model:
+    """Returns the network of a run in float32, whatever precision it was trained in."""
+    if trained.config.precision == "float32":
+        return trained.model
+
+    def full(layer: keras.Layer) -> keras.Layer:
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    clone = keras.models.clone_model(trained.model, clone_function=full)
+    clone.set_weights(trained.model.get_weights())
+    return clone
 
 
 def _plain_layer(layer: keras.Layer) -> keras.Layer:

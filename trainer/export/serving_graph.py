@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from trainer.export import decoding, fitting
+from trainer.export import decoding, fitting, uniform
 from trainer.export.metadata import input_names
 from trainer.judge.ensemble import Ensemble
 from trainer.metrics.operating_points import CHOSEN
@@ -37,10 +37,7 @@ class ServingGraph(tf.Module):
         """Returns the functions by the names of their signatures."""
         files = tf.TensorSpec([None], tf.string, name="image_bytes")
         pixels = tf.TensorSpec([None, None, None, 1], tf.uint8, name="pixels")
-        fitted = [
-            tf.TensorSpec([None, fit.image_size, fit.image_size, 1], tf.uint8, name=name)
-            for name, fit in zip(input_names(self._ensemble), self._ensemble.fits, strict=True)
-        ]
+        fitted = self._fitted_inputs()
         return {
             name: tf.function(answer, input_signature=inputs)
             for name, answer, inputs in (
@@ -52,6 +49,18 @@ class ServingGraph(tf.Module):
                 ("explain_fitted", self.explain_fitted, fitted[:1]),
             )
         }
+
+    def of_numbers(self) -> tf.types.experimental.GenericFunction:
+        """Returns what answers for fitted images with probability and calibrated alone.
+
+        It holds no text and no decoding, which other programs than TensorFlow cannot run.
+        """
+
+        def answer(*fitted: tf.Tensor) -> Answer:
+            found = self.answer_fitted(*fitted)
+            return {name: found[name] for name in ("probability", "calibrated")}
+
+        return tf.function(answer, input_signature=self._fitted_inputs())
 
     def answer_files(self, image_bytes: tf.Tensor) -> Answer:
         """Answers for the bytes of JPEG or PNG files, [n] string."""
@@ -117,7 +126,15 @@ class ServingGraph(tf.Module):
         return tf.map_fn(decode, image_bytes, fn_output_signature=self._fitted_types())
 
     def _fit(self, image: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if self._ensemble.decoding.uniform:
+            image = uniform.uniform(image, self._ensemble.decoding.max_side)
         return tuple(fitting.fit(image, fit.image_size, fit.mode) for fit in self._ensemble.fits)
+
+    def _fitted_inputs(self) -> list[tf.TensorSpec]:
+        return [
+            tf.TensorSpec([None, fit.image_size, fit.image_size, 1], tf.uint8, name=name)
+            for name, fit in zip(input_names(self._ensemble), self._ensemble.fits, strict=True)
+        ]
 
     def _fitted_types(self) -> tuple[tf.TensorSpec, ...]:
         sides = [fit.image_size for fit in self._ensemble.fits]

@@ -7,11 +7,18 @@ import platform
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-# What absl, oneDNN and the check of the processor write at each import.
-NOISE = re.compile(rb"absl::InitializeLog|oneDNN custom op|cpu_feature_guard|rebuild TensorFlow")
+# What absl, oneDNN and the check of the processor write at each import, LiteRT whenever it is used,
+# and TensorFlow's optimizer when tf2onnx calls it.
+NOISE = re.compile(
+    rb"absl::InitializeLog|oneDNN custom op|cpu_feature_guard|rebuild TensorFlow"
+    rb"|fully_quantize: |Created TensorFlow Lite|Ignored (output_format|drop_control)"
+    rb"|NodeDef mentions attribute"
+)
 
 
 def import_quietly() -> None:
@@ -24,12 +31,19 @@ def import_quietly() -> None:
     if logging.getLogger().isEnabledFor(logging.INFO) or _may_abort():
         importlib.import_module("tensorflow")
         return
+    with without_noise():
+        importlib.import_module("tensorflow")
+
+
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Keeps what libraries write to stderr meanwhile, and writes it afterwards without `NOISE`."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            yield
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
