@@ -84,7 +84,7 @@ def test_formats_of_fewer_bits_state_how_much_they_lose(exported, kind: str):
     assert full.largest < row.largest < 0.05
     dataclasses.replace(row, decisions_changed=9, auc_difference=-0.4).check(kind, "float32")
     with pytest.raises(parity.NotAlike):
-        dataclasses.replace(row, decisions_changed=9).check("onnx", "float32")
+        dataclasses.replace(row, decisions_changed=9, largest=0.01).check("onnx", "float32")
 
 
 @pytest.mark.parametrize("name", encodings.ENCODINGS)

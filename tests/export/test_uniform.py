@@ -11,7 +11,7 @@ from trainer.data.decode import recode
 from trainer.export import uniform
 
 
-@pytest.mark.parametrize("size", [(120, 97), (64, 64), (30, 41), (16, 200)])
+@pytest.mark.parametrize("size", [(120, 97), (64, 64), (30, 41), (16, 100)])
 def test_uniform_image_is_the_one_that_preparation_stores(size: tuple[int, int]):
     width, height = size
     grey = np.random.default_rng(width).normal(128, 70, (height, width))

@@ -34,7 +34,9 @@ def job(finished: epath.Path, phantoms: epath.Path, tmp_path_factory) -> Job:
     return Job(both, epath.Path(tmp_path_factory.mktemp("job")), files, phantoms)
 
 
-@pytest.mark.parametrize("kind", ["saved_model", "keras", "litert_float32", "onnx"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("saved_model", marks=pytest.mark.slow), "keras", "litert_float32", "onnx"]
+)
 def test_ensemble_is_one_model_that_says_what_its_runs_say_together(job: Job, kind: str):
     row = WRITERS[kind](job, kind)
     assert len(job.ensemble.fits) == 2

@@ -37,7 +37,9 @@ def plain_network(ensemble: Ensemble) -> keras.Model:
         logits = [layers.Average(dtype="float32")(logits)]
     activation = "softmax" if ensemble.outputs.exclusive else "sigmoid"
     probability = layers.Activation(activation, dtype="float32", name="probability")
-    return keras.Model(list(inputs.values()), probability(logits[0]), name="radiograph")
+    given = list(inputs.values())
+    given = given[0] if len(given) == 1 else given
+    return keras.Model(given, probability(logits[0]), name="radiograph")
 
 
 def _images(member: TrainedModel, pixels: keras.KerasTensor, number: int) -> keras.KerasTensor:
