@@ -75,6 +75,8 @@ def test_mlflow_goes_on_in_the_same_run_and_has_each_step_once(
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["report.html"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_wandb_offline_goes_on_after_what_was_written_before_it_was_killed(workdir: epath.Path):
     environment = os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
     for count, *ends in ((3,), (6, "ends")):

@@ -15,7 +15,8 @@ with epy.lazy_imports():  # of the extra
     from mlflow import entities
 
 RECORD = "mlflow.json"  # in the work directory: which run of MLflow it is
-MOST_METRICS, MOST_PARAMETERS, LONGEST = 1000, 100, 6000  # of a call, and of a value
+MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of a call
+LONGEST_NAME, LONGEST = 250, 6000  # of a curve, and of a value
 
 
 class MlflowTracker(Tracker):
@@ -89,7 +90,7 @@ class MlflowTracker(Tracker):
         changed = {n: v for n, v in settings.items() if known.get(n, v) != v}
         tags = {
             **run.tags,
-            "mlflow.source.name": run.tags["command"],
+            "mlflow.source.name": "radiograph train",
             "mlflow.source.git.commit": run.tags["git_commit"],
             **{f"changed.{name}": value for name, value in changed.items()},
         }
@@ -103,5 +104,5 @@ class MlflowTracker(Tracker):
 
 
 def _allowed(name: str) -> str:
-    """Returns the name of a curve in characters that MLflow allows."""
-    return "".join(c if c.isalnum() or c in "_-./ :" else "_" for c in name)
+    """Returns the name of a curve in the characters and the length that MLflow allows."""
+    return "".join(c if c.isalnum() or c in "_-./ :" else "_" for c in name)[:LONGEST_NAME]

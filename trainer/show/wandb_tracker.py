@@ -15,7 +15,7 @@ with epy.lazy_imports():  # of the extra
 
 RECORD = "wandb.json"  # in the work directory: which run of W&B it is
 FLUSH_SECONDS = 0.5  # after which W&B's own process writes what it was given
-FINISH_SECONDS = 30
+SERVER_SECONDS = 60  # that a server may take to begin or to finish a run
 
 
 class WandbTracker(Tracker):
@@ -43,9 +43,11 @@ class WandbTracker(Tracker):
         settings = wandb.Settings(
             console="off",  # the terminal is the run's own
             silent=True,
-            finish_timeout=FINISH_SECONDS,
+            init_timeout=SERVER_SECONDS,
+            finish_timeout=SERVER_SECONDS,
             x_transaction_log_flush_interval=FLUSH_SECONDS,
         )
+        wandb.setup(settings)  # from now on it asks for no key in the terminal either
         self._run = wandb.init(
             project=self._project,
             name=run.name,
