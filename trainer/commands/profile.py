@@ -20,7 +20,7 @@ from trainer.training import run_checks
 with epy.lazy_imports():  # TensorFlow
     from trainer.training import trace
 
-SHOWN, WIDTH = 10, 56
+SHOWN, WIDTH = 10, 54  # with the figures a line has 79 columns
 
 _OUT = path_flags.define_path("out", "profile", "folder that the trace is written to")
 _STEPS = flags.DEFINE_integer("steps", 10, "training steps that are traced", 1, 1000)
