@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
+from etils import epy
 
-from trainer.cloud import bucket_address, upload
-from trainer.cloud.upload import Upload
+from trainer.cloud import bucket_address
 from trainer.commands import evaluate, path_flags, predict, program
 from trainer.commands.command import COMMANDS
 from trainer.data import summary_file
-from trainer.data.sources import TABLES
 from trainer.system.errors import UsageError
 from trainer.training.run_files import OF_NETWORK, RunFiles
+
+with epy.lazy_imports():  # what speaks to a cloud, and reads DICOM
+    from trainer.cloud import upload
+    from trainer.data import sources
 
 MODULES = {"evaluate": evaluate, "predict": predict}
 
@@ -35,7 +38,7 @@ class RemoteCommand(NamedTuple):
     """
 
     arguments: tuple[str, ...]
-    uploads: tuple[Upload, ...]
+    uploads: "tuple[upload.Upload, ...]"
     inputs: tuple[str, ...]
 
 
@@ -44,10 +47,10 @@ class _Inputs:
 
     def __init__(self, workdir: str):
         self._bucket, self._folder = bucket_address.split(workdir)
-        self.uploads: dict[Path, Upload] = {}
+        self.uploads: dict[Path, upload.Upload] = {}
         self.remote: list[str] = []
 
-    def place(self, path: str, kind: str = upload.FILES) -> str:
+    def place(self, path: str, kind: str | None = None) -> str:
         """Returns the URL of an input, which is sent there if it is local.
 
         Raises:
@@ -66,14 +69,14 @@ class _Inputs:
         if local not in self.uploads:
             # Beside the work directory, so that `jobs fetch` does not bring them back.
             place = "data" if kind == upload.DATA_SET else f"{self._folder}-inputs"
-            url, taken = (
-                f"gs://{self._bucket}/{place}",
-                {each.url for each in self.uploads.values()},
-            )
+            url = f"gs://{self._bucket}/{place}"
+            taken = {each.url for each in self.uploads.values()}
             number = next(
                 n for n in range(len(taken) + 1) if f"{url}/{_name(local, n)}" not in taken
             )
-            self.uploads[local] = Upload(local, f"{url}/{_name(local, number)}", kind)
+            self.uploads[local] = upload.Upload(
+                local, f"{url}/{_name(local, number)}", kind or upload.FILES
+            )
         return self.uploads[local].url
 
     def runs(self, names: Sequence[str]) -> list[str]:
@@ -128,7 +131,9 @@ def _predict(arguments: Sequence[str], given: Any, *, inputs: _Inputs, workdir: 
     if given.image_root:
         given.image_root = inputs.place(given.image_root)
     elif tables := [
-        path for path in paths if path.lower().endswith(TABLES) and not path.startswith("gs://")
+        path
+        for path in paths
+        if path.lower().endswith(sources.TABLES) and not path.startswith("gs://")
     ]:
         raise UsageError(
             f"{tables[0]} is a table, and the folder of its images has to be uploaded too: give it "

@@ -24,7 +24,6 @@ from ml_collections import ConfigDict
 from trainer.cloud import bucket_address, machines
 from trainer.cloud.machines import Machine
 from trainer.cloud.order import PLATFORMS, Order, read_labels
-from trainer.cloud.upload import Upload
 from trainer.commands import config_flags, path_flags, program, remote_command
 from trainer.commands.command import COMMANDS
 from trainer.commands.remote_command import RemoteCommand
@@ -92,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
     uploads = list(remote.uploads) if remote else []
     if _DATA.value:
         summary_file.require(_DATA.value, "data")
-        uploads.append(Upload(Path(_DATA.value), config.data.path))
+        uploads.append(upload.Upload(Path(_DATA.value), config.data.path))
     access = _access()
     order = _order(config, machine, access)
     if remote:
@@ -281,7 +280,9 @@ def _check_together(service: str) -> None:
         )
 
 
-def _check(order: Order, uploads: Sequence[Upload], access: "platform.Access | None") -> None:
+def _check(
+    order: Order, uploads: "Sequence[upload.Upload]", access: "platform.Access | None"
+) -> None:
     marks = {checks.OK: "ok", checks.NOTE: "note", checks.UNKNOWN: "?", checks.WRONG: "WRONG"}
     wrong = 0
     for result in checks.run_checks(order, uploads, access):
@@ -291,7 +292,7 @@ def _check(order: Order, uploads: Sequence[Upload], access: "platform.Access | N
         raise UsageError(f"nothing was submitted: {wrong} of the checks above failed.")
 
 
-def _write(order: Order, uploads: Sequence[Upload]) -> str:
+def _write(order: Order, uploads: "Sequence[upload.Upload]") -> str:
     """Writes the files for the platform's own command line into a folder; returns the commands."""
     module = platform.MODULES[order.platform]
     folder = epath.Path(f"{order.name}-job")
