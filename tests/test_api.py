@@ -15,6 +15,8 @@ from trainer import api
 from trainer.data.synthetic import phantom
 from trainer.system.errors import UsageError
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def trained(
@@ -49,6 +51,7 @@ def test_a_config_is_of_a_recipe_or_has_every_default():
         trainer.default_config("nothing")
 
 
+@pytest.mark.slow
 def test_a_run_of_a_thread_is_a_commands_and_leaves_signals_to_the_caller(
     trained: tuple[Path, dict, set], tiny: ConfigDict
 ):
@@ -66,6 +69,7 @@ def test_a_source_is_prepared_with_its_options(tmp_path: Path):
         trainer.prepare("phantom:40", tmp_path / "x", source_options={"patient_column": "id"})
 
 
+@pytest.mark.slow
 def test_a_trained_network_predicts_explains_and_is_judged(
     trained: tuple[Path, dict, set], phantoms: epath.Path, tmp_path: Path
 ):
