@@ -123,6 +123,7 @@ def small_config(data: str, epochs: int) -> ConfigDict:
     config.schedule.name = "cosine"
     config.checkpoint.every_steps = 3
     config.summaries.times = 0
+    config.profile.flops = False  # takes longer than its training
     return config
 
 

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, pipeline
+from trainer.data import dataset, examples, pipeline
 from trainer.export import encodings, export_folder, formats, litert, onnx_model, parity, writers
 from trainer.export.exported import Exported
 from trainer.judge.ensemble import Ensemble
@@ -118,6 +118,17 @@ def test_export_is_one_folder_with_a_checksum_of_every_file(exported, finished: 
     metadata = json.loads((out / "metadata.json").read_text())
     assert metadata["labels"] == ["PNEUMONIA"] and metadata["classes"] == ["NORMAL", "PNEUMONIA"]
     assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_export_names_no_image_and_no_patient(exported, phantoms: epath.Path):
+    words = set()
+    for split in ("train", "validation", "test"):
+        for identities in examples.identities(pipeline.open_split(phantoms, split)):
+            words |= {str(identity).encode() for identity in identities if len(str(identity)) > 5}
+    assert words
+    for file in (file for file in Path(exported[0]).rglob("*") if file.is_file()):
+        content = file.read_bytes()
+        assert not any(word in content for word in words), file
 
 
 def test_metadata_is_a_bundles_and_names_what_the_network_takes(exported, finished: epath.Path):

@@ -11,6 +11,8 @@ from trainer.training import peak, step_flops
 from trainer.training.progress import Progress
 from trainer.training.run import Run
 
+ANEW = "the times of earlier sessions are not known"
+
 
 class SpeedFile(Logger):
     """Keeps the file up to date at the end of each epoch and at each checkpoint.
@@ -22,7 +24,8 @@ class SpeedFile(Logger):
     def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:
         """Reads the earlier sessions."""
         self._run, self._file = run, run.workdir / "speed.json"
-        content = json_files.read(self._file) if self._file.exists() else {}
+        whole = json_files.set_aside_if_damaged(self._file, _check, ANEW)
+        content = json_files.read(self._file) if whole else {}
         self._earlier = content.get("sessions", [])
         run.speed.flops = content.get("flops_a_step")
         self._session = {
@@ -66,6 +69,13 @@ class SpeedFile(Logger):
             "mfu": speed.mfu,
         }
         atomic.write_json(self._file, {"sessions": [*self._earlier, session], **devices})
+
+
+def _check(content: Mapping[str, Any]) -> None:
+    """Raises one of json_files.DAMAGE unless the file is as a run wrote it."""
+    for session in content["sessions"]:
+        float(session["from_step"]), sum(session["seconds"].values())
+    float(content["flops_a_step"] or 0)
 
 
 def peak_of_all(run: Run) -> float:
