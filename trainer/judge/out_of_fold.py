@@ -21,6 +21,7 @@ from trainer.show.label_tags import tags_of
 from trainer.show.pictures.gallery import error_gallery
 from trainer.system import atomic
 from trainer.system.errors import UsageError
+from trainer.system.printable import cell
 from trainer.training.run_files import RunFiles
 
 MOST_SHOWN = 24  # suspects on the sheet
@@ -151,10 +152,10 @@ class OutOfFold:
             for image, suggested, margin in zip(*suspects[:3], strict=True):
                 writer.writerow(
                     [
-                        evaluation_files.cell(self.predictions.images[image]),
-                        evaluation_files.cell(self.predictions.patients[image]),
-                        evaluation_files.cell(names[self._labelled(image, label)]),
-                        evaluation_files.cell(names[suggested]),
+                        cell(self.predictions.images[image]),
+                        cell(self.predictions.patients[image]),
+                        cell(names[self._labelled(image, label)]),
+                        cell(names[suggested]),
                         f"{margin:.4f}",
                     ]
                 )

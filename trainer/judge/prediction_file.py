@@ -17,10 +17,9 @@ from typing import Any, Protocol, TextIO
 from etils import epath, epy
 
 from trainer.judge.prediction import Row
-from trainer.metrics.evaluation_files import FORMULA
 from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
-from trainer.system.printable import printable
+from trainer.system.printable import FORMULA, printable
 
 with epy.lazy_imports():  # a second, which other files need not wait for
     import pyarrow

@@ -15,10 +15,9 @@ from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
 from trainer.system import atomic, json_files
-from trainer.system.printable import printable
+from trainer.system.printable import cell, printable, text_of_cell
 
 FOLDER = "evaluation"  # in the work directory
-FORMULA = ("=", "+", "-", "@", "'")  # what a cell begins with that a spreadsheet would run
 LARGEST_LOGIT = 40.0  # of a probability of 0 or 1
 
 
@@ -59,7 +58,9 @@ def read_predictions(workdir: epath.Path, split: str) -> Predictions:
         rows = _rows(workdir, split)
         if len(rows) != images:
             raise ValueError(f"it has {len(rows):,} rows, but {split}.json {images:,} images")
-        names, patients = ([_text(row[column]) for row in rows] for column in ("name", "patient"))
+        names, patients = (
+            [text_of_cell(row[column]) for row in rows] for column in ("name", "patient")
+        )
         shape = (len(rows), len(labels))
         known, logits = np.full(shape, -1.0, np.float32), np.zeros(shape)
         for k, (label, score, logit) in enumerate(_columns(labels)):
@@ -127,7 +128,7 @@ def read_image_names(workdir: epath.Path, split: str) -> list[str]:
       UsageError: the file cannot be read.
     """
     with json_files.damage_reported(_file(workdir, split, "csv")):
-        return [_text(row["name"]) for row in _rows(workdir, split)]
+        return [text_of_cell(row["name"]) for row in _rows(workdir, split)]
 
 
 def _file(workdir: epath.Path, split: str, kind: str) -> epath.Path:
@@ -160,19 +161,6 @@ def _csv(predictions: Predictions) -> str:
         ]
         writer.writerow([cell(name), cell(patient), *cells])
     return text.getvalue()
-
-
-def cell(text: str) -> str:
-    """Returns a cell that no spreadsheet takes for a formula: with an apostrophe before it.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection.
-    """
-    return f"'{printable(text)}" if text.startswith(FORMULA) else printable(text)
-
-
-def _text(cell: str) -> str:
-    """Returns the text of which `cell` has made a cell."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def _rows(workdir: epath.Path, split: str) -> list[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 import unicodedata
 
+FORMULA = ("=", "+", "-", "@", "'")  # what a cell begins with that a spreadsheet would run
+
 
 def printable(text: str) -> str:
     r"""Returns `text` with every control character written as an escape, such as \x1b.
@@ -17,6 +19,21 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Returns `text` with each of its lines printable."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def cell(text: str) -> str:
+    """Returns a cell that no spreadsheet takes for a formula: with an apostrophe before it.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{printable(text)}" if text.startswith(FORMULA) else printable(text)
+
+
+def text_of_cell(content: str) -> str:
+    """Returns the printable text of which `cell` has made a cell."""
+    if content.startswith("'") and content[1:].startswith(FORMULA):
+        return content[1:]
+    return content
 
 
 def _escaped(character: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from etils import epath
 
 from trainer.data.sources.image_record import ImageRecord
-from trainer.metrics import evaluation_files
 from trainer.system import json_files
 from trainer.system.errors import UsageError
+from trainer.system.printable import cell
 
 SUMMARY, TABLE = "folds.json", "label_errors.csv"  # in the folder of the runs
 LISTED = 200
@@ -59,7 +59,7 @@ def among(records: Sequence[ImageRecord], found: Mapping[str, Any], source: str)
     Raises:
       UsageError: it is of other images.
     """
-    by_cell = {evaluation_files.cell(record.name): record for record in records}
+    by_cell = {cell(record.name): record for record in records}
     for image in found["images"]:
         if image["name"] not in by_cell:
             raise UsageError(
