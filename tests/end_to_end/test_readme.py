@@ -32,6 +32,7 @@ def get_config():
     config.summaries.times = 1
     config.checkpoint.every_steps = 58
     config.checkpoint.keep = 9
+    config.profile.flops = False
     return config
 
 def sweep():
@@ -50,10 +51,13 @@ main()
 
 
 def commands() -> list[list[str]]:
-    """Returns the arguments of README's commands, in order, without those for a cloud."""
+    """Returns the arguments of README's commands, in order.
+
+    Without those for a cloud, and without the server, which does not end by itself (tests/serve).
+    """
     text = "".join(BLOCK.findall((ROOT / "README.md").read_text())).replace("\\\n", "")
     lines = [shlex.split(line, comments=True) for line in COMMAND.findall(text)]
-    return [line for line in lines if line[0] not in ("submit", "jobs")]
+    return [line for line in lines if line[0] not in ("submit", "jobs", "serve")]
 
 
 def write_zip(file: Path, seed: int) -> None:
