@@ -58,7 +58,7 @@ def test_scripts_are_valid_and_executable():
     [
         ({"PYTHON": "/no/such/python"}, [], "PYTHON is '/no/such/python', which is no working"),
         ({"ACCELERATOR": "npu"}, [], "ACCELERATOR is 'npu', but must be cpu, gpu or tpu."),
-        ({}, ["--tset"], "unknown argument '--tset': the options are --test and --profile,"),
+        ({}, ["--tset"], "unknown argument '--tset': the options are --test, --profile, --export,"),
     ],
 )
 def test_setup_refuses_bad_input_in_one_line(checkout, tmp_path, environment, arguments, message):
@@ -213,7 +213,9 @@ def test_long_tests_and_those_of_beam_run_only_with_all(checkout, tmp_path, argu
     assert calls == runs
 
 
-TESTS_NEED = ["chromium", "buildah", "debootstrap", "docker-registry"]
+# The package of each tool.
+TESTS_NEED = {tool: tool for tool in ("chromium", "buildah", "debootstrap", "docker-registry")}
+TESTS_NEED["dsrdump"] = "dcmtk"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
@@ -234,7 +236,8 @@ def test_ci_installs_the_tools_that_tests_need(checkout, tmp_path, installed, wo
     done = run(checkout / ".ci/run", cwd=tmp_path, PATH=str(tools))
 
     assert (done.returncode, done.stdout) == (0, "tested --all\n"), done.stderr
-    missing = " ".join(tool for tool in TESTS_NEED if tool not in installed)
+    packages = [package for tool, package in TESTS_NEED.items() if tool not in installed]
+    missing = " ".join(packages)
     if not missing:
         assert not (tmp_path / "calls").exists()
         return
