@@ -1,9 +1,8 @@
 """Whether an image is what a network was trained on, so that its answer can mean something."""
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,8 +15,7 @@ from trainer.judge import appearance
 from trainer.judge.appearance import Likeness, Looks
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.models.layer_outputs import to_float32
-from trainer.system import atomic
-from trainer.system.errors import UsageError
+from trainer.system import array_file
 from trainer.training.trained_model import with_features
 
 FILE = "gate.npz"
@@ -106,30 +104,26 @@ class Gate:
         Raises:
           UsageError: it cannot be read.
         """
-        file = workdir / FILE
-        if not file.exists():
-            return None
-        try:
-            saved = dict(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False))
-            if saved["version"] != VERSION:
-                raise ValueError(f"it is of version {saved['version']}, not {VERSION}")
+
+        def interpret(saved: Mapping[str, Any]) -> "Gate":
             likeness = Likeness(*(saved[name] for name in LIKENESS))
             limits = {name: float(saved[f"limit_{name}"]) for name in LIMITS}
             return cls(int(saved["side"]), likeness, saved["neighbours"].astype("f4"), limits)
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            raise UsageError(
-                f"{file} cannot be read ({error}): delete it, and the run's predictions are not "
-                "checked, or train or evaluate the run again."
-            ) from error
+
+        return array_file.read(
+            workdir / FILE,
+            interpret,
+            version=VERSION,
+            remedy="delete it, and the run's predictions are not checked, or train or evaluate the "
+            "run again",
+        )
 
     def save(self, workdir: epath.Path) -> None:
         """Writes the gate into the folder of its run."""
-        content = io.BytesIO()
         limits = {f"limit_{name}": limit for name, limit in self.limits.items()}
-        arrays = {"version": VERSION, "side": self.side, **vars(self.likeness), **limits}
+        arrays = {"side": self.side, **vars(self.likeness), **limits}
         arrays["neighbours"] = self.neighbours.astype("f2")
-        np.savez(content, **arrays)
-        atomic.write_bytes(workdir / FILE, content.getvalue())
+        array_file.write(workdir / FILE, arrays, version=VERSION)
 
     def findings(
         self, images: np.ndarray, features: np.ndarray, sizes: Sequence[tuple[int, int]]

@@ -4,7 +4,6 @@ By it a later evaluation knows an overlap although the run's data set is not the
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from etils import epath
 
 from trainer.data import dataset, duplicates, examples, pipeline
 from trainer.data.decode import radiograph
-from trainer.system import atomic, threads
-from trainer.system.errors import UsageError
+from trainer.system import array_file, threads
 
 FILE = "fingerprints.npz"
 VERSION = 1
@@ -59,25 +57,16 @@ class LearntImages:
         Raises:
           UsageError: the file cannot be read.
         """
-        file = workdir / FILE
-        if not file.exists():
-            return None
-        try:
-            saved = dict(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False))
-            if saved["version"] != VERSION:
-                raise ValueError(f"it is of version {saved['version']}, not {VERSION}")
-            return cls(saved["prints"], saved["patients"])
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            raise UsageError(
-                f"{file} cannot be read ({error}): delete it, and the run's data set is compared "
-                "with instead."
-            ) from error
+        return array_file.read(
+            workdir / FILE,
+            lambda saved: cls(saved["prints"], saved["patients"]),
+            version=VERSION,
+            remedy="delete it, and the run's data set is compared with instead",
+        )
 
     def save(self, workdir: epath.Path) -> None:
         """Writes it into the folder of the run."""
-        content = io.BytesIO()
-        np.savez_compressed(content, version=VERSION, prints=self.prints, patients=self.patients)
-        atomic.write_bytes(workdir / FILE, content.getvalue())
+        array_file.write(workdir / FILE, vars(self), version=VERSION, compressed=True)
 
 
 def write(workdir: epath.Path, splits: Mapping[str, pipeline.Split]) -> None:

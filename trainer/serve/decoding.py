@@ -58,10 +58,11 @@ def decode(
     except limits.Unreadable as error:
         return DecodedRadiograph(group=input_files.group(error), reason=str(error))
     images = tuple(fit.fit(stored, *each) for each in fits)
-    return DecodedRadiograph(images, stored.size, _png(stored) if sent.picture else b"")
+    return DecodedRadiograph(images, stored.size, png(stored) if sent.picture else b"")
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """Returns a picture as a PNG that is quickly written."""
     content = io.BytesIO()
     image.save(content, "PNG", compress_level=1)
     return content.getvalue()

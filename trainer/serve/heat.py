@@ -1,10 +1,9 @@
 """Evidence as a picture to lay over a radiograph."""
 
-import io
-
 import numpy as np
 from PIL import Image
 
+from trainer.serve.decoding import png
 from trainer.show.pictures.heat import overlay
 
 
@@ -18,19 +17,11 @@ def picture(evidence: np.ndarray, size: tuple[int, int], mode: str) -> bytes | N
     """
     width, height = size
     if mode == "squash":
-        return _png(overlay(evidence, width, height))
+        heat = overlay(evidence, width, height)
+        return None if heat is None else png(Image.fromarray(heat))
     side = max(size) if mode == "pad" else min(size)
     left, top = (side - width) // 2, (side - height) // 2
     heat = overlay(evidence, side, side)
     if heat is None:
         return None
-    whole = Image.fromarray(heat)
-    return _png(np.asarray(whole.crop((left, top, left + width, top + height))))
-
-
-def _png(pixels: np.ndarray | None) -> bytes | None:
-    if pixels is None:
-        return None
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG", compress_level=1)
-    return content.getvalue()
+    return png(Image.fromarray(heat).crop((left, top, left + width, top + height)))
