@@ -32,7 +32,7 @@ def test_what_is_printed_is_a_recipe_of_the_same_config(
 ):
     file = tmp_path / f"mine.{form}"
     changes = ["--config.optimizer.learning_rate=1e-5", "--config.train.jit=on"]
-    file.write_text(shown(capsys, "resnet", f"--format={form}", *changes))
+    file.write_text(shown(capsys, "resnet", f"--json={form == 'json'}", *changes))
     again, expected = recipe.read(str(file)), recipe.read("resnet").unlock()
     expected.optimizer.learning_rate, expected.train.jit = 1e-5, "on"
     assert dict(schema.fields(again)) == dict(schema.fields(expected)) and again.is_locked
@@ -102,7 +102,7 @@ def test_fields_are_found_by_words_of_name_meaning_and_values(capsys: pytest.Cap
 
 def test_it_imports_no_tensorflow():
     code = (
-        "import sys; sys.argv = ['radiograph config', 'demo', '--format=json']\n"
+        "import sys; sys.argv = ['radiograph config', 'demo', '--json']\n"
         "from trainer.commands import config\n"
         "try: config.run()\n"
         "finally: print('tensorflow' in sys.modules, file=sys.stderr)"

@@ -50,7 +50,7 @@ def test_three_class_folders_become_a_report_of_exclusive_classes(
     for probability in ("probability", "calibrated"):
         total = sum(getattr(label, probability) for label in found)
         np.testing.assert_allclose(total, 1, atol=1e-6)
-    (epoch,) = json.loads((tmp_path / "run/history.json").read_text())
+    (*_, epoch) = json.loads((tmp_path / "run/history.json").read_text())
     assert 0.5 < epoch["train"]["loss"] < 3 and 0 < epoch["validation"]["accuracy"] < 1
 
     page = (tmp_path / "run/report.html").read_text()

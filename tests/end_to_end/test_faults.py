@@ -226,7 +226,8 @@ def test_a_work_directory_that_becomes_read_only_is_named(
 
     workdir.mkdir()
     at_step(5, make_read_only)
-    ends(config, workdir, CannotWrite, "Read-only file system", "newest there is step-000000004")
+    ends(config, workdir, CannotWrite, "Read-only file system", str(workdir / "speed.json"))
+    assert saved(workdir)[-1] == 4
     ends(config, workdir, CannotWrite, str(workdir), "Read-only file system")  # from the start
     subprocess.run(["umount", "-l", workdir], check=True)
     goes_on_as_unbroken(config, workdir, unbroken)

@@ -62,7 +62,7 @@ COMMANDS = {
         "shows a config as a run would write it, and checks it",
         "radiograph config resnet --config.train.epochs=30",
         arguments=("RECIPE",),
-        common=("format", "diff", "search"),
+        common=("json", "diff", "search"),
     ),
     "profile": Command(
         "trainer.commands.profile",

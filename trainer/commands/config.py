@@ -21,7 +21,7 @@ from trainer.system import terminal
 from trainer.system.errors import UsageError
 from trainer.training import run_checks
 
-_FORMAT = flags.DEFINE_enum("format", "yaml", ("yaml", "json"), "how the config is printed")
+_JSON = flags.DEFINE_bool("json", False, "prints JSON, in place of YAML")
 _DIFF = path_flags.define_path("diff", None, "shows what differs from this RUN, or another recipe")
 _SEARCH = flags.DEFINE_string("search", None, "shows fields by words of name, meaning and values")
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
         print(_difference(_recipe_of(_DIFF.value), config))
     elif _SEARCH.value:
         print("\n".join(_found(_SEARCH.value, config)))
-    elif _FORMAT.value == "json":
+    elif _JSON.value:
         print(json.dumps(config.to_dict(), indent=2))
     else:
         print(yaml.safe_dump(config.to_dict(), sort_keys=False), end="")

@@ -60,13 +60,16 @@ def main(argv: Sequence[str]) -> None:
             token=token,
         )
         served = server.service(opened, name, options)
-    gc.collect()
-    gc.freeze()  # what TensorFlow holds is not looked through again at each large request
-    host, port = bound.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"serving {name} at http://{shown}:{port}", flush=True)
-    running = server.Server(served, given.drain_seconds)
-    running.run([bound])
+        gc.collect()
+        gc.freeze()  # what TensorFlow holds is not looked through again at each large request
+        host, port = bound.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        running = server.Server(
+            served,
+            given.drain_seconds,
+            lambda: print(f"serving {name} at http://{shown}:{port}", flush=True),
+        )
+        running.run([bound])
     if number := running.received:
         raise Stopped(number, f"by {number.name}; requests in flight were answered.")
 

@@ -4,7 +4,9 @@ import asyncio
 import json
 import math
 import signal
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
@@ -102,12 +104,13 @@ class Server(uvicorn.Server):
     Args:
       served: what answers.
       drain: seconds from SIGTERM on, in which new requests are still answered.
+      announce: is called as soon as requests and signals are answered.
 
     Attributes:
       received: the signal.
     """
 
-    def __init__(self, served: Service, drain: float):
+    def __init__(self, served: Service, drain: float, announce: Callable[[], None] = lambda: None):
         config = uvicorn.Config(
             application(served),
             http=_Protocol,
@@ -121,9 +124,14 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
         super().__init__(config)
-        self._served, self._drain = served, drain
+        self._served, self._drain, self._announce = served, drain, announce
         self._end = math.inf  # on the monotonic clock
         self.received: signal.Signals | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen."""
+        await super().startup(sockets)
+        self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins to end; a second signal ends at once."""

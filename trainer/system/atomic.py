@@ -20,7 +20,7 @@ def write_bytes(file: epath.Path, content: bytes) -> epath.Path:
     """Writes `content` to `file` in place of what it held, and returns `file`.
 
     The folders above it are made where they are missing. If it cannot be written, what `file`
-    held stays, and no temporary file does.
+    held stays, no temporary file does, and the OSError names `file`.
     """
     gcs.make_folder(file.parent)
     if gcs.is_gcs(file):
@@ -33,8 +33,10 @@ def write_bytes(file: epath.Path, content: bytes) -> epath.Path:
             opened.flush()
             os.fsync(opened.fileno())
         return temporary.replace(file)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, error.strerror, str(file)) from error
         raise
 
 
