@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from ml_collections import ConfigDict
 
-from trainer.training.loss import loss_of
+from trainer.config.schema import default
+from trainer.system.errors import UsageError
+from trainer.training.loss import elements_of, loss_of
 
 
 def test_smoothing_and_class_weights_follow_their_formulas():
@@ -55,3 +58,101 @@ def test_a_label_that_is_not_known_moves_nothing():
     # Half of each label's: the positive of the first weighs 3, the negative of the second 2.
     expected = 3 * np.log1p(np.exp(-2.0)) / 2 + 0.5 * 2 * np.log1p(np.exp(3.0)) / 2
     assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+LOGITS = np.array([[2.0, -1.0, 0.3], [-4.0, 5.0, 0.0]], np.float32)
+LABELS = np.array([[1.0, 0.0, -1.0], [0.3, 0.0, 1.0]], np.float32)  # unknown, and a share
+P = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
+SHIFTED = np.maximum(P - 0.2, 0)
+SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
+NAMED = {  # the loss of a positive label, and of a negative one, by their papers
+    "binary": (-np.log(P), -np.log(1 - P)),
+    "focal": (-((1 - P) ** 1.5) * np.log(P), -(P**1.5) * np.log(1 - P)),
+    "asymmetric": (-(1 - P) * np.log(P), -(SHIFTED**3) * np.log(1 - SHIFTED)),
+    "OWN": ((LOGITS - 1) ** 2, LOGITS**2),
+}
+OWN = """
+import tensorflow as tf
+def brier(labels, logits): return labels * (logits - 1) ** 2 + (1 - labels) * logits ** 2
+def mean(labels, logits): return tf.reduce_mean(logits, axis=-1)
+def fails(labels, logits): return labels @ logits
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("own") / "losses.py"
+    file.write_text(OWN)
+    return str(file)
+
+
+def fields(name: str) -> ConfigDict:
+    config = default().loss
+    config.name, config.gamma, config.margin = name, 1.5, 0.2
+    config.gamma_positive, config.gamma_negative = 1.0, 3.0
+    return config
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_losses_follow_their_papers_with_weights_smoothing_and_unknown_labels(name: str, own: str):
+    class_weights = np.array([[3, 1, 2], [0.7, 2, 1]], np.float32)
+    elements = elements_of(fields(name.replace("OWN", f"{own}:brier")), 3)
+    loss = loss_of(
+        LOGITS,
+        LABELS,
+        tf.constant([1.0, 0.5]),
+        label_smoothing=0.2,
+        class_weights=class_weights,
+        elements=elements,
+    )
+    positive, negative = NAMED[name]
+    smooth = 0.8 * LABELS + 0.1
+    each = smooth * positive + (1 - smooth) * negative
+    each *= LABELS * class_weights[1] + (1 - LABELS) * class_weights[0]
+    expected = (np.where(LABELS >= 0, each, 0).sum(1) @ [1.0, 0.5]) / 3
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_focal_loss_of_exclusive_classes_follows_its_formula():
+    labels = np.array([[0, 1, 0], [0.25, 0, 0.75]], np.float32)
+    loss = loss_of(
+        LOGITS,
+        labels,
+        tf.constant([1.0, 0.5]),
+        exclusive=True,
+        elements=elements_of(fields("focal"), 3, exclusive=True),
+    )
+    each = -(labels * (1 - SOFTMAX) ** 1.5 * np.log(SOFTMAX)).sum(1)
+    assert float(loss) == pytest.approx(each @ [1.0, 0.5], rel=1e-5)
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("name", ["focal", "asymmetric"])
+def test_outputs_of_any_size_have_a_finite_gradient(name: str, exclusive: bool):
+    config = fields(name)
+    config.gamma = config.gamma_positive = 0.0
+    config.gamma_negative, config.margin = 0.5, 0.0
+    logits = tf.Variable([[200.0, -200.0], [-200.0, 200.0], [0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = loss_of(
+            logits,
+            tf.constant([[1.0, 0.0]] * 3),
+            tf.ones(3),
+            exclusive=exclusive,
+            elements=elements_of(config, 2, exclusive=exclusive),
+        )
+    assert np.isfinite(loss) and np.isfinite(tape.gradient(loss, logits)).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        ("mean", r"returns float32 of shape \[2\] for \[2, 3\]: it gets \(labels, logits\)"),
+        ("fails", "fails .*: it gets"),
+    ],
+)
+def test_a_loss_that_is_not_one_for_each_image_and_label_is_refused(
+    own: str, function: str, sentence: str
+):
+    with pytest.raises(UsageError, match=sentence):
+        elements_of(fields(f"{own}:{function}"), 3)

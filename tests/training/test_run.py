@@ -17,6 +17,10 @@ from trainer.training.run import check_replicas, outputs_of
         (True, "auto", EXCLUSIVE),
         (True, "softmax", EXCLUSIVE),
         (True, "sigmoid", INDEPENDENT),
+        (True, "categorical", EXCLUSIVE),
+        (True, "focal", EXCLUSIVE),
+        (True, "binary", INDEPENDENT),
+        (True, "asymmetric", INDEPENDENT),
     ],
 )
 def test_outputs_follow_the_data_unless_the_config_says_otherwise(

@@ -27,3 +27,9 @@ def test_a_softmax_is_refused_for_labels_that_may_hold_together(tiny: ConfigDict
     with pytest.raises(UsageError, match="labels of data.path=DATA do not.*loss.name=auto"):
         check_data(tiny, summary)
     check_data(tiny, summary | {"exclusive": True})
+
+
+def test_a_file_that_is_not_there_is_refused(tiny: ConfigDict):
+    tiny.loss.name = "nowhere.py:loss"
+    with pytest.raises(UsageError, match="there is no file nowhere.py"):
+        check_data(tiny, {"splits": {"train": {"images": 99}}})

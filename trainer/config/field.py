@@ -19,6 +19,7 @@ class Field:
       above, below: bounds that are not allowed themselves.
       form: what a text that is not empty must look like, in words.
       has_form: whether a text does.
+      known: texts that have the form, for whoever looks for one or mistypes it.
     """
 
     default: Any
@@ -30,6 +31,7 @@ class Field:
     below: float = INFINITY
     form: str = "a text"
     has_form: Callable[[str], bool] = bool
+    known: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> str:

@@ -28,4 +28,4 @@ def find(words: str) -> list[str]:
 
 def _text(path: str) -> str:
     field = FIELDS[path]
-    return " ".join([path, field.meaning, *map(str, field.choices)]).lower()
+    return " ".join([path, field.meaning, *map(str, field.choices), *field.known]).lower()

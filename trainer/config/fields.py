@@ -2,8 +2,10 @@
 
 from trainer.config import references
 from trainer.config.field import Field
+from trainer.system import own_function
 
 SMALLEST_IMAGES = {"article": 46}  # sides that leave a pixel after each layer
+LOSSES = ("auto", "binary", "categorical", "focal", "asymmetric", "sigmoid", "softmax")
 LOGGERS = ("terminal", "tensorboard", "mlflow", "wandb")
 BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
 
@@ -103,8 +105,21 @@ FIELDS: dict[str, Field] = {
     "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0, high=100_000),
     "loss.name": Field(
         "auto",
-        "outputs: softmax is of classes that exclude one another; auto follows the data",
-        choices=("auto", "sigmoid", "softmax"),
+        "auto: binary, or categorical of classes that exclude one another; sigmoid, softmax are "
+        "older names of these",
+        form=f"one of {', '.join(LOSSES)}, or {own_function.FORM}",
+        has_form=lambda name: name in LOSSES or own_function.is_name(name),
+        known=LOSSES,
+    ),
+    "loss.gamma": Field(2.0, "how little easy examples count (focal)", low=0, high=20),
+    "loss.gamma_positive": Field(
+        0.0, "how little easy positives count (asymmetric)", low=0, high=20
+    ),
+    "loss.gamma_negative": Field(
+        4.0, "how little easy negatives count (asymmetric)", low=0, high=20
+    ),
+    "loss.margin": Field(
+        0.05, "probability below which negatives count nothing (asymmetric)", low=0, below=1
     ),
     "loss.label_smoothing": Field(
         0.0, "fraction of the label spread over all classes", low=0, below=1

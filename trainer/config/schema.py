@@ -198,6 +198,6 @@ def _check_image_size(config: ConfigDict) -> None:
 def _not_allowed(path: str, value: Any) -> str:
     field, near = FIELDS[path], ""
     if isinstance(value, str) and isinstance(field.default, str):
-        match = difflib.get_close_matches(value, field.choices, n=1)
+        match = difflib.get_close_matches(value, field.choices or field.known, n=1)
         near = f"; did you mean {match[0]!r}?" if match else ""
     return f"{path}={value!r} is not allowed ({field.meaning}): give {field.allowed}{near or '.'}"

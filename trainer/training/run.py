@@ -169,7 +169,8 @@ def check_replicas(config: ConfigDict, strategy: str, replicas: int) -> None:
 
 def outputs_of(config: ConfigDict, data: PreparedData) -> IndependentLabels:
     """Returns what the outputs of a network are that is trained on the data set."""
-    return EXCLUSIVE if data.exclusive and config.loss.name != "sigmoid" else INDEPENDENT
+    independent = ("binary", "sigmoid", "asymmetric")
+    return EXCLUSIVE if data.exclusive and config.loss.name not in independent else INDEPENDENT
 
 
 def facts(config: ConfigDict, data: PreparedData) -> dict[str, str]:

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import schema
 from trainer.data import summary_file
-from trainer.system import gcs, json_files
+from trainer.system import gcs, json_files, own_function
 from trainer.system.errors import UsageError
 
 # What a run writes into its work directory under names that another program may use too.
@@ -49,11 +49,13 @@ def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:
       summary: of the data set.
     """
     path = config.data.path
-    if config.loss.name == "softmax" and not summary.get("exclusive"):
+    if ":" in config.loss.name:
+        own_function.require(config.loss.name, "loss.name")
+    if config.loss.name in ("categorical", "softmax") and not summary.get("exclusive"):
         raise UsageError(
-            "loss.name=softmax is for classes that exclude one another, which the labels of "
-            f"data.path={path} do not: give --config.loss.name=auto, or prepare them with "
-            "--exclusive."
+            f"loss.name={config.loss.name} is for classes that exclude one another, which the "
+            f"labels of data.path={path} do not: give --config.loss.name=auto, or prepare them "
+            "with --exclusive."
         )
     images, batch = summary["splits"]["train"]["images"], config.train.batch_size
     if not images:

@@ -25,7 +25,7 @@ from trainer.training.global_batch import (
     scores_of,
     sum_over_replicas,
 )
-from trainer.training.loss import EQUAL_WEIGHTS, loss_of
+from trainer.training.loss import EQUAL_WEIGHTS, elements_of, loss_of
 from trainer.training.state import State
 
 
@@ -88,6 +88,7 @@ class ReplicaStep:
     ):
         self._state, self._config, self._exclusive = state, config, exclusive
         self._class_weights = class_weights
+        self._elements = elements_of(config.loss, state.model.output_shape[-1], exclusive=exclusive)
         self._augmentation = augmentation.build(
             config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
         )
@@ -127,6 +128,7 @@ class ReplicaStep:
             label_smoothing=self._config.loss.label_smoothing,
             class_weights=self._class_weights,
             exclusive=self._exclusive,
+            elements=self._elements,
         )
         return total / self._config.train.batch_size
 

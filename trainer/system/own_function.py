@@ -1,0 +1,63 @@
+"""A user's own function, named in a config as package.module:function or FILE.py:function."""
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from trainer.system.errors import UsageError
+
+FORM = "package.module:function or FILE.py:function"
+
+
+def is_name(text: str) -> bool:
+    """Returns whether a text has the form of a function's name."""
+    return bool(re.fullmatch(r"(\w+(\.\w+)*|.+\.py):\w+", text))
+
+
+def require(name: str, field: str) -> None:
+    """Raises a UsageError unless the function's file is there; a module is left to `load`.
+
+    Args:
+      name: of the function, see `FORM`.
+      field: of the config that names it.
+    """
+    file, _, _ = name.rpartition(":")
+    if file.endswith(".py") and not Path(file).is_file():
+        raise UsageError(f"{field}={name}: there is no file {file}: give {FORM}.")
+
+
+@cache
+def load(name: str, field: str) -> Callable[..., Any]:
+    """Returns the function, whose module is run once in a process.
+
+    Args:
+      name: of the function, see `FORM`.
+      field: of the config that names it.
+
+    Raises:
+      UsageError: if it cannot be imported, or is no function.
+    """
+    require(name, field)
+    place, _, function = name.rpartition(":")
+    try:
+        found = getattr(_module(place), function, None)
+    except Exception as error:  # whatever a user's module may raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UsageError(f"{field}={name} cannot be imported ({reason}): give {FORM}.") from error
+    if not callable(found):
+        raise UsageError(f"{field}={name}: {place} has no function {function}: give {FORM}.")
+    return found
+
+
+def _module(place: str) -> Any:
+    if not place.endswith(".py"):
+        return importlib.import_module(place)
+    spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+    assert spec and spec.loader, place
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
