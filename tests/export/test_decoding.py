@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from trainer.data.decode import radiograph
 from trainer.export import decoding
@@ -36,10 +37,23 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def with_orientation(turn: int) -> bytes:
+def with_orientation(turn: int, kind: str = "JPEG") -> bytes:
     exif = Image.Exif()
     exif[0x0112] = turn
-    return encoded(picture(90, 60), "JPEG", exif=exif)
+    return encoded(picture(90, 60), kind, exif=exif)
+
+
+def with_text(image: Image.Image, key: str, text: str, **options: object) -> bytes:
+    """Returns a PNG with text before its pixels."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text(key, text)
+    return encoded(image, "PNG", pnginfo=texts, **options)
+
+
+def with_large_profile(jpeg: bytes) -> bytes:
+    """Returns a JPEG with 100 KB of other segments before EXIF's."""
+    segment = b"\xff\xe2" + (50_002).to_bytes(2, "big") + bytes(50_000)
+    return jpeg[:2] + 2 * segment + jpeg[2:]
 
 
 # Below the side, above it, and where a JPEG is decoded at 1/2 and at 1/4.
@@ -54,7 +68,7 @@ def test_jpeg_is_decoded_as_in_preparation_bit_for_bit(decode, size, mode: str, 
     np.testing.assert_array_equal(decode(data), radiograph.decode(data, SIDE)[..., 0])
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "LA", "RGBA"])
 @pytest.mark.parametrize("size", [(50, 64), (301, 200)])
 def test_png_is_decoded_as_in_preparation_bit_for_bit(decode, size, mode: str):
     data = encoded(picture(*size).convert(mode), "PNG")
@@ -69,11 +83,24 @@ def test_upright_exif_is_read(decode):
 DEEP = Image.fromarray(np.arange(6000, dtype=np.uint16).reshape(60, 100))
 CLEAR = picture(60, 50)
 CLEAR.putalpha(100)
+PALETTE = picture(60, 50, "P")
+HOLES: dict[str, Any] = {"transparency": PALETTE.getpixel((0, 0))}
+XMP = '<rdf:Description tiff:Orientation="6"/>'
 REFUSED = {
     "rotated by EXIF": with_orientation(6),
+    "rotated by EXIF ": with_large_profile(with_orientation(6)),
+    "rotated by EXIF  ": with_orientation(6, "PNG"),
+    "rotated by EXIF   ": encoded(picture(90, 60), "JPEG", xmp=XMP.encode()),
+    "rotated by EXIF    ": with_text(picture(90, 60), "Raw profile type exif", "00"),
+    "several images": encoded(
+        picture(60, 50), "PNG", save_all=True, append_images=[picture(60, 50, "L")]
+    ),
+    "no radiograph has this size": encoded(picture(60, 15), "PNG"),
+    "no radiograph has this size ": encoded(picture(300, 30), "JPEG"),
     "more than 8 bits": encoded(DEEP, "PNG"),
     "transparent": encoded(CLEAR, "PNG"),
-    "transparent ": encoded(picture(60, 50, "P"), "PNG", transparency=3),
+    "transparent ": encoded(PALETTE, "PNG", **HOLES),
+    "transparent  ": with_text(PALETTE, "Comment", "IDAT", **HOLES),
     "neither a JPEG nor a PNG": encoded(picture(60, 50), "BMP"),
     "neither a JPEG nor a PNG ": b"",
     "in CMYK": encoded(picture(60, 50, "CMYK"), "JPEG"),

@@ -6,6 +6,7 @@ What TensorFlow would decode to other pixels is refused, in words that name what
 import tensorflow as tf
 
 from trainer.data.decode.depth import OUTLIERS
+from trainer.data.decode.limits import MOST_ELONGATED, SMALLEST_SIDE
 from trainer.data.decode.radiograph import DRAFT_MARGIN, DRAFT_SCALES, LEAST_CONTRAST
 from trainer.export import resampling
 from trainer.export.resampling import DOUBLE, Box
@@ -13,14 +14,22 @@ from trainer.export.resampling import DOUBLE, Box
 ELSE = "decode it with radiograph predict, or send it as an 8-bit PNG"
 LUMA = (19595, 38470, 7471)  # of red, green and blue, 65536 in all: ITU-R 601 as Pillow has it
 REDUCING_GAP = 2 * DRAFT_MARGIN  # times the longest side, from which on Pillow first takes means
-HEADER = 2**16  # bytes that are searched for EXIF's orientation
-# Tag 0x0112, a SHORT, one of them: up to its value, in both byte orders.
-LITTLE_ENDIAN = (0x12, 0x01, 0x03, 0x00, 0x01, 0x00, 0x00, 0x00)
-BIG_ENDIAN = (0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00)
+# What comes before the value of EXIF's orientation, tag 0x0112, a SHORT, one of them, in both byte
+# orders, and before that of XMP, which Pillow heeds too.
+ORIENTATIONS = (
+    b"\x12\x01\x03\x00\x01\x00\x00\x00",
+    b"\x01\x12\x00\x03\x00\x00\x00\x01\x00",
+    b'tiff:Orientation="',
+    b"tiff:Orientation>",
+)
+UPRIGHT = (b"", b"\0", b"\1", b"0", b"1")
+# Where a PNG may have one that is not to be seen: ImageMagick's EXIF in hexadecimal digits, and
+# compressed XMP.
+HIDDEN = (b"Raw profile type exif", b"XML:com.adobe.xmp\0\1")
+ANIMATION = b"\0\0\0\x08acTL"  # the chunk of a PNG of several images
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8\xff"
-DEPTH, COLOUR = 24, 25  # bytes of a PNG's header
-GREY_ALPHA, COLOUR_ALPHA = 4, 6
+DEPTH = 24  # byte of a PNG's header
 COLOURS = 3  # of a JPEG that is not in CMYK
 
 
@@ -53,8 +62,12 @@ def shrunk(grey: tf.Tensor, max_side: int, size: tf.Tensor | None = None) -> tf.
       size: (height, width) of its file, where that was decoded reduced.
     """
     size = tf.shape(grey) if size is None else size
-    longest = tf.reduce_max(size)
-    return tf.cond(longest > max_side, lambda: _shrink(grey, size, max_side), lambda: grey)
+    longest, shortest = tf.reduce_max(size), tf.reduce_min(size)
+    fault = f"no radiograph has this size: the sides are at least {SMALLEST_SIDE} pixels"
+    fault += f", and one is at most {MOST_ELONGATED} times the other"
+    is_usual = (shortest >= SMALLEST_SIDE) & (longest <= MOST_ELONGATED * shortest)
+    with tf.control_dependencies([tf.debugging.Assert(is_usual, [fault])]):
+        return tf.cond(longest > max_side, lambda: _shrink(grey, size, max_side), lambda: grey)
 
 
 def not_blank(grey: tf.Tensor) -> tf.Tensor:
@@ -73,11 +86,6 @@ def _decode_jpeg(data: tf.Tensor, max_side: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the luma of a JPEG, large ones at 1/2 or 1/4, and the (height, width) of the file."""
     *size, channels = tf.unstack(tf.image.extract_jpeg_shape(data))
     size = tf.stack(size)
-    header = tf.io.decode_raw(tf.strings.substr(data, 0, HEADER), tf.uint8)
-    turned = tf.logical_or(
-        tf.reduce_any(_after(header, LITTLE_ENDIAN) > 1),
-        tf.reduce_any(_after(header, BIG_ENDIAN) > 1),
-    )
     longest = tf.reduce_max(size)
     quarter, half = (longest >= scale * DRAFT_MARGIN * max_side for scale in DRAFT_SCALES)
 
@@ -86,7 +94,7 @@ def _decode_jpeg(data: tf.Tensor, max_side: int) -> tuple[tf.Tensor, tf.Tensor]:
         return decoded[..., 0]
 
     checks = [
-        _require(~turned, "the file is rotated by EXIF"),
+        _require(~_is_turned(data), "the file is rotated by EXIF"),
         _require(channels <= COLOURS, "the file is in CMYK"),
     ]
     with tf.control_dependencies(checks):
@@ -98,16 +106,20 @@ def _decode_jpeg(data: tf.Tensor, max_side: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _decode_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the grey values of a PNG of 8 bits or fewer, and its (height, width)."""
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, COLOUR + 1), tf.uint8), tf.int32)
-    has_alpha = tf.logical_or(header[COLOUR] == GREY_ALPHA, header[COLOUR] == COLOUR_ALPHA)
+    depth = tf.cast(tf.io.decode_raw(tf.strings.substr(data, DEPTH, 1), tf.uint8)[0], tf.int32)
+    turned = _is_turned(data) | _holds(data, HIDDEN[0]) | _holds(data, HIDDEN[1])
     checks = [
-        _require(header[DEPTH] <= 8, "the file has more than 8 bits a pixel"),
-        _require(~has_alpha & ~_has_chunk(data, b"tRNS"), "the file has transparent pixels"),
+        _require(depth <= 8, "the file has more than 8 bits a pixel"),
+        _require(~turned, "the file is rotated by EXIF"),
+        _require(~_holds(data, ANIMATION), "the file has several images"),
     ]
     with tf.control_dependencies(checks):
-        colour = tf.io.decode_png(data, channels=3)
-    red, green, blue = tf.unstack(tf.cast(colour, tf.int32), axis=-1)
-    luma = (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 2**15) // 2**16
+        colour = tf.io.decode_png(data, channels=4)
+    red, green, blue, alpha = tf.unstack(tf.cast(colour, tf.int32), axis=-1)
+    # Of a file without alpha it is the largest value of the file's own depth.
+    opaque = tf.reduce_all((alpha == 255) | (alpha == tf.bitwise.left_shift(1, depth) - 1))
+    with tf.control_dependencies([_require(opaque, "the file has transparent pixels")]):
+        luma = (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 2**15) // 2**16
     return tf.cast(luma, tf.uint8), tf.shape(colour)[:2]
 
 
@@ -129,19 +141,24 @@ def _starts_with(data: tf.Tensor, start: bytes) -> tf.Tensor:
     return tf.strings.substr(data, 0, len(start)) == start
 
 
-def _after(header: tf.Tensor, pattern: tuple[int, ...]) -> tf.Tensor:
-    """Returns the byte that follows each occurrence of a pattern, and 0 for all else."""
-    places = tf.maximum(tf.size(header) - len(pattern), 0)
-    found = tf.ones([places], tf.bool)
-    for offset, byte in enumerate(pattern):
-        found &= header[offset : offset + places] == byte
-    return tf.where(found, header[len(pattern) : len(pattern) + places], tf.zeros([], tf.uint8))
+def _is_turned(data: tf.Tensor) -> tf.Tensor:
+    """Returns whether a file says that it is not upright."""
+    return tf.reduce_any([_follows(data, start) for start in ORIENTATIONS])
 
 
-def _has_chunk(data: tf.Tensor, name: bytes) -> tf.Tensor:
-    """Returns whether a PNG has a chunk before its pixels."""
-    header = tf.strings.split(tf.reshape(data, [1]), b"IDAT")[0][0]
-    return tf.size(tf.strings.split(header, name)) > 1
+def _follows(data: tf.Tensor, start: bytes) -> tf.Tensor:
+    """Returns whether another orientation than upright follows some bytes."""
+    values = tf.strings.substr(_parts(data, start)[1:], 0, 1)
+    return tf.reduce_any(tf.reduce_all(values[:, None] != tf.constant(UPRIGHT), axis=1))
+
+
+def _holds(data: tf.Tensor, some: bytes) -> tf.Tensor:
+    return tf.size(_parts(data, some)) > 1
+
+
+def _parts(data: tf.Tensor, separator: bytes) -> tf.Tensor:
+    """Returns what lies before, between and after some bytes, [n] string."""
+    return tf.strings.split(data[tf.newaxis], separator).values
 
 
 def _require(condition: tf.Tensor, fault: str) -> tf.Operation:

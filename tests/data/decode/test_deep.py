@@ -96,9 +96,10 @@ def test_deep_colour_that_is_transparent_lies_over_black_and_is_turned():
         imagecodecs.jpeg2k_encode(DEEP * 16, codecformat="JP2", bitspersample=12, level=0),
         imagecodecs.jpeg2k_encode(np.stack([DEEP * 16] * 3, -1), codecformat="JP2", level=0),
         imagecodecs.jpeg8_encode(DEEP * 16, lossless=True, bitspersample=12),
+        imagecodecs.jpeg8_encode(RAMP, lossless=True),
         imagecodecs.jpeg8_encode(np.stack([DEEP * 16] * 3, -1), level=99, bitspersample=12),
     ],
-    ids=["LS", "deep LS", "colour LS", "JP2", "colour JP2", "lossless", "colour 12"],
+    ids=["LS", "deep LS", "colour LS", "JP2", "colour JP2", "lossless 12", "lossless", "colour 12"],
 )
 def test_other_formats_give_the_same_grey(data: bytes):
     np.testing.assert_allclose(decoded(data), RAMP, atol=2)
