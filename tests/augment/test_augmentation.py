@@ -9,7 +9,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer import random_numbers
-from trainer.augment import augmentation
+from trainer.augment import augmentation, strength
 
 SIZE = 24
 ROWS = tf.range(8)
@@ -21,6 +21,7 @@ OFF = {
     "height_shift_range": 0.0,
     "shear_range": 0.0,
     "zoom_range": 0.0,
+    "crop_range": 0.0,
     "horizontal_flip": False,
     "vertical_flip": False,
     "fill_mode": "nearest",
@@ -30,7 +31,13 @@ OFF = {
     "gamma_range": 0.0,
     "blur_range": 0.0,
     "noise_range": 0.0,
+    "local_contrast": 0.0,
     "compression_range": 0.0,
+    "erase": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "extra": "",
+    "strength": 1.0,
 }
 # All that changes little when its input does. Compression rounds: where float32 differs in the
 # last bit, a grey level may fall to either side, and with it a step of a block's quantisation.
@@ -40,6 +47,7 @@ CONTINUOUS = OFF | {
     "height_shift_range": 0.1,
     "shear_range": 5.0,
     "zoom_range": 0.2,
+    "crop_range": 0.4,
     "horizontal_flip": True,
     "vertical_flip": True,
     "brightness_range": 0.1,
@@ -47,6 +55,8 @@ CONTINUOUS = OFF | {
     "gamma_range": 0.3,
     "blur_range": 0.6,
     "noise_range": 0.05,
+    "local_contrast": 0.5,
+    "erase": 0.3,
 }
 COMPRESSION = OFF | {"compression_range": 70.0}
 EVERYTHING = CONTINUOUS | {"compression_range": 70.0}
@@ -166,12 +176,24 @@ def test_images_stay_float32_under_mixed_precision(case, plain):
     np.testing.assert_array_equal(result, plain)
 
 
+def test_the_strength_scales_every_range():
+    half = {name: value / 2 for name, value in CONTINUOUS.items() if name in strength.SCALED}
+    doubled = augmented(noise_images(), **CONTINUOUS | half | {"strength": 2.0})
+    np.testing.assert_array_equal(doubled, augmented(noise_images(), **CONTINUOUS))
+    fields = {name for name in OFF if type(OFF[name]) is float}
+    assert fields - {*strength.SCALED} == {"cval", "strength"}
+
+
 def test_a_value_out_of_range_is_refused():
     for field, value in (
         ("rotation_range", -1.0),
         ("noise_range", -0.1),
         ("compression_range", 100.0),
         ("zoom_range", 1.0),
+        ("crop_range", 1.0),
+        ("local_contrast", 1.1),
+        ("erase", -0.1),
+        ("cutmix", -1.0),
         ("fill_mode", "wrap"),
     ):
         with pytest.raises(ValueError, match=field):

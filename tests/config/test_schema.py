@@ -98,3 +98,22 @@ def test_images_too_small_for_what_is_done_with_them_are_refused(fields: dict, l
         schema.check(given)
     given.data.image_size = least
     schema.check(given)
+
+
+def test_a_strength_that_takes_a_range_too_far_is_refused():
+    config = schema.default()
+    config.augment.zoom_range, config.augment.strength = 0.4, 2.0
+    schema.check(config)
+    config.augment.strength = 3.0
+    with pytest.raises(UsageError, match=r"strength=3 makes 1.2 of augment.zoom_range=0.4, where"):
+        schema.check(config)
+
+
+@pytest.mark.parametrize(("batch", "replicas"), [(1, 1), (6, 2), (36, 8)])
+def test_images_are_mixed_only_where_each_replica_has_whole_pairs(batch: int, replicas: int):
+    config = schema.default()
+    config.train.batch_size, config.augment.cutmix = batch, 1.0
+    with pytest.raises(UsageError, match=r"into pairs of images \(augment.cutmix\): give"):
+        schema.check_global_batch(config, replicas)
+    config.train.batch_size = 2 * batch * replicas
+    schema.check_global_batch(config, replicas)

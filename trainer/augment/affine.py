@@ -1,5 +1,6 @@
 """Random geometry of image batches: rotation, shift, shear, zoom and flips in one resampling."""
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -8,7 +9,11 @@ from trainer import random_numbers
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import AffineParameters, affine_matrices, check_fill_mode, resample
 
-SALT = 1  # of the draws under one step's key; tone.py has the others
+# Of the draws under one step's key; the other layers have 2 to 8.
+SALT = 1
+CROP_SALT = 9
+
+LARGEST_STRETCH = math.log(4 / 3)  # of a crop's width over its height, either way
 
 
 class RandomAffine(RandomLayer):
@@ -29,13 +34,15 @@ class RandomAffine(RandomLayer):
       height_shift_range: largest shift either way along the rows, fraction of the height.
       shear_range: largest shear angle either way, degrees.
       zoom_range: z for [1 - z, 1 + z], or the pair (low, high); drawn for each axis separately.
+      crop_range: r for a crop of a share in [1 - r, 1] of the area, anywhere in the rotated
+        image, which then fills the whole; its sides stand 3:4 to 4:3 at most.
       horizontal_flip: mirror left and right with probability 0.5.
       vertical_flip: mirror top and bottom with probability 0.5.
       fill_mode: "nearest", "reflect" or "constant"; see `resample()`.
       cval: value outside the image for "constant", on the images' own scale of 0 to 1.
 
     Raises:
-      ValueError: a range is negative, a zoom reaches 0, or the fill mode is unknown.
+      ValueError: a range is negative, zoom or crop reaches 0, or the fill mode is unknown.
     """
 
     FIELDS = (
@@ -44,6 +51,7 @@ class RandomAffine(RandomLayer):
         "height_shift_range",
         "shear_range",
         "zoom_range",
+        "crop_range",
         "horizontal_flip",
         "vertical_flip",
         "fill_mode",
@@ -58,6 +66,7 @@ class RandomAffine(RandomLayer):
         height_shift_range: float = 0.0,
         shear_range: float = 0.0,
         zoom_range: float | Sequence[float] = 0.0,
+        crop_range: float = 0.0,
         horizontal_flip: bool = False,
         vertical_flip: bool = False,
         fill_mode: str = "nearest",
@@ -70,6 +79,9 @@ class RandomAffine(RandomLayer):
         self.height_shift_range = non_negative("height_shift_range", height_shift_range)
         self.shear_range = non_negative("shear_range", shear_range)
         self.zoom_range = _zoom_bounds(zoom_range)
+        self.crop_range = non_negative("crop_range", crop_range)
+        if crop_range >= 1:
+            raise ValueError(f"crop_range must be below 1, not {crop_range}")
         self.horizontal_flip = bool(horizontal_flip)
         self.vertical_flip = bool(vertical_flip)
         self.fill_mode = fill_mode
@@ -81,7 +93,8 @@ class RandomAffine(RandomLayer):
         shifts = self.width_shift_range or self.height_shift_range
         flips = self.horizontal_flip or self.vertical_flip
         zooms = self.zoom_range != (1.0, 1.0)
-        return bool(self.rotation_range or shifts or self.shear_range or zooms or flips)
+        windows = shifts or zooms or self.crop_range
+        return bool(self.rotation_range or self.shear_range or windows or flips)
 
     def draw(
         self, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int, height: int, width: int
@@ -90,7 +103,7 @@ class RandomAffine(RandomLayer):
         unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(8,))
         rotation, x_shift, y_shift, shear, x_zoom, y_zoom, x_flip, y_flip = tf.unstack(unit, axis=1)
         low, high = self.zoom_range
-        return AffineParameters(
+        parameters = AffineParameters(
             theta=self.rotation_range * signed(rotation),
             tx=self.width_shift_range * width * signed(x_shift),
             ty=self.height_shift_range * height * signed(y_shift),
@@ -100,6 +113,10 @@ class RandomAffine(RandomLayer):
             flip_x=_flip_sign(x_flip, self.horizontal_flip),
             flip_y=_flip_sign(y_flip, self.vertical_flip),
         )
+        if not self.crop_range:
+            return parameters
+        unit = random_numbers.uniform(key, CROP_SALT, rows, global_batch=global_batch, shape=(4,))
+        return _cropped(parameters, self.crop_range, unit, (height, width))
 
     def call(
         self,
@@ -123,6 +140,23 @@ class RandomAffine(RandomLayer):
             cval=self.cval,
             matrix_product=matrix_product,
         )
+
+
+def _cropped(
+    parameters: AffineParameters, crop_range: float, unit: tf.Tensor, size: tuple[int, int]
+) -> AffineParameters:
+    """Returns the parameters of the same images, cropped by draws [b, 4] in [0, 1)."""
+    area, stretch, x, y = tf.unstack(unit, axis=1)
+    area = 1 - crop_range * area
+    # A crop of nearly all cannot be stretched: neither side is longer than the image's.
+    ratio = tf.exp(tf.minimum(-tf.math.log(area), LARGEST_STRETCH) * signed(stretch))
+    height, width = tf.sqrt(area / ratio), tf.sqrt(area * ratio)
+    return parameters._replace(
+        tx=parameters.tx + (1 - width) / 2 * size[1] * signed(x),
+        ty=parameters.ty + (1 - height) / 2 * size[0] * signed(y),
+        zx=parameters.zx * width,
+        zy=parameters.zy * height,
+    )
 
 
 def _flip_sign(unit: tf.Tensor, flips: bool) -> tf.Tensor:

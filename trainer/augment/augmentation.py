@@ -6,13 +6,19 @@ Every draw depends only on (seed, step, row of the global batch); see `trainer.r
 import ml_collections
 import tensorflow as tf
 
+from trainer.augment import strength
 from trainer.augment.affine import RandomAffine
+from trainer.augment.erasing import RandomErasing
+from trainer.augment.mixing import Mixing
+from trainer.augment.own_augmentation import OwnAugmentation
 from trainer.augment.random_layer import RandomLayer
 from trainer.augment.tone import RandomTone
 
 
 class Augmentation(RandomLayer):
-    """Changes the geometry, then the tone. With both off it returns its input.
+    """Changes geometry, then tone, then what is one's own, then erases; with all off, nothing.
+
+    What mixes images with one another, and their labels too, is the separate `mixing`.
 
     Compiled and plain runs place a pixel alike to within float32 rounding, some 1e-7 of the
     image's size; with "constant" a pixel right on the border may thus fall either way.
@@ -26,6 +32,9 @@ class Augmentation(RandomLayer):
     Args:
       affine: the geometry.
       tone: the grey levels.
+      own: what a user's function changes.
+      erasing: what is erased.
+      mixing: which the step calls afterwards, where it is on.
       jit_compile: compile with XLA, whether or not the surrounding step is.
       matrix_product: how the geometry is resampled, for a TPU; see `resample()`.
     """
@@ -35,17 +44,25 @@ class Augmentation(RandomLayer):
         affine: RandomAffine,
         tone: RandomTone,
         *,
+        own: OwnAugmentation,
+        erasing: RandomErasing,
+        mixing: Mixing,
         jit_compile: bool = True,
         matrix_product: bool = False,
     ):
         super().__init__()
         self.affine = affine
         self.tone = tone
+        self.own = own
+        self.erasing = erasing
+        self.mixing = mixing
         self.jit_compile = jit_compile
         self.matrix_product = matrix_product
         # Compiled apart, since XLA on a CPU would fuse the gather into every use of its result.
-        self._apply_affine = tf.function(affine, jit_compile=True) if jit_compile else affine
-        self._apply_tone = tf.function(tone, jit_compile=True) if jit_compile else tone
+        self._apply_affine, self._apply_tone, self._apply_erasing, self.mix = (
+            tf.function(layer, jit_compile=True) if jit_compile else layer
+            for layer in (affine, tone, erasing, mixing)
+        )
 
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
@@ -57,26 +74,42 @@ class Augmentation(RandomLayer):
             )
         if self.tone.is_on:
             images = self._apply_tone(images, key, rows, global_batch=global_batch)
+        if self.own.is_on:  # not compiled apart: it may have operations that XLA does not
+            images = self.own(images, key, rows, global_batch=global_batch)
+        if self.erasing.is_on:
+            images = self._apply_erasing(images, key, rows, global_batch=global_batch)
         return images
 
 
 def build(
-    config: ml_collections.ConfigDict, jit_compile: bool = True, matrix_product: bool = False
+    config: ml_collections.ConfigDict,
+    jit_compile: bool = True,
+    matrix_product: bool = False,
+    *,
+    image_size: int = 64,
 ) -> Augmentation:
     """Builds the augmentation of a config.
 
     Args:
-      config: the fields `augment.*`, those of `RandomAffine` and `RandomTone`.
+      config: the fields `augment.*`, those of the layers, and the `strength` that scales them.
       jit_compile: compile with XLA.
       matrix_product: how the geometry is resampled; see `resample()`.
+      image_size: side of the images on which a user's function is tried.
 
     Raises:
       KeyError: a field is missing.
       ValueError: a value is out of range.
+      UsageError: a user's function is not one that can be used.
     """
+    options = dict(config) | strength.scaled(config)
+    own = OwnAugmentation(config.extra)
+    own.check(image_size)
     return Augmentation(
-        RandomAffine(**{name: config[name] for name in RandomAffine.FIELDS}),
-        RandomTone(**{name: config[name] for name in RandomTone.FIELDS}),
+        RandomAffine(**{name: options[name] for name in RandomAffine.FIELDS}),
+        RandomTone(**{name: options[name] for name in RandomTone.FIELDS}),
+        own=own,
+        erasing=RandomErasing(erase=options["erase"]),
+        mixing=Mixing(mixup=options["mixup"], cutmix=options["cutmix"]),
         jit_compile=jit_compile,
         matrix_product=matrix_product,
     )

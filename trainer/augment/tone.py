@@ -5,22 +5,23 @@ import math
 import tensorflow as tf
 
 from trainer import random_numbers
-from trainer.augment import jpeg
+from trainer.augment import jpeg, local_contrast
 from trainer.augment.noise import pixel_noise
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import gaussian_blur
 
-# Salts of the draws under one step's key; affine.py has salt 1.
+# Salts of the draws under one step's key; the other layers have 1, 5 to 7, and 9.
 TONE_SALT = 2
 NOISE_SALT = 3
 COMPRESSION_SALT = 4
+LOCAL_CONTRAST_SALT = 8
 
 
 class RandomTone(RandomLayer):
-    """Changes brightness, contrast and gamma, blurs, adds noise, and compresses, in that order.
+    """Changes brightness, contrast and gamma, blurs, adds noise, equalises and compresses.
 
-    An image is made in that order: exposure, optics, detector, file. Values are clipped to 0..1
-    before the gamma and after the noise. A range of 0 is off.
+    An image is made in that order: exposure, optics, detector, processing, file. Values are clipped
+    to 0..1 before the gamma and after noise and local contrast. A range of 0 is off.
 
     Args:
       brightness_range: r for an addend in [-r, r], fraction of full scale.
@@ -29,11 +30,12 @@ class RandomTone(RandomLayer):
       blur_range: r for a Gaussian blur of standard deviation in [0, r] pixels; see
         `gaussian_blur()` for the smallest image.
       noise_range: r for normal noise of standard deviation in [0, r], fraction of full scale.
+      local_contrast: r for an amount in [0, r] of `local_contrast.equalise()`, at most 1.
       compression_range: r for a JPEG quality in [100 - r, 100], a whole number, at most 99; the
         blocks lie anywhere, as in an image that was cut or resized since. See `jpeg`.
 
     Raises:
-      ValueError: a range is negative, or that of compression above 99.
+      ValueError: a range is negative, that of compression above 99, or local contrast above 1.
     """
 
     FIELDS = (
@@ -42,6 +44,7 @@ class RandomTone(RandomLayer):
         "gamma_range",
         "blur_range",
         "noise_range",
+        "local_contrast",
         "compression_range",
     )
 
@@ -53,6 +56,7 @@ class RandomTone(RandomLayer):
         gamma_range: float = 0.0,
         blur_range: float = 0.0,
         noise_range: float = 0.0,
+        local_contrast: float = 0.0,
         compression_range: float = 0.0,
     ):
         super().__init__()
@@ -61,15 +65,19 @@ class RandomTone(RandomLayer):
         self.gamma_range = non_negative("gamma_range", gamma_range)
         self.blur_range = non_negative("blur_range", blur_range)
         self.noise_range = non_negative("noise_range", noise_range)
+        self.local_contrast = non_negative("local_contrast", local_contrast)
         self.compression_range = non_negative("compression_range", compression_range)
         if compression_range > 99:
             raise ValueError(f"compression_range must be at most 99, not {compression_range}")
+        if local_contrast > 1:
+            raise ValueError(f"local_contrast must be at most 1, not {local_contrast}")
 
     @property
     def is_on(self) -> bool:
         """Whether any image can change."""
         grey_levels = self.brightness_range or self.contrast_range or self.gamma_range
-        return bool(grey_levels or self.blur_range or self.noise_range or self.compression_range)
+        film = self.blur_range or self.noise_range
+        return bool(grey_levels or film or self.local_contrast or self.compression_range)
 
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
@@ -97,6 +105,11 @@ class RandomTone(RandomLayer):
             row_draw = random_numbers.uniform(key, NOISE_SALT, rows, global_batch=global_batch)
             images += self.noise_range * noise * pixel_noise(row_draw, images.shape[1:])
         images = tf.clip_by_value(images, 0.0, 1.0)
+        if self.local_contrast:
+            amount = self.local_contrast * random_numbers.uniform(
+                key, LOCAL_CONTRAST_SALT, rows, global_batch=global_batch, shape=(1, 1, 1)
+            )
+            images = tf.clip_by_value(local_contrast.equalise(images, amount), 0.0, 1.0)
         if self.compression_range:
             unit = random_numbers.uniform(
                 key, COMPRESSION_SALT, rows, global_batch=global_batch, shape=(3,)

@@ -55,6 +55,9 @@ FIELDS: dict[str, Field] = {
     ),
     "augment.shear_range": Field(0.0, "largest shear angle, degrees", low=0, high=89),
     "augment.zoom_range": Field(0.0, "zoom of each axis from 1-z to 1+z", low=0, below=1),
+    "augment.crop_range": Field(
+        0.0, "crop of 1-r to 1 of the area, of sides 3:4 to 4:3, resized", low=0, below=1
+    ),
     "augment.horizontal_flip": Field(False, "flips every second image, left to right"),
     "augment.vertical_flip": Field(False, "flips every second image, upside down"),
     "augment.fill_mode": Field(
@@ -70,6 +73,27 @@ FIELDS: dict[str, Field] = {
     ),
     "augment.compression_range": Field(
         0.0, "largest loss of JPEG quality: from 100-r to 100", low=0, high=99
+    ),
+    "augment.local_contrast": Field(
+        0.0, "largest share of contrast equalised in tiles, as by CLAHE", low=0, high=1
+    ),
+    "augment.erase": Field(
+        0.0, "largest share of the area that is erased, of every second image", low=0, high=1
+    ),
+    "augment.mixup": Field(
+        0.0, "alpha of the shares in which two images are averaged; 0 is off", low=0, high=100
+    ),
+    "augment.cutmix": Field(
+        0.0, "alpha of the share that another image does not cover; 0 is off", low=0, high=100
+    ),
+    "augment.extra": Field(
+        "",
+        "one's own augmentation, a function of (images, uniform)",
+        form=own_function.FORM,
+        has_form=own_function.is_name,
+    ),
+    "augment.strength": Field(
+        1.0, "scales every range of augment: 0 is none, 1 as given", low=0, high=100
     ),
     "augment.jit_compile": Field(True, "compiles the augmentation with XLA"),
     "model.name": Field("resnet", "architecture", choices=("article", "resnet")),

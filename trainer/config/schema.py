@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from trainer.augment import strength
 from trainer.config.fields import BLUR_REACH, CHANGEABLE, FIELDS, REMOVED, SMALLEST_IMAGES
 from trainer.system import json_files
 from trainer.system.errors import UsageError
@@ -104,6 +105,7 @@ def check(config: ConfigDict) -> None:
                 f"{path} is missing from the config: start from trainer.config.schema.default()."
             )
         check_field(path, given[path])
+    _check_strength(config)
     _check_image_size(config)
 
 
@@ -145,14 +147,17 @@ def unknown(path: str) -> str:
 def check_global_batch(config: ConfigDict, replicas: int) -> None:
     """Raises a UsageError unless each replica gets an equal share of the global batch."""
     batch, accumulate = config.train.batch_size, config.train.accumulate
-    shares = replicas * accumulate
+    mixed = [name for name in ("mixup", "cutmix") if config.augment[name]]
+    shares = replicas * accumulate * (2 if mixed else 1)
     if batch % shares == 0:
         return
     below = batch - batch % shares
     sizes = " or ".join(str(size) for size in (below, below + shares) if size)
     parts = f" times {accumulate} parts (train.accumulate)" if accumulate > 1 else ""
+    pairs = f" into pairs of images (augment.{mixed[0]})" if mixed else ""
     raise UsageError(
-        f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}: give {sizes}."
+        f"train.batch_size={batch} does not divide by the {replicas} replicas{parts}{pairs}: give "
+        f"{sizes}."
     )
 
 
@@ -180,12 +185,25 @@ def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
             )
 
 
+def _check_strength(config: ConfigDict) -> None:
+    """Raises a UsageError if augment.strength takes a range beyond what it may be."""
+    for name, value in strength.scaled(config.augment).items():
+        path = f"augment.{name}"
+        if not FIELDS[path].accepts(value):
+            raise UsageError(
+                f"augment.strength={config.augment.strength:g} makes {value:g} of "
+                f"{path}={config.augment[name]:g}, where {FIELDS[path].allowed} is allowed: lower "
+                "either of them."
+            )
+
+
 def _check_image_size(config: ConfigDict) -> None:
     """Raises a UsageError if the images are too small for the network or the augmentation."""
-    size, blur = config.data.image_size, config.augment.blur_range
+    size = config.data.image_size
+    blur = config.augment.blur_range * config.augment.strength
     smallest = {
         f"model.name={config.model.name}": SMALLEST_IMAGES.get(config.model.name, 1),
-        f"augment.blur_range={blur:g}": math.ceil(BLUR_REACH * blur),
+        f"augment.blur_range={config.augment.blur_range:g}": math.ceil(BLUR_REACH * blur),
     }
     for setting, least in smallest.items():
         if size < least:

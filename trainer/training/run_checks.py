@@ -49,8 +49,9 @@ def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:
       summary: of the data set.
     """
     path = config.data.path
-    if ":" in config.loss.name:
-        own_function.require(config.loss.name, "loss.name")
+    for field, name in (("loss.name", config.loss.name), ("augment.extra", config.augment.extra)):
+        if ":" in name:
+            own_function.require(name, field)
     if config.loss.name in ("categorical", "softmax") and not summary.get("exclusive"):
         raise UsageError(
             f"loss.name={config.loss.name} is for classes that exclude one another, which the "

@@ -90,7 +90,10 @@ class ReplicaStep:
         self._class_weights = class_weights
         self._elements = elements_of(config.loss, state.model.output_shape[-1], exclusive=exclusive)
         self._augmentation = augmentation.build(
-            config.augment, config.augment.jit_compile and not on_tpu, matrix_product=on_tpu
+            config.augment,
+            config.augment.jit_compile and not on_tpu,
+            matrix_product=on_tpu,
+            image_size=config.data.image_size,
         )
 
     def __call__(self, batch: Batch, measured: tf.Tensor | bool = False) -> StepResult:
@@ -139,6 +142,11 @@ class ReplicaStep:
         key = random_numbers.key(config.seed, state.step)
         images = images_to_float(batch["image"])
         images = self._augmentation(images, key, batch["row"], global_batch=global_batch)
+        if self._augmentation.mixing.is_on:
+            images, labels = self._augmentation.mix(
+                images, batch["label"], key, batch["row"], global_batch=global_batch
+            )
+            batch = batch | {"label": labels}
         images = repeat_channels(images, config.model.channels)
         with tf.GradientTape() as tape:
             with dropout.drawing_from(key, batch["row"], global_batch):
