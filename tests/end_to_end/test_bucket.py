@@ -1,5 +1,6 @@
 """A run whose data set and work directory are in a bucket is the run that it would be on a disk."""
 
+import csv
 import json
 import re
 import signal
@@ -223,6 +224,29 @@ def test_its_pages_and_its_audit_are_written_there(
         running_bucket.fetch(prefix, tmp_path)
     assert "patient.png" in (tmp_path / "patient.png.html").read_text()
     assert (tmp_path / "html").stat().st_size and json.loads((tmp_path / "json").read_text())
+
+
+def test_its_network_judges_and_predicts_what_lies_in_a_bucket(
+    running_bucket, fetched: Path, tmp_path: Path
+):
+    source = sources.open_source("phantom:20")
+    record = source.records()[0]
+    running_bucket.write("new/one.png", source.read(record))
+    running_bucket.write("new/two.png", b"no image")
+    judged, there = "gs://bucket/judged", "gs://bucket/predicted.csv"
+    for code, command in (
+        (0, ("evaluate", RUN, f"--data={DATA}", "--split=test", f"--out={judged}")),
+        (1, ("predict", RUN, "gs://bucket/new", f"--out={there}", "--workers=1")),
+    ):
+        done = running_bucket.run("-m", "trainer", *command, timeout=240)
+        assert done.returncode == code, done.stderr
+    for prefix in ("judged/evaluation/", "predicted"):
+        running_bucket.fetch(prefix, tmp_path)
+    with (tmp_path / ".csv").open() as file:
+        one, two = csv.DictReader(file)
+    assert one["probability PNEUMONIA"] and two["reason"] and not two["probability PNEUMONIA"]
+    own = json.loads((fetched / "evaluation/test.json").read_text())
+    assert json.loads((tmp_path / "data.json").read_text())["auc"] == own["auc"]
 
 
 @pytest.mark.parametrize(
