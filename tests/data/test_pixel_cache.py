@@ -1,5 +1,8 @@
 """Decoded pixels are kept where they fit, in one array, and give the same batches anywhere."""
 
+import errno
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,14 +11,14 @@ from etils import epath
 
 from tests.forks import Forks
 from trainer.config.schema import default
-from trainer.data import pipeline, summary_file
+from trainer.data import pipeline, pixel_file, summary_file
 from trainer.data.pixel_cache import FREE_SHARE, PixelCache
-from trainer.system.errors import UsageError
+from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.memory import GIB
 
 SIDE = 1024  # pixels; a split of 1024 images takes a GiB
 SPLITS = {
-    name: SimpleNamespace(size=1024 * gib, labels=["SICK"])
+    name: SimpleNamespace(size=1024 * gib, labels=["SICK"], fingerprint="0" * 64)
     for name, gib in (("train", 8), ("validation", 1), ("test", 1))
 }
 
@@ -38,10 +41,18 @@ print((peak_bytes() - before) / pipeline.pixel_bytes(many, side))
 """
 
 
-def cache(mode: str, free_gib: float, processes: int = 1) -> PixelCache:
+def cache(
+    mode: str,
+    free_gib: float,
+    processes: int = 1,
+    *,
+    folder: Path | None = None,
+    disk_gib: float = 100,
+) -> PixelCache:
     config = default().data
-    config.cache, config.image_size = mode, SIDE
-    return PixelCache(SPLITS, config, free=int(free_gib * GIB), processes=processes)
+    config.cache, config.image_size, config.disk_gib = mode, SIDE, disk_gib
+    free = int(free_gib * GIB)
+    return PixelCache(SPLITS, config, free=free, processes=processes, folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -65,13 +76,83 @@ def test_what_has_to_be_kept_and_does_not_fit_is_refused_before_it_is_decoded():
     assert "decoded at every visit: train" in cache("none", 100).description
 
 
-def test_wherever_pixels_are_kept_the_batches_are_the_same(phantoms: epath.Path):
+@pytest.mark.parametrize(
+    ("free_gib", "disk_free_gib", "places"),
+    [
+        (100, 100, "of train, validation, test"),
+        (4, 100, "of validation, test; 8.00 GiB in {} for those of train"),
+        (4, 10, "of validation, test; decoded at every visit: train (8.00 GiB)"),
+        (0, 100, "auto: 10.00 GiB in {} for those of train, validation, test"),
+    ],
+)
+def test_what_memory_has_no_room_for_is_kept_on_the_disk(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free_gib: float,
+    disk_free_gib: float,
+    places: str,
+):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=disk_free_gib * GIB))
+    found = cache("auto", free_gib, folder=tmp_path / "pixels")
+    assert found.description.endswith(places.format(tmp_path / "pixels"))
+
+
+@pytest.mark.parametrize(("disk_free_gib", "disk_gib"), [(9.9, 100), (100, 9.9)])
+def test_a_file_that_is_asked_for_and_does_not_fit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk_free_gib: float, disk_gib: float
+):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=disk_free_gib * GIB))
+    with pytest.raises(UsageError, match=r"10\.00 GiB .*=auto"):
+        cache("disk", 100, folder=tmp_path / "pixels", disk_gib=disk_gib)
+
+
+def test_a_disk_that_cannot_be_written_is_refused_or_done_without(
+    phantoms: epath.Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def full(*_, **__) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pixel_file, "open_or_make", full)
+    splits = {"validation": pipeline.open_split(phantoms, "validation")}
+    data = default().data
+    data.image_size, data.cache = 24, "disk"
+    with pytest.raises(CannotWrite, match=r"pixels cannot be written: No space .*cache=auto"):
+        PixelCache(splits, data, free=0, folder=tmp_path / "pixels").pixels("validation")
+    data.cache = "auto"
+    kept = PixelCache(splits, data, free=0, folder=tmp_path / "pixels").pixels("validation")
+    assert kept.size == splits["validation"].size
+    (message,) = caplog.messages
+    assert "No space left on device: the images of validation are decoded at" in message
+
+
+def test_a_file_of_an_earlier_run_is_taken_before_memory(phantoms: epath.Path, tmp_path: Path):
+    splits = {"validation": pipeline.open_split(phantoms, "validation")}
+    data = default().data
+    data.image_size, data.cache = 24, "disk"
+    PixelCache(splits, data, folder=tmp_path).pixels("validation")
+    data.cache = "auto"
+    assert (
+        f"in {tmp_path} for those of val" in PixelCache(splits, data, folder=tmp_path).description
+    )
+
+
+def test_wherever_pixels_are_kept_the_batches_are_the_same(phantoms: epath.Path, tmp_path: Path):
     splits = {name: pipeline.open_split(phantoms, name) for name in summary_file.SPLITS}
     config, runs = default().data, []
     config.image_size = 24
-    for mode, free in (("none", GIB), ("host", GIB), ("auto", GIB), ("auto", 0)):
+    for mode, free in (
+        ("none", GIB),
+        ("host", GIB),
+        ("disk", 0),
+        ("disk", 0),
+        ("auto", GIB),
+        ("auto", 0),
+    ):
         config.cache = mode
-        kept = PixelCache(splits, config, free=free)
+        kept = PixelCache(splits, config, free=free, folder=(mode == "disk" and tmp_path) or None)
         assert kept.pixels("train") is kept.pixels("train")
         training = pipeline.train_batches(kept.pixels("train"), 8, seed=3, epochs=2)
         runs.append([*training, *pipeline.evaluation_batches(kept.pixels("test"), 8)])

@@ -71,6 +71,12 @@ COMMANDS = {
         arguments=("RUN",),
         common=("steps", "out", "config"),
     ),
+    "cache": Command(
+        "trainer.commands.cache",
+        "lists or removes the files of decoded pixels that runs keep",
+        "radiograph cache list DATA",
+        arguments=("list [DATA], clear [DATA]...",),
+    ),
     "train": Command(
         "trainer.task",
         "trains and evaluates a network; the same command resumes",

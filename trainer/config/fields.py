@@ -45,8 +45,11 @@ FIELDS: dict[str, Field] = {
     "data.fit": Field("squash", "how an image fits the square", choices=("squash", "pad", "crop")),
     "data.cache": Field(
         "auto",
-        "where decoded pixels are kept: auto in memory if they fit",
-        choices=("auto", "host", "none"),
+        "where decoded pixels are kept: auto in memory or in a file, where they fit",
+        choices=("auto", "host", "disk", "none"),
+    ),
+    "data.disk_gib": Field(
+        100.0, "GiB that files of decoded pixels may take in their folder", low=0
     ),
     "augment.rotation_range": Field(0.0, "largest rotation, degrees", low=0, high=180),
     "augment.width_shift_range": Field(0.0, "largest shift, fraction of the width", low=0, high=1),
@@ -214,6 +217,7 @@ CHANGEABLE = (
     "loggers",
     "data.path",
     "data.cache",
+    "data.disk_gib",
     "evaluation.at_start",
     "evaluation.every_minutes",
     "summaries.times",

@@ -13,7 +13,7 @@ A batch is a dict, b rows of the global batch of B:
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,7 @@ class Split:
       failures: errors of reading, which TensorFlow passes on as text alone.
       folder: of the shards; None for a split that is in memory alone.
       exclusive: whether the labels are classes that exclude one another.
+      fingerprint: the data set's `dataset_fingerprint`; "" where it has none.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Split:
     failures: list[DataLost] = field(default_factory=list)
     folder: epath.Path | None = None
     exclusive: bool = False
+    fingerprint: str = ""
 
 
 def open_split(path: epath.PathLike, name: str) -> Split:
@@ -93,8 +95,8 @@ def open_split(path: epath.PathLike, name: str) -> Split:
     labels, per_label = summary["labels"], summary["splits"][name]["per_label"]
     counts = [(per_label[label]["positive"], per_label[label]["negative"]) for label in labels]
     folder = summary_file.directory(path)
-    classes, exclusive = summary["classes"], summary.get("exclusive", False)
-    return Split(name, size, labels, classes, counts, read, failures, folder, exclusive)
+    described = summary.get("exclusive", False), summary["dataset_fingerprint"]
+    return Split(name, size, labels, summary["classes"], counts, read, failures, folder, *described)
 
 
 def lost(what: str, error: Exception) -> DataLost:
@@ -127,37 +129,48 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
         reads and decodes at every visit, for data of any size.
       fit_mode: how an image fits the square, see `trainer.data.decode.fit`.
     """
-    decode = _decoder(split, image_size, fit_mode)
-
-    # Nothing here needs AutoGraph, which would take a third of a second.
-    @tf.autograph.experimental.do_not_convert
-    def read(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
-        return tf.ensure_shape(examples, numbers.shape), *others
-
-    def decoded(batches: tf.data.Dataset) -> tf.data.Dataset:
-        read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-        return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-
     if cache == "none":
-        return Pixels(split.size, decoded)
+        return Pixels(split.size, _decoding(split, image_size, fit_mode))
     arrays = (
         _aligned((split.size, image_size, image_size, 1), np.uint8),
         _aligned((split.size, len(split.labels)), np.float32),
     )
+    start = 0
+    for part in decoded(split, image_size, fit_mode=fit_mode):
+        for array, values in zip(arrays, part, strict=True):
+            array[start:][: len(values)] = values
+        start += len(part[0])
+    return gathered(*arrays)
+
+
+def decoded(
+    split: Split, image_size: int, *, fit_mode: str
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields images and labels of all records in order, some at a time: see `Pixels.look_up`."""
     with tf.device("CPU:0"):
         numbers = tf.data.Dataset.range(split.size).batch(READ_BATCH)
-        for part, decoded_part in enumerate(decoded(numbers).prefetch(2)):
-            for array, values in zip(arrays, decoded_part, strict=True):
-                array[part * READ_BATCH :][: len(values)] = values
-        # The other ways from an array to a tensor copy it.
-        images, labels = (tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in arrays)
+        parts = _decoding(split, image_size, fit_mode)(numbers).prefetch(2)
+        for images, labels in parts:
+            yield images.numpy(), labels.numpy()
+
+
+def gathered(images: np.ndarray, labels: np.ndarray, *, at_once: int | None = None) -> Pixels:
+    """Returns the pixels that lie in arrays, which TensorFlow uses where they are.
+
+    Args:
+      images: [n, S, S, 1] uint8, in memory that can be written to and begins at `ALIGNMENT`.
+      labels: [n, K] float32, likewise.
+      at_once: number of batches that are gathered at the same time, where that waits for a disk.
+    """
+    # The other ways from an array to a tensor copy it.
+    with tf.device("CPU:0"):
+        kept = [tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in (images, labels)]
 
     def gather(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.device("CPU:0"):
-            return tf.gather(images, numbers), tf.gather(labels, numbers), *others
+            return *(tf.gather(tensor, numbers) for tensor in kept), *others
 
-    return Pixels(split.size, lambda batches: batches.map(gather))
+    return Pixels(len(images), lambda batches: batches.map(gather, num_parallel_calls=at_once))
 
 
 def pixel_bytes(split: Split, image_size: int) -> int:
@@ -282,6 +295,25 @@ def _batches(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     batches = pixels.look_up(index).map(as_dict)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _decoding(
+    split: Split, image_size: int, fit_mode: str
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """Returns what reads and decodes the records of a data set of numbers, see `Pixels.look_up`."""
+    decode = _decoder(split, image_size, fit_mode)
+
+    # Nothing here needs AutoGraph, which would take a third of a second.
+    @tf.autograph.experimental.do_not_convert
+    def read(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        examples = tf.numpy_function(split.read, [numbers], tf.string, stateful=False)
+        return tf.ensure_shape(examples, numbers.shape), *others
+
+    def look_up(batches: tf.data.Dataset) -> tf.data.Dataset:
+        read_ahead = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return look_up
 
 
 def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from trainer import __version__
 from trainer.config import schema
-from trainer.data import pipeline
+from trainer.data import pipeline, pixel_file
 from trainer.data.pixel_cache import PixelCache
 from trainer.data.prepared_data import PreparedData
 from trainer.distribute import tpu
@@ -27,6 +27,8 @@ from trainer.training.evaluator import Evaluator
 from trainer.training.global_batch import Batch
 from trainer.training.speed import Speed
 from trainer.training.state import State, create_state
+
+MAY_DIFFER = ("data.path", "data.cache", "data.disk_gib")  # between the workers of a run
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def facts(config: ConfigDict, data: PreparedData) -> dict[str, str]:
     same = {
         path: repr(value)
         for path, value in schema.fields(config)
-        if path not in ("data.path", "data.cache") and not path.startswith("distribute.")
+        if path not in MAY_DIFFER and not path.startswith("distribute.")
     }
     return {**versions, "dataset_fingerprint": data.summary["dataset_fingerprint"], **same}
 
@@ -196,7 +198,8 @@ def create_run(
     speed: Speed | None = None,
 ) -> Run:
     """Builds network and optimizer on the replicas; see `Run` for the arguments."""
-    pixels = PixelCache(data.splits, config.data, processes=replicas.workers_here)
+    folder = pixel_file.folder_of(data.path)
+    pixels = PixelCache(data.splits, config.data, processes=replicas.workers_here, folder=folder)
     images, batch = data.splits["train"].size, config.train.batch_size
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
-from trainer.data import staging
+from trainer.data import pixel_file, staging
 from trainer.system import atomic, file_lock, gcs, json_files
 from trainer.system.errors import UsageError
 
@@ -24,8 +24,9 @@ MARKER = ".radiograph-trainer-prepare.json"
 NAME = re.compile(r"\.building-[0-9a-f]{16}")
 MOST_NAMED = 5  # foreign files in the message of a refusal
 
-# What may lie in a place that a data set is prepared in; an audit may have been written there.
-EXPECTED = (file_lock.FILE, MARKER, "audit.html", "audit.json")
+# What may lie in a place that a data set is prepared in; an audit may have been written there, and
+# pixels of an earlier data set.
+EXPECTED = (file_lock.FILE, MARKER, "audit.html", "audit.json", pixel_file.FOLDER)
 
 
 @dataclass(frozen=True)
