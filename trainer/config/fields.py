@@ -1,11 +1,12 @@
 """Every field of a config: its default, its meaning, and what it may hold."""
 
+from trainer import network_names
 from trainer.config import references
 from trainer.config.field import Field
 from trainer.system import own_function
 
-SMALLEST_IMAGES = {"article": 46}  # sides that leave a pixel after each layer
 LOSSES = ("auto", "binary", "categorical", "focal", "asymmetric", "sigmoid", "softmax")
+SMALLEST_IMAGES = {"article": 46, **network_names.APPLICATIONS}  # sides that a network takes
 LOGGERS = ("terminal", "tensorboard", "mlflow", "wandb")
 BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
 
@@ -99,7 +100,14 @@ FIELDS: dict[str, Field] = {
         1.0, "scales every range of augment: 0 is none, 1 as given", low=0, high=100
     ),
     "augment.jit_compile": Field(True, "compiles the augmentation with XLA"),
-    "model.name": Field("resnet", "architecture", choices=("article", "resnet")),
+    "model.name": Field(
+        "resnet",
+        "architecture",
+        form="article, resnet, a network of keras.applications in lower case such as densenet121, "
+        f"or one's own, {own_function.FORM}",
+        has_form=network_names.is_name,
+        known=(*network_names.OURS, *network_names.APPLICATIONS),
+    ),
     "model.channels": Field(1, "input channels of the network; grey is repeated", choices=(1, 3)),
     "model.width": Field(16, "filters of the first stage (resnet)", low=1, high=1024),
     "model.stages": Field(

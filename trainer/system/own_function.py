@@ -1,12 +1,13 @@
 """A user's own function, named in a config as package.module:function or FILE.py:function."""
 
 import importlib
-import importlib.util
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from etils import epath
 
 from trainer.system.errors import UsageError
 
@@ -26,7 +27,7 @@ def require(name: str, field: str) -> None:
       field: of the config that names it.
     """
     file, _, _ = name.rpartition(":")
-    if file.endswith(".py") and not Path(file).is_file():
+    if file.endswith(".py") and not epath.Path(file).exists():
         raise UsageError(f"{field}={name}: there is no file {file}: give {FORM}.")
 
 
@@ -56,8 +57,8 @@ def load(name: str, field: str) -> Callable[..., Any]:
 def _module(place: str) -> Any:
     if not place.endswith(".py"):
         return importlib.import_module(place)
-    spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-    assert spec and spec.loader, place
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    file = epath.Path(place)
+    module = ModuleType(file.stem)
+    module.__file__ = place
+    exec(compile(file.read_text(), place, "exec"), module.__dict__)
     return module

@@ -25,6 +25,7 @@ from trainer.system.watchdog import Watchdog
 from trainer.training import profiling
 from trainer.training.evaluator import Evaluator
 from trainer.training.global_batch import Batch
+from trainer.training.run_paths import network_source
 from trainer.training.speed import Speed
 from trainer.training.state import State, create_state
 
@@ -204,7 +205,13 @@ def create_run(
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():
         epoch_steps = pipeline.steps(images, batch)
-        state = create_state(config, total_steps, epoch_steps, outputs=len(data.labels))
+        state = create_state(
+            config,
+            total_steps,
+            epoch_steps,
+            outputs=len(data.labels),
+            source=network_source(workdir),
+        )
     process = (replicas, signals, watchdog)
     speed = speed or Speed()
     return Run(config, workdir, events, data, pixels, *process, state, total_steps, speed)

@@ -6,6 +6,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
+from trainer import network_names
 from trainer.config import schema
 from trainer.data import summary_file
 from trainer.system import gcs, json_files, own_function
@@ -15,7 +16,7 @@ from trainer.system.errors import UsageError
 WRITTEN = (
     *("data_summary.json", "environment.json", "history.json", "evaluations.json"),
     *("audit.json", "report.html", "metrics.csv", "speed.json", "model_card.md", "metadata.json"),
-    *("evaluation", "pictures"),
+    *("evaluation", "pictures", network_names.SOURCE),
 )
 
 FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew
@@ -31,6 +32,8 @@ def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
       workdir: of the run, which need not exist; None for any.
     """
     schema.check(config)
+    if not (workdir and gcs.is_gcs(workdir)):
+        network_names.check(config.model.name, workdir)
     if gcs.is_gcs(config.data.path):
         return
     summary = summary_file.require(config.data.path)

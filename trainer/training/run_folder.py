@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from trainer import network_names
 from trainer.data.prepared_data import PreparedData
 from trainer.distribute.replicas import Replicas
 from trainer.system import atomic, environment, file_lock, gcs, json_files
@@ -46,11 +47,15 @@ def run_folder(
     with file_lock.held(workdir, sleep=sleep):
         atomic.remove_leftovers(workdir)
         check_folder(workdir, config, data.summary)
+        network_names.check(config.model.name, workdir)
         file = workdir / "config.json"
         if not file.exists():
             atomic.write_json(file, config.to_dict())
         elif config.train.epochs != (saved := json_files.read(file))["train"]["epochs"]:
             atomic.write_json(file, saved | {"train": config.train.to_dict()})
+        own, copy = network_names.own(config.model.name), workdir / network_names.SOURCE
+        if own and own.is_file and not copy.exists():
+            atomic.write_text(copy, network_names.read(own, epath.Path(own.source)))
         if not (workdir / "data_summary.json").exists():
             atomic.write_json(workdir / "data_summary.json", data.summary)
             _write_audit(workdir, data)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
+from trainer import network_names
 from trainer.system.errors import UsageError
 
 EVENTS = "tensorboard"  # in the work directory
@@ -26,6 +27,12 @@ class RunPaths:
 
     workdir: epath.Path
     events: epath.Path
+
+
+def network_source(workdir: epath.Path) -> epath.Path | None:
+    """Returns the run's copy of the file with one's own network, None where there is none."""
+    copy = workdir / network_names.SOURCE
+    return copy if copy.exists() else None
 
 
 def run_paths(workdir: str | None, environment: Mapping[str, str]) -> RunPaths:

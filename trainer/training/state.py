@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+from etils import epath
 from ml_collections import ConfigDict
 
 from trainer import models
+from trainer.models import replicable
 from trainer.training import optimizer
 
 
@@ -56,7 +58,12 @@ class State:
 
 
 def create_state(
-    config: ConfigDict, total_steps: int, epoch_steps: int, *, outputs: int = 1
+    config: ConfigDict,
+    total_steps: int,
+    epoch_steps: int,
+    *,
+    outputs: int = 1,
+    source: epath.PathLike | None = None,
 ) -> State:
     """Builds network and optimizer, to be called in the strategy's scope.
 
@@ -65,19 +72,19 @@ def create_state(
       total_steps: of the run.
       epoch_steps: steps of one epoch.
       outputs: number of labels K.
+      source: the file of one's own network, see `models.build`.
     """
     keras.mixed_precision.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
     step = tf.Variable(
         0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
     )
-    model = models.build(config.model, config.data.image_size, outputs)
+    model = models.build(config.model, config.data.image_size, outputs, source=source)
     built_optimizer = optimizer.build(config, total_steps, epoch_steps)
     built_optimizer.build(model.trainable_variables)
     averaged = model
     if config.train.ema:
-        averaged = keras.models.clone_model(model)
-        averaged.set_weights(model.get_weights())
+        averaged = replicable.copied(model)
     accumulated = []
     if config.train.accumulate > 1:
         shapes = [v.shape for v in model.trainable_variables]

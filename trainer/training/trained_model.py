@@ -22,6 +22,7 @@ from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.system.errors import UsageError
 from trainer.system.json_files import damage_reported
+from trainer.training import run_paths
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
 AT_ONCE = 32  # images that go through the network together
@@ -76,7 +77,7 @@ class TrainedModel:
             temperatures = [label["calibration"]["temperature"] for label in evaluated]
             step, epoch = evaluation["step"], evaluation["epoch"]
             outputs = EXCLUSIVE if evaluation.get("exclusive") else INDEPENDENT
-        model = _build(config, len(labels))
+        model = _build(config, len(labels), run_paths.network_source(run.workdir))
         folder = checkpoint.path(run.workdir / "checkpoints", step, epoch)
         _restore(model, folder, averaged=config.train.ema > 0)
         return cls(
@@ -158,12 +159,12 @@ def read_file(path: epath.PathLike) -> bytes:
         raise radiograph.Unreadable(f"cannot be read: {reason}") from error
 
 
-def _build(config: ConfigDict, outputs: int) -> keras.Model:
+def _build(config: ConfigDict, outputs: int, source: epath.PathLike | None = None) -> keras.Model:
     """Returns the network in the precision of the run, and leaves the default precision alone."""
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(config.precision)
     try:
-        return models.build(config.model, config.data.image_size, outputs)
+        return models.build(config.model, config.data.image_size, outputs, source=source)
     finally:
         keras.mixed_precision.set_dtype_policy(before)
 

@@ -1,0 +1,113 @@
+"""Any network keeps the two promises: the same on two replicas, and after a resume."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src.applications.convnext import ConvNeXt
+from keras.src.applications.densenet import DenseNet
+from keras.src.applications.efficientnet_v2 import EfficientNetV2
+from ml_collections import ConfigDict
+
+from trainer import models
+from trainer.models import applications
+from trainer.models.dropout import Dropout
+from trainer.training.global_batch import Batch
+from trainer.training.state import State, create_state
+from trainer.training.step import ReplicaStep
+
+BATCH = 4
+
+BLOCK = {
+    "kernel_size": 3,
+    "num_repeat": 2,
+    "input_filters": 8,
+    "output_filters": 8,
+    "expand_ratio": 2,
+    "se_ratio": 0.25,
+    "strides": 1,
+    "conv_type": 0,
+}
+
+
+def densenet121(**given) -> keras.Model:
+    return DenseNet([1, 0, 0, 1], **given)
+
+
+def efficientnetv2b0(**given) -> keras.Model:
+    return EfficientNetV2(
+        *(0.25, 1.0, 32), drop_connect_rate=0.5, blocks_args=[BLOCK], min_depth=4, **given
+    )
+
+
+def convnexttiny(**given) -> keras.Model:
+    return ConvNeXt([1, 0, 0, 1], [4, 8, 8, 8], drop_path_rate=0.5, **given)
+
+
+@pytest.fixture
+def steps_of(tiny: ConfigDict) -> Callable[..., list[dict[str, np.ndarray]]]:
+    """Returns what takes steps on random images, uncompiled, and tells the weights after each."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (3, BATCH, 32, 32, 1)).astype(np.uint8)
+    labels = draw.integers(0, 2, (3, BATCH, 1)).astype(np.float32)
+
+    def batch(step: int, part: slice) -> Batch:
+        rows = np.arange(BATCH, dtype=np.int32)[part]
+        columns = {"image": images[step], "label": labels[step], "weight": np.ones(BATCH, "f")}
+        found = {name: tf.constant(column[rows]) for name, column in columns.items()}
+        return found | {"row": tf.constant(rows)}
+
+    def steps_of(
+        strategy: tf.distribute.Strategy, state: State, steps: range
+    ) -> list[dict[str, np.ndarray]]:
+        take_step, seen = ReplicaStep(state, tiny), []
+        share = BATCH // strategy.num_replicas_in_sync
+        for step in steps:
+            given = strategy.experimental_distribute_values_from_function(
+                lambda context, step=step: batch(
+                    step, slice(share * (at := context.replica_id_in_sync_group), share * (at + 1))
+                )
+            )
+            strategy.run(take_step, args=(given,))
+            state.step.assign_add(1)
+            seen.append({name: v.numpy() for name, v in state.variables().items()})
+        return seen
+
+    return steps_of
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constructor", [densenet121, efficientnetv2b0, convnexttiny])
+def test_a_network_of_keras_is_alike_on_two_replicas_and_after_a_resume(
+    constructor: Callable[..., keras.Model],
+    tiny: ConfigDict,
+    steps_of: Callable[..., list[dict[str, np.ndarray]]],
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    name = constructor.__name__
+    module = applications.CONSTRUCTORS[name].__module__
+    monkeypatch.setattr(constructor, "__module__", module)  # where its input range is
+    monkeypatch.setitem(applications.CONSTRUCTORS, name, constructor)
+    tiny.model.name, tiny.model.dropout = name, 0.2
+    tiny.optimizer.name, tiny.optimizer.learning_rate, tiny.schedule.warmup_epochs = "sgd", 0.01, 0
+    seen = []
+    for strategy in (one_device, two_replicas):
+        with strategy.scope():
+            state = create_state(tiny, 10, 10)
+        seen.append(steps_of(strategy, state, range(2)))
+    (_, one), (after_one, two) = seen
+    for path, value in one.items():
+        np.testing.assert_allclose(value, two[path], atol=1e-5, err_msg=path)
+    assert any(isinstance(layer, Dropout) for layer in state.model.layers)
+    keras.utils.set_random_seed(1)  # as a new process draws other numbers
+    for path, variable in state.variables().items():
+        variable.assign(after_one[path])
+    (resumed,) = steps_of(two_replicas, state, range(1, 2))
+    for path, value in resumed.items():
+        np.testing.assert_array_equal(value, two[path], err_msg=path)
+    again = models.build(tiny.model, tiny.data.image_size)
+    assert [v.path for v in again.variables] == [v.path for v in state.model.variables]
