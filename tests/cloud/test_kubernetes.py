@@ -209,7 +209,8 @@ def test_job_is_applied_once_and_has_the_states_of_the_cluster(cluster: Cluster)
 def test_jobs_are_listed_and_cancelled(cluster: Cluster):
     platform = kubernetes.Kubernetes()
     platform.submit(on_cluster())
-    platform.submit(on_cluster(workdir="gs://bucket/runs/second"))
+    second = on_cluster(workdir="gs://bucket/runs/second", command=("predict", "gs://bucket/run"))
+    assert platform.submit(second).command == "predict"
     cluster.objects["jobs", "others"] = {"metadata": {"name": "others"}}
     assert [job.title for job in platform.jobs()] == ["second", "first-try"]
     platform.cancel("second")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ class Zone:
     def end(self, exit_code: int, error: str = "", submission: str = "abcd1234") -> None:
         """Writes what the start-up script writes."""
         outcome = {"submission": submission, "exit_code": exit_code, "error": error}
+        outcome["command"] = self.order.all_labels["command"]
         google_storage.write_text(
             self.client, f"{self.order.workdir}/outcome.json", json.dumps(outcome)
         )
@@ -134,8 +136,18 @@ def test_ended_job_is_known_by_its_work_directory(zone: Zone, server: Tpu):
         platform.show(NAME)
     shown = platform.show(f"{zone.order.workdir}/")
     assert (shown.name, shown.state, shown.error) == (NAME, cloud_job.FAILED, "exit code 65")
+    assert shown.command == "train"
     with pytest.raises(UsageError, match="no TPU VM in us-central1-a has a job of gs://"):
         platform.show(f"{zone.order.workdir}2")
+
+
+def test_evaluation_is_known_for_one_before_and_after_its_end(zone: Zone, server: Tpu):
+    zone.order = replace(zone.order, command=("evaluate", "gs://bucket/run"))
+    zone.submit()
+    assert zone.platform.show(NAME).command == "evaluate"
+    zone.end(0)
+    del server.resources[NAME]
+    assert zone.connect().show(zone.order.workdir).command == "evaluate"
 
 
 def test_job_is_found_by_every_name(zone: Zone, server: Tpu):

@@ -22,6 +22,8 @@ from trainer.cloud import bucket_address, google_storage, tpu_vm
 from trainer.cloud.order import Order
 from trainer.system.errors import FINAL
 
+JOB = {"submission": "abcd1234", "command": "train"}
+
 # Records its arguments; `run` ends with the next code of $DOCKER/codes, or when it is stopped.
 DOCKER = r"""#!/bin/bash
 { printf '%q ' docker "$@"; echo; } >>"$DOCKER/calls"
@@ -133,7 +135,7 @@ def vm(gcs: Gcs, tmp_path: Path) -> Iterator[Vm]:
 
 def test_successful_job_leaves_its_outcome_and_no_vm(vm: Vm):
     output = vm.boot([143, 75, 137, 0])  # anything but a lasting error is started again
-    assert vm.outcome() == {"submission": "abcd1234", "exit_code": 0, "error": ""}
+    assert vm.outcome() == {**JOB, "exit_code": 0, "error": ""}
     assert vm.deleted() == [f"/v2/{PARENT}/first-try-abcd1234?force=true"]
     assert vm.tpu.deleted()[0].headers["Authorization"] == f"Bearer {TOKEN}"
     run, *restarts = vm.calls("docker run")
@@ -175,7 +177,7 @@ def test_job_that_fails_at_its_start_is_given_up(vm: Vm):
     vm.boot([1] * 9)
     assert len(vm.calls("docker run")) == 5
     error = "it ended 5 times within 120 s of its start"
-    assert vm.outcome() == {"submission": "abcd1234", "exit_code": 1, "error": error}
+    assert vm.outcome() == {**JOB, "exit_code": 1, "error": error}
     assert len(vm.deleted()) == 1
 
 
@@ -191,7 +193,7 @@ def test_image_that_cannot_be_pulled_ends_the_job(vm: Vm):
     vm.boot([0])
     assert len(vm.calls("docker pull")) == 5 and not vm.calls("docker run")
     error = "the image cannot be pulled"
-    assert vm.outcome() == {"submission": "abcd1234", "exit_code": 125, "error": error}
+    assert vm.outcome() == {**JOB, "exit_code": 125, "error": error}
     assert len(vm.deleted()) == 1
 
 
@@ -218,7 +220,7 @@ def test_time_limit_ends_the_job_which_saves(vm: Vm):
 
 
 def test_boot_after_the_end_only_deletes(vm: Vm):
-    outcome = {"submission": "abcd1234", "exit_code": 2, "error": ""}
+    outcome = {**JOB, "exit_code": 2, "error": ""}
     (vm.folder / "state").mkdir()
     (vm.folder / "state" / "outcome.json").write_text(json.dumps(outcome))
     vm.boot([0])

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from tests.cloud import discovery
 from tests.cloud.orders import BOARD, ORDERS, STUDY, order
 from tests.cloud.vertex_server import Vertex as Server
-from trainer.cloud import cloud_job, vertex
+from trainer.cloud import cloud_job, vertex, watch
 from trainer.system.errors import Unavailable, UsageError
 
 SCHEMA = "GoogleCloudAiplatformV1"
@@ -75,6 +75,14 @@ def test_job_is_submitted_found_by_every_name_and_listed(vertex_ai: vertex.Verte
         vertex_ai.show("second-try")
     vertex_ai.submit(order(study=STUDY, trials=2, workdir="gs://bucket/runs/tuned"))
     assert {each.title for each in vertex_ai.jobs()} == {"first-try", "tuned"}
+
+
+@pytest.mark.parametrize("command", [(), ("evaluate", "gs://bucket/run")])
+def test_only_a_training_is_shown_with_tensorboard(
+    vertex_ai: vertex.Vertex, service: Server, command: tuple[str, ...]
+):
+    job = vertex_ai.submit(order(command=command))
+    assert ("TensorBoard" in watch.describe(vertex_ai.show(job.name))) == (not command)
 
 
 def test_job_is_cancelled(vertex_ai: vertex.Vertex):

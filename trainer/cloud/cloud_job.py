@@ -24,6 +24,7 @@ class CloudJob(NamedTuple):
       workdir: where the run is written.
       tensorboard: URL of the platform's TensorBoard.
       best: best trial so far of a tuning, with its values.
+      command: of `radiograph`, that it runs; train for jobs without that label.
     """
 
     name: str
@@ -35,6 +36,7 @@ class CloudJob(NamedTuple):
     workdir: str = ""
     tensorboard: str = ""
     best: str = ""
+    command: str = "train"
 
     @property
     def ended(self) -> bool:

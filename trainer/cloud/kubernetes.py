@@ -117,6 +117,7 @@ def _as_job(answer: Mapping) -> CloudJob:
         created=metadata.get("creationTimestamp", ""),
         error=error,
         workdir=metadata.get("annotations", {}).get(WORKDIR, ""),
+        command=metadata["labels"].get("command", "train"),
     )
 
 

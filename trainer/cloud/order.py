@@ -100,8 +100,9 @@ class Order:
 
     @property
     def all_labels(self) -> dict[str, str]:
-        """The user's labels, and those that identify the program, the run and the submission."""
-        own = {"app": LABEL, "run": self.name, "submission": self.submission}
+        """The user's labels, and those that say what runs, of which run and submission."""
+        does = self.command[0] if self.command else "train"
+        own = {"app": LABEL, "run": self.name, "submission": self.submission, "command": does}
         return {**self.labels, **own}
 
     def seconds(self, hours: float) -> str:

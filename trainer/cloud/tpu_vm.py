@@ -223,6 +223,7 @@ class TpuVm:
 
     def _job(self, resource: Mapping) -> CloudJob:
         name, node, state = resource["name"], _node(resource), resource.get("state", {})
+        labels = node.get("labels", {})
         if node.get("description", "").startswith("gs://"):
             self._workdirs[name] = node["description"]
         job_state = STATES.get(state.get("state", ""), cloud_job.WAITING)
@@ -232,7 +233,8 @@ class TpuVm:
         return self._as_job(
             name,
             state=job_state,
-            title=node.get("labels", {}).get("run", ""),
+            title=labels.get("run", ""),
+            command=labels.get("command", "train"),
             created=resource.get("createTime", ""),
             error=" ".join(error.split()),
         )
@@ -261,17 +263,14 @@ class TpuVm:
         if code:
             error = f"exit code {code}" + (f": {error}" if error else "")
         state = cloud_job.FAILED if code else cloud_job.SUCCEEDED
-        return self._as_job(ended, state=state, error=error)
+        command = outcome.get("command", "train")
+        return self._as_job(ended, state=state, error=error, command=command)
 
-    def _as_job(
-        self, name: str, *, state: str, title: str = "", created: str = "", error: str = ""
-    ) -> CloudJob:
+    def _as_job(self, name: str, *, title: str = "", **known: str) -> CloudJob:
         return CloudJob(
             name=name,
             title=title or name.rsplit("/", 1)[-1].rsplit("-", 1)[0],
-            state=state,
-            created=created,
-            error=error,
+            **known,
             page=f"https://console.cloud.google.com/compute/tpus?project={self.project}",
             workdir=self._workdirs.get(name, ""),
         )

@@ -203,6 +203,7 @@ class Vertex:
             workdir=spec.get("baseOutputDirectory", {}).get("outputUriPrefix", "").rstrip("/"),
             tensorboard=_board_page(board, number) if board else "",
             best=_best(answer.get("trials", [])),
+            command=answer.get("labels", {}).get("command", "train"),
         )
 
 

@@ -20,8 +20,9 @@ class JobFailed(ExitError):
     """The job has failed or was cancelled."""
 
 
-def describe(job: CloudJob, *, trains: bool = True) -> str:
-    """Returns a description of a job, which trains or does something else, in several lines."""
+def describe(job: CloudJob) -> str:
+    """Returns a description of a job in several lines."""
+    trains = job.command == "train"
     rows = {
         "job": job.name,
         "run": job.title,

@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> None:
         order.platform, access, project=order.project, region=order.region, zone=order.zone
     )
     job = cloud.submit(order)
-    print(f"\n{watch.describe(job, trains=not remote)}")
+    print(f"\n{watch.describe(job)}")
     if remote:
         print(f"{'bring it here':<12}  {watch.command('fetch', order.platform, job)} FOLDER")
     print(f"{'stop it':<12}  {watch.command('cancel', order.platform, job)}", flush=True)
