@@ -215,6 +215,7 @@ def test_each_platform_runs_a_prediction(
         ),
         (["predict", "--", "run"], "PATH is missing"),
         (["predict", "--", "run", "-"], "standard input"),
+        (["predict", "--", "run", "run", "--out=p.txt"], "--out=p.txt must end in .csv"),
         (["predict", "--", "run", "no.png"], "there is no no.png"),
         (["predict", "--", "run", "t.csv"], "as --image_root"),
         (["train", "--", "run"], "unexpected argument 'run'"),

@@ -37,7 +37,7 @@ finally:
         ("launch -- --config=demo --config.data.path=nothing --workdir=RUN", "--config.data.path"),
         ("launch -- --config=demo", "--workdir is missing"),
         ("evaluate nothing --data=nothing", "there is no run at nothing"),
-        ("predict nothing image.png", "there is no run at nothing"),
+        ("predict nothing image.png --out=OUT.csv", "there is no run at nothing"),
         ("seeds --config=demo --config.data.path=nothing --workdir=RUNS", "--config.data.path=no"),
         ("replay nothing", "there is no run at nothing"),
         ("export nothing --out=OUT", "there is no run at nothing"),

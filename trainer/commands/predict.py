@@ -241,13 +241,18 @@ def _check_coverage(coverage: float | None) -> None:
     )
 
 
+def check_ending(out: epath.PathLike) -> None:
+    """Raises a UsageError unless a file of that name can hold predictions."""
+    if epath.Path(out).suffix.lower() not in prediction_file.ENDINGS:
+        raise UsageError(f"--out={out} must end in {' or '.join(prediction_file.ENDINGS)}.")
+
+
 def _check_out(out: epath.Path | None, resume: bool) -> None:
     if out is None:
         if resume:
             raise UsageError("--resume goes on with a file: name it with --out=FILE.")
         return
-    if out.suffix.lower() not in prediction_file.ENDINGS:
-        raise UsageError(f"--out={out} must end in {' or '.join(prediction_file.ENDINGS)}.")
+    check_ending(out)
     if out.exists():
         raise UsageError(f"--out={out} is there already: name another file, or remove that one.")
     if not gcs.is_gcs(out) and not out.parent.is_dir():

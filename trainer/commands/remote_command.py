@@ -139,7 +139,9 @@ def _predict(arguments: Sequence[str], given: Any, *, inputs: _Inputs, workdir: 
             f"{tables[0]} is a table, and the folder of its images has to be uploaded too: give it "
             "as --image_root."
         )
-    given.out = f"{workdir}/{Path(given.out or 'predictions.csv').name}"
+    out = given.out or "predictions.csv"
+    predict.check_ending(out)
+    given.out = f"{workdir}/{Path(out).name}"
     if given.heat:
         given.heat = f"{workdir}/heat"
     if given.dicom_out:

@@ -12,14 +12,13 @@ from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Finding, Gate
 from trainer.judge.input_files import DecodedFile
 from trainer.judge.predicted import Predicted, ResultFiles
+from trainer.judge.prediction_file import Row
 from trainer.metrics.conformal import ConformalSets
 from trainer.metrics.operating_points import CHOSEN
 
 AT_ONCE = 64  # files that go through the network together
 FLAGGED = "no such radiograph"  # group of what the gate refuses
 SEVERAL = "|"  # between labels in a cell
-
-Row = dict[str, str | float | None]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from typing import Any, Protocol, TextIO
 
 from etils import epath, epy
 
-from trainer.judge.prediction import Row
 from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 from trainer.system.printable import FORMULA, printable
@@ -28,6 +27,8 @@ with epy.lazy_imports():  # a second, which other files need not wait for
 ENDINGS = (".csv", ".jsonl", ".parquet")
 PART_ROWS = 10_000
 BLOCK = 2**20  # bytes
+
+Row = dict[str, str | float | None]
 
 
 class Csv:
