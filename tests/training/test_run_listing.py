@@ -49,6 +49,14 @@ def test_a_finished_run_has_its_best_epoch_its_data_and_its_newest_commit(tmp_pa
     assert (listed.git_commit, listed.started.isoformat()) == ("def", START["started"])
 
 
+def test_the_best_may_be_at_a_step_but_not_by_the_clock(tmp_path: Path):
+    make(tmp_path / "a", [0.7, 0.8])
+    within = [("start", 0.5), ("steps", 0.9), ("steps", None), ("minutes", 0.95)]
+    rows = [{"reason": reason, "validation": {"auc": auc}} for reason, auc in within]
+    (tmp_path / "a/evaluations.json").write_text(json.dumps(rows))
+    assert run_listing.below(tmp_path)[0].auc == 0.9
+
+
 def test_runs_in_runs_are_found_and_folders_of_other_programs_are_not(tmp_path: Path):
     for name in ("b", "b/seed-1", "c/d"):
         make(tmp_path / name, [0.5, 0.6])

@@ -15,7 +15,7 @@ ANEW = "the times of earlier sessions are not known"
 
 
 class SpeedFile(Logger):
-    """Keeps the file up to date at the end of each epoch and at each checkpoint.
+    """Keeps the file up to date at each evaluation, the one before step 0 too, and checkpoint.
 
     After a session's first epoch, not to hold up its start, it has the operations of a step
     counted and a CPU's peak measured, unless an earlier session has done so.
@@ -41,6 +41,10 @@ class SpeedFile(Logger):
                 if run.speed.flops is None:
                     run.speed.flops = step_flops.count(run.config, len(run.data.labels))
                 run.speed.peak = peak_of_all(run)
+        self._write()
+
+    def evaluation(self, progress: Progress) -> None:
+        """Writes the file, so that one is there while a long first epoch goes on."""
         self._write()
 
     def checkpoint_state(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class ListedRun:
       state: finished, running, stopped, failed, or damaged where its files cannot be read.
       epoch: finished epochs.
       epochs: of its config.
-      auc: the best of validation.
+      auc: the best of validation, at the end of an epoch or at a step that could be the best.
       data: path of its data set.
       dataset_fingerprint: the identity of that.
       started: when it was first started, with its time zone.
@@ -92,7 +92,8 @@ def _facts(run: RunFiles) -> dict[str, Any]:
     settings, folder = run.settings, run.workdir
     history = run.history if (folder / "history.json").exists() else []
     environment = run.environment if (folder / "environment.json").exists() else None
-    aucs = [row["validation"]["auc"] for row in history]
+    at_steps = [row for row in run.evaluations if row["reason"] == "steps"]
+    aucs = [row["validation"]["auc"] for row in [*history, *at_steps]]
     finished = len(history) >= settings["train.epochs"]
     finished = finished and (folder / "evaluation" / "test.json").exists()
     ended = _end(environment) if environment and not finished else {}
