@@ -1,16 +1,32 @@
-"""radiograph evaluate: what its flags ask for."""
+"""radiograph evaluate: what its flags ask for, and what it shows."""
+
+import json
+
+from etils import epath
 
 from trainer.commands import evaluate
 from trainer.judge import evaluation
 from trainer.judge.evaluation import Options
 
+# Of several runs as one network, which have no step in common.
+AREA = {"value": 0.7, "low": 0.6, "high": 0.8}
+POINT = {"name": "probability 0.5", "threshold": 0.5}
+LABEL = {
+    "auc": AREA,
+    "average_precision": AREA,
+    "calibration": {"temperature": 1.5, "before": {"ece": 0.2}, "after": {"ece": 0.1}},
+    "operating_points": [POINT | dict.fromkeys(("accuracy", "sensitivity", "specificity"), AREA)],
+}
+JUDGED = {"split": "x", "images": 9, "patients": 8, "labels": {"mass": LABEL}}
 
-def test_flags_reach_the_evaluation(monkeypatch, capsys):
-    asked = {}
+
+def test_flags_reach_the_evaluation_and_its_figures_the_terminal(tmp_path, monkeypatch, capsys):
+    asked, page = {}, epath.Path(tmp_path / "x.html")
+    page.with_suffix(".json").write_text(json.dumps(JUDGED))
 
     def record(runs, data, options, *, against, out):
         asked.update(runs=runs, data=data, options=options, against=against, out=out)
-        return "PAGE"
+        return page
 
     monkeypatch.setattr(evaluation, "evaluate", record)
     flag_values = evaluate.flags.FlagValues()
@@ -34,4 +50,6 @@ def test_flags_reach_the_evaluation(monkeypatch, capsys):
         "options": Options("test", "x", "A=B", 0.1, True, True, ["sex", "age:18:65"], "one_device"),
     }
     assert checked == ["a", "b", "c", "d"]
-    assert capsys.readouterr().out == "PAGE\n"
+    shown = capsys.readouterr().out
+    assert shown.startswith("x: 9 images of 8 patients; 95 % intervals by patient\nAUC  ")
+    assert "0.700 (0.600 to 0.800)" in shown and shown.endswith(f"\n\npage: {page}\n")

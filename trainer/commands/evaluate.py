@@ -13,7 +13,8 @@ from etils import epy
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.data import summary_file
-from trainer.system import gcs, tensorflow_import
+from trainer.show import evaluation_table
+from trainer.system import gcs, json_files, tensorflow_import
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
@@ -43,7 +44,8 @@ def main(argv: Sequence[str]) -> None:
     with program.stop_at_signals("nothing was written"):
         page = evaluation.evaluate(runs, given.data, options, against=given.against, out=given.out)
     if page:
-        print(page)
+        figures = evaluation_table.table(json_files.read(page.with_suffix(".json")))
+        print(f"{figures}\n\npage: {page}")
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:

@@ -36,11 +36,11 @@ def test_what_the_user_says_goes_before_what_is_known():
         (Options(path_column="file"), "needs --label_columns"),
         (
             Options(path_column="File", label_columns=("edema",)),
-            r"no column 'File' \(--path_column\): did you mean 'file'\? It has file, edema",
+            r"no column 'File' \(--path_column\) \(did you mean 'file'\?\): it has file, edema",
         ),
         (
             Options(path_column="file", label_columns=("edema", "mass")),
-            r"no column 'mass' \(--label_columns\): It has",
+            r"no column 'mass' \(--label_columns\): it has",
         ),
         (
             Options(path_column="file", label_columns=("edema",), split_column="fold"),

@@ -171,5 +171,5 @@ def _check(flag: str, column: str, columns: Sequence[str], *, table: str) -> Non
     if not column:
         raise UsageError(f"{table} needs --{flag}: it has the columns {shown}.")
     near = difflib.get_close_matches(column, columns, 1, 0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"{table} has no column {column!r} (--{flag}): {hint}It has {shown}.")
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise UsageError(f"{table} has no column {column!r} (--{flag}){hint}: it has {shown}.")
