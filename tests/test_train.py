@@ -36,14 +36,14 @@ class EndLog(Logger):
 
 @pytest.fixture
 def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What `evaluate_best` writes, logs and restores; the network is a table of scores."""
+    """What `evaluate_chosen` writes, logs and restores; the network is a table of scores."""
     found = SimpleNamespace(written={}, restored=[], log=EndLog())
     progress = Progress(step=9, history=[{}, {}, {}], best={"step": 6, "epoch": 2})
     split = SimpleNamespace(labels=["SICK"], classes=["WELL", "SICK"])
     run = SimpleNamespace(
         workdir=epath.Path(tmp_path),
         checkpoints=epath.Path(tmp_path) / "checkpoints",
-        config=SimpleNamespace(seed=0, report=SimpleNamespace(references="")),
+        config=schema.default(),
         data=SimpleNamespace(splits=dict.fromkeys((*SCORES, "train"), split)),
         replicas=SimpleNamespace(is_chief=True, barrier=lambda: None),
         state=SimpleNamespace(variables=dict, averaged=None),
@@ -55,7 +55,7 @@ def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(train.run_page, "write", lambda *given: "report.html")
     for module in (train.gate, train.learnt_images, train.model_card):
         monkeypatch.setattr(module, "write", lambda *given: None)
-    found.result = train.evaluate_best(run, progress, found.log, saver=NoSaver())
+    found.result = train.evaluate_chosen(run, progress, found.log, saver=NoSaver())
     found.written = {name: evaluation_files.read(run.workdir, name) for name in SCORES}
     return found
 

@@ -57,7 +57,7 @@ def train_and_evaluate(
     show_test: bool = True,
     loggers: Iterable[Logger] = (),
 ) -> dict | None:
-    """Trains on every replica, resuming where `workdir` stands, and evaluates the best epoch.
+    """Trains on every replica, resuming where `workdir` stands, and evaluates the chosen epoch.
 
     Every worker of a run calls it; the chief alone writes.
 
@@ -120,10 +120,10 @@ def train_and_evaluate(
         )
         with watchdog.watch("start"):
             progress = restore_newest(run, log, saver)
-        if progress.epoch < config.train.epochs:
+        if not run.is_done(progress):
             train(run, progress, log, saver=saver)
         with watchdog.watch("last evaluation"), speed.spent_on("results"):
-            return evaluate_best(run, progress, log, saver=saver)
+            return evaluate_chosen(run, progress, log, saver=saver)
 
 
 def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
@@ -182,16 +182,27 @@ def train(
             saver.save(run.state.variables(), {"scores": progress.scores}, content)
         timer.begin_checkpoint()
 
+    run.set_learning_rate(progress)
     run.speed.begin()
     try:
         while (progress.step, progress.epoch) < (last_step, last_epoch):
+            if not until and run.is_done(progress):
+                log.message(_why_it_ends(config, progress))
+                break
             if progress.step >= run.epoch_end(progress.epoch + 1):
                 log.status("evaluating ...")
                 with run.watchdog.watch("end of an epoch"):
                     with run.speed.spent_on("evaluation"):
                         scores = run.scores("validation")
                     limit = run.limit if config.evaluation.every_steps else None
-                    progress.end_epoch(split.labels, scores, run.learning_rate, limit=limit)
+                    progress.end_epoch(
+                        split.labels,
+                        scores,
+                        run.learning_rate,
+                        best_by=config.checkpoint.best_by,
+                        limit=limit,
+                    )
+                    run.set_learning_rate(progress)
                     log.epoch(progress, scores)
                 timer.begin_evaluation()
                 save()
@@ -250,19 +261,21 @@ def evaluate_between(run: Run, progress: Progress, log: Logger, *, reason: str) 
             scores = run.scores("validation", run.limit)
         labels = run.data.splits["validation"].labels
         epochs = run.epochs_at(progress.step, progress.epoch)
-        progress.add_evaluation(labels, scores, reason=reason, epochs=epochs)
+        best_by = run.config.checkpoint.best_by
+        progress.add_evaluation(labels, scores, reason=reason, epochs=epochs, best_by=best_by)
         log.evaluation(progress)
 
 
-def evaluate_best(
+def evaluate_chosen(
     run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver
 ) -> dict | None:
-    """Evaluates the best epoch on validation and test; the chief writes the results."""
-    best, results = progress.best, dict[str, dict]()
-    assert best is not None, "no epoch is finished"
+    """Evaluates the best or the last epoch on validation and test; the chief writes the results."""
+    assert progress.best is not None, "no epoch is finished"
+    last, results = run.config.checkpoint.result == "last", dict[str, dict]()
+    best = progress.last if last else progress.best
     folder = checkpoint.path(run.checkpoints, best["step"], best["epoch"])
     saver.check(folder)
-    log.status("evaluating the best epoch ...")
+    log.status(f"evaluating the {'last' if last else 'best'} epoch ...")
     run.replicas.barrier()  # all have written, and the checkpoint is verified
     checkpoint.restore(folder, run.state.variables(), ("scores",))
     scores = {name: run.scores(name) for name in ("validation", "test")}
@@ -320,6 +333,14 @@ def check_finite(
     raise NotFinite(
         f"{reason}, learning rate {run.learning_rate:.3g}; the last good checkpoint is "
         f"{good[-1] if good else 'none yet'}. {optimizer.remedy(run.config.precision)}"
+    )
+
+
+def _why_it_ends(config: ConfigDict, progress: Progress) -> str:
+    return (
+        f"training ends after {progress.epoch} of {config.train.epochs} epochs: the last "
+        f"{config.train.patience} (train.patience) were no better on validation by "
+        f"checkpoint.best_by={config.checkpoint.best_by}."
     )
 
 

@@ -8,6 +8,7 @@ from trainer.system import own_function
 LOSSES = ("auto", "binary", "categorical", "focal", "asymmetric", "sigmoid", "softmax")
 SMALLEST_IMAGES = {"article": 46, **network_names.APPLICATIONS}  # sides that a network takes
 LOGGERS = ("terminal", "tensorboard", "mlflow", "wandb")
+METRICS = ("auc", "loss", "average_precision")  # of validation
 BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
 
 
@@ -123,6 +124,9 @@ FIELDS: dict[str, Field] = {
     "train.hang_minutes": Field(
         10.0, "minutes of a training loop that end the run as hanging; 0 is none", low=0
     ),
+    "train.patience": Field(
+        0, "epochs without a better one on validation that end training; 0 is none", low=0
+    ),
     "train.ema": Field(0.0, "momentum of the averaged weights; 0 is off", low=0, below=1),
     "train.jit": Field(
         "auto",
@@ -136,8 +140,19 @@ FIELDS: dict[str, Field] = {
     "optimizer.learning_rate": Field(1e-3, "peak learning rate", above=0),
     "optimizer.weight_decay": Field(0.0, "decoupled weight decay", low=0, high=10),
     "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0, high=1e30),
-    "schedule.name": Field("constant", "learning rate over time", choices=("constant", "cosine")),
+    "schedule.name": Field(
+        "constant",
+        "learning rate over time",
+        choices=("constant", "cosine", "exponential", "one_cycle", "plateau"),
+    ),
     "schedule.warmup_epochs": Field(0.0, "linear warm-up, epochs", low=0, high=100_000),
+    "schedule.decay": Field(0.95, "factor of each epoch (exponential)", above=0),
+    "schedule.plateau_factor": Field(
+        0.5, "factor where validation gets no better (plateau)", low=0.001, below=1
+    ),
+    "schedule.plateau_epochs": Field(
+        3, "epochs without a better one before that (plateau)", low=1, high=100_000
+    ),
     "loss.name": Field(
         "auto",
         "auto: binary, or categorical of classes that exclude one another; sigmoid, softmax are "
@@ -207,6 +222,12 @@ FIELDS: dict[str, Field] = {
         "published figures to compare with",
         form=references.GRAMMAR,
         has_form=references.is_valid,
+    ),
+    "checkpoint.best_by": Field(
+        "auc", "metric of validation that the best is chosen by", choices=METRICS
+    ),
+    "checkpoint.result": Field(
+        "best", "weights that are the run's network", choices=("best", "last")
     ),
     "checkpoint.keep": Field(3, "newest checkpoints kept", low=1),
     "checkpoint.every_minutes": Field(

@@ -164,13 +164,13 @@ def check_global_batch(config: ConfigDict, replicas: int) -> None:
 def check_same_run(config: ConfigDict, saved: dict[str, Any]) -> None:
     """Raises a UsageError if `config` changes the numbers of the run that saved `saved`.
 
-    More epochs change none of those before them, at a constant learning rate.
+    More epochs change none of those before them, unless they stretch the schedule.
     """
     before = dict(fields(ConfigDict(saved)))
     for path, value in fields(config):
         former = before.get(path, FIELDS[path].default)  # a run may be older than a field
         if path == "train.epochs" and value > former:
-            if config.schedule.name == "constant":
+            if config.schedule.name in ("constant", "exponential", "plateau"):
                 continue  # the steps are those of the longer run, but for a last batch cut short
             raise UsageError(
                 f"this work directory was begun with train.epochs={former}, over which "

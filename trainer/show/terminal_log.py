@@ -37,7 +37,7 @@ class TerminalLog(Logger):
         """Shows the network, the replicas, and the length of the training."""
         self._run, self._skipped_steps = run, run.state.skipped_steps
         resumed = f", going on at step {progress.step:,}" if progress.step else ""
-        if progress.step >= run.total_steps:
+        if run.is_done(progress):
             resumed = ", all done before: only evaluated"
         self._line.settle(
             f"{run.config.name}: {run.state.model.count_params():,} parameters, {run.replicas}, "

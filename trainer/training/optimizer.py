@@ -1,8 +1,10 @@
-"""The optimizer: its kinds, learning rate over time, gradient clipping and loss scaling."""
+"""The optimizer: its kinds, gradient clipping and loss scaling."""
 
 import keras
 import tensorflow as tf
 from ml_collections import ConfigDict
+
+from trainer.training import learning_rate
 
 KINDS = {
     "adam": keras.optimizers.Adam,
@@ -21,7 +23,7 @@ def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> keras.optim
     name, decay = config.optimizer.name, config.optimizer.weight_decay
     optimizer_class = type(KINDS[name].__name__, (_AlreadySummed, KINDS[name]), {})
     optimizer = optimizer_class(
-        learning_rate=learning_rate(config, total_steps, epoch_steps),
+        learning_rate=learning_rate.build(config, total_steps, epoch_steps),
         weight_decay=decay if decay or name == "adamw" else None,
         name=name,  # else Keras counts the optimizers of the process into the checkpoint's names
         **({"momentum": 0.9, "nesterov": True} if name == "sgd" else {}),
@@ -31,21 +33,6 @@ def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> keras.optim
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
     return optimizer
-
-
-def learning_rate(
-    config: ConfigDict, total_steps: int, epoch_steps: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the rate by step: linear warm-up, then constant or a half cosine down to 0."""
-    peak = config.optimizer.learning_rate
-    warmup = min(round(config.schedule.warmup_epochs * epoch_steps), total_steps - 1)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else peak,
-        warmup_target=peak if warmup else None,
-        warmup_steps=warmup,
-        decay_steps=total_steps - warmup,
-        alpha=1.0 if config.schedule.name == "constant" else 0.0,
-    )
 
 
 def variables(optimizer: keras.optimizers.Optimizer) -> dict[str, tf.Variable]:

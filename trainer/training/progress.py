@@ -8,6 +8,7 @@ import numpy as np
 
 from trainer.metrics import classification
 from trainer.metrics.scores import Scores
+from trainer.training.patience import rank
 from trainer.training.step import LoopResult
 
 
@@ -20,8 +21,8 @@ class Progress:
       history: a row of metrics for each finished epoch, as in `history.json`.
       evaluations: a row for each evaluation that is not at the end of an epoch, as in
         `evaluations.json`.
-      best: step, finished epochs, AUC and loss of the best evaluation by validation AUC; the best
-        epoch unless the network is evaluated at steps within them.
+      best: step, finished epochs, AUC and loss of the best evaluation on validation, and what it is
+        the best by; the best epoch unless the network is evaluated at steps within them.
       epoch_seconds: time spent on the current epoch.
       wait_seconds: the part of it spent waiting for input.
       score_parts: of the training images seen in the current epoch, loop by loop, each
@@ -71,6 +72,7 @@ class Progress:
         validation: Scores,
         learning_rate: float,
         *,
+        best_by: str = "auc",
         limit: np.ndarray | None = None,
     ) -> None:
         """Adds the epoch's row to the history, and notes whether it is the best so far.
@@ -82,6 +84,7 @@ class Progress:
           labels: their names.
           validation: scores of all validation images.
           learning_rate: of the next step.
+          best_by: the metric that chooses the best, see `patience.rank`.
           limit: numbers of the validation images that choose the best, where epochs compete with
             evaluations within them, which saw no others; None for all.
         """
@@ -105,12 +108,18 @@ class Progress:
         self.score_parts = []
         self.epoch_seconds = self.wait_seconds = 0.0
         if limit is None:
-            self._compete(row["validation"])
+            self._compete(row["validation"], best_by)
         else:
-            self._compete(classification.measure_all(validation.take(limit), labels))
+            self._compete(classification.measure_all(validation.take(limit), labels), best_by)
 
     def add_evaluation(
-        self, labels: Sequence[str], validation: Scores, *, reason: str, epochs: float
+        self,
+        labels: Sequence[str],
+        validation: Scores,
+        *,
+        reason: str,
+        epochs: float,
+        best_by: str = "auc",
     ) -> None:
         """Adds an evaluation that is not at the end of an epoch; one at a step may be the best.
 
@@ -119,20 +128,23 @@ class Progress:
           validation: scores of the validation images that were looked at.
           reason: "start" before the first step, "steps" or "minutes".
           epochs: taken so far, with the part of the current one.
+          best_by: the metric that chooses the best, see `patience.rank`.
         """
         measured = classification.measure_all(validation, labels)
         row = {"step": self.step, "epochs": epochs, "reason": reason}
         row |= {"images": len(validation.logits), "validation": measured}
         self.evaluations.append(row)
         if reason == "steps":  # a clock is in no replay, and an untrained network is no result
-            self._compete(measured)
+            self._compete(measured, best_by)
 
-    def _compete(self, measured: dict) -> None:
+    def _compete(self, measured: dict, best_by: str) -> None:
         candidate = {"epoch": self.epoch, "step": self.step}
-        candidate |= {name: measured[name] for name in ("auc", "loss")}
-        if self.best is None or _rank(candidate) > _rank(self.best):
+        candidate |= {name: measured[name] for name in ("auc", "loss", best_by)}
+        if self.best is None or rank(candidate, best_by) > rank(self.best, best_by):
             self.best = candidate
 
-
-def _rank(evaluated: dict) -> tuple[float, float]:
-    return (-1.0 if evaluated["auc"] is None else evaluated["auc"], -evaluated["loss"])
+    @property
+    def last(self) -> dict:
+        """Step, number, and validation metrics of the last finished epoch."""
+        row = self.history[-1]
+        return {"epoch": row["epoch"], "step": row["step"], **row["validation"]}

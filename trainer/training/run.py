@@ -22,9 +22,10 @@ from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.system.errors import UsageError
 from trainer.system.watchdog import Watchdog
-from trainer.training import profiling
+from trainer.training import learning_rate, patience, profiling
 from trainer.training.evaluator import Evaluator
 from trainer.training.global_batch import Batch
+from trainer.training.progress import Progress
 from trainer.training.run_paths import network_source
 from trainer.training.speed import Speed
 from trainer.training.state import State, create_state
@@ -76,6 +77,21 @@ class Run:
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return float(self.state.optimizer.learning_rate)
+
+    def is_done(self, progress: Progress) -> bool:
+        """Returns whether no step is left: of the config's epochs, or of its patience."""
+        train, by = self.config.train, self.config.checkpoint.best_by
+        exhausted = patience.is_exhausted(progress.history, by, train.patience)
+        return progress.epoch >= train.epochs or exhausted
+
+    def set_learning_rate(self, progress: Progress) -> None:
+        """Lowers the learning rate by what validation did so far, if `schedule.name` is plateau."""
+        schedule, by = self.config.schedule, self.config.checkpoint.best_by
+        if schedule.name == "plateau":
+            times = patience.reductions(progress.history, by, schedule.plateau_epochs)
+            learning_rate.set_factor(self.state.optimizer, schedule.plateau_factor**times)
+            for row in progress.history[-1:]:
+                row["train"]["learning_rate"] = self.learning_rate
 
     def epoch_end(self, epoch: int) -> int:
         """Returns the step at which `epoch` epochs are complete."""

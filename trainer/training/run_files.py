@@ -13,6 +13,7 @@ from trainer.config import schema
 from trainer.data.summary_file import with_fingerprint
 from trainer.system import environment, gcs, json_files
 from trainer.system.errors import UsageError
+from trainer.training.patience import rank
 
 if TYPE_CHECKING:
     from trainer.metrics.label_result import LabelResult
@@ -134,6 +135,17 @@ class RunFiles:
         step, epoch = self.test["step"], self.test["epoch"]
         within = {row["step"]: row["epochs"] for row in self.evaluations}
         return within.get(step, epoch)
+
+    @property
+    def best_by(self) -> str:
+        """The metric of validation that chooses the best epoch, see `patience.rank`."""
+        return self.settings.get("checkpoint.best_by", "auc")
+
+    @property
+    def best_and_last(self) -> list[dict[str, Any]]:
+        """The best and the last epoch on validation, as in history.json; one where they are one."""
+        best = max(self.history, key=lambda row: rank(row["validation"], self.best_by))
+        return [best] if best is self.history[-1] else [best, self.history[-1]]
 
     @property
     def seconds(self) -> float:

@@ -10,6 +10,7 @@ from etils import epath
 
 from trainer.system import file_lock, gcs, json_files, threads
 from trainer.system.errors import RESUMABLE, UsageError
+from trainer.training.patience import is_exhausted
 from trainer.training.run_files import RunFiles
 
 # What a folder with a config.json is a run by.
@@ -94,7 +95,8 @@ def _facts(run: RunFiles) -> dict[str, Any]:
     environment = run.environment if (folder / "environment.json").exists() else None
     at_steps = [row for row in run.evaluations if row["reason"] == "steps"]
     aucs = [row["validation"]["auc"] for row in [*history, *at_steps]]
-    finished = len(history) >= settings["train.epochs"]
+    stopping = settings.get("checkpoint.best_by", "auc"), settings.get("train.patience", 0)
+    finished = len(history) >= settings["train.epochs"] or is_exhausted(history, *stopping)
     finished = finished and (folder / "evaluation" / "test.json").exists()
     ended = _end(environment) if environment and not finished else {}
     state = "finished" if finished else _state_of(ended)
