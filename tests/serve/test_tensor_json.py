@@ -49,3 +49,15 @@ def test_error_quotes_little_of_a_large_request():
     with pytest.raises(Refusal) as refused:
         tensor_json.read_tensors({"instances": "x" * 10_000}, TYPES)
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.timeout(20)
+def test_lists_in_hundreds_of_lists_are_refused_at_once():
+    body = b"[" * 900 + b"1," * 100_000 + b"1" + b"]" * 900
+    for instances in (body, b'{"a": ' + body + b"}"):  # of which an error quotes the start alone
+        document = tensor_json.parse(b'{"instances": ' + instances + b"}")
+        with pytest.raises(Refusal):
+            tensor_json.read_tensors(document, TYPES)
+    nested = tensor_json.parse(b'{"inputs": ' + b"[" * 70 + b"1" + b"]" * 70 + b"}")
+    with pytest.raises(Refusal, match="Encountered list at unexpected level: 32"):
+        tensor_json.read_tensors(nested, {"a": np.dtype("float32")})

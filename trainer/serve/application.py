@@ -87,7 +87,9 @@ def _add_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         sentence = f"{request.method} {request.url.path}: {status.phrase.lower()}."
-        return await refused(request, Refusal(status, sentence))
+        response = await refused(request, Refusal(status, sentence))
+        response.headers.update(error.headers or {})  # which methods are allowed
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def wrong_parameter(request: Request, error: RequestValidationError) -> Response:
@@ -134,10 +136,12 @@ def _add_radiographs(app: FastAPI, service: Service) -> None:
 
 
 def _add_operation(app: FastAPI, service: Service) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", include_in_schema=False)
     async def healthy() -> Response:
         return _json({"status": "ok"})
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
         if not service.state.ready:

@@ -31,6 +31,7 @@ PARSE_ERRORS = {
     "Invalid \\escape": "Invalid escape character in string.",
 }
 TYPES = {"float32": "float", "float64": "double", "object": "string"}  # where names differ
+MOST_LEVELS = 32  # of lists in lists; NumPy has 64
 EXACT_FLOAT, EXACT_DOUBLE = 2**24 - 1, 2**53 - 1  # largest integers
 
 Specs = Mapping[str, np.dtype]  # of a signature's inputs; bytes are objects
@@ -182,6 +183,8 @@ def _tensor(value: Any, dtype: np.dtype) -> np.ndarray:
     while isinstance(first, list):
         shape.append(len(first))
         first = first[0] if first else None
+    if len(shape) > MOST_LEVELS:
+        raise invalid(f"Encountered list at unexpected level: {MOST_LEVELS}")
     leaves = [value]
     for size in shape:
         if not all(type(each) is list and len(each) == size for each in leaves):
@@ -300,8 +303,13 @@ def _kind(value: Any) -> str:
 
 def quoted(value: Any) -> str:
     """Returns a value as an error shows it."""
-    text = json.dumps(value, indent=4, ensure_ascii=False)
-    return text if len(text) <= QUOTED else text[:QUOTED] + "..."
+    text = ""
+    # In pieces: the whole of a list in many lists would be indented to gigabytes.
+    for piece in json.JSONEncoder(indent=4, ensure_ascii=False).iterencode(value):
+        text += piece
+        if len(text) > QUOTED:
+            return text[:QUOTED] + "..."
+    return text
 
 
 def _shown(shape: Sequence[int]) -> str:
