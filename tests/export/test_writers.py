@@ -2,16 +2,19 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
 
 from trainer.data import dataset, pipeline
+from trainer.export.exported import Exported
 from trainer.export.parity import Files
-from trainer.export.plain_network import float32_network
+from trainer.export.plain_network import float32_network, plain_network
 from trainer.export.writers import WRITERS, Job
 from trainer.judge.ensemble import Ensemble
+from trainer.serve.network import RADIOGRAPHS, SIZE, Network
 from trainer.training.trained_model import _build
 
 
@@ -41,6 +44,24 @@ def test_ensemble_is_one_model_that_says_what_its_runs_say_together(job: Job, ki
     row = WRITERS[kind](job, kind)
     assert len(job.ensemble.fits) == 2
     assert row.images == 4 and row.largest < 1e-5 and row.decisions_changed == 0
+    if kind == "saved_model":
+        _check_served(job)
+
+
+def _check_served(job: Job) -> None:
+    """The server gives each square to the input of its name, in whatever order these are."""
+    fits = [fit._asdict() for fit in job.ensemble.fits]
+    served = Network(Exported(job.folder, {"fits": fits}, None, None, ""))
+    images = dict(zip(served.squares, job.files.fitted, strict=True))
+    found = served.run(RADIOGRAPHS, images | {SIZE: np.ones((4, 2))})
+    np.testing.assert_allclose(found["probability"], job.files.probability, atol=1e-5)
+
+
+def test_global_policy_of_another_training_does_not_change_the_pixels(job: Job):
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")  # as its training left it
+    images = [square.astype(np.float32) for square in job.files.fitted]
+    found = plain_network(job.ensemble)(images, training=False)
+    np.testing.assert_allclose(found, job.files.probability, atol=1e-6)
 
 
 def test_run_in_half_precision_is_exported_in_float32(job: Job):

@@ -90,15 +90,15 @@ def _data_format(ensemble: Ensemble, trained: Mapping[str, Any]) -> dict[str, An
     image = trained["inputs"]["image"] | {"dtype": "uint8", "value_range": [0, 255]}
     inputs = {
         name: image | {"num_channels": 1, "spatial_shape": [fit.image_size, fit.image_size]}
-        for name, fit in zip(input_names(ensemble), ensemble.fits, strict=True)
+        for name, fit in zip(input_names(len(ensemble.fits)), ensemble.fits, strict=True)
     }
     prediction = trained["outputs"]["pred"]
     return {"inputs": inputs, "outputs": {"probability": prediction, "calibrated": prediction}}
 
 
-def input_names(ensemble: Ensemble) -> list[str]:
+def input_names(squares: int) -> list[str]:
     """Returns the names of the inputs of fitted images: of each of the ensemble's squares one."""
-    return ["fitted", *(f"fitted_{number}" for number in range(2, len(ensemble.fits) + 1))]
+    return ["fitted", *(f"fitted_{number}" for number in range(2, squares + 1))]
 
 
 def _format(name: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def plain_network(ensemble: Ensemble) -> keras.Model:
     """
     inputs = {
         fit: keras.Input((fit.image_size, fit.image_size, 1), name=name)
-        for name, fit in zip(input_names(ensemble), ensemble.fits, strict=True)
+        for name, fit in zip(input_names(len(ensemble.fits)), ensemble.fits, strict=True)
     }
     logits = []
     for number, member in enumerate(ensemble.members, 1):
@@ -44,9 +44,9 @@ def plain_network(ensemble: Ensemble) -> keras.Model:
 
 def _images(member: TrainedModel, pixels: keras.KerasTensor, number: int) -> keras.KerasTensor:
     """Returns what the network of a run takes."""
-    images = layers.Rescaling(1 / 255, name=f"scale_{number}")(pixels)
+    images = layers.Rescaling(1 / 255, name=f"scale_{number}", dtype="float32")(pixels)
     if (channels := member.config.model.channels) > 1:
-        images = layers.Concatenate(name=f"channels_{number}")([images] * channels)
+        images = layers.Concatenate(name=f"channels_{number}", dtype="float32")([images] * channels)
     return images
 
 

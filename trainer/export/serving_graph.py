@@ -133,7 +133,9 @@ class ServingGraph(tf.Module):
     def _fitted_inputs(self) -> list[tf.TensorSpec]:
         return [
             tf.TensorSpec([None, fit.image_size, fit.image_size, 1], tf.uint8, name=name)
-            for name, fit in zip(input_names(self._ensemble), self._ensemble.fits, strict=True)
+            for name, fit in zip(
+                input_names(len(self._ensemble.fits)), self._ensemble.fits, strict=True
+            )
         ]
 
     def _fitted_types(self) -> tuple[tf.TensorSpec, ...]:

@@ -63,7 +63,7 @@ class Job:
 
     def compare_numbers(self, run: Callable[..., dict[str, np.ndarray]], name: str) -> Parity:
         """Compares a function of fitted images, by the names of its inputs, with the runs."""
-        names = input_names(self.ensemble)
+        names = input_names(len(self.ensemble.fits))
 
         def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
             images = (square[part] for square in self.files.fitted)

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from trainer.data.decode import limits
 from trainer.export.exported import Exported
+from trainer.export.metadata import input_names
 from trainer.serve.refusal import Refusal, invalid
 
 RADIOGRAPHS = "radiographs"  # what rows are for that have been decoded here
@@ -31,7 +32,7 @@ class Network:
 
     Attributes:
       exported: the export.
-      squares: names of the inputs that take fitted images.
+      squares: names of the inputs that take fitted images, in the order of the export's fits.
       metadata: the signatures as TensorFlow Serving shows them.
     """
 
@@ -40,7 +41,7 @@ class Network:
         folder = exported.saved_model
         self._model = tf.saved_model.load(str(folder))  # which keeps its variables
         self._signatures = self._model.signatures
-        self.squares = list(self._specs("features"))
+        self.squares = input_names(len(exported.metadata["fits"]))
         saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
         self.metadata: dict[str, Any] = {
             name: json_format.MessageToDict(
