@@ -13,12 +13,12 @@ from etils import epy
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.data import summary_file
-from trainer.show import evaluation_table
 from trainer.system import gcs, json_files, tensorflow_import
 from trainer.training.run_files import OF_NETWORK, RunFiles
 
-with epy.lazy_imports():  # TensorFlow
+with epy.lazy_imports():  # TensorFlow, scikit-learn
     from trainer.judge import evaluation
+    from trainer.show import evaluation_table
 
 
 def main(argv: Sequence[str]) -> None:
