@@ -11,7 +11,6 @@ A batch is a dict, b rows of the global batch of B:
   weight: [b] float32, 0 for the rows that fill up the last batch
 """
 
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from PIL import Image
 
 from trainer import random_numbers
 from trainer.data import dataset, summary_file
-from trainer.data.decode import fit
+from trainer.data.decode import fit, stored
 from trainer.system.errors import DataLost
 
 READ_BATCH = 64
@@ -329,7 +328,7 @@ def _decoder(split: Split, image_size: int, fit_mode: str) -> Callable[..., tupl
 
     def decode_files(files: np.ndarray) -> np.ndarray:
         try:
-            images = [Image.open(io.BytesIO(file)) for file in files]
+            images = [Image.fromarray(stored.decode(file)) for file in files]
             return np.stack([fit.fit(image, image_size, fit_mode) for image in images])
         except (OSError, ValueError) as error:
             split.failures.append(lost(f"an image of split {split.name}", error))

@@ -12,7 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from pydicom import Dataset, uid
 from pydicom.dataset import FileMetaDataset
 
-from trainer.data.decode import radiograph, recode
+from trainer.data.decode import radiograph, recode, stored
 from trainer.data.decode.radiograph import Unreadable
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -49,12 +49,24 @@ def test_prepared_pixels_are_kept_without_loss(mode: str, kind: str):
     for max_side, shape in ((32, (24, 32, 1)), (512, (48, 64, 1))):
         prepared = recode.recode(data, max_side)
         np.testing.assert_array_equal(decoded(prepared), decoded(data, max_side))
-        assert Image.open(io.BytesIO(prepared)).mode == "L" and decoded(prepared).shape == shape
+        np.testing.assert_array_equal(stored.decode(prepared), decoded(prepared)[..., 0])
+        assert decoded(prepared).shape == shape
 
 
-def test_a_small_grey_jpeg_stays_as_it_is():
-    data = file_of(Image.fromarray(RAMP), "JPEG", dpi=(72, 72))
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_small_jpeg_without_colour_stays_as_it_is(mode: str):
+    data = file_of(Image.fromarray(RAMP).convert(mode), "JPEG", dpi=(72, 72))
     assert recode.recode(data, 512) == data
+    np.testing.assert_array_equal(stored.decode(data), decoded(data)[..., 0])
+
+
+@pytest.mark.parametrize("keep_rgb", [False, True])
+def test_a_jpeg_in_colour_is_stored_as_grey_pixels(keep_rgb: bool):
+    red = np.stack([RAMP, RAMP // 2, RAMP // 3], -1)
+    data = file_of(Image.fromarray(red), "JPEG", quality=95, keep_rgb=keep_rgb)
+    prepared = recode.recode(data, 512)
+    assert Image.open(io.BytesIO(prepared)).mode == "L"
+    np.testing.assert_array_equal(stored.decode(prepared), decoded(data)[..., 0])
 
 
 def test_everything_but_the_pixels_is_dropped():

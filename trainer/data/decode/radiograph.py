@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from trainer.data.decode import codestream, deep, depth, dicom, orientation, tiff
+from trainer.data.decode import codestream, deep, depth, dicom, orientation, stored, tiff
 from trainer.data.decode.depth import OUTLIERS
 from trainer.data.decode.limits import MOST_PIXELS, LeftOut, Unreadable, check_size, reading
 
@@ -52,7 +52,7 @@ TEXT_BYTES = 512  # that are inspected
 
 @dataclass(frozen=True)
 class Decoded:
-    """Grey pixels, and whether their file holds only these (is plain)."""
+    """Grey pixels, and whether their file is a JPEG that holds only these (is plain)."""
 
     pixels: np.ndarray
     plain: bool = False
@@ -128,6 +128,7 @@ def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> Decoded:
     size = image.size
     check_size(*size)
     _check_plausible(image, data)
+    in_colour = image.mode != "L"
     plain = max(size) <= max_side and _holds_only_pixels(image, data)
     if deep.has_deep_colour(image, data):
         return _decoded_deep(image, data, max_side)
@@ -137,6 +138,8 @@ def _decoded_image(image: Image.Image, data: bytes, max_side: int) -> Decoded:
     # A draft has another size than the file, and Pillow turns TIFF upright when it loads it.
     size = size if box else image.size
     grey = _upright(_shrunk(_to_grey(image), max_side, size, box=box), image)
+    if plain and in_colour:  # as many are that show none; of these luma is decoded, as above
+        plain = stored.is_without_colour(data)
     return Decoded(_pixels(grey), plain)
 
 
@@ -212,11 +215,11 @@ def _draft(image: Image.Image, max_side: int) -> tuple[float, float, float, floa
 
 
 def _holds_only_pixels(image: Image.Image, data: bytes) -> bool:
-    """Returns whether a file is a grey JPEG with nothing in it, or behind it, but its pixels."""
+    """Returns whether a file is a JPEG with nothing in it, or behind it, but its pixels."""
     return (
         isinstance(image, JpegImagePlugin.JpegImageFile)
         and image.format == "JPEG"
-        and image.mode == "L"
+        and (image.mode == "L" or (image.mode == "RGB" and "jfif" in image.info))
         and all(kind == "APP0" and len(body) == JFIF_LENGTH for kind, body in image.applist)
         and data.find(codestream.JPEG_END) == len(data) - len(codestream.JPEG_END)
         and not any(marker in data[: data.find(START_OF_SCAN)] for marker in ARITHMETIC)

@@ -21,9 +21,9 @@ UNIFORM_QUALITY = 75
 def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool = False) -> bytes:
     """Turns an image file into a small one of grey pixels and nothing else.
 
-    Without `uniform` it holds what `radiograph.decode` returns, without loss: a grey JPEG that is
-    small enough and holds nothing but its pixels stays as it is, which is a quarter of the size;
-    all else becomes PNG.
+    Without `uniform` it holds what `radiograph.decode` returns, without loss: a JPEG that shows no
+    colour, is small enough and holds nothing but its pixels stays as it is, which is a quarter of
+    the size, and of the time to decode it; all else becomes PNG.
 
     With `uniform` every image, whatever it was, comes out the same way, for data whose encoding
     predicts the class: resampled to a longest side of exactly `max_side`, blurred (`UNIFORM_BLUR`),
