@@ -105,7 +105,10 @@ class Study:
                 kept.enter_context(self._held(frozen.number))
             except UsageError:  # another process trains it
                 continue
-            return Trial(self._study, frozen._trial_id)
+            trial = Trial(self._study, frozen._trial_id)
+            if "values" not in frozen.user_attrs:  # its process was killed as it chose them
+                self._choose(trial)
+            return trial
         return None
 
     def _next(self, kept: ExitStack, most: int) -> Trial | None:
@@ -113,22 +116,26 @@ class Study:
         if number >= most:
             return None
         kept.enter_context(self._held(number))
-        seed = np.random.SeedSequence([self._seed, number]).generate_state(1)[0]
+        if not number:
+            inside = {p: v for p, v in self._own.items() if self._sweep[p].contains(v)}
+            self._study.enqueue_trial(inside)
+        trial = self._study.ask()
+        self._choose(trial)
+        return trial
+
+    def _choose(self, trial: Trial) -> None:
+        """Notes the values of a trial: the config's own of the first, else others."""
+        seed = np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0]
         self._study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=STARTUP, seed=int(seed), multivariate=False, constant_liar=True
         )
-        if number:
-            trial = self._study.ask()
-            values = {path: self._sweep[path].suggest(trial, path) for path in sorted(self._sweep)}
-        else:
-            values = {path: self._own[path] for path in sorted(self._sweep)}
-            inside = {p: v for p, v in values.items() if self._sweep[p].contains(v)}
-            self._study.enqueue_trial(inside)
-            trial = self._study.ask()
-            for path in inside:
+        values = {path: self._own[path] for path in sorted(self._sweep)}
+        for path in values:
+            if trial.number:
+                values[path] = self._sweep[path].suggest(trial, path)
+            elif self._sweep[path].contains(values[path]):
                 self._sweep[path].suggest(trial, path)
         trial.set_user_attr("values", values)
-        return trial
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
@@ -151,7 +158,7 @@ class Study:
             return
         try:
             trials = self._opened(file).get_trials()
-        except json_files.DAMAGE as error:
+        except (*json_files.DAMAGE, AssertionError) as error:  # the last is Optuna's
             aside = file.with_name(f"{file.stem}.damaged{file.suffix}")
             file.replace(aside)
             print(
