@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import ConfigDict
-
-Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 # Of a cycle (Smith and Topin 2018), as in PyTorch's OneCycleLR.
 RISE = 0.3  # share of the steps, where the config has no warm-up
@@ -15,7 +14,7 @@ FIRST = 1 / 25  # of the peak
 LAST = FIRST / 1e4
 
 
-def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> Schedule:
+def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> LearningRateSchedule:
     """Returns the rate by step: linear warm-up to the peak, then what `schedule.name` says.
 
     Args:
@@ -42,10 +41,10 @@ def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> Schedule:
     return flat
 
 
-class Plateau(Schedule):
+class Plateau(LearningRateSchedule):
     """A schedule times a factor, which is set between epochs; see `set_factor`."""
 
-    def __init__(self, schedule: Schedule):
+    def __init__(self, schedule: LearningRateSchedule):
         self._schedule = schedule
         self.factor = tf.Variable(
             1.0, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -62,7 +61,7 @@ def set_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
     schedule.factor.assign(factor)
 
 
-class _OfStep(Schedule):
+class _OfStep(LearningRateSchedule):
     """A rate that a function of the step gives, both float32."""
 
     def __init__(self, rate: Callable[[tf.Tensor], tf.Tensor]):
