@@ -34,7 +34,7 @@ from trainer.system import gcs
 from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
 from trainer.system.watchdog import Watchdog
-from trainer.training import optimizer, run_paths, step
+from trainer.training import initial_weights, optimizer, run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
@@ -134,6 +134,11 @@ def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
         folder = checkpoint.path(run.checkpoints, at_step, epoch)
         saved, arrays = checkpoint.restore(folder, run.state.variables(), ("scores",))
         progress = Progress.from_dict(saved, arrays["scores"])
+    elif run.config.model.weights:
+        state = run.state
+        initial_weights.load(state.model, run.config, run.data.labels)
+        for averaged, weight in zip(state.averaged.weights, state.model.weights, strict=True):
+            averaged.assign(weight)
     log.begin(run, progress, saved)
     return progress
 

@@ -55,6 +55,18 @@ def test_maps_are_float32_under_any_precision(images, policy):
     assert all(values.std() > 0 for values in maps.values())
 
 
+def test_of_many_layers_some_are_shown_and_padding_ends_no_stage():
+    x = inputs = keras.Input((16, 16, 1))
+    for number in range(50):
+        x = keras.layers.Conv2D(1, 3, padding="same", name=f"conv{number}")(x)
+    x = keras.layers.MaxPooling2D(name="pool")(keras.layers.ZeroPadding2D()(x))
+    model = keras.Model(inputs, x)
+    shown = layer_outputs.inner_layers(model)
+    assert len(shown) == layer_outputs.MOST_LAYERS
+    assert (shown[0], shown[-1]) == ("conv0", "pool")
+    assert layer_outputs.stages(model) == ["conv49", "pool"]
+
+
 def test_a_single_layer_is_enough(images):
     inputs = keras.Input((16, 16, 1))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="only")(inputs))

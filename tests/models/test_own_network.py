@@ -67,6 +67,9 @@ def test_the_names_of_variables_are_the_same_whatever_was_built_before(
     assert [v.path for v in first.variables] == [v.path for v in again.variables]
 
 
+SHARED = """    conv, image = layers.Conv2D(1, 1), Input(shape)
+    return Model(image, layers.Dense(2)(layers.Flatten()(conv(conv(image)))))
+"""
 DENSE = "    return Sequential([Input(shape), layers.Flatten(), {}])\n"
 
 
@@ -87,6 +90,8 @@ DENSE = "    return Sequential([Input(shape), layers.Flatten(), {}])\n"
             DENSE.format("layers.GaussianNoise(1), layers.Dense(2)"),
             "gaussian_noise .* draws random",
         ),
+        (DENSE.format("layers.Dense(2)"), "has no convolution or pooling layer"),
+        (SHARED + DENSE, "conv2d .Conv2D. is called more than once"),
         (DENSE.format("layers.Lambda(abs), layers.Dense(2)"), "lambda .* cannot be seen"),
         (DENSE.format("layers.Dense(2, kernel_regularizer='l2')"), "optimizer.weight_decay"),
         (

@@ -109,6 +109,12 @@ FIELDS: dict[str, Field] = {
         has_form=network_names.is_name,
         known=(*network_names.OURS, *network_names.APPLICATIONS),
     ),
+    "model.weights": Field(
+        "",
+        "weights to begin with",
+        form="imagenet (of keras.applications), a run's folder, a .weights.h5 or .keras file, or a "
+        "TensorFlow checkpoint",
+    ),
     "model.channels": Field(1, "input channels of the network; grey is repeated", choices=(1, 3)),
     "model.width": Field(16, "filters of the first stage (resnet)", low=1, high=1024),
     "model.stages": Field(
@@ -120,6 +126,9 @@ FIELDS: dict[str, Field] = {
     "train.batch_size": Field(32, "images per step, over all replicas", low=1, high=1_000_000),
     "train.accumulate": Field(
         1, "parts that a step is computed in, one after the other", low=1, high=1024
+    ),
+    "train.freeze_epochs": Field(
+        0, "epochs in which the last layer alone learns", low=0, high=100_000
     ),
     "train.hang_minutes": Field(
         10.0, "minutes of a training loop that end the run as hanging; 0 is none", low=0
@@ -138,6 +147,9 @@ FIELDS: dict[str, Field] = {
     ),
     "optimizer.name": Field("adamw", "optimizer", choices=("adam", "adamw", "rmsprop", "sgd")),
     "optimizer.learning_rate": Field(1e-3, "peak learning rate", above=0),
+    "optimizer.layer_decay": Field(
+        1.0, "learning rate of the first layer as a share of the last one's", low=1e-6, high=1
+    ),
     "optimizer.weight_decay": Field(0.0, "decoupled weight decay", low=0, high=10),
     "optimizer.clip_norm": Field(0.0, "largest global gradient norm; 0 is off", low=0, high=1e30),
     "schedule.name": Field(

@@ -71,6 +71,7 @@ def float32_network(trained: TrainedModel) -> keras.Model:
 
 def _plain_layer(layer: keras.Layer) -> keras.Layer:
     if isinstance(layer, Dropout):
-        return layers.Dropout(layer.rate, name=layer.name, dtype=layer.dtype_policy)
+        noise_shape = layer.mask_shape and (None, *layer.mask_shape)
+        return layers.Dropout(layer.rate, noise_shape, name=layer.name, dtype=layer.dtype_policy)
     kind = layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
     return kind.from_config(layer.get_config())

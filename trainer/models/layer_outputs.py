@@ -12,9 +12,16 @@ LAYER_TYPES = (
 )
 
 
+MOST_LAYERS = 20  # that are shown of a large network
+
+# What only changes the size or range of what another layer has put out.
+NO_STAGE = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D, keras.layers.Rescaling)
+
+
 def inner_layers(model: keras.Model) -> list[str]:
     """Returns the names of the convolution and pooling layers in order of data flow.
 
+    Of more than `MOST_LAYERS` these are so many at equal distances, with the first and the last.
     Global pooling is left out, and models nested inside `model` are not opened.
 
     Raises:
@@ -23,6 +30,10 @@ def inner_layers(model: keras.Model) -> list[str]:
     layers = [layer.name for layer in model.layers if isinstance(layer, LAYER_TYPES)]
     if not layers:
         raise ValueError(f"The model {model.name} has no convolution or pooling layer of its own.")
+    if len(layers) > MOST_LAYERS:
+        layers = [
+            layers[i] for i in np.linspace(0, len(layers) - 1, MOST_LAYERS).round().astype(int)
+        ]
     return layers
 
 
@@ -64,9 +75,10 @@ def stages(model: keras.Model) -> list[str]:
       ValueError: `model` has no such layer.
     """
     last_of_size: dict[tuple[int, int], str] = {}
+    learnt = False
     for layer in model.layers:
-        shape = layer.output.shape
-        if isinstance(layer, keras.layers.InputLayer) or len(shape) != 4:
+        shape, learnt = layer.output.shape, learnt or bool(layer.weights)
+        if not learnt or isinstance(layer, NO_STAGE) or len(shape) != 4:
             continue
         last_of_size.pop(shape[1:3], None)
         if shape[1:3] != (1, 1):

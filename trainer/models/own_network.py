@@ -6,7 +6,7 @@ from keras import layers
 from ml_collections import ConfigDict
 
 from trainer import network_names
-from trainer.models import replicable
+from trainer.models import layer_outputs, replicable
 from trainer.system import own_function
 from trainer.system.errors import UsageError
 
@@ -43,8 +43,15 @@ def network(
     if fault := _fault(model, shape, outputs):
         raise UsageError(_sentence(options, fault))
     try:
-        return replicable.replicable(model, shape=shape)
-    except UsageError as error:
+        copy = replicable.replicable(model, shape=shape)
+        for shown in (
+            layer_outputs.inner_layers,
+            layer_outputs.stages,
+            layer_outputs.first_filters,
+        ):
+            shown(copy)
+        return copy
+    except (UsageError, ValueError) as error:
         raise UsageError(f"model.name={options.name}: {error}") from error
 
 

@@ -102,6 +102,11 @@ class _Copies:
         if not isinstance(layer, keras.Layer):
             return layer  # an operation such as x + y, which has no state
         if id(layer) not in self._made:
+            if len(layer._inbound_nodes) > 1:
+                raise UsageError(
+                    f"the layer {layer.name} ({type(layer).__name__}) is called more than once, so "
+                    "that it has no output of its own to show: make a layer for each call."
+                )
             copy = self._like(layer) or replacement(layer)
             if copy is None:
                 refuse_unless_stateless(layer)

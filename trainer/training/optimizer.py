@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.training import learning_rate
+from trainer.training import depth_rates, learning_rate
 
 KINDS = {
     "adam": keras.optimizers.Adam,
@@ -21,7 +21,8 @@ def build(config: ConfigDict, total_steps: int, epoch_steps: int) -> keras.optim
     one replica's share; the step sums them first.
     """
     name, decay = config.optimizer.name, config.optimizer.weight_decay
-    optimizer_class = type(KINDS[name].__name__, (_AlreadySummed, KINDS[name]), {})
+    mixins = (depth_rates.ByDepth,) if depth_rates.are_used(config) else ()
+    optimizer_class = type(KINDS[name].__name__, (*mixins, _AlreadySummed, KINDS[name]), {})
     optimizer = optimizer_class(
         learning_rate=learning_rate.build(config, total_steps, epoch_steps),
         weight_decay=decay if decay or name == "adamw" else None,

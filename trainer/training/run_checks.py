@@ -1,6 +1,7 @@
 """What is refused before a run begins, by its config, its data and its folder: no TensorFlow."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from etils import epath
@@ -34,12 +35,31 @@ def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
     schema.check(config)
     if not (workdir and gcs.is_gcs(workdir)):
         network_names.check(config.model.name, workdir)
+        if not (workdir and (workdir / "config.json").exists()):
+            _check_weights(config.model)
     if gcs.is_gcs(config.data.path):
         return
     summary = summary_file.require(config.data.path)
     check_data(config, summary)
     if workdir and not gcs.is_gcs(workdir) and workdir.is_dir():
         check_folder(workdir, config, summary)
+
+
+def _check_weights(options: ConfigDict) -> None:
+    """Raises a UsageError if `model.weights` names what cannot be; a bucket is left to the run."""
+    weights = options.weights
+    if weights == "imagenet" and options.name not in network_names.APPLICATIONS:
+        raise UsageError(
+            f"model.weights=imagenet is for networks of keras.applications, not for model.name="
+            f"{options.name}: give --config.model.name=densenet121, say, or a file of weights."
+        )
+    if weights in ("", "imagenet") or gcs.is_gcs(weights):
+        return
+    if not any(Path(f"{weights}{ending}").exists() for ending in ("", ".index")):
+        raise UsageError(
+            f"model.weights={weights} does not exist: give imagenet, a run's folder, a .weights.h5 "
+            "or .keras file, or a TensorFlow checkpoint."
+        )
 
 
 def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from trainer import models
 from trainer.models import replicable
-from trainer.training import optimizer
+from trainer.training import depth_rates, optimizer
 
 
 @dataclass
@@ -82,6 +82,8 @@ def create_state(
     model = models.build(config.model, config.data.image_size, outputs, source=source)
     built_optimizer = optimizer.build(config, total_steps, epoch_steps)
     built_optimizer.build(model.trainable_variables)
+    if depth_rates.are_used(config):
+        depth_rates.set_rates(built_optimizer, model, config, steps=epoch_steps)
     averaged = model
     if config.train.ema:
         averaged = replicable.copied(model)

@@ -143,7 +143,10 @@ class TrainedModel:
 
 def with_features(model: keras.Model) -> keras.Model:
     """Returns the same network with two outputs: logits, and the input of its last layer."""
-    return keras.Model(model.inputs[0], [model.outputs[0], model.layers[-1].input])
+    features = model.layers[-1].input
+    if len(features.shape) > 2:  # one's own network may end in a pooling or flattening layer
+        features = keras.ops.mean(features, axis=tuple(range(1, len(features.shape) - 1)))
+    return keras.Model(model.inputs[0], [model.outputs[0], features])
 
 
 def read_file(path: epath.PathLike) -> bytes:

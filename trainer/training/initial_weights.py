@@ -1,0 +1,139 @@
+"""The weights that a network begins with: those of ImageNet, of another run, or of a file."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+from keras import layers
+from ml_collections import ConfigDict
+
+from trainer.models import applications, replicable
+from trainer.system.errors import Unavailable, UsageError
+from trainer.training.trained_model import TrainedModel
+
+Named = dict[str, np.ndarray]
+
+
+def load(model: keras.Model, config: ConfigDict, labels: list[str]) -> None:
+    """Gives a new network the weights that `model.weights` names.
+
+    Its last layer, the head, keeps its own where those are of other labels or of another number.
+
+    Args:
+      model: the network, whose variables are changed.
+      config: of its run.
+      labels: that it is to predict.
+
+    Raises:
+      UsageError: they cannot be read, or are of another network.
+      Unavailable: those of ImageNet cannot be downloaded.
+    """
+    source = epath.Path(config.model.weights)
+    if config.model.weights == "imagenet":
+        found = _imagenet(config)
+    elif (source / "config.json").exists():
+        found = _of_run(source, model, labels)
+    else:
+        found = _of_file(source, model)
+    new = {id(weight) for weight in _head(model).weights}
+    for weight in model.weights:
+        value = found.get(weight.path)
+        if value is not None and value.shape == tuple(weight.shape):
+            weight.assign(value)
+        elif id(weight) not in new:
+            there = "has none" if value is None else f"has one of shape {list(value.shape)}"
+            raise UsageError(
+                f"model.weights={source} is of another network than model.name="
+                f"{config.model.name}: for {weight.path} {list(weight.shape)} it {there}; give "
+                "weights of the same network."
+            )
+
+
+def _imagenet(config: ConfigDict) -> Named:
+    try:
+        with replicable.fresh_names():
+            backbone = applications.backbone(config.model.name, config.data.image_size)
+    except Exception as error:  # Keras raises an Exception that names the address
+        raise Unavailable(
+            "model.weights=imagenet cannot be downloaded by Keras "
+            f"({' '.join(str(error).split())[:160]}): start on a machine with a network, copy its "
+            "~/.keras/models to this one, or name a file."
+        ) from error
+    return _named(backbone)
+
+
+def _of_run(run: epath.Path, model: keras.Model, labels: list[str]) -> Named:
+    trained = TrainedModel.load(run)
+    found = _matched(trained.model, model)
+    if trained.labels != labels:
+        for weight in _head(model).weights:
+            found.pop(weight.path, None)
+    return found
+
+
+def _of_file(file: epath.Path, model: keras.Model) -> Named:
+    try:
+        if (file.parent / f"{file.name}.index").exists():
+            return _of_checkpoint(file)
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / file.name
+            local.write_bytes(file.read_bytes())
+            if file.suffix == ".keras":
+                return _matched(keras.models.load_model(str(local), compile=False), model)
+            return _of_weights(local, model)
+    except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        raise UsageError(
+            f"model.weights={file} cannot be read ({' '.join(str(error).split())[:160]}): give "
+            "imagenet, a run's folder, a .weights.h5 or .keras file, or a TensorFlow checkpoint."
+        ) from error
+
+
+def _of_weights(file: Path, model: keras.Model) -> Named:
+    """Returns the weights of a .weights.h5, with or without those of a head that fits."""
+    twin = replicable.copied(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Keras keeps beside the layers
+        try:
+            twin.load_weights(str(file))
+        except ValueError:
+            twin.load_weights(str(file), objects_to_skip=[_head(twin)])
+    return _named(twin)
+
+
+def _of_checkpoint(prefix: epath.Path) -> Named:
+    """Returns the variables of a checkpoint under names such as model/conv1/kernel."""
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = sorted(reader.get_variable_to_shape_map())  # averaged/... before model/...
+    averaged = any(name.startswith("averaged/") for name in names)
+    group = "averaged/" if averaged else "model/"
+    return {n.removeprefix(group): reader.get_tensor(n) for n in names if n.startswith(group)}
+
+
+def _matched(source: keras.Model, model: keras.Model) -> Named:
+    """Returns a model's weights by the names of another's: the same ones, else in their order."""
+    found, wanted = _named(source), [weight.path for weight in model.weights]
+    if found.keys() >= {*wanted[: -len(_head(model).weights)]}:
+        return found
+    return dict(zip(wanted, found.values(), strict=False))
+
+
+def _head(model: keras.Model) -> keras.Layer:
+    return next(layer for layer in reversed(model.layers) if layer.weights)
+
+
+def _named(model: keras.Model) -> Named:
+    return {w.path: w.numpy() for layer in _layers(model) for w in layer.weights}
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yields the layers of a model and of those inside, but for constants of its input."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        elif not isinstance(layer, layers.Normalization):
+            yield layer
