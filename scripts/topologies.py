@@ -93,7 +93,7 @@ def recipe(data: str, topology: Topology) -> ConfigDict:
     config = schema.default()
     config.data.path, config.data.image_size = data, _IMAGE_SIZE.value
     if _SMALL.value:
-        config.model.width, config.model.stages, config.model.blocks = 4, 2, 1
+        config.model.width, config.model.stages, config.model.blocks = 4, 1, 1
         config.augment.jit_compile = False
     config.augment.rotation_range = 10.0
     config.augment.zoom_range = 0.2

@@ -29,6 +29,7 @@ from trainer.data import sources
 from trainer.data.prepare import preparation
 from trainer.export import export_folder
 from trainer.judge.ensemble import Ensemble
+from trainer.show.charts.chart import Chart
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -63,6 +64,20 @@ def one_device() -> tf.distribute.Strategy:
 def two_replicas() -> tf.distribute.Strategy:
     """One for all tests: strategies of one process would share the keys of their collectives."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_other_replicas() -> Iterator[None]:
+    """Fails a test that trains on more of them, and not those that come after it."""
+    scope = tf.distribute.MirroredStrategy.scope
+
+    def checked(strategy: tf.distribute.Strategy) -> object:
+        assert strategy.num_replicas_in_sync == 2, "take the fixture two_replicas or one_device"
+        return scope(strategy)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.distribute.MirroredStrategy, "scope", checked)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +163,14 @@ def finished(
             train.train_and_evaluate(config, workdir)
 
     return made_once("finished", make)
+
+
+@pytest.fixture(scope="module")
+def no_charts() -> Iterator[None]:
+    """Leaves out what takes a third of a short run; not for a file that asks for `finished`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Chart, "svg", lambda chart: "<svg></svg>")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from trainer import api
 from trainer.data.synthetic import phantom
 from trainer.system.errors import UsageError
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_charts")]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,7 @@ def trained(
     """A run of a thread, what it returned, and the handlers of SIGTERM that it ran under."""
     config, workdir, returned = new_tiny(), tmp_path_factory.mktemp("api") / "run", list[dict]()
     config.model.stages, config.train.epochs, config.summaries.times = 1, 1, 0
+    config.augment = trainer.default_config().augment  # which takes long to compile
     thread = threading.Thread(
         target=lambda: returned.append(trainer.train_and_evaluate(config, workdir, quiet=True))
     )

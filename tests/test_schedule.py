@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trainer import train
 from trainer.checkpoint import checkpoint
+from trainer.config.schema import default
 from trainer.metrics import evaluation_files
 from trainer.report import run_page
 from trainer.show.logger import Logger
@@ -22,6 +23,7 @@ from trainer.system.errors import Stopped
 from trainer.training.progress import Progress
 from trainer.training.run_files import RunFiles
 
+pytestmark = pytest.mark.usefixtures("no_charts")
 EVERY, LIMIT = 4, 6  # epochs end at steps 11 and 21
 
 
@@ -38,10 +40,23 @@ class StopAt(Logger):
 
 def trained(config: ConfigDict, workdir: epath.Path, **changes: Any) -> epath.Path:
     """Trains with changed fields `evaluation.*`."""
-    config.summaries.times, config.checkpoint.keep, config.model.stages = 0, 9, 1
     config.evaluation.update(changes)
     train.train_and_evaluate(config, workdir)
     return workdir
+
+
+@pytest.fixture(scope="module")
+def new_tiny(new_tiny: Callable[[], ConfigDict]) -> Callable[[], ConfigDict]:
+    """The same with what is soonest compiled, without pictures and with every checkpoint."""
+
+    def sooner() -> ConfigDict:
+        config = new_tiny()
+        config.model.name, config.data.image_size = "article", 48
+        config.augment = default().augment
+        config.summaries.times, config.checkpoint.keep = 0, 9
+        return config
+
+    return sooner
 
 
 def last(workdir: epath.Path) -> dict[str, np.ndarray]:
@@ -96,7 +111,6 @@ def test_run_stopped_twice_goes_on_to_the_same_history_and_best_and_sums_its_tim
     often: epath.Path, tiny: ConfigDict, tmp_path
 ):
     workdir = epath.Path(tmp_path)
-    tiny.summaries.times, tiny.checkpoint.keep, tiny.model.stages = 0, 9, 1
     tiny.evaluation.update({"every_steps": EVERY, "limit": LIMIT})
     began = time.perf_counter()
     for step in (8, 16):

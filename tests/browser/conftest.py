@@ -124,16 +124,18 @@ def _troubles(page: Page, foreign: str) -> list[str]:
 def runs(
     finished: epath.Path,
     new_tiny: Callable[[], ConfigDict],
-    tmp_path_factory: pytest.TempPathFactory,
+    made_once: Callable[..., epath.Path],
 ) -> Path:
     """A folder with two runs as small as can be, `first` with pictures and `second` without."""
-    folder = tmp_path_factory.mktemp("runs")
-    shutil.copytree(finished, folder / "first")
-    config = new_tiny()
-    config.optimizer.learning_rate = 0.01  # HParams takes runs of the same for one
-    config.summaries.times = 0
-    train.train_and_evaluate(config, folder / "second")
-    return folder
+
+    def make(folder: epath.Path) -> None:
+        shutil.copytree(finished, folder / "first")
+        config = new_tiny()
+        config.optimizer.learning_rate = 0.01  # HParams takes runs of the same for one
+        config.summaries.times, config.model.stages = 0, 1
+        train.train_and_evaluate(config, folder / "second")
+
+    return Path(made_once("runs", make))
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,6 @@ from trainer.config.schema import default
 from trainer.metrics import evaluation_files
 from trainer.report import run_page
 from trainer.show import summaries
-from trainer.show.charts.chart import Chart
 from trainer.show.tensorboard import TensorBoard
 from trainer.system.errors import (
     CannotWrite,
@@ -59,7 +58,7 @@ SMALL = {
     "summaries.times": 0,
 }
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("no_charts")]
 
 
 def small(data: epath.PathLike) -> ConfigDict:
@@ -67,14 +66,6 @@ def small(data: epath.PathLike) -> ConfigDict:
     config = default()
     config.update_from_flattened_dict(SMALL | {"data.path": str(data)})
     return config
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_charts() -> Iterator[None]:
-    """Leaves out what takes a third of so short a run, and which no fault touches."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Chart, "svg", lambda chart: "<svg></svg>")
-        yield
 
 
 @pytest.fixture

@@ -238,14 +238,17 @@ def test_checkpoints_by_time_change_no_weight(tiny: ConfigDict, tmp_path: Path):
 def test_deterministic_kernels_do_all_that_a_run_does(
     forks: Forks, phantoms: epath.Path, tmp_path: Path
 ):
-    """And on a CPU, where kernels are deterministic anyway, they compute the same."""
+    """And on a CPU, where kernels are deterministic anyway, they compute the same, as does a run
+    without pictures.
+    """
     fields = [f"--config.data.path={phantoms}", "--config.train.epochs=1", "--config.seed=3"]
     fields += ["--config.data.image_size=48", "--config.distribute.strategy=one_device"]
     fields += ["--config.augment.jit_compile=false", "--config.model.stages=2"]
     finals = []
-    for deterministic in ("true", "false"):
+    for deterministic, pictures in (("true", 1), ("false", 0)):
         workdir = tmp_path / deterministic
         flags = [*fields, f"--config.train.deterministic={deterministic}", f"--workdir={workdir}"]
+        flags += [f"--config.summaries.times={pictures}"]
         done = forks.run("-m", "trainer.task", f"--config={ROOT}/configs/demo.py", *flags)
         assert done.returncode == 0, done.stderr
         finals.append(final_variables(workdir))

@@ -20,6 +20,7 @@ from trainer.config import recipe
 from trainer.report import run_page
 from trainer.training.trained_model import TrainedModel
 
+pytestmark = pytest.mark.usefixtures("no_charts")
 KEPT = Path(__file__).with_name("run_of_0_1_0")
 
 

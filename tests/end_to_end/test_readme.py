@@ -26,7 +26,7 @@ def get_config():
     config.data.image_size = 32
     config.model.name = "resnet"
     config.model.width = 4
-    config.model.blocks = 1
+    config.model.stages, config.model.blocks = 1, 1
     config.train.epochs = 4
     config.train.batch_size = 4
     config.summaries.times = 1

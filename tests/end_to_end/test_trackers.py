@@ -134,7 +134,7 @@ def test_a_run_that_is_killed_twice_has_equal_curves_everywhere(
     forks: Forks, server: str, tiny: ConfigDict, tmp_path: Path
 ):
     tiny.loggers = "terminal,tensorboard,mlflow,wandb"
-    tiny.checkpoint.every_steps, tiny.summaries.times = 3, 1
+    tiny.checkpoint.every_steps, tiny.summaries.times, tiny.model.stages = 3, 1, 1
     config, workdir = tmp_path / "config.json", tmp_path / "runs" / "killed"
     config.write_text(tiny.to_json())
     job = (f"--config={config}", f"--workdir={workdir}")

@@ -84,7 +84,7 @@ def assert_no_gather_is_of_an_image(take_step: Callable) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.py")))
+@pytest.mark.parametrize("name", ["article", "chestxray14"])  # resnet: below; demo: a part of it
 def test_compiled_for_a_tpu_a_recipe_learns_what_plain_ops_learn(recipe: Callable, name: str):
     """Float addition order alone differs: measured 2e-6 in the logits."""
     config = recipe(name)
@@ -107,6 +107,7 @@ def test_compiled_for_a_tpu_it_moves_weights_as_plain_ops_do(recipe: Callable):
     config.optimizer.learning_rate = 0.01
     config.train.accumulate, config.train.ema = 2, 0.9
     compiled, take_step = replica_step(config, on_tpu=True, jit_compile=True)
+    assert_no_gather_is_of_an_image(take_step)
     begun = [variable.value.numpy() for variable in compiled.model.trainable_variables]
     trained(compiled, take_step)
     plain, take_step = replica_step(config, on_tpu=False, jit_compile=False)

@@ -1,13 +1,17 @@
-"""A run is refused before any work where its config and its data do not go together."""
+"""A run is refused where config and data do not go together, and goes on with its own batches."""
 
+import itertools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from ml_collections import ConfigDict
 
+from trainer.data import pipeline
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.system.errors import UsageError
-from trainer.training.run import check_replicas, outputs_of
+from trainer.training.run import Run, check_replicas, outputs_of
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,18 @@ def test_a_step_that_cannot_be_compiled_as_a_whole_is_refused_where_it_was_asked
     with pytest.raises(UsageError, match=f"jit=on does not .* {obstacle}.*jit=auto"):
         check_replicas(tiny, strategy, replicas)
     check_replicas(tiny, "tpu", replicas)
+
+
+def test_the_batches_of_a_resume_are_those_from_its_step_on(
+    tiny: ConfigDict, one_device: tf.distribute.Strategy
+):
+    split = pipeline.open_split(tiny.data.path, "train")
+    pixels = pipeline.pixels(split, tiny.data.image_size, "host")
+    run = SimpleNamespace(
+        config=tiny,
+        pixels=SimpleNamespace(pixels={"train": pixels}.get),
+        replicas=SimpleNamespace(strategy=one_device),
+    )
+    *_, third = itertools.islice(Run.train_batches(run, 0), 3)
+    resumed = next(Run.train_batches(run, 2))
+    np.testing.assert_array_equal(resumed["image"], third["image"])
