@@ -285,7 +285,7 @@ def get_config():
     config.model.width, config.model.stages, config.model.blocks = 4, 1, 1
     config.train.batch_size = 8
     config.distribute.strategy = "one_device"
-    config.summaries.times = 0
+    config.summaries.times, config.profile.flops = 0, False
     return config
 
 def sweep():

@@ -28,7 +28,7 @@ TASK = [
     *("--config=configs/demo.py", f"--config.data.path={MOUNT}/data", f"--workdir={MOUNT}/run"),
     *("--config.data.image_size=32", "--config.model.width=4", "--config.train.epochs=30"),
     *("--config.augment.jit_compile=false", "--config.model.stages=1"),
-    *("--config.train.batch_size=8", "--config.summaries.times=0"),
+    *("--config.train.batch_size=8", "--config.summaries.times=0", "--config.profile.flops=false"),
 ]
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]

@@ -41,6 +41,7 @@ SMALL = {
     "train.batch_size": 8,
     "distribute.strategy": "one_device",
     "checkpoint.every_steps": 3,
+    "profile.flops": False,
 }
 CREDENTIALS = ("GOOGLE_AUTH_TOKEN_FOR_TESTING", "GOOGLE_APPLICATION_CREDENTIALS")
 PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default

@@ -25,6 +25,7 @@ SMALL = [
     "--config.train.epochs=1",
     "--config.train.batch_size=8",
     "--config.summaries.times=0",
+    "--config.profile.flops=false",
 ]
 
 

@@ -56,6 +56,7 @@ SMALL = {
     "distribute.strategy": "one_device",
     "checkpoint.every_steps": 2,
     "summaries.times": 0,
+    "profile.flops": False,  # which takes a quarter of so short a run
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("no_charts")]

@@ -23,6 +23,7 @@ from tests.forks import Forks
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.config import recipe
+from trainer.config.schema import default
 from trainer.show import tensorboard
 from trainer.system.errors import Stopped
 from trainer.training import run_paths
@@ -170,7 +171,7 @@ def test_two_workers_stop_together_where_one_is_told_to_and_are_started_again(
     tiny: ConfigDict, tmp_path: Path
 ):
     tiny.distribute.strategy, tiny.summaries.times = "multi_worker", 1
-    tiny.model.name, tiny.data.image_size = "article", 48
+    tiny.model.name, tiny.data.image_size, tiny.augment = "article", 48, default().augment
     (tmp_path / "config.json").write_text(tiny.to_json())
     launch = [sys.executable, "-m", "trainer", "launch", "--workers=2", "--"]
     launch += [f"--config={tmp_path}/config.json", f"--workdir={tmp_path}/run"]
@@ -222,7 +223,7 @@ def test_the_article_network_trains_without_a_cache_and_without_pictures(
 
 def test_checkpoints_by_time_change_no_weight(tiny: ConfigDict, tmp_path: Path):
     tiny.model.name, tiny.data.image_size, tiny.train.epochs = "article", 48, 1
-    tiny.summaries.times, tiny.checkpoint.keep = 0, 100
+    tiny.summaries.times, tiny.checkpoint.keep, tiny.augment = 0, 100, default().augment
     runs = {}
     for tiny.checkpoint.every_minutes in (0.0, 1e-9):
         workdir = epath.Path(tmp_path) / str(tiny.checkpoint.every_minutes)
@@ -239,16 +240,16 @@ def test_deterministic_kernels_do_all_that_a_run_does(
     forks: Forks, phantoms: epath.Path, tmp_path: Path
 ):
     """And on a CPU, where kernels are deterministic anyway, they compute the same, as does a run
-    without pictures.
+    without pictures and a count of its operations.
     """
     fields = [f"--config.data.path={phantoms}", "--config.train.epochs=1", "--config.seed=3"]
     fields += ["--config.data.image_size=48", "--config.distribute.strategy=one_device"]
     fields += ["--config.augment.jit_compile=false", "--config.model.stages=2"]
     finals = []
-    for deterministic, pictures in (("true", 1), ("false", 0)):
+    for deterministic, shown in (("true", "1"), ("false", "0")):
         workdir = tmp_path / deterministic
         flags = [*fields, f"--config.train.deterministic={deterministic}", f"--workdir={workdir}"]
-        flags += [f"--config.summaries.times={pictures}"]
+        flags += [f"--config.summaries.times={shown}", f"--config.profile.flops={shown}"]
         done = forks.run("-m", "trainer.task", f"--config={ROOT}/configs/demo.py", *flags)
         assert done.returncode == 0, done.stderr
         finals.append(final_variables(workdir))
@@ -268,7 +269,7 @@ def test_a_run_lies_where_vertex_ai_says_and_goes_on_there(
     monkeypatch.setenv("AIP_TENSORBOARD_LOG_DIR", f"{tmp_path}/logs/")
     paths = run_paths.run_paths(None, os.environ)
     tiny.model.name, tiny.data.image_size = "article", 48
-    tiny.train.epochs, tiny.summaries.times = 1, 0
+    tiny.train.epochs, tiny.summaries.times, tiny.augment = 1, 0, default().augment
     at_step(3, stop)
     tiny.checkpoint.every_steps = 3
     with pytest.raises(Stopped):

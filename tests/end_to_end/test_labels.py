@@ -53,6 +53,7 @@ def test_a_table_of_several_labels_becomes_a_report_of_each(
     config = recipe.read(str(ROOT / "configs/chestxray14.py"))
     small = {"data.path": str(tmp_path / "data"), "data.image_size": 32, "data.fit": "pad"}
     small |= {"augment.jit_compile": False, "distribute.strategy": "one_device"}
+    small |= {"profile.flops": False}
     small |= {"summaries.times": 1, "model.width": 4, "model.stages": 2, "model.blocks": 1}
     config.update_from_flattened_dict(small | {"train.epochs": 1, "train.batch_size": 16})
     train.train_and_evaluate(config, tmp_path / "run")

@@ -34,7 +34,7 @@ def older(tmp_path: Path) -> epath.Path:
 def config(older: epath.Path, phantoms: epath.Path) -> ConfigDict:
     """The run's own config, with the data where they are now."""
     config = recipe.read(str(older / "config.json"))
-    config.data.path = str(phantoms)
+    config.data.path, config.profile.flops = str(phantoms), False
     return config
 
 

@@ -14,7 +14,7 @@ from trainer.config.schema import default
 def get_config():
     config = default()
     config.data.image_size, config.model.width, config.model.stages = 32, 4, 1
-    config.augment.jit_compile = False
+    config.augment.jit_compile = config.profile.flops = False
     return config
 """
 

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.forks import Forks
+from trainer.config.schema import default
 from trainer.show import wandb_file
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -135,6 +136,7 @@ def test_a_run_that_is_killed_twice_has_equal_curves_everywhere(
 ):
     tiny.loggers = "terminal,tensorboard,mlflow,wandb"
     tiny.checkpoint.every_steps, tiny.summaries.times, tiny.model.stages = 3, 1, 1
+    tiny.augment = default().augment  # which takes long to compile
     config, workdir = tmp_path / "config.json", tmp_path / "runs" / "killed"
     config.write_text(tiny.to_json())
     job = (f"--config={config}", f"--workdir={workdir}")

@@ -11,6 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.forks import Forks
+from trainer.config.schema import default
 from trainer.distribute.local_workers import cluster_variables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -48,6 +49,7 @@ def pair(forks: Forks, tiny: ConfigDict, tmp_path: Path) -> Pair:
     """Runs two workers, each with its event, config and work directory."""
     tiny.model.name, tiny.data.image_size, tiny.summaries.times = "article", 48, 0
     tiny.distribute.strategy, tiny.checkpoint.every_steps = "multi_worker", 2
+    tiny.augment = default().augment  # which takes long to compile
 
     def pair(
         *events: str,

@@ -1,6 +1,7 @@
 """What all pages share: templates, number formats, pictures. A page is one self-contained file."""
 
 import base64
+import functools
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from trainer.show.charts.chart import Chart
 OPTION = re.compile(r"--[a-z_.]+(=\w+([.,]\w+)*)?\b")
 
 
+@functools.cache
 def template(file: str, **filters: Callable) -> jinja2.Template:
     """Returns a template of this folder, which requires all its variables; in HTML it escapes them.
 
