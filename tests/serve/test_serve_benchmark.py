@@ -40,7 +40,7 @@ def test_speed_is_measured_against_the_networks_own(
     serve_benchmark.measure(
         client.base_url.port, serve_benchmark.requests(files, 64), own, seconds=0.1
     )
-    rows = re.findall(r"^(\w.+?) +(1|8) +(\d+) +(\d+) +([\d.]+) ", capsys.readouterr().out, re.M)
+    rows = re.findall(r"^ *(\w.+?) +(1|8) +(\d+) +(\d+) +([\d.]+) ", capsys.readouterr().out, re.M)
     kinds = ("predict, files", "predict, pixels", "radiographs")
     assert [row[:2] for row in rows] == [(kind, n) for kind in kinds for n in ("1", "8")]
     assert all(int(alone) > 0 for _, _, _, alone, _ in rows)
