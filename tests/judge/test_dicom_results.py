@@ -164,8 +164,9 @@ def test_the_same_prediction_writes_the_same_and_another_algorithm_does_not(
 
 def test_what_cannot_be_copied_or_referred_to_is_refused():
     assert dicom_source.source(b"\xff\xd8\xff\xe0" + b"\0" * 200) is None
-    with pytest.raises(LeftOut, match="--allow_burned_in"):
-        dicom_source.source(dicom_file(BurnedInAnnotation="YES"))
+    for written in ("YES", "yes", " Yes"):
+        with pytest.raises(LeftOut, match="--allow_burned_in"):
+            dicom_source.source(dicom_file(BurnedInAnnotation=written))
     allowed = dicom_source.source(dicom_file(BurnedInAnnotation="YES"), allow_burned_in=True)
     assert allowed.BurnedInAnnotation == "YES"
     for attributes, lacking in [

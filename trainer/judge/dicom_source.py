@@ -53,7 +53,8 @@ def source(data: bytes, *, allow_burned_in: bool = False) -> Dataset | None:
 
 def _checked(given: Dataset, allow_burned_in: bool) -> Dataset:
     found = _clean(given, KEPT)
-    if found.get("BurnedInAnnotation") == "YES" and not allow_burned_in:
+    is_burnt_in = str(given.get("BurnedInAnnotation", "")).strip().upper() == "YES"
+    if is_burnt_in and not allow_burned_in:
         raise LeftOut(
             "BurnedInAnnotation is YES, so that a copy shows names; --allow_burned_in writes it"
         )
