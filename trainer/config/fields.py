@@ -86,7 +86,10 @@ FIELDS: dict[str, Field] = {
         0.0, "largest share of the area that is erased, of every second image", low=0, high=1
     ),
     "augment.mixup": Field(
-        0.0, "alpha of the shares in which two images are averaged; 0 is off", low=0, high=100
+        0.0,
+        "alpha of the shares in which two images and their labels are averaged; 0 is off",
+        low=0,
+        high=100,
     ),
     "augment.cutmix": Field(
         0.0, "alpha of the share that another image does not cover; 0 is off", low=0, high=100
