@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import ssl
@@ -47,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         rank = 2 if item.get_closest_marker("long") else bool(item.get_closest_marker("slow"))
         slowest[item.path] = max(slowest[item.path], rank)
     items.sort(key=lambda item: -slowest[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Spares each collection of garbage all that is imported, a twentieth of what tests take."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

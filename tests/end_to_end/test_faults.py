@@ -45,9 +45,6 @@ LEFTOVER = ".radiograph-trainer-0123456789abcdef.tmp"  # of an atomic write that
 SMALL = {
     "name": "small",
     "data.image_size": 48,
-    "augment.zoom_range": 0.2,
-    "augment.horizontal_flip": True,
-    "augment.jit_compile": False,
     "model.name": "article",
     "model.dropout": 0.3,
     "train.epochs": 2,
@@ -157,6 +154,20 @@ def goes_on_as_unbroken(config: ConfigDict, workdir: Path, unbroken: Path) -> No
     assert (workdir / scores).read_text() == (unbroken / scores).read_text()
     assert curve(workdir) == curve(unbroken) == [0, 11, STEPS]
     assert not list(workdir.rglob("*.tmp"))
+
+
+def test_a_run_without_summaries_has_its_curves_and_its_report_alone(unbroken: Path):
+    events = EventAccumulator(str(unbroken / "tensorboard/validation"), {"tensors": 0}).Reload()
+    groups = {tag.split("/")[0] for tag in events.Tags()["tensors"]}
+    assert "metrics" in groups and not groups & {"network", "results", "weights", "outputs"}
+    assert not (unbroken / "pictures").exists() and (unbroken / "report.html").exists()
+
+
+def test_checkpoints_by_time_change_no_weight(config: ConfigDict, tmp_path: Path, unbroken: Path):
+    config.checkpoint.every_steps, config.checkpoint.every_minutes = 0, 1e-9
+    config.checkpoint.keep = 100
+    goes_on_as_unbroken(config, tmp_path / "run", unbroken)
+    assert len(saved(tmp_path / "run")) > 2  # of the epochs
 
 
 def test_a_disk_that_is_full_in_mid_save_leaves_the_checkpoint_before(

@@ -208,34 +208,6 @@ def test_a_users_mistake_gets_one_sentence(forks: Forks, finished: epath.Path):
     assert "begun with seed=0, not 5" in result.stderr
 
 
-def test_the_article_network_trains_without_a_cache_and_without_pictures(
-    tiny: ConfigDict, tmp_path: Path
-):
-    tiny.model.name, tiny.model.channels = "article", 3
-    tiny.data.image_size, tiny.data.cache = 48, "none"
-    tiny.train.epochs, tiny.summaries.times = 1, 0
-    result = train.train_and_evaluate(tiny, tmp_path)
-    assert result["images"] == json.loads((tmp_path / "evaluation/test.json").read_text())["images"]
-    groups = {tag.split("/")[0] for tag in events(tmp_path, "validation").Tags()["tensors"]}
-    assert "metrics" in groups and not groups & {"network", "results", "weights", "outputs"}
-    assert not (tmp_path / "pictures").exists() and (tmp_path / "report.html").exists()
-
-
-def test_checkpoints_by_time_change_no_weight(tiny: ConfigDict, tmp_path: Path):
-    tiny.model.name, tiny.data.image_size, tiny.train.epochs = "article", 48, 1
-    tiny.summaries.times, tiny.checkpoint.keep, tiny.augment = 0, 100, default().augment
-    runs = {}
-    for tiny.checkpoint.every_minutes in (0.0, 1e-9):
-        workdir = epath.Path(tmp_path) / str(tiny.checkpoint.every_minutes)
-        train.train_and_evaluate(tiny, workdir)
-        runs[tiny.checkpoint.every_minutes] = checkpoint.complete(workdir / "checkpoints")
-    without, by_time = runs.values()
-    assert len(without) == 1 and len(by_time) > 1
-    ours, theirs = (checkpoint.read(folders[-1]) for folders in (without, by_time))
-    for name, array in ours.items():
-        np.testing.assert_array_equal(array, theirs[name], name)
-
-
 def test_deterministic_kernels_do_all_that_a_run_does(
     forks: Forks, phantoms: epath.Path, tmp_path: Path
 ):
