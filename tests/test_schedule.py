@@ -107,6 +107,7 @@ def test_evaluations_between_leave_the_weights_bit_for_bit(often: epath.Path, se
     assert untimed(often) == untimed(seldom)
 
 
+@pytest.mark.slow
 def test_run_stopped_twice_goes_on_to_the_same_history_and_best_and_sums_its_time(
     often: epath.Path, tiny: ConfigDict, tmp_path
 ):

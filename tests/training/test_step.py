@@ -151,6 +151,7 @@ def test_how_steps_are_grouped_into_loops_changes_nothing(
     assert largest_difference(on_one_device[0], other) == 0
 
 
+@pytest.mark.slow
 def test_a_step_in_parts_on_two_replicas_equals_the_whole_step_for_exclusive_classes_too(
     by_gradient_descent: ConfigDict,
     one_device: tf.distribute.Strategy,
@@ -169,6 +170,7 @@ def test_a_step_in_parts_on_two_replicas_equals_the_whole_step_for_exclusive_cla
         assert all(np.all(v.numpy() == 0) for v in two_replicas.experimental_local_results(total))
 
 
+@pytest.mark.slow
 def test_half_precision_learns_what_float32_learns(
     by_gradient_descent: ConfigDict,
     on_one_device: tuple[State, list[step.LoopResult]],
@@ -245,6 +247,7 @@ def broken(batch: Batch) -> Batch:
     return batch | {"weight": tf.where(rows == 15.0, np.float32(np.inf), batch["weight"])}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_gradient_that_is_not_finite_reaches_no_weight_of_any_replica(
@@ -338,6 +341,7 @@ def test_waiting_for_input_is_measured(
         assert result.wait_seconds < 0.5 * result.seconds
 
 
+@pytest.mark.slow
 def test_the_first_step_is_clipped_as_a_whole_measured_and_averaged(
     tiny: ConfigDict, one_device: tf.distribute.Strategy, two_replicas: tf.distribute.Strategy
 ):
