@@ -36,6 +36,26 @@ def test_out_inside_of_the_source_is_refused_before_it_is_made(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("summary", "folds", "command"),
+    [
+        ({"labels": []}, False, "predict RUN SOURCE"),
+        ({"labels": ["sick"], "all_test": True}, False, "evaluate RUN --data=OUT"),
+        ({"labels": ["sick"]}, False, "train --config=resnet --config.data.path=OUT --workdir=RUN"),
+        (
+            {"labels": ["sick"]},
+            True,
+            "seeds --folds --config=resnet --config.data.path=OUT --workdir=RUNS",
+        ),
+    ],
+)
+def test_the_next_command_is_that_for_what_was_prepared(
+    summary: dict[str, object], folds: bool, command: str
+):
+    out = epath.Path("OUT")
+    assert prepare.next_command(summary, "SOURCE", out, folds=folds) == f"radiograph {command}"
+
+
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "there.csv").touch()
     with pytest.raises(UsageError, match="--out=.*there.csv is a file: name a folder"):

@@ -125,7 +125,8 @@ def main(argv: Sequence[str]) -> None:
                 for name in ("audit.html", "audit.json"):
                     atomic.write_text(place / name, (first / name).read_text())
         print(f"audit: {facts['verdict']['sentence']}\n       {page} says why and what to do")
-    print(f"next: {_next(summary_file.read(first) or {}, given.source, first)}")
+    summary = summary_file.read(first) or {}
+    print(f"next: {next_command(summary, given.source, out, folds=bool(given.folds))}")
 
 
 def _prepare(
@@ -184,12 +185,14 @@ def _refuse_folds(given: flags.FlagValues, *, identifying: bool) -> None:
         )
 
 
-def _next(summary: Mapping[str, Any], source: str, out: epath.Path) -> str:
+def next_command(summary: Mapping[str, Any], source: str, out: epath.Path, *, folds: bool) -> str:
     """Returns the command that uses what was prepared; `predict` reads the files themselves."""
     if not summary["labels"]:
         return f"radiograph predict RUN {source}"
     if summary.get("all_test"):
         return f"radiograph evaluate RUN --data={out}"
+    if folds:
+        return f"radiograph seeds --folds --config=resnet --config.data.path={out} --workdir=RUNS"
     return f"radiograph train --config=resnet --config.data.path={out} --workdir=RUN"
 
 
