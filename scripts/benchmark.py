@@ -102,6 +102,11 @@ def pipeline_host(work: Path) -> dict:
     return _job_batches(work, "host")
 
 
+def pipeline_disk(work: Path) -> dict:
+    """The job's batches with decoded pixels in a file, mapped into memory."""
+    return _job_batches(work, "disk")
+
+
 def pipeline_none(work: Path) -> dict:
     """The job's batches, read and decoded at every visit."""
     return _job_batches(work, "none")
@@ -136,11 +141,15 @@ def _image_data_generator(folder: Path, batch: int, color_mode: str = "rgb", **a
 
 
 def _job_batches(work: Path, cache: str) -> dict:
+    from trainer.config import schema
     from trainer.data import pipeline
+    from trainer.data.pixel_cache import PixelCache
 
-    split = pipeline.open_split(work / "data", "train")
+    splits = {"train": pipeline.open_split(work / "data", "train")}
+    data = schema.default().data
+    data.image_size, data.cache = SIDE, cache
     began = time.time()
-    pixels = pipeline.pixels(split, SIDE, cache)
+    pixels = PixelCache(splits, data, folder=work / "pixels").pixels("train")
     filled = time.time() - began
     return {
         **_epochs_of(lambda: pipeline.train_batches(pixels, BATCH, seed=0, epochs=1)),
@@ -213,7 +222,7 @@ def main(argv: Sequence[str]) -> None:
 MEASURES = {
     measure.__name__: measure
     for measure in (
-        *(unpack, train_article, train_job, pipeline_host, pipeline_none),
+        *(unpack, train_article, train_job, pipeline_host, pipeline_disk, pipeline_none),
         *(image_dataset_from_directory, image_data_generator),
     )
 }
@@ -221,6 +230,7 @@ PAIRS = (
     ("train_job", "train_article", f"training, batch {BATCH} : article's script, {ARTICLE_BATCH}"),
     ("pipeline_host", "image_dataset_from_directory", "cache=host : image_dataset_from_directory"),
     ("pipeline_host", "image_data_generator", "cache=host : ImageDataGenerator"),
+    ("pipeline_disk", "pipeline_host", "cache=disk : cache=host (ours, too)"),
     ("pipeline_none", "image_dataset_from_directory", "cache=none : image_dataset_from_directory"),
     ("pipeline_none", "image_data_generator", "cache=none : ImageDataGenerator"),
 )

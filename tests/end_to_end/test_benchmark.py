@@ -21,7 +21,7 @@ def test_every_pair_is_printed_with_its_ratio():
     done = benchmark("--source=phantom:60", "--epochs=2")
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^(.+?) +([\d,]+) +([\d,]+) +([\d.]+)$", done.stdout, re.M)
-    assert len(rows) == 5
+    assert len(rows) == 6
     for _, ours, theirs, ratio in rows:
         ours, theirs = (int(figure.replace(",", "")) for figure in (ours, theirs))
         assert float(ratio) == pytest.approx(ours / theirs, rel=0.1)
