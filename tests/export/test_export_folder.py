@@ -15,7 +15,16 @@ import tensorflow as tf
 from etils import epath
 
 from trainer.data import dataset, examples, pipeline
-from trainer.export import encodings, export_folder, formats, litert, onnx_model, parity, writers
+from trainer.export import (
+    destination,
+    encodings,
+    export_folder,
+    formats,
+    litert,
+    onnx_model,
+    parity,
+    writers,
+)
 from trainer.export.exported import Exported
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Gate
@@ -238,6 +247,21 @@ def test_folder_that_holds_something_is_refused_and_left_alone(network, phantoms
     with pytest.raises(UsageError):
         export_folder.export(network, ["keras"], epath.Path(tmp_path), data=phantoms)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_export_fills_an_empty_folder_behind_a_link_and_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    monkeypatch.chdir(tmp_path / "here")
+    for out in (tmp_path / "link", Path()):
+        with destination.built_beside(epath.Path(out)) as built:
+            (built / "a").write_text("b")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "a").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "here", "link"}
+    assert (tmp_path / "here" / "a").exists()
 
 
 def test_documented_client_gives_what_predict_gives(exported, expected, images, tmp_path: Path):

@@ -34,6 +34,7 @@ def built_beside(out: epath.Path) -> Iterator[epath.Path]:
     """Yields a new folder that becomes `out` in the end, and is removed after an error."""
     in_bucket = gcs.is_gcs(out)
     if not in_bucket:
+        out = epath.Path(os.path.realpath(out))  # a link, or ".", cannot be replaced
         gcs.make_folder(out.parent)
     above = None if in_bucket else out.parent
     built = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".building", dir=above))
