@@ -58,6 +58,13 @@ def test_models_inside_open_and_their_layers_are_made_right(options: ConfigDict,
     np.testing.assert_allclose(model(images), expected(images), atol=1e-6)
 
 
+def test_logits_are_float32_under_half_precision(options: ConfigDict, tmp_path: Path):
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    model = from_file(options, tmp_path, INSIDE)
+    assert model.outputs[0].dtype == "float32"
+    assert model.get_layer("conv2d").compute_dtype == "bfloat16"
+
+
 def test_the_names_of_variables_are_the_same_whatever_was_built_before(
     options: ConfigDict, tmp_path: Path
 ):

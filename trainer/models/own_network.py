@@ -70,9 +70,7 @@ def _fault(model: object, shape: tuple[int, int, int], outputs: int) -> str:
         return f"takes images of shape {taken}, not {shape}"
     if tuple(model.outputs[0].shape[1:]) != (outputs,):
         return f"gives {tuple(model.outputs[0].shape[1:])} values an image, not ({outputs},)"
-    last = model
-    while isinstance(last, keras.Function | keras.Sequential):
-        last = last.outputs[0]._keras_history.operation
+    last = replicable.last_layer(model)
     if not isinstance(last, keras.Layer):
         return f"ends in {last.name}, where a layer such as Dense is wanted"
     if isinstance(last, ACTIVATIONS) or getattr(last, "activation", LINEAR) is not LINEAR:

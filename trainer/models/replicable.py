@@ -43,7 +43,7 @@ def replicable(
             f"the network {model.name} is a subclass of keras.Model, whose layers cannot be seen: "
             "build it with keras.Model(inputs, outputs) or keras.Sequential."
         )
-    made = _Copies(like)
+    made = _Copies(like, last_layer(model))
     with fresh_names():
         image = keras.Input(shape or model.inputs[0].shape[1:], name="image")
         copy = keras.Model(image, made.rebuild(model, image), name=model.name)
@@ -57,6 +57,14 @@ def copied(model: keras.Model) -> keras.Model:
         copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def last_layer(model: keras.Model) -> Any:
+    """Returns the layer or operation that gives a model's output, of a model inside too."""
+    last: Any = model
+    while isinstance(last, keras.Function | keras.Sequential):
+        last = last.outputs[0]._keras_history.operation
+    return last
 
 
 @contextmanager
@@ -73,8 +81,8 @@ def fresh_names() -> Iterator[None]:
 class _Copies:
     """The copies of layers, each made once."""
 
-    def __init__(self, like: Replace):
-        self._like = like
+    def __init__(self, like: Replace, last: Any):
+        self._like, self._last = like, last
         self._made: dict[int, tuple[keras.Layer, keras.Layer]] = {}
         self._names: set[str] = set()
 
@@ -110,7 +118,8 @@ class _Copies:
             copy = self._like(layer) or replacement(layer)
             if copy is None:
                 refuse_unless_stateless(layer)
-                copy = type(layer).from_config(layer.get_config())
+                logits = {"dtype": "float32"} if layer is self._last else {}  # under any precision
+                copy = type(layer).from_config(layer.get_config() | logits)
             copy.name = self._unique(layer.name)
             self._made[id(layer)] = layer, copy
         return self._made[id(layer)][1]
