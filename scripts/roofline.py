@@ -1,0 +1,181 @@
+"""Computes what each recipe's training step can reach at most on accelerators of several kinds.
+
+python scripts/roofline.py --configs=configs/article.py,configs/resnet.py --out=table.md
+
+Prints a table: the operations and bytes of the step that XLA's TPU compiler makes of the recipe,
+the time that a device's published peak and bandwidth allow, the images/s that it then needs, which
+caches feed it on a host of 16 cores, the bytes that replicas exchange, and the efficiency at 8, 64
+and 256 replicas over published links. All of it is computed but this machine's own row, whose peak
+and bandwidth are measured; no accelerator is needed, and none was asked.
+
+  - Accelerators compute in bfloat16 with float32 weights, this machine in float32.
+  - The step is that of one replica at the recipe's batch, which each replica of several has.
+  - Augmentation is counted for the TPU, whose program has it as matrix products; elsewhere it is a
+    gather, which the TPU compiler cannot tell of.
+  - Replicas exchange float32 gradients after the step, in rings: within a machine of 8 devices,
+    then each its eighth between the machines. Exchange during the backward pass would hide some.
+
+At first use it installs the TPU compiler, see scripts/tpu_check.py.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tpu_check
+from absl import flags
+from tpu_check import row, say
+
+from trainer.commands import program
+from trainer.commands.command import Command
+
+TOPOLOGY = "v5e:2x2"
+REPLICAS = (8, 64, 256)
+DEVICES_A_MACHINE = 8
+CORES = 16
+# Images/s of each cache at 180x180 on two cores, see docs/performance.md; they grow with the cores
+# and shrink with the pixels. Of data.cache=device nothing comes from the host.
+FED = {"disk": 20_000, "host": 23_400, "none": 1_340}
+FED_SIDE, FED_CORES = 180, 2
+
+
+class Device(NamedTuple):
+    """What a maker publishes of a device.
+
+    Attributes:
+      flops: operations a second in the precision of the step, dense.
+      bandwidth: of its memory, bytes a second.
+      link: bytes a second to the other devices of its machine, in one direction.
+      network: its share of the bytes a second between machines.
+    """
+
+    flops: float
+    bandwidth: float
+    link: float
+    network: float
+
+
+# NVIDIA's data sheets of H100 SXM, A100 80GB SXM and L4; machines are Google's a3-megagpu-8g
+# (1,600 Gbit/s), a2-ultragpu-8g (100) and g2-standard-96 (100). A v5e's pod of up to 256 chips is a
+# torus of links of 1,600 Gbit/s a chip.
+DEVICES = {
+    "H100": Device(989e12, 3.35e12, 450e9, 25e9),
+    "A100": Device(312e12, 2.039e12, 300e9, 1.56e9),
+    "L4": Device(121e12, 0.3e12, 32e9, 1.56e9),
+    "v5e": Device(197e12, 0.819e12, 200e9, 200e9),
+}
+HEADER = (
+    *("recipe", "device", "GFLOP", "GB", "ms at peak", "ms at bandwidth", "images/s"),
+    *("fed by", "MB exchanged", *(f"x{count}" for count in REPLICAS)),
+)
+
+
+class Step(NamedTuple):
+    """A recipe's step: its batch, operations, bytes, side of its images and number of weights."""
+
+    batch: int
+    flops: float
+    bytes: float
+    side: int
+    weights: int
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the table."""
+    tpu_check.make_environment()  # whose flags these are, too
+    lines = [row(HEADER), row("---" for _ in HEADER)]
+    with tempfile.TemporaryDirectory(prefix="roofline-") as folder:
+        for path in flags.FLAGS.configs:
+            for name, device, step in steps(path, Path(folder)):
+                lines.append(row(cells(Path(path).stem, name, device, step)))
+                say(lines[-1])
+    table = "\n".join(lines) + "\n"
+    print(table, end="")
+    if flags.FLAGS.out:
+        Path(flags.FLAGS.out).write_text(table)
+
+
+def steps(path: str, folder: Path) -> list[tuple[str, Device, Step]]:
+    """Returns each device with what it has to do for a recipe."""
+    found: list[tuple[str, Device, Step]] = []
+    for precision in ("mixed_bfloat16", "float32"):
+        config = tpu_check.read(path)
+        config.precision = precision
+        programs = tpu_check.Programs(f"{Path(path).stem}_{precision}", config, folder)
+        batch = config.train.batch_size
+        whole = tpu_check.compiled(programs.step(batch), TOPOLOGY)
+        augmentation = tpu_check.compiled(programs.augmentation(batch), TOPOLOGY)
+        rest = {key: max(whole[key] - augmentation[key], 0) for key in ("flops", "bytes")}
+        count = weights(config)
+        if precision == "float32":
+            devices = {"2 CPU cores": this_machine()}
+        else:
+            devices = DEVICES
+        for name, device in devices.items():
+            cost = whole if name == "v5e" else rest
+            side = config.data.image_size
+            found.append((name, device, Step(batch, cost["flops"], cost["bytes"], side, count)))
+    return found
+
+
+def weights(config: Any) -> int:
+    """Returns the number of trained values of a recipe's network."""
+    from trainer import models
+
+    network = models.build(config.model, config.data.image_size, 1)
+    return sum(math.prod(weight.shape) for weight in network.trainable_variables)
+
+
+def this_machine() -> Device:
+    """Returns what this machine reaches in a product and in a copy; it has no links."""
+    from trainer.training import peak
+
+    source = np.ones(2**25)
+    copy = np.empty_like(source)
+    best = math.inf
+    for _ in range(5):
+        began = time.perf_counter()
+        np.copyto(copy, source)
+        best = min(best, time.perf_counter() - began)
+    return Device(peak.measured("float32"), 2 * source.nbytes / best, math.nan, math.nan)
+
+
+def cells(recipe: str, name: str, device: Device, step: Step) -> tuple[str, ...]:
+    """Returns the table's row of a recipe on a device."""
+    at_peak, at_bandwidth = step.flops / device.flops, step.bytes / device.bandwidth
+    seconds = max(at_peak, at_bandwidth)
+    needed = step.batch / seconds
+    scale = (FED_SIDE / step.side) ** 2 * (1 if math.isnan(device.link) else CORES / FED_CORES)
+    feeding = [cache for cache, rate in FED.items() if rate * scale >= needed]
+    exchanged = 4 * step.weights
+    return (
+        *(recipe, name, f"{step.flops / 1e9:.1f}", f"{step.bytes / 1e9:.2f}"),
+        *(f"{1e3 * at_peak:.2f}", f"{1e3 * at_bandwidth:.2f}", f"{needed:,.0f}"),
+        ", ".join(["device", *feeding]),
+        f"{exchanged / 1e6:.1f}",
+        *(efficiency(device, seconds, exchanged, count) for count in REPLICAS),
+    )
+
+
+def efficiency(device: Device, seconds: float, exchanged: int, replicas: int) -> str:
+    """Returns the share of a step's time that is not spent on the exchange of gradients."""
+    if math.isnan(device.link):
+        return "-"
+    within = min(replicas, DEVICES_A_MACHINE)
+    machines = replicas // within
+    exchange = ring(exchanged, within, device.link)
+    exchange += ring(exchanged / within, machines, device.network)
+    return f"{seconds / (seconds + exchange):.0%}"
+
+
+def ring(size: float, members: int, rate: float) -> float:
+    """Returns the seconds of an all-reduce in a ring (Patarasuk and Yuan 2009)."""
+    return 2 * (members - 1) / members * size / rate
+
+
+if __name__ == "__main__":
+    program.run(main, Command("roofline", "computes what a step can reach", __doc__))
