@@ -60,5 +60,5 @@ def test_three_class_folders_become_a_report_of_exclusive_classes(
     assert (pictures / "confusion.png").exists() and (pictures / "virus/roc.png").exists()
 
     (tmp_path / "one.jpeg").write_bytes(next(iter(images.values())))
-    (seen,) = image_page.write(tmp_path / "run", [tmp_path / "one.jpeg"])
+    (seen,) = image_page.write(tmp_path / "run", [tmp_path / "one.jpeg"]).pages
     assert "The classes exclude one another" in seen.read_text()
