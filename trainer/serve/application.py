@@ -19,7 +19,7 @@ from trainer.serve.batching import Batcher
 from trainer.serve.gateway import PAGE, App, Gateway, Limits
 from trainer.serve.multipart import read_files
 from trainer.serve.radiographs import Radiographs, Wanted
-from trainer.serve.refusal import Refusal
+from trainer.serve.refusal import Refusal, invalid
 from trainer.serve.rest_contract import RestContract
 
 FOLDER = Path(__file__).parent / "page"
@@ -130,6 +130,8 @@ def _add_radiographs(app: FastAPI, service: Service) -> None:
         coverage: Annotated[float | None, Query(ge=0.5, le=0.999)] = None,
     ) -> Response:
         """A row for each file, sent as multipart/form-data under the name `file`."""
+        if unknown := set(request.query_params) - {"heat", "image", "coverage"}:
+            raise invalid(f"{min(unknown)[:40]} is unknown: there are heat, image and coverage.")
         kind = request.headers.get("content-type", "")
         files = read_files(kind, await request.body(), most=service.limits.files)
         return _json(await service.radiographs.answer(files, Wanted(heat, image, coverage)))
