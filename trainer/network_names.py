@@ -73,7 +73,7 @@ def check(name: str, workdir: epath.Path | None = None) -> None:
         if found is None:
             raise UsageError(
                 f"model.name={name}: there is no module {network.source} to import: install its "
-                "package, add its folder to PYTHONPATH, or give {own_function.FORM}."
+                f"package, add its folder to PYTHONPATH, or give {own_function.FORM}."
             )
 
 

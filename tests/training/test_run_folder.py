@@ -69,3 +69,21 @@ def test_a_run_that_gets_longer_says_so_in_its_config(
         begin(tmp_path / "run", tiny, phantoms)
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert saved == tiny.to_dict() and saved["train"]["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "copy"), [("loss.name", "loss.py"), ("augment.extra", "augmentation.py")]
+)
+def test_a_run_keeps_ones_own_function_and_refuses_to_go_on_with_another(
+    tiny: ConfigDict, phantoms: epath.Path, tmp_path: Path, field: str, copy: str
+):
+    own = tmp_path / "own.py"
+    own.write_text("def changed(first, second): return first")
+    group, name = field.split(".")
+    tiny[group][name] = f"{own}:changed"
+    begin(tmp_path / "run", tiny, phantoms)
+    assert (tmp_path / "run" / copy).read_text() == own.read_text()
+    begin(tmp_path / "run", tiny, phantoms)
+    own.write_text("def changed(first, second): return second")
+    with pytest.raises(UsageError, match="is not what this work directory was begun with"):
+        begin(tmp_path / "run", tiny, phantoms)

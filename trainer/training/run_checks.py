@@ -19,6 +19,8 @@ WRITTEN = (
     *("audit.json", "report.html", "metrics.csv", "speed.json", "model_card.md", "metadata.json"),
     *("evaluation", "pictures", network_names.SOURCE),
 )
+# Copies of the files with one's own functions, by the field that names the function.
+COPIES = {"loss.name": "loss.py", "augment.extra": "augmentation.py"}
 
 FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew
 
@@ -35,6 +37,8 @@ def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
     schema.check(config)
     if not (workdir and gcs.is_gcs(workdir)):
         network_names.check(config.model.name, workdir)
+        if workdir:
+            check_own_files(config, workdir)
         if not (workdir and (workdir / "config.json").exists()):
             _check_weights(config.model)
     if gcs.is_gcs(config.data.path):
@@ -43,6 +47,27 @@ def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
     check_data(config, summary)
     if workdir and not gcs.is_gcs(workdir) and workdir.is_dir():
         check_folder(workdir, config, summary)
+
+
+def own_files(config: ConfigDict, workdir: epath.Path) -> dict[epath.Path, epath.Path]:
+    """Returns the copy that a run keeps of each file with a loss or augmentation of one's own."""
+    named = dict(schema.fields(config))
+    files = {field: named[field].rpartition(":")[0] for field in COPIES}
+    return {
+        epath.Path(file): workdir / COPIES[field]
+        for field, file in files.items()
+        if file.endswith(".py")
+    }
+
+
+def check_own_files(config: ConfigDict, workdir: epath.Path) -> None:
+    """Raises a UsageError if such a file is not what the run began with."""
+    for file, copy in own_files(config, workdir).items():
+        if copy.exists() and file.exists() and file.read_text() != copy.read_text():
+            raise UsageError(
+                f"{file} is not what this work directory was begun with, which is in {copy}: bring "
+                "that back, or name another --workdir."
+            )
 
 
 def _check_weights(options: ConfigDict) -> None:

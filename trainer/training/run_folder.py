@@ -15,7 +15,7 @@ from trainer.distribute.replicas import Replicas
 from trainer.system import atomic, environment, file_lock, gcs, json_files
 from trainer.system.errors import UsageError
 from trainer.training.error_translation import translate_errors
-from trainer.training.run_checks import check_folder
+from trainer.training.run_checks import check_folder, check_own_files, own_files
 
 # What becomes of a damaged record that is made anew.
 AUDIT = "that of the data set takes its place"
@@ -48,6 +48,7 @@ def run_folder(
         atomic.remove_leftovers(workdir)
         check_folder(workdir, config, data.summary)
         network_names.check(config.model.name, workdir)
+        check_own_files(config, workdir)
         file = workdir / "config.json"
         if not file.exists():
             atomic.write_json(file, config.to_dict())
@@ -56,6 +57,9 @@ def run_folder(
         own, copy = network_names.own(config.model.name), workdir / network_names.SOURCE
         if own and own.is_file and not copy.exists():
             atomic.write_text(copy, network_names.read(own, epath.Path(own.source)))
+        for file, copy in own_files(config, workdir).items():
+            if not copy.exists():
+                atomic.write_text(copy, file.read_text())
         if not (workdir / "data_summary.json").exists():
             atomic.write_json(workdir / "data_summary.json", data.summary)
             _write_audit(workdir, data)
