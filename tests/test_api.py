@@ -91,5 +91,6 @@ def test_a_trained_network_predicts_explains_and_is_judged(
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="there is no run at"):
-        trainer.load(tmp_path / "none")
+    for runs in ((tmp_path / "none",), ([tmp_path / "none", tmp_path],)):
+        with pytest.raises(UsageError, match="there is no run at"):
+            trainer.load(*runs)

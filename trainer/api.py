@@ -101,17 +101,18 @@ def train_and_evaluate(
     return train.train_and_evaluate(config, workdir, line=line, loggers=loggers, **options)
 
 
-def load(*runs: epath.PathLike) -> "TrainedNetwork":
-    """Returns the network of a finished run, or of several as one.
+def load(*runs: epath.PathLike | Sequence[epath.PathLike]) -> "TrainedNetwork":
+    """Returns the network of a finished run, or of several as one, also given as a list.
 
     Raises:
       UsageError: there is no finished run, or the labels of several differ.
     """
     set_up()
-    for run in runs:
+    paths = [path for each in runs for path in (each if isinstance(each, list | tuple) else [each])]
+    for run in paths:
         RunFiles(run, OF_NETWORK)  # before TensorFlow is imported
     tensorflow_import.import_quietly()
-    return TrainedNetwork(runs)
+    return TrainedNetwork(paths)
 
 
 class TrainedNetwork:
