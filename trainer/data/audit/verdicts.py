@@ -180,11 +180,12 @@ def _label_errors(facts: Mapping) -> Iterator[Verdict]:
         suspected, expected = counts["suspected"], counts["expected"]
         excess = suspected_labels.is_excess(suspected, expected)
         labels = _number(suspected, f"{label} label".strip())
-        verb = "is" if suspected == 1 else "are"
+        one = suspected == 1
+        seem = f"{'is' if one else 'are'} probably" if excess else f"look{'s' * one}"
         yield Verdict(
             LOOK if excess else OK,
             "label_errors",
-            f"{labels} {verb} probably wrong; if all were right, {expected:,.1f} would look so",
+            f"{labels} {seem} wrong; if all were right, {expected:,.1f} would look so",
             "Networks that were not trained on these images predict another class with confidence. "
             + ("Chance alone does not explain so many." if excess else "Chance explains as many."),
             ("Let a reader look at them, and correct the wrong ones at their source.",),
