@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from etils import epath
@@ -34,7 +35,8 @@ def write_bytes(file: epath.Path, content: bytes) -> epath.Path:
             os.fsync(opened.fileno())
         return temporary.replace(file)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be written to
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno:
             raise OSError(error.errno, error.strerror, str(file)) from error
         raise
