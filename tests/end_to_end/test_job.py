@@ -170,7 +170,7 @@ def test_a_run_goes_on_on_other_devices_and_in_another_precision(
 def test_two_workers_stop_together_where_one_is_told_to_and_are_started_again(
     tiny: ConfigDict, tmp_path: Path
 ):
-    tiny.distribute.strategy, tiny.summaries.times = "multi_worker", 1
+    tiny.distribute.strategy, tiny.summaries.times, tiny.train.epochs = "multi_worker", 1, 4
     tiny.model.name, tiny.data.image_size, tiny.augment = "article", 48, default().augment
     (tmp_path / "config.json").write_text(tiny.to_json())
     launch = [sys.executable, "-m", "trainer", "launch", "--workers=2", "--"]
@@ -183,21 +183,21 @@ def test_two_workers_stop_together_where_one_is_told_to_and_are_started_again(
         overdue.start()
         for line in launcher.stdout:
             output += line
-            if " 0.00 " in line and "restart" not in output:  # evaluated before the first step
+            if " 1/4 " in line and "restart" not in output:
                 psutil.Process(launcher.pid).children()[1].send_signal(signal.SIGTERM)
         overdue.cancel()
     assert launcher.returncode == 0, output
     stopped = dict(re.findall(r"\[worker (\d)\] stopped: by SIGTERM at step (\d+)", output))
     assert stopped.keys() == {"0", "1"} and stopped["0"] == stopped["1"]
     assert f"going on at step {stopped['0']}\n" in output
-    assert [row["step"] for row in history(tmp_path / "run")] == [11, 21]
+    assert [row["step"] for row in history(tmp_path / "run")] == [11, 21, 32, 42]
     parts = {file.parent.name for file in (tmp_path / "run/tensorboard").rglob("events.out.*")}
     assert parts == {"test", "train", "validation"}
     found = events(tmp_path / "run", "validation")
     shown = {"metrics/auc", "network/activations/01_conv1", "results/PNEUMONIA/roc"}
     shown |= {"network/explanations/examples"}
     assert shown <= set(found.Tags()["tensors"])
-    assert [event.step for event in found.Tensors("metrics/loss")] == [0, 11, 21]  # by the chief
+    assert [event.step for event in found.Tensors("metrics/loss")] == [0, 11, 21, 32, 42]
 
 
 def test_a_users_mistake_gets_one_sentence(forks: Forks, finished: epath.Path):
