@@ -120,7 +120,7 @@ def test_folds_are_data_sets_of_their_own_with_one_audit(
     folds = [summary_file.read(out / f"fold-{n}")["fold"] for n in (1, 2, 3)]
     assert folds == [[1, 3], [2, 3], [3, 3]]
     assert all((out / f"fold-{n}" / "audit.json").read_text() == "{}" for n in (1, 2, 3))
-    assert f"--config.data.path={out}/fold-1" in capfd.readouterr().out.splitlines()[-1]
+    assert f"seeds --folds --config=resnet --config.data.path={out} " in capfd.readouterr().out
     for flag, sentence in (("--all_test", "do not go together"), ("--folds=1", "nothing to train")):
         with pytest.raises(UsageError, match=sentence):
             run(monkeypatch, "--source=phantom:20", f"--out={tmp_path}/no", "--folds=3", flag)

@@ -14,7 +14,7 @@ from trainer.checkpoint import checkpoint
 from trainer.config import schema
 from trainer.data import pipeline
 from trainer.models.batch_normalization import BatchNormalization
-from trainer.training import optimizer, step
+from trainer.training import step
 from trainer.training.global_batch import Batch
 from trainer.training.state import State, create_state
 
@@ -293,17 +293,6 @@ def test_each_step_draws_anew(tiny: ConfigDict, one_device: tf.distribute.Strate
         logits.append(replica_step(batch).scores[:, 0].numpy())
     np.testing.assert_array_equal(logits[0], logits[2])
     assert np.abs(logits[0] - logits[1]).min() > 0
-
-
-def test_the_learning_rate_warms_up_and_falls_to_0(tiny: ConfigDict):
-    tiny.schedule.warmup_epochs = 1.0
-    rate = optimizer.learning_rate(tiny, total_steps=100, epoch_steps=10)
-    peak = tiny.optimizer.learning_rate
-    values = [float(rate(k)) for k in (0, 5, 10, 55, 100)]
-    np.testing.assert_allclose(values, [0, peak / 2, peak, peak / 2, 0], atol=1e-9)
-    tiny.schedule.name, tiny.schedule.warmup_epochs = "constant", 0.0
-    constant = optimizer.learning_rate(tiny, 100, 10)
-    np.testing.assert_allclose([float(constant(k)) for k in (0, 50, 99)], peak)
 
 
 @pytest.mark.parametrize("slow", ["input", "step"])
