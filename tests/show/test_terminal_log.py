@@ -20,6 +20,7 @@ def begin(*, image_size: int = 512, step: int = 0) -> str:
         state=SimpleNamespace(skipped_steps=0, model=SimpleNamespace(count_params=lambda: 10)),
         replicas="one CPU",
         total_steps=20,
+        is_done=lambda progress: progress.step >= 20,
         pixels=SimpleNamespace(description="pixels"),
     )
     shown = io.StringIO()
