@@ -77,7 +77,8 @@ def test_a_run_that_is_killed_comes_to_the_same_weights_and_ends_in_the_same_epo
     workdir = epath.Path(tmp_path) / "run"
     shutil.copytree(whole, workdir)
     *_, before, end = checkpoint.complete(workdir / "checkpoints")
-    assert checkpoint.step_and_epoch(before) == (60, 5)  # where the rate was lower
+    _, epoch = checkpoint.step_and_epoch(before)
+    assert reductions(history(whole)[:epoch], "loss", 1) > 0  # the rate is lower there
     shutil.rmtree(end)
     train.train_and_evaluate(wandering(tiny), workdir)
     assert history(workdir) == history(whole)
