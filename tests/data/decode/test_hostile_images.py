@@ -263,3 +263,9 @@ def test_blank_images_are_not_prepared():
 def test_arrays_are_named_and_how_to_get_to_images(start: bytes, reason: str):
     with pytest.raises(Unreadable, match=f"{reason}: save each image as PNG"):
         radiograph.decode(start + bytes(range(256)), 512)
+
+
+@pytest.mark.parametrize("text", ["", "0\x7f \x00"])
+def test_an_error_that_says_nothing_is_named_by_its_kind(text: str):
+    with pytest.raises(Unreadable, match="damaged: OSError"), limits.reading():
+        raise OSError(text)

@@ -47,6 +47,8 @@ def reading() -> Iterator[None]:
         # Broad, as decoders raise nearly everything on damaged files: OSError, SyntaxError,
         # KeyError, struct.error, zlib.error, OverflowError, RecursionError, MemoryError.
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split())
+            if not reason or not reason.isprintable():  # libpng's may be of freed memory
+                reason = type(error).__name__
             kind = "not supported" if UNSUPPORTED.search(reason) else "damaged"
             raise Unreadable(f"{kind}: {reason}"[:LONGEST_REASON]) from None
