@@ -5,10 +5,10 @@ python scripts/roofline.py --configs=configs/article.py,configs/resnet.py --out=
 Prints a table: the operations and bytes of the step that XLA's TPU compiler makes of the recipe,
 the time that a device's published peak and bandwidth allow, the images/s that it then needs, which
 caches feed it on a host of 16 cores, the bytes that replicas exchange, and the efficiency at 8, 64
-and 256 replicas over published links. All of it is computed but this machine's own row, whose peak
-and bandwidth are measured; no accelerator is needed, and none was asked.
+and 256 replicas over published links. All of it is computed; no accelerator is needed, and none was
+asked. A CPU has no row: its caches spare it most of the bytes that the TPU compiler counts.
 
-  - Accelerators compute in bfloat16 with float32 weights, this machine in float32.
+  - They compute in bfloat16 with float32 weights.
   - The step is that of one replica at the recipe's batch, which each replica of several has.
   - Augmentation is counted for the TPU, whose program has it as matrix products; elsewhere it is a
     gather, which the TPU compiler cannot tell of.
@@ -20,12 +20,10 @@ At first use it installs the TPU compiler, see scripts/tpu_check.py.
 
 import math
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import tpu_check
 from absl import flags
 from tpu_check import row, say
@@ -102,24 +100,17 @@ def main(argv: Sequence[str]) -> None:
 
 def steps(path: str, folder: Path) -> list[tuple[str, Device, Step]]:
     """Returns each device with what it has to do for a recipe."""
-    found: list[tuple[str, Device, Step]] = []
-    for precision in ("mixed_bfloat16", "float32"):
-        config = tpu_check.read(path)
-        config.precision = precision
-        programs = tpu_check.Programs(f"{Path(path).stem}_{precision}", config, folder)
-        batch = config.train.batch_size
-        whole = tpu_check.compiled(programs.step(batch), TOPOLOGY)
-        augmentation = tpu_check.compiled(programs.augmentation(batch), TOPOLOGY)
-        rest = {key: max(whole[key] - augmentation[key], 0) for key in ("flops", "bytes")}
-        count = weights(config)
-        if precision == "float32":
-            devices = {"2 CPU cores": this_machine()}
-        else:
-            devices = DEVICES
-        for name, device in devices.items():
-            cost = whole if name == "v5e" else rest
-            side = config.data.image_size
-            found.append((name, device, Step(batch, cost["flops"], cost["bytes"], side, count)))
+    config = tpu_check.read(path)
+    config.precision = "mixed_bfloat16"
+    programs = tpu_check.Programs(Path(path).stem, config, folder)
+    batch, side, count = config.train.batch_size, config.data.image_size, weights(config)
+    whole = tpu_check.compiled(programs.step(batch), TOPOLOGY)
+    augmentation = tpu_check.compiled(programs.augmentation(batch), TOPOLOGY)
+    rest = {key: max(whole[key] - augmentation[key], 0) for key in ("flops", "bytes")}
+    found = []
+    for name, device in DEVICES.items():
+        cost = whole if name == "v5e" else rest
+        found.append((name, device, Step(batch, cost["flops"], cost["bytes"], side, count)))
     return found
 
 
@@ -131,26 +122,12 @@ def weights(config: Any) -> int:
     return sum(math.prod(weight.shape) for weight in network.trainable_variables)
 
 
-def this_machine() -> Device:
-    """Returns what this machine reaches in a product and in a copy; it has no links."""
-    from trainer.training import peak
-
-    source = np.ones(2**25)
-    copy = np.empty_like(source)
-    best = math.inf
-    for _ in range(5):
-        began = time.perf_counter()
-        np.copyto(copy, source)
-        best = min(best, time.perf_counter() - began)
-    return Device(peak.measured("float32"), 2 * source.nbytes / best, math.nan, math.nan)
-
-
 def cells(recipe: str, name: str, device: Device, step: Step) -> tuple[str, ...]:
     """Returns the table's row of a recipe on a device."""
     at_peak, at_bandwidth = step.flops / device.flops, step.bytes / device.bandwidth
     seconds = max(at_peak, at_bandwidth)
     needed = step.batch / seconds
-    scale = (FED_SIDE / step.side) ** 2 * (1 if math.isnan(device.link) else CORES / FED_CORES)
+    scale = (FED_SIDE / step.side) ** 2 * CORES / FED_CORES
     rates = {cache: min(rate * scale, MOST.get(cache, math.inf)) for cache, rate in FED.items()}
     feeding = [cache for cache, rate in rates.items() if rate >= needed]
     exchanged = 4 * step.weights
@@ -165,8 +142,6 @@ def cells(recipe: str, name: str, device: Device, step: Step) -> tuple[str, ...]
 
 def efficiency(device: Device, seconds: float, exchanged: int, replicas: int) -> str:
     """Returns the share of a step's time that is not spent on the exchange of gradients."""
-    if math.isnan(device.link):
-        return "-"
     within = min(replicas, DEVICES_A_MACHINE)
     machines = replicas // within
     exchange = ring(exchanged, within, device.link)
