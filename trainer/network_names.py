@@ -57,14 +57,11 @@ def check(name: str, workdir: epath.Path | None = None) -> None:
     """
     network = own(name)
     if network and network.is_file:
-        copy = workdir and workdir / SOURCE
-        if not copy or not copy.exists():
-            read(network, epath.Path(network.source))
-        elif (file := epath.Path(network.source)).exists() and file.read_text() != copy.read_text():
-            raise UsageError(
-                f"model.name={name}: {file} is not what this work directory was begun with, which "
-                f"is in {copy}: bring that back, or name another --workdir."
-            )
+        file, copy = epath.Path(network.source), workdir and workdir / SOURCE
+        if copy and copy.exists():
+            own_function.check_unchanged(file, copy)
+        else:
+            read(network, file)
     elif network:
         try:
             found = find_spec(network.source)

@@ -65,8 +65,7 @@ class OwnAugmentation(RandomLayer):
         except UsageError:
             raise
         except Exception as error:  # whatever a user's function may raise
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise _refused(self._name, f"fails ({reason})") from error
+            raise _refused(self._name, f"fails ({own_function.reason(error)})") from error
         if not np.allclose(whole[2:], second, atol=1e-5):
             raise _refused(
                 self._name,

@@ -39,7 +39,7 @@ def network(
         try:
             model = build(shape, outputs, options)
         except Exception as error:  # whatever a user's function may raise
-            raise UsageError(_sentence(options, f"raises {_reason(error)}")) from error
+            raise UsageError(_sentence(options, f"raises {own_function.reason(error)}")) from error
     if fault := _fault(model, shape, outputs):
         raise UsageError(_sentence(options, fault))
     try:
@@ -83,7 +83,3 @@ def _sentence(options: ConfigDict, fault: str) -> str:
         f"model.name={options.name} {fault}; it is called with (shape, labels, model) and returns "
         "a keras.Model from images in 0..1 to a logit for each label."
     )
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

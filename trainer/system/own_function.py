@@ -47,11 +47,25 @@ def load(name: str, field: str) -> Callable[..., Any]:
     try:
         found = getattr(_module(place), function, None)
     except Exception as error:  # whatever a user's module may raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UsageError(f"{field}={name} cannot be imported ({reason}): give {FORM}.") from error
+        sentence = f"{field}={name} cannot be imported ({reason(error)}): give {FORM}."
+        raise UsageError(sentence) from error
     if not callable(found):
         raise UsageError(f"{field}={name}: {place} has no function {function}: give {FORM}.")
     return found
+
+
+def check_unchanged(file: epath.Path, copy: epath.Path) -> None:
+    """Raises a UsageError if a file, which may be gone, is not the copy that a run has of it."""
+    if copy.exists() and file.exists() and file.read_text() != copy.read_text():
+        raise UsageError(
+            f"{file} is not what this work directory was begun with, which is in {copy}: bring "
+            "that back, or name another --workdir."
+        )
+
+
+def reason(error: Exception) -> str:
+    """Returns in a line what a user's function has raised."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _module(place: str) -> Any:

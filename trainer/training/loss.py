@@ -133,8 +133,8 @@ def _own(name: str, outputs: int) -> Elements:
     try:
         given = tf.convert_to_tensor(function(labels, tf.zeros_like(labels)))
     except Exception as error:  # whatever a user's function may raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UsageError(f"loss.name={name} fails ({reason}): {rule}.") from error
+        sentence = f"loss.name={name} fails ({own_function.reason(error)}): {rule}."
+        raise UsageError(sentence) from error
     if given.shape != labels.shape or given.dtype != tf.float32:
         raise UsageError(
             f"loss.name={name} returns {given.dtype.name} of shape {list(given.shape)} for "

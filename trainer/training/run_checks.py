@@ -63,11 +63,7 @@ def own_files(config: ConfigDict, workdir: epath.Path) -> dict[epath.Path, epath
 def check_own_files(config: ConfigDict, workdir: epath.Path) -> None:
     """Raises a UsageError if such a file is not what the run began with."""
     for file, copy in own_files(config, workdir).items():
-        if copy.exists() and file.exists() and file.read_text() != copy.read_text():
-            raise UsageError(
-                f"{file} is not what this work directory was begun with, which is in {copy}: bring "
-                "that back, or name another --workdir."
-            )
+        own_function.check_unchanged(file, copy)
 
 
 def _check_weights(options: ConfigDict) -> None:
