@@ -24,7 +24,6 @@ from ml_collections import ConfigDict
 from tests.forks import RETRIES, Forks
 from tests.nameless import nameless
 from trainer import train
-from trainer.commands.set_up import set_up
 from trainer.config.schema import default
 from trainer.data import sources
 from trainer.data.prepare import preparation
@@ -35,7 +34,6 @@ from trainer.show.charts.chart import Chart
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-set_up()
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )

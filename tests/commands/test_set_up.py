@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tensorflow.python.util import _pywrap_util_port
 
 from trainer.commands import set_up
 from trainer.system.errors import UsageError
@@ -33,6 +34,29 @@ def test_variables_get_defaults_and_those_of_the_user_stand(monkeypatch: pytest.
     set_up.set_up()
     expected = set_up.DEFAULTS | {"GCS_READ_CACHE_BLOCK_SIZE_MB": "2"}
     assert {name: os.environ[name] for name in set_up.DEFAULTS} == expected
+
+
+COMMANDS = """
+import sys
+from importlib import import_module
+from absl import flags
+from trainer.commands import command, set_up
+for each in command.COMMANDS.values():
+    import_module(each.module)
+    for flag in [*flags.FLAGS]:  # of which two commands have some in common
+        delattr(flags.FLAGS, flag)
+import trainer.api
+early = {"numpy", "tensorflow"} & {*sys.modules}
+set_up.set_up()
+from tensorflow.python.util import _pywrap_util_port
+print(*early, _pywrap_util_port.IsMklEnabled())
+"""
+
+
+def test_commands_load_numpy_and_tensorflow_late_enough_and_use_onednn_as_these_tests_do():
+    done = python(COMMANDS)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+    assert _pywrap_util_port.IsMklEnabled()  # else the same test would train to other bits
 
 
 def test_missing_tensorflow_is_refused_with_the_extras_to_install(monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,6 @@ from etils import epath, epy
 from trainer.commands import path_flags, program, source_flags
 from trainer.commands.command import COMMANDS
 from trainer.data import staging
-from trainer.data.audit import prepared, suspected_labels
 from trainer.system import atomic, gcs
 from trainer.system.errors import UsageError
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from trainer.data.sources.image_record import Source
 
 with epy.lazy_imports():  # TensorFlow
-    from trainer.data.audit import audit
+    from trainer.data.audit import audit, prepared, suspected_labels
     from trainer.report import audit_page
 
 

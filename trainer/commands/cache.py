@@ -10,12 +10,16 @@ from datetime import datetime
 from pathlib import Path
 
 from absl import flags
+from etils import epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.data import pixel_file, summary_file
+from trainer.data import summary_file
 from trainer.system import cache, memory, terminal
 from trainer.system.errors import CannotWrite, UsageError
+
+with epy.lazy_imports():  # NumPy
+    from trainer.data import pixel_file
 
 VERBS = ("list", "clear")
 
@@ -58,7 +62,7 @@ def folder_in(data_set: str) -> Path:
     return Path(path) / pixel_file.FOLDER
 
 
-def table(found: Sequence[pixel_file.Found]) -> str:
+def table(found: "Sequence[pixel_file.Found]") -> str:
     """Returns the files as a table for a terminal, the newest first."""
     rows = [
         (

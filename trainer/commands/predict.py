@@ -4,6 +4,7 @@ A row each: the path, the decision, the probability of each label and the calibr
 file is refused. docs/judge.md describes the columns.
 """
 
+import math
 import os
 import sys
 import time
@@ -12,7 +13,6 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from absl import flags
 from etils import epath, epy
 
@@ -212,7 +212,7 @@ def _sets(coverage: float | None, network: "ensemble.Ensemble") -> "conformal.Co
             "one run, or runs of one data set and seed."
         )
     sets = conformal.ConformalSets.calibrate(validation, coverage)
-    if np.isneginf(sets.least).any():
+    if -math.inf in sets.least:
         print(
             f"--coverage={coverage:g}: validation has too few images of a class for that (it takes "
             f"{conformal.needed(coverage):,}), so that each set holds it.",

@@ -1,4 +1,4 @@
-"""Prepares the process of a command: what must be set before TensorFlow is imported."""
+"""Prepares the process of a command: what must be set before NumPy and TensorFlow load."""
 
 import logging
 import os
@@ -25,6 +25,9 @@ DEFAULTS = {
     # TensorFlow reads gs:// in blocks of 64 MiB, one for each open file: smaller ones read single
     # images several times as fast, and shards about as fast (scripts/bucket_benchmark.py).
     "GCS_READ_CACHE_BLOCK_SIZE_MB": "16",
+    # More threads of NumPy's BLAS spin beside TensorFlow's: a third of what predicting takes, and the
+    # products here are too small to be sooner done by several.
+    "OPENBLAS_NUM_THREADS": "1",
     LOG_LEVEL: "2",  # errors alone
 }
 
@@ -32,7 +35,7 @@ DEFAULTS = {
 def set_up() -> None:
     """Sets environment variables and signals for a command and the processes that it starts.
 
-    Every command calls it before TensorFlow is imported. Library code does not depend on it.
+    Every command calls it before NumPy and TensorFlow are imported. Library code does not depend on it.
 
     Raises:
       UsageError: if TensorFlow is missing, or Keras has another backend.
