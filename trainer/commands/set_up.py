@@ -25,7 +25,7 @@ DEFAULTS = {
     # TensorFlow reads gs:// in blocks of 64 MiB, one for each open file: smaller ones read single
     # images several times as fast, and shards about as fast (scripts/bucket_benchmark.py).
     "GCS_READ_CACHE_BLOCK_SIZE_MB": "16",
-    # More threads of NumPy's BLAS spin beside TensorFlow's: a third of what predicting takes, and the
+    # More threads of NumPy's BLAS spin beside TensorFlow's, a third of what predicting takes; the
     # products here are too small to be sooner done by several.
     "OPENBLAS_NUM_THREADS": "1",
     LOG_LEVEL: "2",  # errors alone
@@ -35,7 +35,7 @@ DEFAULTS = {
 def set_up() -> None:
     """Sets environment variables and signals for a command and the processes that it starts.
 
-    Every command calls it before NumPy and TensorFlow are imported. Library code does not depend on it.
+    Every command calls it before it imports NumPy and TensorFlow. Library code does not need it.
 
     Raises:
       UsageError: if TensorFlow is missing, or Keras has another backend.
