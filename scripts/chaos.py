@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from absl import flags
 from alike import differences
-from forked_job import Brake, Failure, Job, Worker, wait
+from forked_job import PATIENCE_SECONDS, Brake, Failure, Job, Worker
 from ml_collections import ConfigDict
 
 from trainer.commands import program
@@ -29,12 +29,17 @@ from trainer.system.errors import UsageError, WorkerLost
 MOMENTS = ("in its start", "in a save", "later")  # in turn
 # A kill comes up to so long after the checkpoint that it waits for.
 LATE_SECONDS = 0.3
-END_SECONDS = 300  # how long all may take to end
 
 _KILLS = flags.DEFINE_integer("kills", 30, "how often the job is killed", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "of when it is killed, and how")
 _WORKERS = flags.DEFINE_integer("workers", 1, "processes of the job", lower_bound=1, upper_bound=8)
 _OUT = flags.DEFINE_string("out", None, "new folder for data, runs and logs", required=True)
+_PATIENCE = flags.DEFINE_integer(
+    "patience",
+    PATIENCE_SECONDS,
+    "seconds that the job may take to be where it is killed, to end, or to finish",
+    lower_bound=1,
+)
 _DATA = flags.DEFINE_string("data", None, "prepared data set; without one, phantoms are drawn")
 
 
@@ -82,7 +87,9 @@ def main(argv: Sequence[str]) -> None:
     images = summary["splits"]["train"]["images"]
     config = small_config(data, epochs=max(3, kills * 2 // 3))
     total = pipeline.steps(config.train.epochs * images, config.train.batch_size)
-    unbroken, killed = (Job(config, out / name, workers, total) for name in ("unbroken", "killed"))
+    unbroken, killed = (
+        Job(config, out / name, workers, total, _PATIENCE.value) for name in ("unbroken", "killed")
+    )
     began = time.monotonic()
     start_seconds = unbroken.finish()
     print(
@@ -135,7 +142,7 @@ def kill_once(
     with job.started([Brake(after=step)]) as workers:
 
         def reach(moment: Callable[[], bool]) -> None:
-            wait(lambda: moment() or any([worker.ended() for worker in workers]))
+            job.wait(lambda: moment() or any([worker.ended() for worker in workers]))
 
         if when != "in its start":
             reach(lambda: job.saved() >= step)
@@ -147,8 +154,8 @@ def kill_once(
             time.sleep(draws.uniform(0, start_seconds if when == "in its start" else LATE_SECONDS))
         trained = job.saved() == job.steps
         if trained and all([worker.ended() and worker.code == 0 for worker in workers]):
-            # It had only to be evaluated.
-            return kill_once(job, step, draws, when=when, start_seconds=start_seconds)
+            # It had only to be evaluated, and saves nothing any more.
+            return kill_once(job, step, draws, when=MOMENTS[0], start_seconds=start_seconds)
         kinds = (signal.SIGKILL, signal.SIGTERM)[: 1 if when == "in a save" else 2]
         spared = draws.choice((None, *range(len(workers)))) if len(workers) > 1 else None
         sent = [None if i == spared else draws.choice(kinds) for i in range(len(workers))]
@@ -157,7 +164,7 @@ def kill_once(
         for worker, number in zip(workers, sent, strict=True):
             if number is not None:
                 worker.kill(number)
-        wait(lambda: all([worker.ended() for worker in workers]), END_SECONDS)
+        job.wait(lambda: all([worker.ended() for worker in workers]))
         seconds = time.monotonic() - began
     for worker, number, unheard in zip(workers, sent, silent, strict=True):
         allowed = {-number if number == signal.SIGKILL else 128 + signal.SIGTERM}

@@ -30,24 +30,12 @@ from trainer.training.step import LoopResult
 # A job that is to be killed pauses so long after each loop beyond the step where that is due, so
 # that kills come at their steps also where this process seldom gets its turn.
 PAUSE_SECONDS = 0.2
-STUCK_SECONDS = 180  # how long a run may take to get to where it is killed
+# How long a job may take to get anywhere before it counts as stuck; on a busy machine that is long.
+PATIENCE_SECONDS = 1800
 
 
 class Failure(errors.ExitError):
     """What the job should not have done."""
-
-
-def wait(until: Callable[[], bool], seconds: float = STUCK_SECONDS) -> None:
-    """Returns once `until()` holds.
-
-    Raises:
-      Failure: if it does not come to hold.
-    """
-    began = time.monotonic()
-    while not until():
-        if time.monotonic() - began > seconds:
-            raise Failure(f"a job has been stuck for {seconds} s")
-        time.sleep(0.005)
 
 
 class Worker:
@@ -104,12 +92,17 @@ class Brake(Logger):
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is started as often as need be."""
+    """A run that is started as often as need be.
+
+    Attributes:
+      patience: how many seconds it may take to get to where it is waited for.
+    """
 
     config: ConfigDict
     workdir: Path
     workers: int
     steps: int
+    patience: float = PATIENCE_SECONDS
 
     @contextmanager
     def started(self, loggers: Sequence[Logger] = ()) -> Iterator[list[Worker]]:
@@ -134,12 +127,26 @@ class Job:
         """Runs it to its end, and returns the seconds that the first checkpoint took."""
         began, saved = time.monotonic(), self.saved()
         with self.started() as workers:
-            wait(lambda: self.saved() > saved or any(w.ended() for w in workers))
+            self.wait(lambda: self.saved() > saved or any(w.ended() for w in workers))
             seconds = time.monotonic() - began
-            wait(lambda: all([w.ended() for w in workers]), 10 * STUCK_SECONDS)
+            self.wait(lambda: all([w.ended() for w in workers]))
         if any(w.code for w in workers):
             raise Failure(f"a run that nobody killed ended with {[w.code for w in workers]}")
         return seconds
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        """Returns once `until()` holds.
+
+        Raises:
+          Failure: if it does not come to hold.
+        """
+        began = time.monotonic()
+        while not until():
+            if time.monotonic() - began > self.patience:
+                raise Failure(
+                    f"a job is stuck for {self.patience} s: on a busy machine raise --patience"
+                )
+            time.sleep(0.005)
 
     def saved(self) -> int:
         """Returns the step of the newest checkpoint, -1 before the first."""
