@@ -33,6 +33,7 @@ def test_kept_steps_come_out_again_and_with_a_flipped_bit_of_an_image_they_do_no
 
     environment = json.loads((workdir / "environment.json").read_text())
     environment["starts"][0]["versions"]["numpy"] = "1.0"
+    environment["starts"][0]["instructions"] = ["avx"]
     (workdir / "environment.json").write_text(json.dumps(environment))
     batches, bit = pipeline.train_batches, np.zeros((8, 64, 64, 1), np.uint8)
     bit[0, 32, 32] = 128
@@ -47,6 +48,7 @@ def test_kept_steps_come_out_again_and_with_a_flipped_bit_of_an_image_they_do_no
     variables, losses, metrics = other.differences
     assert " variables, " in variables and " losses, " in losses and "epoch 2: train." in metrics
     assert f"numpy was 1.0, is {np.__version__}" in other.causes
+    assert "the processor's arithmetic was avx with" in str(other)
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """The program from Python, in a script, a notebook or a thread: what `import trainer` gives.
 
-Each function sets the process up for TensorFlow as a command does, before it is imported. Stop
-signals are obeyed in the main thread alone; elsewhere they stay the caller's. Mistakes raise
-`trainer.system.errors.UsageError`, whose text is the command's sentence.
+Each function sets the process up for TensorFlow as a command does, before it is imported. Where the
+caller has imported TensorFlow before, a processor without AVX-512 trains at a command's pace and to
+its bits only if TF_ENABLE_ONEDNN_OPTS=1 was set even earlier. Stop signals are obeyed in the main
+thread alone; elsewhere they stay the caller's. Mistakes raise `trainer.system.errors.UsageError`,
+whose text is the command's sentence.
 """
 
 import json

@@ -49,7 +49,7 @@ class Replay:
       end: the step it ended at.
       compared: what was compared, in words.
       differences: what came out otherwise, and by how much; none where all bits are the same.
-      causes: what is otherwise than when the run was trained: versions, devices, data.
+      causes: what is otherwise than when the run was trained: versions, devices, processor, data.
     """
 
     start: int
@@ -62,7 +62,8 @@ class Replay:
         steps = f"steps {self.start} to {self.end}"
         if not self.differences:
             return f"{steps} give the same weights bit for bit: {self.compared} were compared."
-        causes = "; ".join(self.causes) or "versions, devices and data set are those of the run"
+        same = "versions, devices, processor and data set are those of the run"
+        causes = "; ".join(self.causes) or same
         return f"{steps} differ: {'; '.join(self.differences)} ({causes})."
 
 
@@ -276,7 +277,7 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _causes(saved: RunFiles, data: PreparedData, replicas: Replicas, *, at_step: int) -> list[str]:
-    """Says which versions, devices and data are others than when the run was at a step."""
+    """Says which versions, devices, processor and data are others than at a step of the run."""
     then = [start for start in saved.starts if start.get("step", 0) <= at_step][-1]
     now = environment.describe(replicas.devices) | {"device_kind": replicas.device_kind}
     pairs = [
@@ -284,6 +285,7 @@ def _causes(saved: RunFiles, data: PreparedData, replicas: Replicas, *, at_step:
         ("commit", then["git_commit"], now["git_commit"]),
         ("host", then.get("host"), now["host"]),
         ("kind of device", then.get("device_kind"), now["device_kind"]),
+        ("the processor's arithmetic", *map(environment.arithmetic, (then, now))),
         ("number of devices", len(then["devices"]), len(now["devices"])),
         ("data set", saved.dataset_fingerprint[:16], data.summary["dataset_fingerprint"][:16]),
     ]

@@ -66,7 +66,7 @@ def test_equal_runs_have_no_settings_that_differ_and_names_with_their_parents(
 ):
     text = compare(finished_run(tmp_path / "a/run"), finished_run(tmp_path / "b/run")).text
 
-    assert "None: config, code, versions, devices and data are the same." in text
+    assert "None: config, code, versions, devices, processor and data are the same." in text
     assert "a/run, b/run." in text
 
 

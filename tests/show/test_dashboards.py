@@ -96,10 +96,13 @@ def test_environment_and_data_become_tables(commit: str | None):
         "git_commit": commit,
         "started": "2026-11-22",
         "devices": ["CPU:0", "CPU:1"],
+        "onednn": False,
+        "instructions": ["avx", "avx2"],
         "versions": {"keras": "3.15.1"},
     }
     text = dashboards.environment_text(environment)
     assert "| devices | CPU:0, CPU:1 |" in text and "| keras | 3.15.1 |" in text
+    assert "| processor | avx avx2 without oneDNN |" in text
     assert f"| git commit | {commit or 'not recorded'} |" in text
     counts = {"positive": 3, "negative": 4, "unknown": 0}
     split = {"images": 7, "patients": 5, "per_label": {"sick": counts}}

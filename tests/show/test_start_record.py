@@ -58,7 +58,19 @@ def test_record_of_an_earlier_version_is_its_first_start_and_changes_are_said(tm
     assert first == {**OLD, "step": 0} and second["step"] == 7
 
 
+@pytest.mark.parametrize(("kind", "named"), [("CPU", True), ("NVIDIA L4", False)])
+def test_another_processor_is_a_change_where_it_trains(kind: str, named: bool):
+    before = OLD | {"device_kind": kind, "onednn": True, "instructions": ["avx", "avx2", "avx512f"]}
+    changed = start_record.changes(before, before | {"instructions": ["avx", "avx2"]})
+    sentence = (
+        "the processor's arithmetic has become avx avx2 with oneDNN, from avx avx2 avx512f with "
+        "oneDNN"
+    )
+    assert changed == (sentence if named else "")
+
+
 @pytest.mark.parametrize("kind", ["CPU", None])
 def test_same_machine_is_no_change(kind: str | None):
     before = OLD | ({"device_kind": kind} if kind else {})
-    assert start_record.changes(before, OLD | {"device_kind": "CPU"}) == ""
+    now = OLD | {"device_kind": "CPU", "onednn": True, "instructions": []}
+    assert start_record.changes(before, now) == ""

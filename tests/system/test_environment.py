@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from tensorflow.python.util import _pywrap_util_port
 
 from trainer.system import environment
 
@@ -22,6 +23,8 @@ def test_the_command_can_be_repeated_as_it_stands(
     assert told["command"] == f"{shown} '--workdir=my runs/a'"
     assert told["devices"] == ["CPU:0"]
     assert told["versions"]["keras"] == keras.__version__
+    assert told["onednn"] == _pywrap_util_port.IsMklEnabled()
+    assert {"avx", "asimd"} & {*told["instructions"]}  # without which there is no TensorFlow
     assert datetime.fromisoformat(told["started"]).tzinfo is not None
 
 

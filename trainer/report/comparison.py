@@ -9,7 +9,7 @@ from trainer.config.fields import FIELDS
 from trainer.metrics import paired
 from trainer.report import page
 from trainer.show.charts.compared import compared_history_charts, compared_roc_chart
-from trainer.system import atomic
+from trainer.system import atomic, environment
 from trainer.system.errors import UsageError
 from trainer.training.run_files import RunFiles
 
@@ -18,6 +18,7 @@ CIRCUMSTANCES = {
     "git commit": lambda run: run.environment["git_commit"] or "not recorded",
     "versions": lambda run: ", ".join(map(" ".join, run.environment["versions"].items())),
     "devices": lambda run: ", ".join(run.environment["devices"]),
+    "processor": lambda run: environment.arithmetic(run.environment) or "not recorded",
     "data set": lambda run: run.dataset_fingerprint[:16],
 }
 

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import summary_v2 as hparams
 
 from trainer.config import schema
 from trainer.config.fields import CHANGEABLE, FIELDS
+from trainer.system.environment import arithmetic
 
 LAYOUT = {
     "What matters": {
@@ -140,6 +141,7 @@ def environment_text(environment: Mapping) -> str:
         ("git commit", environment["git_commit"] or "not recorded"),
         ("started", environment["started"]),
         ("devices", ", ".join(environment["devices"])),
+        ("processor", arithmetic(environment) or "not recorded"),
         *environment["versions"].items(),
     ]
     return _table(("what", "value"), rows)

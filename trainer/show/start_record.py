@@ -39,11 +39,24 @@ class StartRecord(Logger):
 
 
 def changes(before: Mapping[str, Any], start: Mapping[str, Any]) -> str:
-    """Returns in words whether TensorFlow or the kind of the devices is another, "" if neither."""
-    names = {"TensorFlow": environment.tensorflow_version, "the kind of device": _device_kind}
+    """Returns in words which of TensorFlow, kind of device and a CPU's arithmetic are others now.
+
+    "" where none is, or none is known to be.
+    """
+    names = {
+        "TensorFlow": environment.tensorflow_version,
+        "the kind of device": _device_kind,
+        "the processor's arithmetic": _arithmetic,
+    }
     pairs = [(name, value(before), value(start)) for name, value in names.items()]
-    different = [f"{name} has become {new}, from {old}" for name, old, new in pairs if old != new]
+    different = [
+        f"{name} has become {new}, from {old}" for name, old, new in pairs if old and old != new
+    ]
     return " and ".join(different)
+
+
+def _arithmetic(start: Mapping[str, Any]) -> str:
+    return environment.arithmetic(start) if _device_kind(start) == "CPU" else ""
 
 
 def _device_kind(start: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Command, versions, devices and commit of a run, to repeat it by."""
+"""Command, versions, devices, processor and commit of a run, to repeat it by."""
 
 import importlib.metadata
 import os
@@ -16,10 +16,20 @@ from typing import Any
 COMMIT = "TRAINER_COMMIT"
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
 PACKAGES = (*TENSORFLOWS, "keras", "numpy")
+# What oneDNN, XLA and Eigen choose their kernels by, each of which rounds in an order of its own.
+INSTRUCTIONS = (
+    *("avx", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_bf16", "asimd", "sve", "sve2", "bf16"),
+)
 
 
 def describe(devices: Sequence[str]) -> dict:
-    """Returns a start of a run: command, versions, host, devices, git commit, time."""
+    """Returns a start of a run: command, versions, host, devices, processor, git commit, time.
+
+    The processor is told by `onednn`, whether TensorFlow uses it, and its `instructions`.
+    """
+    from tensorflow.python.util import _pywrap_util_port
+
     versions = {"python": sys.version.split()[0]}
     for package in PACKAGES:
         try:
@@ -33,6 +43,8 @@ def describe(devices: Sequence[str]) -> dict:
         "versions": versions,
         "host": socket.gethostname(),
         "devices": list(devices),
+        "onednn": _pywrap_util_port.IsMklEnabled(),
+        "instructions": _instructions(),
         "git_commit": _git_commit(),
         "started": _now(),
     }
@@ -57,7 +69,7 @@ def check(record: Mapping[str, Any]) -> None:
     datetime.fromisoformat(record["started"])
     for start in [record, *starts(record)]:
         named = start["command"], start["started"], start.get("host", ""), *start["devices"]
-        ", ".join((*named, *start["versions"].values()))
+        ", ".join((*named, arithmetic(start), *start["versions"].values()))
         if not isinstance(start["git_commit"], str | None) or int(start.get("step", 0)) < 0:
             raise ValueError(start)
 
@@ -66,6 +78,23 @@ def tensorflow_version(start: Mapping[str, Any]) -> str:
     """Returns TensorFlow's version at a start, whichever of its packages it was."""
     versions = start["versions"]
     return next((versions[name] for name in TENSORFLOWS if name in versions), "unknown")
+
+
+def arithmetic(start: Mapping[str, Any]) -> str:
+    """Returns what the last bits of a CPU depend on at a start, "" where its record does not say.
+
+    As in "avx fma avx2 with oneDNN".
+    """
+    if "instructions" not in start:
+        return ""
+    return f"{' '.join(start['instructions'])} {'with' if start['onednn'] else 'without'} oneDNN"
+
+
+def _instructions() -> list[str]:
+    """Returns those of `INSTRUCTIONS` that the processor has; none where nothing tells."""
+    processor = Path("/proc/cpuinfo")
+    words = {*processor.read_text().split()} if processor.exists() else set()
+    return [name for name in INSTRUCTIONS if name in words]
 
 
 def _now() -> str:
