@@ -26,6 +26,7 @@ def wandering(config: ConfigDict) -> ConfigDict:
     config.schedule.name, config.schedule.plateau_epochs = "plateau", 1
     config.optimizer.name, config.optimizer.learning_rate = "sgd", 3.0
     config.checkpoint.best_by, config.checkpoint.result = "loss", "last"
+    config.evaluation.test_each_epoch = True
     config.checkpoint.keep, config.checkpoint.every_steps = 99, 5
     config.loggers = "terminal"
     config.augment.mixup, config.augment.cutmix, config.augment.erase = 0.4, 1.0, 0.3
@@ -62,6 +63,7 @@ def test_best_is_by_the_loss_and_the_last_is_evaluated_as_was_asked_for(whole: e
     newest = checkpoint.complete(whole / "checkpoints")[-1]
     best = checkpoint.read_progress(newest)["best"]
     rows = history(whole)
+    assert all(row["test"].keys() == row["validation"].keys() for row in rows)
     assert best["loss"] == min(row["validation"]["loss"] for row in rows)
     assert best["epoch"] == len(rows) - PATIENCE
     assert evaluation_files.read(whole, "test")["epoch"] == len(rows)

@@ -199,6 +199,7 @@ def train(
                 with run.watchdog.watch("end of an epoch"):
                     with run.speed.spent_on("evaluation"):
                         scores = run.scores("validation")
+                        test = run.scores("test") if config.evaluation.test_each_epoch else None
                     limit = run.limit if config.evaluation.every_steps else None
                     progress.end_epoch(
                         split.labels,
@@ -206,6 +207,7 @@ def train(
                         run.learning_rate,
                         best_by=config.checkpoint.best_by,
                         limit=limit,
+                        test=test,
                     )
                     run.set_learning_rate(progress)
                     log.epoch(progress, scores)

@@ -286,6 +286,15 @@ def test_weights_within_an_epoch_are_named_by_their_step(run, write):
     assert f"Step {step:,}, within epoch" in text and "best epoch: 1.5" in text
 
 
+def test_what_choosing_on_test_claims_is_shown_as_a_warning_where_it_was_measured(run, write):
+    history = run.read("history.json")
+    assert "would have claimed" not in write(run).text
+    history[0]["test"] = history[0]["validation"] | {"auc": 0.987, "accuracy": 0.912}
+    run.write_json("history.json", history)
+    text = write(run).text
+    assert "would have claimed: epoch 1 with an AUC of 0.987 and an accuracy of 91.2 %" in text
+
+
 def test_an_older_report_is_replaced_and_nothing_else_is_left(run):
     run.write("report.html", "old")
     before = sorted(run.folder.iterdir())

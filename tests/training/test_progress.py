@@ -48,6 +48,15 @@ def test_an_epoch_is_measured_over_all_of_its_loops_and_begins_anew():
     assert record.epoch_seconds == 0 and not record.scores.size
 
 
+def test_test_images_are_measured_where_asked_and_choose_nothing():
+    record = Progress()
+    for test in (GOOD, FAIR):
+        record.add_loop(loop(1, GOOD, 1.0, 0.0))
+        record.end_epoch(["sick"], GOOD if test is FAIR else FAIR, 0.1, test=test)
+    assert [row["test"]["auc"] for row in record.history] == [1.0, 0.75]
+    assert record.best is not None and record.best["epoch"] == 2
+
+
 def test_rows_that_fill_up_a_batch_do_not_count():
     record = Progress()
     filled = scores([-1, 1, 9, 9], [0, 1, 0, 0], [1, 1, 0, 0])

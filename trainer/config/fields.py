@@ -213,6 +213,10 @@ FIELDS: dict[str, Field] = {
     "evaluation.limit": Field(
         0, "validation images of evaluations within an epoch; 0 is all", low=0
     ),
+    "evaluation.test_each_epoch": Field(
+        False,
+        "evaluates test after each epoch too, for the report to warn of what choosing by it claims",
+    ),
     "summaries.times": Field(
         10,
         "epochs after which pictures and histograms are drawn; 0 is none",
@@ -264,6 +268,7 @@ CHANGEABLE = (
     "data.disk_gib",
     "evaluation.at_start",
     "evaluation.every_minutes",
+    "evaluation.test_each_epoch",
     "summaries.times",
     "summaries.channels",
     "summaries.examples",

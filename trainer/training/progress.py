@@ -74,6 +74,7 @@ class Progress:
         *,
         best_by: str = "auc",
         limit: np.ndarray | None = None,
+        test: Scores | None = None,
     ) -> None:
         """Adds the epoch's row to the history, and notes whether it is the best so far.
 
@@ -87,6 +88,7 @@ class Progress:
           best_by: the metric that chooses the best, see `patience.rank`.
           limit: numbers of the validation images that choose the best, where epochs compete with
             evaluations within them, which saw no others; None for all.
+          test: scores of the test images, which choose nothing.
         """
         columns = self.scores
         finite = np.isfinite(columns).all(1)
@@ -104,6 +106,8 @@ class Progress:
             },
             "validation": classification.measure_all(validation, labels),
         }
+        if test is not None:
+            row["test"] = classification.measure_all(test, labels)
         self.history.append(row)
         self.score_parts = []
         self.epoch_seconds = self.wait_seconds = 0.0

@@ -148,6 +148,12 @@ class RunFiles:
         return [best] if best is self.history[-1] else [best, self.history[-1]]
 
     @property
+    def best_on_test(self) -> dict[str, Any] | None:
+        """The epoch that the test images would have chosen; None where they were not looked at."""
+        looked_at = [row for row in self.history if row.get("test")]
+        return max(looked_at, key=lambda row: rank(row["test"], self.best_by), default=None)
+
+    @property
     def seconds(self) -> float:
         """Duration of its epochs, validation included."""
         return sum(epoch["seconds"] for epoch in self.history)
