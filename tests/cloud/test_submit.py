@@ -78,6 +78,27 @@ def test_submit_sends_data_config_and_job(
     assert "console.cloud.google.com/agent-platform/" in done.stdout
 
 
+def test_files_that_the_config_names_are_sent_and_named_as_the_job_finds_them(
+    submit: Run, service: Vertex, bucket: str, phantoms: epath.Path, tmp_path: Path
+):
+    (tmp_path / "net.py").write_text("def network(shape, labels, model): ...\n")
+    (tmp_path / "weights.keras").write_text("weights")
+    flags = ["--config.model.name=net.py:network", "--config.model.weights=weights.keras"]
+    done = submit(f"--data={phantoms}", *flags)
+    assert done.returncode == 0, done.stderr
+    inputs = f"gs://{bucket}/runs/first-inputs"
+    sent = json.loads(text(f"gs://{bucket}/runs/first/submitted.json"))["model"]
+    assert sent["name"] == f"{inputs}/model/net.py:network"
+    assert sent["weights"] == f"{inputs}/weights/weights.keras"
+    assert text(f"{inputs}/model/net.py").startswith("def network")
+    # A run that began with another file is not continued, nor is the file that it began with lost.
+    client = google_storage.client("project")
+    google_storage.write_text(client, f"gs://{bucket}/runs/first/network.py", "def other(): ...")
+    done = submit(*flags)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert len(service.posted()) == 1
+
+
 def test_dry_run_sends_nothing_and_writes_the_job_file(
     submit: Run, service: Vertex, tmp_path: Path, phantoms: epath.Path, bucket: str
 ):
@@ -262,6 +283,8 @@ def test_only_a_dry_run_needs_no_credentials(submit: Run, service: Vertex, tmp_p
         (["--platform=tpu_vm", "--accelerator=tpu-v5e:8"], "--zone"),
         (["--platform=kubernetes", "--trials=3"], "--trials"),
         (["--trials=3"], "sweep()"),
+        (["--config.model.name=missing.py:network"], "missing.py"),
+        (["--config.model.weights=missing.keras"], "missing.keras"),
     ],
 )
 def test_mistake_ends_in_one_sentence_and_nothing_is_sent(

@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from trainer.cloud import bucket_address, machines
 from trainer.cloud.machines import Machine
 from trainer.cloud.order import PLATFORMS, Order, read_labels
-from trainer.commands import config_flags, path_flags, program, remote_command
+from trainer.commands import config_flags, config_inputs, path_flags, program, remote_command
 from trainer.commands.command import COMMANDS
 from trainer.commands.remote_command import RemoteCommand
 from trainer.config import schema
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
     config = schema.default() if remote else _config()
     machine = machines.choose(_ACCELERATOR.value, _MACHINE_TYPE.value, _PLATFORM.value)
     _check_together(_PLATFORM.value)
-    uploads = list(remote.uploads) if remote else []
+    uploads = list(remote.uploads) if remote else config_inputs.place(config, _workdir())
     if _DATA.value:
         summary_file.require(_DATA.value, "data")
         uploads.append(upload.Upload(Path(_DATA.value), config.data.path))
@@ -97,6 +97,8 @@ def main(argv: Sequence[str]) -> None:
     if remote:
         order = replace(order, command=remote.arguments, inputs=remote.inputs)
     _check(order, uploads, access)
+    if access and not remote:
+        config_inputs.check_unchanged(uploads, access.storage, order.workdir)
     if access is None or _DRY_RUN.value:
         print(f"\nNothing was submitted. To do it by hand:\n{_write(order, uploads)}")
         return
