@@ -1,5 +1,7 @@
 """From three class folders to a report of classes that exclude one another."""
 
+import asyncio
+import base64
 import json
 import zipfile
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from etils import epath
 from ml_collections import ConfigDict
 
 from trainer import train
@@ -14,8 +17,15 @@ from trainer.config.schema import default
 from trainer.data import sources
 from trainer.data.prepare import preparation
 from trainer.data.synthetic import phantom
+from trainer.export import export_folder
+from trainer.export.exported import Exported
+from trainer.judge.ensemble import Ensemble
 from trainer.metrics import evaluation_files
 from trainer.report import image_page
+from trainer.serve import server
+from trainer.serve.application import Service
+from trainer.serve.multipart import Part
+from trainer.serve.radiographs import Wanted
 
 CLASSES = ["NORMAL", "bacteria", "virus"]
 
@@ -25,7 +35,7 @@ def class_of(name: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_three_class_folders_become_a_report_of_exclusive_classes(
     new_tiny: Callable[[], ConfigDict], tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -34,7 +44,7 @@ def test_three_class_folders_become_a_report_of_exclusive_classes(
         for name, jpeg in images.items():
             archive.writestr(f"{class_of(name)}/{Path(name).name}", jpeg)
     source = sources.open_source(str(tmp_path / "set.zip"))
-    summary = preparation.prepare(source, tmp_path / "data", max_side=64)
+    summary = preparation.prepare(source, tmp_path / "data", max_side=64, uniform=True)
     assert summary["exclusive"] and summary["labels"] == CLASSES
 
     config = new_tiny()
@@ -62,3 +72,35 @@ def test_three_class_folders_become_a_report_of_exclusive_classes(
     (tmp_path / "one.jpeg").write_bytes(next(iter(images.values())))
     (seen,) = image_page.write(tmp_path / "run", [tmp_path / "one.jpeg"]).pages
     assert "The classes exclude one another" in seen.read_text()
+
+    jpeg, network = next(iter(images.values())), Ensemble.load([tmp_path / "run"])
+    out = epath.Path(tmp_path / "export")
+    rows = export_folder.export(network, ["saved_model", "keras"], out, data=tmp_path / "data")
+    for row in rows.values():
+        assert row.largest < 1e-5 and not row.decisions_changed
+    square = network.fitted_images(network.members[0].stored_image(jpeg))[0]
+    (expected,) = network.probabilities(network.logits((square[np.newaxis],)))
+    served = server.service(Exported.open(out), "lungs", server.Options(batch=1))
+    row, prediction = asyncio.run(answers(served, jpeg))
+    given = [label["probability"] for label in row["labels"]]
+    np.testing.assert_allclose(given, expected, atol=1e-5)
+    np.testing.assert_allclose(prediction["probability"], expected, atol=1e-5)
+    assert row["decision"] == CLASSES[int(np.argmax(expected))] and row["set"] is not None
+    assert prediction["decision"] == [label["decision"] for label in row["labels"]]
+    assert sum(prediction["decision"]) == 1
+    assert all(label["threshold"] is None for label in row["labels"])
+
+
+async def answers(served: Service, jpeg: bytes) -> tuple[dict, dict]:
+    """Returns the row of a file, and its prediction by TensorFlow Serving's contract."""
+    working = asyncio.create_task(served.batcher.work())
+    try:
+        found = await served.radiographs.answer([Part("a.jpeg", jpeg)], Wanted(coverage=0.5))
+        body = {"instances": [{"b64": base64.b64encode(jpeg).decode()}]}
+        predicted = await served.contract.answer(
+            "POST", "/v1/models/lungs:predict", json.dumps(body).encode()
+        )
+    finally:
+        working.cancel()
+        served.radiographs.decoders.close()
+    return found["radiographs"][0], predicted["predictions"][0]

@@ -33,7 +33,12 @@ class Server:
         await send({"type": "http.response.body", "body": b"%d" % len(body)})
 
     async def ask(
-        self, *parts: bytes | None, path: str = "/v1/models", method: str = "POST", **headers: str
+        self,
+        *parts: bytes | None,
+        path: str = "/v1/models",
+        method: str = "POST",
+        client: str = "1.2.3.4",
+        **headers: str,
     ) -> tuple[int, Any, dict[str, str]]:
         """Returns status, body and headers of the answer to a body in parts; None never comes."""
         waiting = list(parts or (b"",))
@@ -50,7 +55,7 @@ class Server:
 
         given = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
         scope = {"type": "http", "path": path, "method": method, "headers": given}
-        await self._gateway(scope | {"client": ("1.2.3.4", 5)}, receive, send)
+        await self._gateway(scope | {"client": (client, 5)}, receive, send)
         if not sent:
             return 0, None, {}
         found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -122,11 +127,50 @@ def test_client_that_asks_more_often_than_allowed_is_429_for_a_while():
 
 
 @pytest.mark.parametrize(
+    ("other", "status"),
+    [
+        ({"client": "2001:db8:0:1:ffff::2"}, 429),  # of the network that a client is given
+        ({"client": "2001:db8:0:2::1"}, 200),
+        ({"client": "::ffff:1.2.3.4"}, 200),
+        ({"client": "::1"}, 200),
+        ({"client": "2001:db8:0:1::1", "x_forwarded_for": "9.9.9.9"}, 429),
+        ({"client": "2001:db8:0:1::1", "forwarded": "for=9.9.9.9"}, 429),
+    ],
+)
+def test_rate_is_that_of_the_network_which_sends_whatever_it_says_of_itself(other, status):
+    async def ask():
+        server = Server(rate=0.01)
+        first = await server.ask(client="2001:db8:0:1::1")
+        return first[0], (await server.ask(**other))[0]
+
+    assert asyncio.run(ask()) == (200, status)
+
+
+def test_mapped_addresses_have_a_rate_each():
+    async def ask():
+        server = Server(rate=0.01)
+        asked = ("::ffff:1.2.3.4", "::ffff:1.2.3.5", "1.2.3.4")
+        return [(await server.ask(client=client))[0] for client in asked]
+
+    assert asyncio.run(ask()) == [200, 200, 429]
+
+
+def test_guesses_at_the_token_count_as_requests():
+    async def ask():
+        server = Server(TOKEN, rate=1.0)
+        return [(await server.ask(authorization="Bearer guess"))[0] for _ in range(3)]
+
+    assert asyncio.run(ask()) == [401, 429, 429]
+
+
+@pytest.mark.parametrize(
     ("headers", "path", "method", "status"),
     [
         ({}, "/v1/radiographs", "POST", 401),
         ({"authorization": f"Bearer {TOKEN}x"}, "/metrics", "GET", 401),
         ({"authorization": f"Basic {TOKEN}"}, "/v1/models", "GET", 401),
+        ({"authorization": f"Bearer {TOKEN[:-1]}\u00e9"}, "/v1/models", "GET", 401),
+        ({"authorization": "Bearer"}, "/v1/models", "GET", 401),
         ({"authorization": f"Bearer {TOKEN}"}, "/v1/models", "GET", 200),
         ({"authorization": f"bearer {TOKEN}"}, "/v1/radiographs", "POST", 200),
         ({}, "/v1/radiographs", "GET", 200),

@@ -1,5 +1,6 @@
 """The process of a server: what it refuses to start with, what it logs, and how it ends."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -8,9 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -19,7 +23,10 @@ from etils import epath
 
 from trainer.commands import serve
 from trainer.data.synthetic import phantom
-from trainer.serve import address
+from trainer.serve import address, server
+from trainer.serve.application import Service
+from trainer.serve.gateway import Limits
+from trainer.serve.metrics import Metrics
 from trainer.system.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -60,11 +67,20 @@ def test_address_that_is_taken_or_foreign_is_one_sentence():
             address.bind(host, 0)
 
 
-@pytest.mark.parametrize("content", ["", "short", "caf\u00e9" * 10])
+@pytest.mark.parametrize("content", ["", "\n", "short", "caf\u00e9" * 10, f"{TOKEN}\n{TOKEN}\n"])
 def test_token_that_protects_nothing_is_refused(tmp_path: Path, content: str):
     (tmp_path / "token").write_text(content)
     with pytest.raises(UsageError, match="holds no token of 16"):
         serve._token(str(tmp_path / "token"))
+
+
+def test_token_file_that_cannot_be_read_is_one_sentence(tmp_path: Path):
+    (tmp_path / "latin").write_bytes(b"\xe9" * 20)
+    for name in (".", "none", "latin"):
+        with pytest.raises(UsageError, match="cannot be read: name a file"):
+            serve._token(str(tmp_path / name))
+    (tmp_path / "windows").write_bytes(TOKEN.encode() + b"\r\n")
+    assert serve._token(str(tmp_path / "windows")) == TOKEN
 
 
 @pytest.fixture
@@ -120,6 +136,48 @@ def test_server_that_is_stopped_answers_what_it_has_begun_and_leaves_no_trace(
     assert said.endswith("stopped: by SIGTERM; requests in flight were answered.\n")
     assert not {"Doe", "Jane", "jpeg"} & set(re.split(r"\W", said))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stderr", "token"]
+
+
+class Idle:
+    """What a server needs of the rest where no request comes that far."""
+
+    def __init__(self):
+        self.decoders, self.closed = self, 0
+
+    async def work(self) -> None:
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_second_signal_cuts_off_what_is_in_flight_with_503(signals: int):
+    idle = Idle()
+    service = Service(cast(Any, None), cast(Any, idle), cast(Any, idle), Metrics(), Limits())
+    running, bound = server.Server(service, drain=60), address.bind("127.0.0.1", 0)
+    thread = threading.Thread(target=running.run, args=([bound],), daemon=True)
+    host, port = bound.getsockname()
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    with socket.create_connection((host, port), 20) as slow:
+        slow.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf ")
+        while not running.server_state.tasks:
+            time.sleep(0.01)
+        running.handle_exit(signal.SIGINT, None)
+        if signals == 2:
+            running.handle_exit(signal.SIGTERM, None)
+        else:
+            time.sleep(0.3)
+            slow.sendall(b"rest.")
+        response = http.client.HTTPResponse(slow)
+        response.begin()
+        body = json.loads(response.read())
+    thread.join(20)
+    assert not thread.is_alive() and idle.closed == 1
+    assert (response.status, running.finished) == ((404, True) if signals == 1 else (503, False))
+    assert running.received is signal.SIGINT and isinstance(body["error"], str)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,6 @@ def main(argv: Sequence[str]) -> None:
         os.environ[set_up.LOG_LEVEL] = "3"  # a line for each damaged JPEG is its client's affair
     with program.stop_at_signals("nothing was served yet"):
         tensorflow_import.import_quietly()
-        opened = exported.Exported.open(folder)
         name = given.name or epath.Path(folder).resolve().name
         options = server.Options(
             batch=given.batch,
@@ -59,7 +58,10 @@ def main(argv: Sequence[str]) -> None:
             ),
             token=token,
         )
-        served = server.service(opened, name, options)
+        with exported.local(folder) as here:
+            opened = exported.Exported.open(here)
+            served = server.service(opened, name, options)
+            opened.check_unchanged()
         gc.collect()
         gc.freeze()  # what TensorFlow holds is not looked through again at each large request
         host, port = bound.getsockname()[:2]
@@ -71,7 +73,8 @@ def main(argv: Sequence[str]) -> None:
         )
         running.run([bound])
     if number := running.received:
-        raise Stopped(number, f"by {number.name}; requests in flight were answered.")
+        end = "answered" if running.finished else "cut off"
+        raise Stopped(number, f"by {number.name}; requests in flight were {end}.")
 
 
 def _token(file: str) -> str | None:

@@ -1,7 +1,11 @@
 """An export, opened: its files are whole, and what they hold are objects."""
 
 import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from etils import epath
@@ -12,7 +16,7 @@ from trainer.export.conformal_table import ConformalTable
 from trainer.export.destination import CHECKSUMS
 from trainer.export.formats import FILES
 from trainer.judge.gate import Gate
-from trainer.system import json_files
+from trainer.system import atomic, gcs, json_files
 from trainer.system.errors import UsageError
 
 AGAIN = "export the run again"
@@ -48,13 +52,15 @@ class Exported:
         destination.check_is_export(path)
         sums = json_files.read(path / CHECKSUMS, remedy=AGAIN)
         for name, digest in sums.items():
-            if not (path / name).exists():
-                raise UsageError(f"{path / name} is missing: {AGAIN}.")
-            if dataset.checksum(path / name) != digest:
-                raise UsageError(f"{path / name} is not as it was exported: {AGAIN}.")
+            _check(path / name, digest, path / name)
         found = json_files.read(path / metadata.FILE, remedy=AGAIN)
         version = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
         return cls(path, found, Gate.load(path), _conformal(path), version)
+
+    def check_unchanged(self) -> None:
+        """Raises a UsageError if the folder is not what was opened: what was read may be mixed."""
+        if Exported.open(self.folder).version != self.version:
+            raise UsageError(f"{self.folder} was replaced while it was read: start again.")
 
     @property
     def saved_model(self) -> epath.Path:
@@ -66,6 +72,37 @@ class Exported:
         if not (self.folder / SAVED_MODEL).exists():
             raise UsageError(f"{self.folder} has no saved_model: export it with that --format.")
         return self.folder / SAVED_MODEL
+
+
+@contextmanager
+def local(folder: epath.PathLike) -> Iterator[epath.Path]:
+    """Yields the folder of an export itself, or a passing copy of one in a bucket.
+
+    Raises:
+      UsageError: a file is missing, damaged or was changed.
+    """
+    path = epath.Path(folder)
+    if not gcs.is_gcs(path):
+        yield path
+        return
+    sums = json_files.read(path / CHECKSUMS, remedy=AGAIN)
+    with tempfile.TemporaryDirectory(prefix="export-") as made:
+        copy = epath.Path(made)
+        atomic.write_bytes(copy / CHECKSUMS, (path / CHECKSUMS).read_bytes())
+        for name, digest in sums.items():
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise UsageError(f"{path / CHECKSUMS} names {name}, no file of an export: {AGAIN}.")
+            atomic.write_bytes(copy / name, (path / name).read_bytes())
+            _check(copy / name, digest, path / name)
+        yield copy
+
+
+def _check(file: epath.Path, digest: str, shown: epath.Path) -> None:
+    """Raises a UsageError unless a file, or its copy, has the SHA-256 that it was exported with."""
+    if not file.exists():
+        raise UsageError(f"{shown} is missing: {AGAIN}.")
+    if dataset.checksum(file) != digest:
+        raise UsageError(f"{shown} is not as it was exported: {AGAIN}.")
 
 
 def _conformal(folder: epath.Path) -> ConformalTable | None:

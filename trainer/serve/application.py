@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from trainer.serve import metrics
 from trainer.serve.batching import Batcher
-from trainer.serve.gateway import PAGE, App, Gateway, Limits
+from trainer.serve.gateway import ENDING, PAGE, App, Gateway, Limits
 from trainer.serve.multipart import read_files
 from trainer.serve.radiographs import Radiographs, Wanted
 from trainer.serve.refusal import Refusal, invalid
@@ -147,7 +147,7 @@ def _add_operation(app: FastAPI, service: Service) -> None:
     @app.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
         if not service.state.ready:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is ending.")
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, ENDING)
         return _json({"status": "ready"})
 
     @app.get("/metrics", include_in_schema=False)

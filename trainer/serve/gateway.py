@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import ipaddress
 import json
 import logging
 import time
@@ -20,7 +21,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 CLIENTS = 10_000  # addresses whose rate is remembered
+CLIENT_BITS = 64  # of an IPv6 address, the network that one client is given
 AT_ONCE = 16  # largest bodies that are held in memory together
+ENDING = "The server is ending."
 GONE = 499  # as nginx has it: the client closed the connection
 RETRY_SECONDS = 1
 PAGE = {  # files of the folder page
@@ -95,6 +98,10 @@ class Gateway:
             await answer_error(noting, refusal)
         except _Gone:
             status = GONE
+        except asyncio.CancelledError:  # the server ends, and waits no longer
+            if not status:
+                await answer_error(noting, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, ENDING))
+            raise
         except Exception as error:  # its client has been told
             _log(error)
         finally:
@@ -106,8 +113,8 @@ class Gateway:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        self._check_rate(scope)  # first, as it bounds guesses at the token, too
         self._check_token(scope, headers)
-        self._check_rate(scope)
         if self._requests >= self._limits.requests:
             raise self._busy("requests", f"{self._requests:,} requests are answered now")
         self._requests += 1
@@ -175,7 +182,7 @@ class Gateway:
         """Takes one from the client's bucket, which holds the requests of one second."""
         if not self._limits.rate or scope["path"] in PAGE:
             return
-        address, now = (scope["client"] or ("",))[0], time.monotonic()
+        address, now = _client(scope), time.monotonic()
         most = max(self._limits.rate, 1.0)
         left, then = self._buckets.pop(address, (most, now))
         left = min(most, left + (now - then) * self._limits.rate)
@@ -212,6 +219,18 @@ async def answer_error(send: Send, refusal: Refusal) -> None:
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})
+
+
+def _client(scope: MutableMapping[str, Any]) -> str:
+    """Returns the address that sends a request: of IPv6 the network, as a client has all of it."""
+    text = (scope["client"] or ("",))[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # of a socket that has none
+        return text
+    if isinstance(address, ipaddress.IPv4Address):
+        return text
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((int(address), CLIENT_BITS), False))
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

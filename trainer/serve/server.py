@@ -108,6 +108,7 @@ class Server(uvicorn.Server):
 
     Attributes:
       received: the signal.
+      finished: whether all that was in flight was answered in the end.
     """
 
     def __init__(self, served: Service, drain: float, announce: Callable[[], None] = lambda: None):
@@ -127,6 +128,7 @@ class Server(uvicorn.Server):
         self._served, self._drain, self._announce = served, drain, announce
         self._end = math.inf  # on the monotonic clock
         self.received: signal.Signals | None = None
+        self.finished = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to listen."""
@@ -141,6 +143,14 @@ class Server(uvicorn.Server):
         self._served.state.ready = False
         at_once = sig == signal.SIGINT or self.force_exit
         self._end = time.monotonic() + (0 if at_once else self._drain)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers what is in flight, for a while and unless a second signal comes."""
+        began = time.monotonic()
+        await super().shutdown(sockets)
+        self.finished = not self.force_exit and time.monotonic() - began < FINISH_SECONDS
+        if self.force_exit:
+            self._served.radiographs.decoders.close()  # for which the process would wait
 
     async def on_tick(self, counter: int) -> bool:
         """Returns whether it is time to end."""

@@ -127,6 +127,7 @@ class Pool:
         for number in range(workers):
             self._idle.put(number)
         self._threads = ThreadPoolExecutor(workers, "pool")
+        self._closed = False
 
     def submit(self, item: Any) -> Future:
         """Returns what will hold the result for an item, or Failed."""
@@ -134,6 +135,7 @@ class Pool:
 
     def close(self) -> None:
         """Ends the processes at once; what they are at is Failed."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in self._processes:
             process.kill()
@@ -151,6 +153,8 @@ class Pool:
                         return result
                     self._replace(number)
                     raise Failed(f"decoding it took more than {self._seconds:.0f} s")
+                if self._closed:
+                    break
                 self._replace(number)
             raise Failed(CRASHED)
         finally:
