@@ -1,7 +1,9 @@
 """Decoded pixels are kept where they fit, in one array, and give the same batches anywhere."""
 
 import errno
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from tests.forks import Forks
 from trainer.config.schema import default
 from trainer.data import pipeline, pixel_file, summary_file
 from trainer.data.pixel_cache import FREE_SHARE, PixelCache
+from trainer.system import memory
 from trainer.system.errors import CannotWrite, UsageError
 from trainer.system.memory import GIB
 
@@ -48,11 +51,64 @@ def cache(
     *,
     folder: Path | None = None,
     disk_gib: float = 100,
+    devices: Sequence[str] = (),
 ) -> PixelCache:
     config = default().data
     config.cache, config.image_size, config.disk_gib = mode, SIDE, disk_gib
     free = int(free_gib * GIB)
-    return PixelCache(SPLITS, config, free=free, processes=processes, folder=folder)
+    extended = SimpleNamespace(worker_devices=[f"/device:{name}" for name in devices])
+    strategy = SimpleNamespace(extended=extended) if devices else None
+    return PixelCache(
+        SPLITS, config, free=free, processes=processes, folder=folder, strategy=strategy
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "gpu_gib", "free_gib", "devices", "kept"),
+    [
+        (
+            "auto",
+            41,
+            20,
+            ["GPU:0"],
+            "10.00 GiB of 41.00 GiB on the GPU for .* train, valid.*, test",
+        ),
+        ("auto", 41, 20, ["GPU:0", "GPU:1"], "on each of 2 GPUs for .* of train, validation, test"),
+        ("auto", 10, 20, ["GPU:0"], "2.00 GiB of 10.00 .* of validation, test; 8.* free .* train"),
+        ("auto", 41, 9, ["GPU:0"], "of validation, test; decoded at every visit: train"),
+        ("auto", 41, 20, ["CPU:0"], "auto: 10.00 GiB of 20.00 GiB free for .* train, validation"),
+        (
+            "device",
+            10.1,
+            0,
+            ["GPU:0"],
+            "10.00 GiB of 10.10 GiB on the GPU for .* train, validation",
+        ),
+        (
+            "device",
+            0,
+            10.1,
+            ["CPU:0"],
+            "10.00 GiB of 10.10 GiB on the CPU for .* train, validation",
+        ),
+    ],
+)
+def test_a_gpu_keeps_what_takes_little_of_it_and_any_device_what_it_has_to(
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    gpu_gib: float,
+    free_gib: float,
+    devices: list[str],
+    kept: str,
+):
+    monkeypatch.setattr(memory, "gpu_bytes", lambda: gpu_gib * GIB)
+    description = cache(mode, free_gib, devices=devices).description
+    assert re.search(kept, description), description
+
+
+def test_a_device_that_is_too_small_is_named():
+    with pytest.raises(UsageError, match=r"device would .* 10\.00 GiB .* 9\.90 GiB .*=auto"):
+        cache("device", 9.9, devices=["CPU:0"])
 
 
 @pytest.mark.parametrize(

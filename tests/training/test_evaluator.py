@@ -6,7 +6,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline
+from trainer.data import device_cache, pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import NotFinite
@@ -16,7 +16,7 @@ from trainer.training.evaluator import Evaluator
 from trainer.training.state import create_state
 
 
-def test_outputs_that_are_not_finite_end_it_and_parts_change_nothing(
+def test_outputs_that_are_not_finite_end_it_and_neither_parts_nor_caches_change_them(
     tiny: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
 ):
     tiny.model.stages = 1
@@ -28,6 +28,13 @@ def test_outputs_that_are_not_finite_end_it_and_parts_change_nothing(
         evaluator = Evaluator(replicas, state.averaged, config=tiny, **process)
         seen.append(evaluator.scores(split, pixels).logits)
     np.testing.assert_allclose(*seen, atol=1e-5)
+    arrays = pipeline.arrays(split, tiny.data.image_size, fit_mode="squash")
+    on_device = device_cache.DevicePixels(*arrays, one_device)
+    for limit in (None, np.array([2, 3, 7]), None):
+        from_host, from_device = (
+            evaluator.scores(split, where, limit) for where in (pixels, on_device)
+        )
+        np.testing.assert_array_equal(from_host.columns(), from_device.columns())
     state.averaged.trainable_variables[-1].assign([np.nan])
     with pytest.raises(NotFinite, match="test images"):
         evaluator.scores(split, pixels)

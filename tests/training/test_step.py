@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from trainer.checkpoint import checkpoint
 from trainer.config import schema
-from trainer.data import pipeline
+from trainer.data import device_cache, pipeline
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.training import step
 from trainer.training.global_batch import Batch
@@ -39,10 +39,12 @@ def trained(
     loops: tuple[int, ...] = (1, STEPS - 1),
     *,
     classes: int = 0,
+    batches: Iterator[Batch] | None = None,
 ) -> tuple[State, list[step.LoopResult]]:
     """Returns what a new network comes to in loops of so many steps, and what each returned.
 
-    With `classes`, each image is of one of so many, which exclude one another.
+    With `classes`, each image is of one of so many, which exclude one another. It trains on other
+    `batches` than the host's where they are given.
     """
 
     def of_one_class(batch: Batch) -> Batch:
@@ -52,8 +54,8 @@ def trained(
     with strategy.scope():
         state = create_state(config, 2 * STEPS, STEPS, outputs=classes or 1)
     change = {"change": of_one_class} if classes else {}
-    take_steps, batches = prepared(strategy, state, config, exclusive=classes > 0, **change)
-    return state, [take_steps(batches, steps) for steps in loops]
+    take_steps, sent = prepared(strategy, state, config, exclusive=classes > 0, **change)
+    return state, [take_steps(batches or sent, steps) for steps in loops]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,13 @@ def by_gradient_descent(new_tiny: Callable[[], ConfigDict]) -> ConfigDict:
 @pytest.fixture(scope="module")
 def on_one_device(by_gradient_descent: ConfigDict) -> tuple[State, list[step.LoopResult]]:
     return trained(tf.distribute.OneDeviceStrategy("CPU:0"), by_gradient_descent)
+
+
+@pytest.fixture(scope="module")
+def on_two_replicas(
+    by_gradient_descent: ConfigDict, two_replicas: tf.distribute.Strategy
+) -> tuple[State, list[step.LoopResult]]:
+    return trained(two_replicas, by_gradient_descent)
 
 
 def prepared(
@@ -117,12 +126,12 @@ def largest_difference(one: State, other: State) -> float:
 
 
 def test_one_replica_and_two_arrive_at_the_same_weights(
-    by_gradient_descent: ConfigDict,
     on_one_device: tuple[State, list[step.LoopResult]],
+    on_two_replicas: tuple[State, list[step.LoopResult]],
     two_replicas: tf.distribute.Strategy,
 ):
     one, one_results = on_one_device
-    two, two_results = trained(two_replicas, by_gradient_descent)
+    two, two_results = on_two_replicas
     assert int(one.step.numpy()) == int(two.step.numpy()) == STEPS
     assert largest_difference(one, two) < 1e-5
     for average in two.averaged.variables:
@@ -132,6 +141,32 @@ def test_one_replica_and_two_arrive_at_the_same_weights(
         np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-5)
         np.testing.assert_allclose(ours.scores.logits, theirs.scores.logits, atol=1e-4)
         np.testing.assert_array_equal(ours.scores.labels, theirs.scores.labels)
+
+
+@pytest.mark.parametrize("trained_from_host", ["on_one_device", "on_two_replicas"])
+def test_pixels_on_the_devices_train_to_the_same_bits(
+    by_gradient_descent: ConfigDict,
+    one_device: tf.distribute.Strategy,
+    two_replicas: tf.distribute.Strategy,
+    request: pytest.FixtureRequest,
+    trained_from_host: str,
+):
+    host, host_results = request.getfixturevalue(trained_from_host)
+    strategy = one_device if trained_from_host == "on_one_device" else two_replicas
+    config = by_gradient_descent
+    split = pipeline.open_split(config.data.path, "train")
+    batches = device_cache.train_batches(
+        device_cache.DevicePixels(
+            *pipeline.arrays(split, config.data.image_size, fit_mode="squash"), strategy
+        ),
+        config.train.batch_size,
+        seed=config.seed,
+        epochs=4,
+    )
+    state, results = trained(strategy, config, batches=batches)
+    assert largest_difference(host, state) == 0
+    for ours, theirs in zip(host_results, results, strict=True):
+        np.testing.assert_array_equal(ours.scores.columns(), theirs.scores.columns())
 
 
 def test_training_moves_every_weight(

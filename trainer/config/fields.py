@@ -47,8 +47,8 @@ FIELDS: dict[str, Field] = {
     "data.fit": Field("squash", "how an image fits the square", choices=("squash", "pad", "crop")),
     "data.cache": Field(
         "auto",
-        "where decoded pixels are kept: auto in memory or in a file, where they fit",
-        choices=("auto", "host", "disk", "none"),
+        "where decoded pixels are kept: auto on GPUs, in memory or in a file, where they fit",
+        choices=("auto", "device", "host", "disk", "none"),
     ),
     "data.disk_gib": Field(
         100.0, "GiB that files of decoded pixels may take in their folder", low=0

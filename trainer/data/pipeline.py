@@ -130,16 +130,21 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
     """
     if cache == "none":
         return Pixels(split.size, _decoding(split, image_size, fit_mode))
-    arrays = (
+    return gathered(*arrays(split, image_size, fit_mode=fit_mode))
+
+
+def arrays(split: Split, image_size: int, *, fit_mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns all images and labels of a split, decoded, in memory as `on_host` takes it."""
+    made = (
         _aligned((split.size, image_size, image_size, 1), np.uint8),
         _aligned((split.size, len(split.labels)), np.float32),
     )
     start = 0
     for part in decoded(split, image_size, fit_mode=fit_mode):
-        for array, values in zip(arrays, part, strict=True):
+        for array, values in zip(made, part, strict=True):
             array[start:][: len(values)] = values
         start += len(part[0])
-    return gathered(*arrays)
+    return made
 
 
 def decoded(
@@ -157,19 +162,27 @@ def gathered(images: np.ndarray, labels: np.ndarray, *, at_once: int | None = No
     """Returns the pixels that lie in arrays, which TensorFlow uses where they are.
 
     Args:
-      images: [n, S, S, 1] uint8, in memory that can be written to and begins at `ALIGNMENT`.
+      images: [n, S, S, 1] uint8, in memory as `on_host` takes it.
       labels: [n, K] float32, likewise.
       at_once: number of batches that are gathered at the same time, where that waits for a disk.
     """
-    # The other ways from an array to a tensor copy it.
-    with tf.device("CPU:0"):
-        kept = [tf.experimental.dlpack.from_dlpack(a.__dlpack__()) for a in (images, labels)]
+    kept = [on_host(array) for array in (images, labels)]
 
     def gather(numbers: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.device("CPU:0"):
             return *(tf.gather(tensor, numbers) for tensor in kept), *others
 
     return Pixels(len(images), lambda batches: batches.map(gather, num_parallel_calls=at_once))
+
+
+def on_host(array: np.ndarray) -> tf.Tensor:
+    """Returns a tensor that is an array where it lies.
+
+    Args:
+      array: in memory that can be written to and begins at `ALIGNMENT`.
+    """
+    with tf.device("CPU:0"):  # the other ways from an array to a tensor copy it
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def pixel_bytes(split: Split, image_size: int) -> int:
@@ -253,6 +266,30 @@ def epoch_order(seed: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
     )
 
 
+def replica_rows(global_batch: int, replicas: int, parts: int) -> np.ndarray:
+    """Returns the rows of the global batch that each replica has: [replicas, b] int32."""
+    rows = np.arange(global_batch, dtype=np.int32)
+    return rows.reshape(parts, replicas, -1).swapaxes(0, 1).reshape(replicas, -1)
+
+
+def example_weights(
+    step: tf.Tensor, rows: tf.Tensor, *, examples: int, global_batch: int
+) -> tf.Tensor:
+    """Returns the weights of some rows of a step's batch: [b] float32.
+
+    Args:
+      step: whose batch it is, int64.
+      rows: [b] int32, of the global batch.
+      examples: how many all batches hold; what follows them fills the last one up.
+      global_batch: rows of a batch.
+    """
+    last = steps(examples, global_batch)
+    filled = examples - (last - 1) * global_batch
+    real = (step < last - 1) | (rows < filled)
+    scale = tf.where(step < last - 1, 1.0, global_batch / filled)
+    return tf.cast(real, tf.float32) * scale
+
+
 def steps(images: int, global_batch: int) -> int:
     """Returns how many steps it takes to visit `images` images."""
     return -(-images // global_batch)
@@ -270,16 +307,13 @@ def _batches(
 ) -> tf.data.Dataset:
     """Returns the batches of the record `numbers` from `start_step` up to position `end`."""
     replicas, hosts = context.num_replicas_in_sync, context.num_input_pipelines
-    by_replica = np.arange(global_batch, dtype=np.int32).reshape(parts, replicas, -1).swapaxes(0, 1)
-    host_rows = by_replica.reshape(hosts, -1)[context.input_pipeline_id]
-    last = steps(end, global_batch)
-    filled = end - (last - 1) * global_batch
+    by_host = replica_rows(global_batch, replicas, parts).reshape(hosts, -1)
+    host_rows, last = by_host[context.input_pipeline_id], steps(end, global_batch)
 
     def host_part(step: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
         rows = tf.constant(host_rows)
-        real = (step < last - 1) | (rows < filled)
-        scale = tf.where(step < last - 1, 1.0, global_batch / filled)
-        return tf.gather(numbers, rows), rows, tf.cast(real, tf.float32) * scale
+        weights = example_weights(step, rows, examples=end, global_batch=global_batch)
+        return tf.gather(numbers, rows), rows, weights
 
     index = tf.data.Dataset.zip(
         tf.data.Dataset.range(start_step, last), numbers.batch(global_batch, drop_remainder=True)

@@ -44,6 +44,14 @@ def peak_gib(devices: Sequence[str]) -> dict[str, float]:
     return {"host": peak_bytes() / GIB} | ({"device": max(peaks) / GIB} if peaks else {})
 
 
+def gpu_bytes() -> int:
+    """Returns how much memory TensorFlow may take of the smallest of this process's GPUs."""
+    from tensorflow.python.client import device_lib
+
+    found = device_lib.list_local_devices()
+    return min(device.memory_limit for device in found if device.device_type == "GPU")
+
+
 def free_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """Returns how much memory this process can still take: of the machine, and of its cgroups.
 

@@ -1,10 +1,12 @@
 """One evaluation step per replica, and the loop that runs it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import keras
 import tensorflow as tf
 
+from trainer.data.device_cache import DeviceBatches
 from trainer.metrics.scores import Scores
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training.global_batch import (
@@ -40,7 +42,8 @@ def evaluation_loop(
     """
     channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
 
-    def evaluation_step(batch: Batch) -> tf.Tensor:
+    def evaluation_step(batch: Batch, source: DeviceBatches | None) -> tf.Tensor:
+        batch = source.look_up(batch) if source else batch
         images, outputs = images_to_float(batch["image"]), []
         for view in views:
             seen = repeat_channels(view(images, batch["row"]), channels)
@@ -52,8 +55,10 @@ def evaluation_loop(
     @tf.function
     def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
         scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
+        source = iterator if isinstance(iterator, DeviceBatches) else None
+        step_on = partial(evaluation_step, source=source)
         for i in tf.range(steps):
-            step_scores = strategy.run(evaluation_step, args=(next(iterator),))
+            step_scores = strategy.run(step_on, args=(next(iterator),))
             scores = scores.write(i, strategy.experimental_local_results(step_scores)[0])
         return scores.stack()
 

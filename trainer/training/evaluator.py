@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline
+from trainer.data import device_cache, pipeline
+from trainer.data.device_cache import DeviceBatches, DevicePixels
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
@@ -50,9 +51,13 @@ class Evaluator:
         self._loop = evaluation_loop(replicas.strategy, model, self._batch, views)
         self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
         self._outputs = outputs
+        self._on_device: dict[tuple[DevicePixels, bool], DeviceBatches] = {}
 
     def scores(
-        self, split: pipeline.Split, pixels: pipeline.Pixels, limit: np.ndarray | None = None
+        self,
+        split: pipeline.Split,
+        pixels: pipeline.Pixels | DevicePixels,
+        limit: np.ndarray | None = None,
     ) -> Scores:
         """Returns logits and labels of every image of a split, in the order of the records.
 
@@ -65,14 +70,7 @@ class Evaluator:
           Stopped: on all workers, if one of them got a stop signal.
           NotFinite: if the network's output is not.
         """
-
-        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            batches = pipeline.evaluation_batches(pixels, self._batch, context, limit=limit)
-            return batches.repeat()
-
-        batches: Iterator[Batch] = iter(
-            self._strategy.distribute_datasets_from_function(worker_batches)
-        )
+        batches = self._batches(pixels, limit)
         images = split.size if limit is None else len(limit)
         total, parts, done = pipeline.steps(images, self._batch), [], 0
         while done < total:
@@ -89,3 +87,22 @@ class Evaluator:
                 f"{split.name} images. {self._remedy}"
             )
         return scores
+
+    def _batches(
+        self, pixels: pipeline.Pixels | DevicePixels, limit: np.ndarray | None
+    ) -> Iterator[Batch]:
+        if isinstance(pixels, DevicePixels):
+            # The same ones again, which the loop is compiled for.
+            key = pixels, limit is None
+            if key not in self._on_device:
+                self._on_device[key] = device_cache.evaluation_batches(
+                    pixels, self._batch, limit=limit
+                )
+            self._on_device[key].restart()
+            return self._on_device[key]
+
+        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            batches = pipeline.evaluation_batches(pixels, self._batch, context, limit=limit)
+            return batches.repeat()
+
+        return iter(self._strategy.distribute_datasets_from_function(worker_batches))

@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from trainer import __version__
 from trainer.config import schema
-from trainer.data import pipeline, pixel_file
+from trainer.data import device_cache, pipeline, pixel_file
+from trainer.data.device_cache import DevicePixels
 from trainer.data.pixel_cache import PixelCache
 from trainer.data.prepared_data import PreparedData
 from trainer.distribute import tpu
@@ -120,6 +121,15 @@ class Run:
         """Returns the training batches of every replica, from `start_step` on."""
         config = self.config
         images = self.pixels.pixels("train")
+        if isinstance(images, DevicePixels):
+            return device_cache.train_batches(
+                images,
+                config.train.batch_size,
+                seed=config.seed,
+                epochs=config.train.epochs,
+                start_step=start_step,
+                parts=config.train.accumulate,
+            )
 
         def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
             finite = pipeline.train_batches(
@@ -216,7 +226,13 @@ def create_run(
 ) -> Run:
     """Builds network and optimizer on the replicas; see `Run` for the arguments."""
     folder = pixel_file.folder_of(data.path)
-    pixels = PixelCache(data.splits, config.data, processes=replicas.workers_here, folder=folder)
+    pixels = PixelCache(
+        data.splits,
+        config.data,
+        processes=replicas.workers_here,
+        folder=folder,
+        strategy=replicas.strategy,
+    )
     images, batch = data.splits["train"].size, config.train.batch_size
     total_steps = pipeline.steps(config.train.epochs * images, batch)
     with replicas.strategy.scope():

@@ -5,6 +5,7 @@ This is all that the accelerator runs: cast, augment, model, loss, gradient, all
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 
 from trainer import random_numbers
 from trainer.augment import augmentation
+from trainer.data.device_cache import DeviceBatches
 from trainer.metrics.scores import Scores
 from trainer.models import dropout
 from trainer.models.inputs import images_to_float, repeat_channels
@@ -70,7 +72,8 @@ class ReplicaStep:
 
     `replica_step(batch)` augments, computes loss and gradient, and updates the variables. With
     `train.accumulate` of K, `add_part(batch, k)` does the first two for the k-th of K parts of
-    the replica's rows, and `update()` the last; only one part's activations are in memory.
+    the replica's rows, and `update()` the last; only one part's activations are in memory. A
+    batch from a `source` has only its rows; what is at these is on the device.
 
     Each replica's scores are 0 but at its rows of the global batch, so that one sum over replicas,
     of gradient and scores together, is that of the whole batch. The norm is computed only where
@@ -96,11 +99,16 @@ class ReplicaStep:
             image_size=config.data.image_size,
         )
 
-    def __call__(self, batch: Batch, measured: tf.Tensor | bool = False) -> StepResult:
+    def __call__(
+        self,
+        batch: Batch,
+        measured: tf.Tensor | bool = False,
+        source: DeviceBatches | None = None,
+    ) -> StepResult:
         """Takes a whole step."""
-        return self._update(self._gradients_and_scores(batch), measured)
+        return self._update(self._gradients_and_scores(batch, source), measured)
 
-    def add_part(self, batch: Batch, part: tf.Tensor) -> None:
+    def add_part(self, batch: Batch, part: tf.Tensor, source: DeviceBatches | None = None) -> None:
         """Adds up gradient and scores of one part of the rows."""
         rows = batch["row"].shape[0] // self._config.train.accumulate
         slices = {
@@ -109,7 +117,7 @@ class ReplicaStep:
             )
             for name, column in batch.items()
         }
-        part_values = self._gradients_and_scores(slices)
+        part_values = self._gradients_and_scores(slices, source)
         for total, value in zip(self._state.accumulated, part_values, strict=True):
             total.assign_add(value)
 
@@ -135,9 +143,10 @@ class ReplicaStep:
         )
         return total / self._config.train.batch_size
 
-    def _gradients_and_scores(self, batch: Batch) -> list[tf.Tensor]:
+    def _gradients_and_scores(self, batch: Batch, source: DeviceBatches | None) -> list[tf.Tensor]:
         """Returns this replica's share of the gradient of each variable, and its scores."""
         state, config = self._state, self._config
+        batch = source.look_up(batch) if source else batch
         global_batch = config.train.batch_size
         key = random_numbers.key(config.seed, state.step)
         images = images_to_float(batch["image"])
@@ -201,18 +210,19 @@ def train_loop(
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = ReplicaStep(state, config, class_weights, exclusive=exclusive, on_tpu=on_tpu)
     compiled = compiles_step(strategy, config.train)
+    methods: list[Callable] = [replica_step.__call__, replica_step.add_part, replica_step.update]
     take_whole, add_part, update = (
         tf.function(method, jit_compile=True, autograph=False) if compiled else method
-        for method in (replica_step.__call__, replica_step.add_part, replica_step.update)
+        for method in methods
     )
     shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
 
-    def take_step(batch: Batch, measure: tf.Tensor) -> StepResult:
+    def take_step(batch: Batch, measure: tf.Tensor, source: DeviceBatches | None) -> StepResult:
         if config.train.accumulate == 1:
-            result = strategy.run(take_whole, args=(batch, measure))
+            result = strategy.run(partial(take_whole, source=source), args=(batch, measure))
         else:
             for part in tf.range(config.train.accumulate):
-                strategy.run(add_part, args=(batch, part))
+                strategy.run(partial(add_part, source=source), args=(batch, part))
             result = strategy.run(update, args=(measure,))
         return StepResult(*(strategy.experimental_local_results(value)[0] for value in result))
 
@@ -226,6 +236,7 @@ def train_loop(
     ) -> tuple[tf.Tensor, ...]:
         losses, norm = tf.TensorArray(tf.float32, steps), tf.constant(0.0)
         scores = tf.TensorArray(tf.float32, steps, element_shape=shape)
+        source = iterator if isinstance(iterator, DeviceBatches) else None
         finite, wait = tf.TensorArray(tf.bool, steps), tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
@@ -236,7 +247,7 @@ def train_loop(
                 tf.nest.flatten(strategy.experimental_local_results(batch))
             ):
                 wait += now() - wait_began
-            result = take_step(batch, measure)
+            result = take_step(batch, measure, source)
             losses = losses.write(i, replica_step.loss(result.scores))
             finite = finite.write(i, result.finite)
             scores, norm = scores.write(i, result.scores), result.gradient_norm
