@@ -187,10 +187,11 @@ def served_run(finished: epath.Path) -> Ensemble:
 def lungs(
     served_run: Ensemble, phantoms: epath.Path, made_once: Callable[..., epath.Path]
 ) -> epath.Path:
-    """The folder of an export of it."""
+    """The folder of an export of it, with all its training images."""
 
     def make(folder: epath.Path) -> None:
-        export_folder.export(served_run, ["saved_model"], folder / "lungs", data=phantoms)
+        formats, out = ["saved_model"], folder / "lungs"
+        export_folder.export(served_run, formats, out, data=phantoms, similar=5000)
 
     return made_once("served", make) / "lungs"
 

@@ -191,7 +191,7 @@ def test_the_keyboard_is_enough(visit, url: str, radiograph: bytes):
                 page.keyboard.press("+")
             if name == "level":
                 page.keyboard.press("ArrowRight")
-        assert {"stage", "window", "level", "zoom", "opacity", "BUTTON", "SELECT"} <= set(reached)
+        assert {"stage", "window", "level", "zoom", "opacity", "BUTTON", "coverage"} <= set(reached)
         assert set(reached.values()) == {"3px"}  # the focus is seen
         expect(page.locator("#zoom")).to_have_value("1.25")
         expect(page.locator("#level")).to_have_value("129")
@@ -220,6 +220,45 @@ def test_another_coverage_asks_for_another_set(visit, url: str, radiograph: byte
         with page.expect_request(re.compile("coverage=0.95")):
             page.locator("#answer select").select_option("0.95")
         expect(page.locator("#answer select")).to_have_value("0.95")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1400, "light")])
+def test_similar_training_images_are_shown_to_who_asks(
+    visit, url: str, radiograph: bytes, width: int, scheme: str
+):
+    name = f"serve-similar-{width}-{scheme}"
+    with visit(url, name, width=width, dark=scheme == "dark") as page:
+        answered(page, radiograph)
+        asked, zoom = page.get_by_label("Show those that the network"), page.locator("#zoom")
+        expect(page.locator(".similar li")).to_have_count(0)
+        zoom.fill("2")
+        asked.focus()
+        with page.expect_response(re.compile("similar=6")) as response:
+            page.keyboard.press("Space")
+        (row,) = response.value.json()["radiographs"]
+        expect(page.locator(".similar li")).to_have_count(6)
+        for shown, sent in zip(page.locator(".similar li").all(), row["similar"], strict=True):
+            expect(shown).to_contain_text(sent["labels"][0])
+            expect(shown).to_contain_text(f"distance {sent['distance']:.3f}")
+        expect(page.locator("#said")).to_contain_text("Similar training images: ")
+        expect(asked).to_be_focused()
+        expect(zoom).to_have_value("2")
+        zoom.fill("1")
+        assert faults(page) == [] and page.evaluate(FAINT) == []
+        for change, count in ((asked.uncheck, 0), (asked.check, 6)):
+            change()
+            expect(page.locator(".similar li")).to_have_count(count)
+
+
+def test_export_without_training_images_offers_none(visit, url: str, radiograph: bytes):
+    def without(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"similar": False})
+
+    with visit("about:blank", "serve-none-similar") as page:
+        page.route(re.compile("v1/radiographs$"), without)
+        page.goto(url)
+        answered(page, radiograph)
+        expect(page.get_by_text("Similar training images")).to_have_count(0)
 
 
 def test_errors_are_a_sentence_and_may_be_tried_again(visit, url: str, radiograph: bytes):

@@ -41,6 +41,7 @@ finally:
         ("seeds --config=demo --config.data.path=nothing --workdir=RUNS", "--config.data.path=no"),
         ("replay nothing", "there is no run at nothing"),
         ("export nothing --out=OUT", "there is no run at nothing"),
+        ("export nothing --out=OUT --format=keras --similar=9", "--similar=9 is for saved_model"),
         ("serve nothing", "nothing holds no export"),
         ("serve . --token_file=nothing", "--token_file=nothing cannot be read"),
         ("report nothing", "there is no run at nothing"),

@@ -26,6 +26,7 @@ from trainer.export import (
     writers,
 )
 from trainer.export.exported import Exported
+from trainer.export.similar_images import SimilarImages
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Gate
 from trainer.metrics.conformal import ConformalSets
@@ -138,6 +139,17 @@ def test_export_names_no_image_and_no_patient(exported, phantoms: epath.Path):
     for file in (file for file in Path(exported[0]).rglob("*") if file.is_file()):
         content = file.read_bytes()
         assert not any(word in content for word in words), file
+
+
+def test_export_holds_no_training_image_that_is_not_asked_for(exported, network, phantoms):
+    assert Exported.open(exported[0]).similar is None
+    metadata = json.loads((exported[0] / "metadata.json").read_text())
+    assert metadata["similar"]["file"] is None and "--similar" in metadata["similar"]["reason"]
+    assert "training images:" not in (exported[0] / "model_card.md").read_text()
+    pictures = SimilarImages.draw(network, phantoms, 20).pictures
+    for file in (file for file in Path(exported[0]).rglob("*") if file.is_file()):
+        content = file.read_bytes()
+        assert file.name != "similar.npz" and not any(one in content for one in pictures), file
 
 
 def test_metadata_is_a_bundles_and_names_what_the_network_takes(exported, finished: epath.Path):

@@ -1,22 +1,27 @@
 """Files are answered as `radiograph predict` answers them, whatever their format."""
 
 import base64
+import dataclasses
 import io
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+import tensorflow as tf
+from etils import epath
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from trainer.data import dataset, pipeline
 from trainer.data.synthetic import phantom
 from trainer.judge import input_files
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Gate
 from trainer.judge.prediction import Predictor
 from trainer.metrics.conformal import ConformalSets
+from trainer.serve.application import PARAMETERS, Service
 
 COVERAGE = 0.9
 
@@ -124,7 +129,41 @@ def test_facts_are_what_a_page_needs(client: httpx.Client):
     assert facts["gate"] and facts["heat"] and not facts["token"] and 0.9 in facts["coverages"]
 
 
-@pytest.mark.parametrize("query", ["coverage=2", "heat=perhaps", "haet=1"])
+def test_similar_training_images_come_only_to_who_asks(client, phantoms: epath.Path):
+    split = pipeline.open_split(phantoms, "train")
+    parsed = tf.io.parse_example(split.read(np.arange(2)), dataset.stored_features(1))
+    sent = [("file", ("a", file)) for file in parsed["image"].numpy()]
+    assert client.get("/v1/radiographs").json()["similar"] is True
+    rows = client.post("/v1/radiographs?similar=3", files=sent).json()["radiographs"]
+    for row, (label,) in zip(rows, parsed["labels"].numpy(), strict=True):
+        first, *others = row["similar"]
+        assert first["labels"] == [split.classes[label]] and first["unknown"] == []
+        assert first["distance"] < 2e-3 <= others[0]["distance"] <= others[1]["distance"] <= 2
+        assert Image.open(io.BytesIO(base64.b64decode(first["picture"]))).format == "JPEG"
+    (row, _) = client.post("/v1/radiographs", files=sent).json()["radiographs"]
+    assert row["similar"] is None
+
+
+def test_export_without_training_images_says_so(
+    client, service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    network = service.radiographs.network
+    monkeypatch.setattr(network, "exported", dataclasses.replace(network.exported, similar=None))
+    assert client.get("/v1/radiographs").json()["similar"] is False
+    response = client.post("/v1/radiographs?similar=3", files={"file": ("x", b"no image")})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("The export has no training images")
+
+
+def test_every_parameter_is_described(client: httpx.Client):
+    described = client.get("/openapi.json").json()["paths"]["/v1/radiographs"]["post"]
+    assert {each["name"] for each in described["parameters"]} == set(PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["coverage=2", "heat=perhaps", "haet=1", "similar=0", "similar=21", "similar=x", "similar="],
+)
 def test_wrong_parameter_is_400_that_names_it(client: httpx.Client, query: str):
     response = client.post(f"/v1/radiographs?{query}", files={"file": ("x", b"no image")})
     assert response.status_code == 400

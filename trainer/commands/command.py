@@ -156,7 +156,7 @@ COMMANDS = {
         "radiograph export RUN --out=EXPORT",
         arguments=("RUN...",),
         needed=("out",),
-        common=("format", "data"),
+        common=("format", "data", "similar"),
     ),
     "serve": Command(
         "trainer.commands.serve",

@@ -10,6 +10,7 @@ from trainer.export import conformal_table, destination, metadata, validation_fi
 from trainer.export.conformal_table import ConformalTable
 from trainer.export.destination import CHECKSUMS
 from trainer.export.parity import Parity
+from trainer.export.similar_images import SimilarImages
 from trainer.export.writers import WRITERS, Job
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import FILE as GATE
@@ -20,7 +21,12 @@ PARITY = "parity.json"
 
 
 def export(
-    ensemble: Ensemble, formats: Sequence[str], out: epath.Path, *, data: epath.PathLike
+    ensemble: Ensemble,
+    formats: Sequence[str],
+    out: epath.Path,
+    *,
+    data: epath.PathLike,
+    similar: int = 0,
 ) -> dict[str, Parity]:
     """Writes the runs as one network for other programs, if that says what they say.
 
@@ -30,6 +36,7 @@ def export(
       out: new or empty folder, which also may be gs://; it is there whole or not at all, in a
         bucket with `checksums.json` last.
       data: prepared data set, whose validation images are compared.
+      similar: number of its training images that go into the export, small, to be shown as similar.
 
     Returns:
       how each format differs from `radiograph predict`.
@@ -39,6 +46,7 @@ def export(
       NotAlike: a format says something else; nothing is written.
     """
     destination.check(out)
+    shown = SimilarImages.draw(ensemble, data, similar) if similar else None
     files = validation_files.read(ensemble, data)
     with destination.built_beside(out) as folder:
         job = Job(ensemble, folder, files, epath.Path(data))
@@ -46,13 +54,15 @@ def export(
         for name, row in rows.items():
             row.check(name, ensemble.members[0].config.precision)
         atomic.write_json(folder / PARITY, {name: row.as_dict() for name, row in rows.items()})
-        _describe(ensemble, folder, rows)
+        _describe(ensemble, folder, rows, shown)
         atomic.write_json(folder / CHECKSUMS, _checksums(folder))
     return rows
 
 
-def _describe(ensemble: Ensemble, folder: epath.Path, rows: dict[str, Parity]) -> None:
-    """Writes what is needed to use the network: metadata, gate, conformal sets and card."""
+def _describe(
+    ensemble: Ensemble, folder: epath.Path, rows: dict[str, Parity], shown: SimilarImages | None
+) -> None:
+    """Writes what goes with the network: metadata, gate, conformal sets, similar images, card."""
     validation = ensemble.validation_scores()
     table = None if validation is None else ConformalTable.calibrate(validation)
     if table is not None:
@@ -60,8 +70,10 @@ def _describe(ensemble: Ensemble, folder: epath.Path, rows: dict[str, Parity]) -
     gate = ensemble.workdirs[0] / GATE
     if gate.exists():
         (folder / GATE).write_bytes(gate.read_bytes())
-    atomic.write_json(folder / metadata.FILE, metadata.metadata(ensemble, rows, table))
-    atomic.write_text(folder / model_card.CARD, metadata.card(ensemble, rows))
+    if shown is not None:
+        shown.save(folder)
+    atomic.write_json(folder / metadata.FILE, metadata.metadata(ensemble, rows, table, shown))
+    atomic.write_text(folder / model_card.CARD, metadata.card(ensemble, rows, shown))
 
 
 def _checksums(folder: epath.Path) -> dict[str, str]:

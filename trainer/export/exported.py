@@ -15,6 +15,7 @@ from trainer.export import conformal_table, destination, metadata
 from trainer.export.conformal_table import ConformalTable
 from trainer.export.destination import CHECKSUMS
 from trainer.export.formats import FILES
+from trainer.export.similar_images import SimilarImages
 from trainer.judge.gate import Gate
 from trainer.system import atomic, gcs, json_files
 from trainer.system.errors import UsageError
@@ -32,6 +33,7 @@ class Exported:
       metadata: the content of metadata.json.
       gate: of the first run; its features are the output `features` of the signature `features`.
       conformal: sets at any coverage, from the output `log_odds` of the same signature.
+      similar: training images, if they were asked for; they take these features, too.
       version: the SHA-256 of its checksums, which tells this export from any other.
     """
 
@@ -39,6 +41,7 @@ class Exported:
     metadata: dict[str, Any]
     gate: Gate | None
     conformal: ConformalTable | None
+    similar: SimilarImages | None
     version: str
 
     @classmethod
@@ -55,7 +58,8 @@ class Exported:
             _check(path / name, digest, path / name)
         found = json_files.read(path / metadata.FILE, remedy=AGAIN)
         version = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
-        return cls(path, found, Gate.load(path), _conformal(path), version)
+        similar = SimilarImages.load(path)
+        return cls(path, found, Gate.load(path), _conformal(path), similar, version)
 
     def check_unchanged(self) -> None:
         """Raises a UsageError if the folder is not what was opened: what was read may be mixed."""

@@ -10,10 +10,11 @@ import tensorflow as tf
 from etils import epath
 
 from trainer import __version__
-from trainer.export import conformal_table, encodings, parity
+from trainer.export import conformal_table, encodings, parity, similar_images
 from trainer.export.conformal_table import ConformalTable
 from trainer.export.formats import FILES, OPSET
 from trainer.export.parity import Parity
+from trainer.export.similar_images import SimilarImages
 from trainer.judge import gate
 from trainer.judge.ensemble import Ensemble
 from trainer.metrics.operating_points import CHOSEN, HALF
@@ -25,7 +26,10 @@ FILE = "metadata.json"
 
 
 def metadata(
-    ensemble: Ensemble, formats: Iterable[str], conformal: ConformalTable | None
+    ensemble: Ensemble,
+    formats: Iterable[str],
+    conformal: ConformalTable | None,
+    similar: SimilarImages | None,
 ) -> dict[str, Any]:
     """Returns the content of metadata.json: a MONAI bundle's fields, and what a server needs."""
     first = RunFiles(ensemble.workdirs[0])
@@ -57,6 +61,7 @@ def metadata(
         },
         "gate": _gate(ensemble),
         "conformal": _conformal(conformal),
+        "similar": _similar(first, similar),
         "versions": {
             "radiograph-trainer": __version__,
             "tensorflow": tf.__version__,
@@ -65,7 +70,7 @@ def metadata(
     }
 
 
-def card(ensemble: Ensemble, rows: Mapping[str, Parity]) -> str:
+def card(ensemble: Ensemble, rows: Mapping[str, Parity], similar: SimilarImages | None) -> str:
     """Returns the card of the first run, with what was exported and how it agrees with the runs."""
     file = ensemble.workdirs[0] / model_card.CARD
     own = file.read_text().rstrip() if file.exists() else "# Model card"
@@ -74,14 +79,21 @@ def card(ensemble: Ensemble, rows: Mapping[str, Parity]) -> str:
         " as one network, the mean of their calibrated log-odds; the figures above are of the "
         "first alone"
     )  # fmt: skip
-    tables = [parity.markdown(rows)]
+    parts = [parity.markdown(rows)]
     for name, row in rows.items():
         if row.encodings:
-            tables.append(f"{name}, of the same images encoded otherwise:")
-            tables.append(encodings.markdown(row.encodings))
+            parts.append(f"{name}, of the same images encoded otherwise:")
+            parts.append(encodings.markdown(row.encodings))
+    if similar is not None:
+        parts.append(
+            f"**It holds training images:** `{similar_images.FILE}` has {len(similar.pictures):,} "
+            f"of {ensemble.workdirs[0].name}, as pictures of up to {similar_images.SIDE} pixels, "
+            "with their labels and features. Whoever gets the export gets them, and a server of it "
+            "shows them."
+        )
     return (
         f"{own}\n\n## Export\n\nExported from {names}{several}, and compared with `radiograph "
-        f"predict` on validation images:\n\n" + "\n\n".join(tables) + "\n"
+        f"predict` on validation images:\n\n" + "\n\n".join(parts) + "\n"
     )
 
 
@@ -120,3 +132,17 @@ def _conformal(table: ConformalTable | None) -> dict[str, Any]:
         return {"file": None, "reason": reason}
     found = {"file": conformal_table.FILE, "images": table.images, "highest": table.highest}
     return found | ({"reason": limit} if (limit := table.limit()) else {})
+
+
+def _similar(first: RunFiles, images: SimilarImages | None) -> dict[str, Any]:
+    """Returns the file of training images, which takes the output `features`, or why not."""
+    if images is None:
+        reason = "The export was made without --similar: it holds no training image."
+        return {"file": None, "reason": reason}
+    return {
+        "file": similar_images.FILE,
+        "run": first.name,
+        "images": len(images.pictures),
+        "side": similar_images.SIDE,
+        "signature": "features",
+    }

@@ -87,7 +87,7 @@ class Gate:
         looks = Looks(*(part[:fitted] for part in images.looks))
         others = Looks(*(part[fitted:] for part in images.looks))
         likeness = Likeness.fit(looks.table())
-        features = _unit(images.features)
+        features = unit(images.features)
         neighbours = features[:fitted]
         limits = {
             "contrast": float(np.quantile(images.contrast, FLAGGED)) / 2,
@@ -165,7 +165,7 @@ class Gate:
         yield "inverted", wrong & is_inverted, ratio, 1.0
         yield "rotated", wrong, ratio, 1.0
         yield "unlike", distance > limits["looks"], distance, limits["looks"]
-        far = _distance(self.neighbours, _unit(features))
+        far = _distance(self.neighbours, unit(features))
         yield "far", far > limits["features"], far, limits["features"]
 
 
@@ -236,12 +236,17 @@ def _turned(found: Looks) -> list[Looks]:
 
 def _distance(neighbours: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Returns the distance to the k-th nearest neighbour (Sun et al., ICML 2022): [n]."""
-    squared = 2 - 2 * features @ neighbours.T
     nth = min(NEIGHBOURS, len(neighbours)) - 1
-    return np.sqrt(np.maximum(np.partition(squared, nth, axis=1)[:, nth], 0))
+    return np.partition(distances(features, neighbours), nth, axis=1)[:, nth]
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+def distances(features: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns the distances of features [n, d] from others [m, d], all of length 1: [n, m]."""
+    return np.sqrt(np.maximum(2 - 2 * features @ others.T, 0))
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Returns features, [n, d], each of length 1."""
     return features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-9)
 
 

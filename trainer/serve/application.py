@@ -18,10 +18,11 @@ from trainer.serve import metrics
 from trainer.serve.batching import Batcher
 from trainer.serve.gateway import ENDING, PAGE, App, Gateway, Limits
 from trainer.serve.multipart import read_files
-from trainer.serve.radiographs import Radiographs, Wanted
+from trainer.serve.radiographs import MOST_SIMILAR, Radiographs, Wanted
 from trainer.serve.refusal import Refusal, invalid
 from trainer.serve.rest_contract import RestContract
 
+PARAMETERS = ("heat", "image", "coverage", "similar")  # of a query for radiographs
 FOLDER = Path(__file__).parent / "page"
 
 
@@ -128,13 +129,16 @@ def _add_radiographs(app: FastAPI, service: Service) -> None:
         heat: bool = False,
         image: bool = False,
         coverage: Annotated[float | None, Query(ge=0.5, le=0.999)] = None,
+        similar: Annotated[int | None, Query(ge=1, le=MOST_SIMILAR)] = None,
     ) -> Response:
         """A row for each file, sent as multipart/form-data under the name `file`."""
-        if unknown := set(request.query_params) - {"heat", "image", "coverage"}:
-            raise invalid(f"{min(unknown)[:40]} is unknown: there are heat, image and coverage.")
+        if unknown := set(request.query_params) - set(PARAMETERS):
+            there = f"{', '.join(PARAMETERS[:-1])} and {PARAMETERS[-1]}"
+            raise invalid(f"{min(unknown)[:40]} is unknown: there are {there}.")
         kind = request.headers.get("content-type", "")
         files = read_files(kind, await request.body(), most=service.limits.files)
-        return _json(await service.radiographs.answer(files, Wanted(heat, image, coverage)))
+        wanted = Wanted(heat, image, coverage, similar)
+        return _json(await service.radiographs.answer(files, wanted))
 
 
 def _add_operation(app: FastAPI, service: Service) -> None:

@@ -90,7 +90,7 @@ class Network:
             return self._call(str(purpose), inputs)
         images = {name: inputs[name] for name in self.squares}
         answer = self._call("features", images)
-        features = answer.pop("features")
+        features = answer["features"]
         finding = np.full(len(features), None, object)
         if self.exported.gate:
             first, sizes = images[self.squares[0]], [tuple(size) for size in inputs[SIZE].tolist()]

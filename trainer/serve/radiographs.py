@@ -24,6 +24,7 @@ from trainer.serve.refusal import Refusal, invalid
 from trainer.system.processes import Failed, Pool
 
 EXPLAIN = "explain_fitted"
+MOST_SIMILAR = 20  # training images that are shown of one image
 COVERAGES = (0.8, 0.9, 0.95)  # that a page offers
 WARNING = "For research and teaching; not a medical device."
 
@@ -36,11 +37,13 @@ class Wanted:
       heat: whether where the evidence lies.
       image: whether the radiograph as it is stored.
       coverage: of the set of classes; None for no set.
+      similar: number of the training images most like it; None for none.
     """
 
     heat: bool = False
     image: bool = False
     coverage: float | None = None
+    similar: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Radiographs:
             "coverages": list(COVERAGES) if exported.conformal else [],
             "heat": True,
             "token": token,
-            "similar": False,
+            "similar": exported.similar is not None,
             "not_a_medical_device": WARNING,
         }
 
@@ -82,7 +85,8 @@ class Radiographs:
         """Returns a row for each file.
 
         Raises:
-          Refusal: 400, there is no such set; 422, a single file cannot be read; 429.
+          Refusal: 400, there is no such set, or no training image; 422, a single file cannot be
+            read; 429.
         """
         self._check(wanted)
         found = await asyncio.gather(*(self._row(file, wanted) for file in files))
@@ -95,6 +99,11 @@ class Radiographs:
         return {"radiographs": found}
 
     def _check(self, wanted: Wanted) -> None:
+        if wanted.similar is not None and self.network.exported.similar is None:
+            raise invalid(
+                "The export has no training images: leave out similar, or export the run with "
+                "--similar=N."
+            )
         if wanted.coverage is None:
             return
         table = self.network.exported.conformal
@@ -124,6 +133,7 @@ class Radiographs:
             "decision": self._decision(answer["decision"]),
             "flagged": answer["finding"],
             "set": self._set(answer["log_odds"], wanted.coverage),
+            "similar": await self._similar(answer["features"], wanted.similar),
             "size": list(decoded.size[::-1]),
             "image": _base64(decoded.picture),
             "heat": self._heat(evidence[0]["evidence"], decoded.size) if evidence else None,
@@ -170,6 +180,22 @@ class Radiographs:
         sets = table.sets(coverage)
         return sets.names(log_odds[np.newaxis], metadata["labels"], metadata["classes"])[0]
 
+    async def _similar(
+        self, features: np.ndarray, count: int | None
+    ) -> list[dict[str, Any]] | None:
+        images, metadata = self.network.exported.similar, self.network.exported.metadata
+        if count is None or images is None:
+            return None
+        return [
+            {
+                "labels": image.shows(metadata["labels"], metadata["classes"]),
+                "unknown": image.unknown(metadata["labels"]),
+                "distance": image.distance,
+                "picture": _base64(image.picture),
+            }
+            for image in await asyncio.to_thread(images.nearest, features, count)
+        ]
+
     def _heat(self, evidence: np.ndarray, size: tuple[int, int]) -> dict[str, str | None]:
         metadata = self.network.exported.metadata
         mode = metadata["fits"][0]["mode"]
@@ -177,7 +203,7 @@ class Radiographs:
         return dict(zip(metadata["labels"], pictures, strict=True))
 
 
-FIELDS = ("labels", "decision", "flagged", "set", "size", "image", "heat", "refused")
+FIELDS = ("labels", "decision", "flagged", "set", "similar", "size", "image", "heat", "refused")
 
 
 def _base64(data: bytes | None) -> str | None:

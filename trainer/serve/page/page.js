@@ -7,8 +7,9 @@ const ADDRESS = "v1/radiographs"; // relative: the server may lie below a path o
 const ATTEMPTS = 5; // where the server is busy
 const WAIT = 2; // seconds between them, unless the server says how many
 const COVERAGE = 0.9; // of the sets, where the server offers it
+const SIMILAR = 6; // training images, where they are asked for
 
-const page = { facts: null, token: "", coverage: null, files: [], shown: null, working: false };
+const page = { facts: null, token: "", coverage: null, similar: false, files: [], shown: null, working: false };
 const by = (id) => document.getElementById(id);
 
 // What is said where the server sends no sentence of its own, as a proxy before it does.
@@ -102,23 +103,32 @@ async function work() {
   page.working = false;
 }
 
+// What an answer is to have beside the prediction.
+function wanted() {
+  const query = new URLSearchParams({ image: 1 });
+  if (page.facts.heat) query.set("heat", 1);
+  if (page.coverage) query.set("coverage", page.coverage);
+  if (page.similar) query.set("similar", SIMILAR);
+  return String(query);
+}
+
 async function ask(entry) {
-  const { limits, heat } = page.facts;
+  const { limits } = page.facts;
   if (entry.file.size > limits.bytes) {
     const size = mebibytes(entry.file.size);
     fail(entry, `it has ${size}, and the server takes ${mebibytes(limits.bytes)}.`);
     return;
   }
-  const wanted = new URLSearchParams({ image: 1 });
-  if (heat) wanted.set("heat", 1);
-  if (page.coverage) wanted.set("coverage", page.coverage);
   const form = new FormData();
   form.append("file", entry.file);
   for (let attempt = 1; ; attempt++) {
+    const query = wanted();
     try {
-      const [row] = (await request(`${ADDRESS}?${wanted}`, { method: "POST", body: form })).radiographs;
+      const [row] = (await request(`${ADDRESS}?${query}`, { method: "POST", body: form })).radiographs;
+      // Meanwhile something else may have been asked for.
+      const state = query === wanted() ? "answered" : "waiting";
       if (row.refused) fail(entry, row.refused.reason);
-      else Object.assign(entry, { state: "answered", row, note: decisionOf(row), problem: null });
+      else Object.assign(entry, { state, row, note: decisionOf(row), problem: null });
       return;
     } catch (problem) {
       if (problem.status === 401) return askForToken(problem.message);
@@ -176,13 +186,13 @@ function showFiles() {
 function show(entry) {
   page.shown = entry;
   const { row, state, problem } = entry;
-  const choosing = document.activeElement.matches("#answer select");
+  const used = by("answer").contains(document.activeElement) ? document.activeElement.id : "";
   by("reading").hidden = false;
   by("name").textContent = entry.file.name;
   by("viewer").hidden = !row;
   if (row) {
-    by("answer").replaceChildren(...(row.flagged ? [gate(row), decision(row)] : [decision(row), gate(row)]), ...conformal(row));
-    if (choosing) by("answer").querySelector("select")?.focus();
+    by("answer").replaceChildren(...(row.flagged ? [gate(row), decision(row)] : [decision(row), gate(row)]), ...conformal(row), ...similar(row));
+    if (used) by(used)?.focus();
     view(row);
   } else if (state === "failed") {
     const again = make("button", "", "Try again");
@@ -202,7 +212,8 @@ function spoken({ file, row, state, problem }) {
     return `${label} has probability ${percent(probability)}` + (threshold == null ? "" : `, threshold ${percent(threshold)}`);
   });
   const doubt = row.flagged ? " It is unlike the training images: the answer means little." : "";
-  return `${file.name}: ${decisionOf(row)}. ${labels.join("; ")}.${doubt}`;
+  const alike = page.similar && row.similar ? ` Similar training images: ${row.similar.map(labelsOf).join("; ")}.` : "";
+  return `${file.name}: ${decisionOf(row)}. ${labels.join("; ")}.${doubt}${alike}`;
 }
 
 // Several labels come with a bar between them.
@@ -249,11 +260,11 @@ function conformal({ set }) {
   if (!set) return [];
   const offered = page.facts.coverages;
   const chosen = make("select", "", ...offered.map((share) => new Option(percent(share, 0), share)));
+  chosen.id = "coverage";
   chosen.value = page.coverage;
   chosen.addEventListener("change", () => {
     page.coverage = Number(chosen.value);
-    for (const entry of page.files) if (entry.row) entry.state = "waiting";
-    work();
+    askAgain();
   });
   const members = make("ul", "set", ...set.map((name) => make("li", "", name)));
   return [
@@ -265,6 +276,38 @@ function conformal({ set }) {
       set.length ? members : make("p", "set muted", "none: nothing is likely enough"),
     ),
   ];
+}
+
+// The training images that the network finds most alike, where the export has some.
+function similar(row) {
+  if (!page.facts.similar) return [];
+  const asked = make("input");
+  Object.assign(asked, { type: "checkbox", id: "similar", checked: page.similar });
+  asked.addEventListener("change", () => {
+    page.similar = asked.checked;
+    show(page.shown);
+    if (page.similar) askAgain((known) => !known.similar);
+  });
+  const card = make("div", "card", make("h3", "", "Similar training images"), make("label", "check", asked, "Show those that the network finds most alike"));
+  if (page.similar && !row.similar) card.append(make("p", "muted", "The network looks for them …"));
+  if (page.similar && row.similar) card.append(make("ul", "similar", ...row.similar.map(trainingImage)), make("p", "muted", "Alike to the network need not be alike to a radiologist. A distance of 0 is the same image, 2 the least alike."));
+  return [card];
+}
+
+const labelsOf = ({ labels, unknown }) => labels.join(", ") || (unknown.length ? "not known" : "none of the labels");
+
+function trainingImage(found) {
+  const { labels, unknown, distance, picture } = found;
+  const image = make("img");
+  Object.assign(image, { src: `data:image/jpeg;base64,${picture}`, alt: "A training image" });
+  const doubt = labels.length && unknown.length ? [make("span", "muted", `not known: ${unknown.join(", ")}`)] : [];
+  return make("li", "", image, make("b", "", labelsOf(found)), ...doubt, make("span", "muted", `distance ${distance.toFixed(3)}`));
+}
+
+// Asks the server once more for those files whose answer lacks something.
+function askAgain(lacks = () => true) {
+  for (const entry of page.files) if (entry.row && lacks(entry.row)) entry.state = "waiting";
+  work();
 }
 
 // ---- Small things ----

@@ -7,6 +7,7 @@ const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
 
 // Shows pictures as the server sends them: `image`, and of each label in `heat` that has some.
 export async function view({ image, heat }) {
+  if (image && image === state.image) return; // as it is seen already, enlarged perhaps
   Object.assign(state, { image, heat, grey: null });
   setBack();
   const found = Object.keys(heat || {}).filter((label) => heat[label]);
