@@ -117,8 +117,9 @@ else
   # The Dockerfile has a secret, which docker's old builder does not know; and buildah keeps
   # layers, and with them the dependencies, only where it is told to.
   export DOCKER_BUILDKIT=1 BUILDAH_LAYERS=${BUILDAH_LAYERS:-true}
-  # A health check is not of the format that podman and buildah choose.
-  [[ -z $target || $builder == docker ]] || arguments+=(--format docker)
+  # The format that podman and buildah choose has no health check, and layers of another are made
+  # anew: one for both images.
+  [[ $builder == docker ]] || arguments+=(--format docker)
   "$builder" build "${arguments[@]}" "${secrets[@]}" . >&2 ||
     fail "$builder could not build $image; what it said is above."
   [[ -z $push ]] || "$builder" push "$image" >&2 ||
