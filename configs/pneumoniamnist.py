@@ -1,7 +1,7 @@
 """PneumoniaMNIST by its own splits and its own protocol, beside its published table.
 
 radiograph prepare --source=medmnist:pneumoniamnist --out=DATA
-radiograph seeds --config=configs/pneumoniamnist.py --config.data.path=DATA --out=SEEDS --seeds=5
+radiograph seeds --config=configs/pneumoniamnist.py --config.data.path=DATA --workdir=RUNS --seeds=5
 
 The protocol is that of MedMNIST v2 (Yang et al., Scientific Data 10:41, 2023): 100 epochs, the one
 of the best AUC on validation, AUC and accuracy at 0.5 on the 624 test images; compare them with the
