@@ -12,11 +12,11 @@ from trainer.cloud import cloud_job, google_storage, watch
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
 from trainer.cloud.vertex import Vertex
-from trainer.system.errors import Stopped
+from trainer.system.errors import Stopped, UsageError
 
 LOG = [
     {"timestamp": "2026-11-25T10:00:01Z", "textPayload": "epoch 1"},
-    {"timestamp": "2026-11-25T10:00:02Z", "textPayload": "epoch 2"},
+    {"timestamp": "2026-11-25T10:00:02Z", "textPayload": "epoch 2\x1b[2J"},
 ]
 
 
@@ -39,11 +39,20 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "the job is running",
         "epoch 1",
-        "epoch 2",
+        r"epoch 2\x1b[2J",
         "the job is succeeded",
         "test AUC 0.988 on 24 images, best step 580",
         f"bring it here: radiograph jobs fetch {in_bucket.workdir} runs/first",
     ]
+
+
+def test_a_damaged_result_is_a_sentence(in_bucket):
+    client = google_storage.client("project")
+    file = f"{in_bucket.workdir}/evaluation/test.json"
+    for damage in ("[" * 100_000, "[]", '{"labels": {"a": {}}}', "{"):
+        google_storage.write_text(client, file, damage)
+        with pytest.raises(UsageError, match=f"^{file} .*"):
+            watch.result(client, in_bucket.workdir)
 
 
 def test_failed_job_ends_with_its_reason(vertex_ai, service, in_bucket):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.system.printable import printable
+from trainer.system.printable import cell, printable, text_of_cell
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ from trainer.system.printable import printable
 def test_control_characters_become_escapes(text: str, shown: str):
     assert printable(text) == shown and printable(shown) == shown
     shown.encode()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1", "＠x", "'=1", "a=1"])
+def test_a_formula_is_a_cell_of_text_and_comes_back(text: str):
+    assert cell(text) == (text if text[0] == "a" else f"'{text}")
+    assert text_of_cell(cell(text)) == text

@@ -19,6 +19,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from trainer.cloud import bucket_address, credentials
+from trainer.system import json_files
 from trainer.system.errors import CannotWrite, ExitError, Unavailable, UsageError
 
 RETRY = DEFAULT_RETRY.with_delay(0.5, 16.0, 2.0).with_timeout(120.0)  # seconds
@@ -99,7 +100,7 @@ def read_json(client: Client, url: str) -> Any:
     text = read_text(client, url)
     try:
         return None if text is None else json.loads(text)
-    except ValueError as error:
+    except json_files.DAMAGE as error:
         raise UsageError(
             f"{url} is damaged ({error}): delete it, or name another place."
         ) from error

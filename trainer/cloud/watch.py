@@ -9,8 +9,9 @@ from trainer.cloud import cloud_job, google_storage
 from trainer.cloud.cloud_job import CloudJob
 from trainer.cloud.order import Order
 from trainer.cloud.platform import Platform
-from trainer.system import terminal
+from trainer.system import json_files, terminal
 from trainer.system.errors import ExitError, Stopped
+from trainer.system.printable import printable
 
 POLL_SECONDS = 10.0
 LOG_DELAY_SECONDS = 5.0  # of a log behind its job
@@ -34,7 +35,7 @@ def describe(job: CloudJob) -> str:
         "on the web": job.tensorboard,
         "best trial": job.best,
     }
-    return "\n".join(f"{name:<12}  {value}" for name, value in rows.items() if value)
+    return "\n".join(f"{name:<12}  {printable(value)}" for name, value in rows.items() if value)
 
 
 def table(jobs: list[CloudJob]) -> str:
@@ -103,17 +104,19 @@ def follow(
 
 def result(client: Client, workdir: str) -> str:
     """Returns the result of a finished run, in a line or two."""
-    evaluation = google_storage.read_json(client, f"{workdir}/evaluation/test.json")
+    file = f"{workdir}/evaluation/test.json"
+    evaluation = google_storage.read_json(client, file)
     if evaluation is None:
         return f"the results are in {workdir}; {_fetch(workdir)}"
-    areas = ", ".join(
-        f"{'' if len(evaluation['labels']) == 1 else f'{label} '}{metrics['auc']['value']:.3f}"
-        for label, metrics in evaluation["labels"].items()
-    )
-    return (
-        f"test AUC {areas} on {evaluation['images']} images, best step {evaluation['step']}\n"
-        f"{_fetch(workdir)}"
-    )
+    with json_files.damage_reported(file):
+        areas = ", ".join(
+            f"{'' if len(evaluation['labels']) == 1 else f'{label} '}{metrics['auc']['value']:.3f}"
+            for label, metrics in evaluation["labels"].items()
+        )
+        return (
+            f"test AUC {areas} on {evaluation['images']} images, best step {evaluation['step']}\n"
+            f"{_fetch(workdir)}"
+        )
 
 
 def _fetch(workdir: str) -> str:
@@ -127,5 +130,5 @@ def _show_log(platform: Platform, job: CloudJob, after: str) -> str:
     except ExitError:  # only the log cannot be read, for now or with these roles
         return after
     for _, line in lines:
-        print(line, flush=True)
+        print(printable(line), flush=True)
     return lines[-1][0] if lines else after

@@ -18,7 +18,7 @@ from absl import flags
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
 from trainer.system import terminal
-from trainer.system.printable import printable
+from trainer.system.printable import cell
 from trainer.training import run_listing
 from trainer.training.run_listing import ListedRun
 
@@ -62,7 +62,7 @@ def _row(listed: ListedRun, now: datetime) -> tuple[str, ...]:
     data = (listed.data or "-").rstrip("/").rpartition("/")[2]
     fingerprint = f" {listed.dataset_fingerprint[:8]}" if listed.dataset_fingerprint else ""
     reason = listed.reason or ""
-    cells = (
+    return (
         listed.run,
         listed.state,
         f"{listed.epoch}/{listed.epochs}" if listed.epochs else "-",
@@ -72,7 +72,6 @@ def _row(listed: ListedRun, now: datetime) -> tuple[str, ...]:
         (listed.git_commit or "-")[:8],
         reason if len(reason) <= LONGEST else f"{reason[:LONGEST]}...",
     )
-    return tuple(map(printable, cells))
 
 
 def age(passed: timedelta) -> str:
@@ -86,7 +85,9 @@ def _csv(runs: Sequence[ListedRun]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(ListedRun)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_plain, runs))
+    for listed in runs:
+        row = _plain(listed).items()
+        writer.writerow({name: cell(v) if isinstance(v, str) else v for name, v in row})
     return text.getvalue()
 
 

@@ -21,6 +21,7 @@ from trainer.show.pictures import canvas
 from trainer.show.pictures.activations import activation_montage
 from trainer.system import atomic
 from trainer.system.errors import UsageError
+from trainer.system.printable import printable
 from trainer.training.trained_model import TrainedModel, read_file
 
 SHOWN = 3  # labels in a line
@@ -133,7 +134,8 @@ def _read_images(
         except radiograph.Unreadable as reason:
             refused.append(f"{path} ({reason})")
             continue
-        inputs.append(InputImage(epath.Path(path).name, file, stored, trained.fitted_image(stored)))
+        name = printable(epath.Path(path).name)
+        inputs.append(InputImage(name, file, stored, trained.fitted_image(stored)))
     if not inputs:
         which = "none of the images can" if len(images) > 1 else "the image cannot"
         raise UsageError(f"{which} be used, and nothing was written: {'; '.join(refused)}.")

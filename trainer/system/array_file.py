@@ -1,16 +1,20 @@
 """Arrays that a run keeps in one `.npz` file, with the version of what they mean."""
 
 import io
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from etils import epath
 
-from trainer.system import atomic
+from trainer.system import atomic, json_files
 from trainer.system.errors import UsageError
 
 Content = TypeVar("Content")
+# What numpy raises of a damaged file; the last of a shape that nothing could hold.
+DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError)
 
 
 def read(
@@ -24,7 +28,7 @@ def read(
 
     Args:
       file: local or in a bucket.
-      interpret: makes it of the arrays by name; a ValueError or KeyError of it is damage.
+      interpret: makes it of the arrays by name; an error of `json_files.DAMAGE` is damage.
       version: that the file must have.
       remedy: what the user can do where it is damaged.
 
@@ -38,8 +42,9 @@ def read(
         if saved["version"] != version:
             raise ValueError(f"it is of version {saved['version']}, not {version}")
         return interpret(saved)
-    except (ValueError, KeyError, OSError, EOFError) as error:
-        raise UsageError(f"{file} cannot be read ({error}): {remedy}.") from error
+    except (*DAMAGE, *json_files.DAMAGE) as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise UsageError(f"{file} cannot be read ({reason}): {remedy}.") from error
 
 
 def write(

@@ -2,7 +2,8 @@
 
 import unicodedata
 
-FORMULA = ("=", "+", "-", "@", "'")  # what a cell begins with that a spreadsheet would run
+# What a cell begins with that a spreadsheet would run, in Japanese ones the wide forms too.
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "'")
 
 
 def printable(text: str) -> str:

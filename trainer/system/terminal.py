@@ -21,7 +21,8 @@ def coloured(text: str, style: str, out: TextIO | None) -> str:
 
 
 def aligned(lines: Sequence[Sequence[str]], *, left: int = 0) -> str:
-    """Returns lines of cells as columns: the first `left` begin alike, the others end alike."""
+    """Returns printable cells as columns: the first `left` begin alike, the others end alike."""
+    lines = [[*map(printable, line)] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = (
         [

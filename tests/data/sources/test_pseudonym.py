@@ -1,5 +1,6 @@
 """Names and patients are hashed with a salt."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_a_file_that_keeps_its_name_shows_no_patient_of_a_dicom_file():
     dicom, kept, hidden = all_pseudonymous([RECORD, alone, beside], "salt")
     assert kept == alone and hidden.name == "b.png"
     assert hidden.patient == dicom.patient != "Doe"
+
+
+def test_names_that_a_table_would_obey_are_written_as_text(tmp_path: Path):
+    place = b"a/\xff.dcm".decode(errors="surrogateescape")
+    record = ImageRecord("a.dcm", (1,), '=HYPERLINK("x")', place=place)
+    file = tmp_path / "names.csv"
+    write_names(file, {record.name: pseudonymous(record, "salt")}, [record])
+    (row,) = csv.DictReader(file.open())
+    assert row["identifier"] == '\'=HYPERLINK("x")' and row["file"] == r"a/\udcff.dcm"
 
 
 def test_what_hashes_stand_for_is_written_for_the_owner_alone_and_once(tmp_path: Path):

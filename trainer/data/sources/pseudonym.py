@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainer.data.sources.image_record import ImageRecord, Source
 from trainer.system.errors import UsageError
+from trainer.system.printable import cell
 
 DICOM = "DICOM files"
 HASH_BYTES = 12  # of 400,000 files two collide with a chance of 1e-18
@@ -55,7 +56,8 @@ def write_names(
                 new = stored[record.name]
                 if new != record:
                     place = record.place or record.name
-                    rows.writerow((new.name, new.patient, place, record.patient))
+                    texts = (new.name, new.patient, place, record.patient)
+                    rows.writerow(cell(text or "") for text in texts)
     except FileExistsError:
         raise UsageError(f"--names_file={file} exists already: name another file.") from None
     except OSError as mistake:
