@@ -32,7 +32,7 @@ from trainer.training.loop_timer import LoopTimer
 from trainer.training.progress import Progress
 from trainer.training.run import check_replicas, create_run
 from trainer.training.run_checks import check_data
-from trainer.training.run_files import RunFiles
+from trainer.training.run_files import PRETRAINED, RunFiles
 from trainer.training.step import LoopResult
 
 NEEDED = ("config.json", "environment.json", "data_summary.json")
@@ -138,8 +138,10 @@ def record(workdir: epath.PathLike, found: Replay) -> None:
         "equal": not found.differences,
         "sentence": str(found),
     }
-    atomic.write_json(epath.Path(workdir) / model_card.REPLAY, content)
-    model_card.write(workdir)
+    folder = epath.Path(workdir)
+    atomic.write_json(folder / model_card.REPLAY, content)
+    if not (folder / PRETRAINED).exists():  # which has no card
+        model_card.write(workdir)
 
 
 def stretch(

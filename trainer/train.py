@@ -34,7 +34,7 @@ from trainer.system import gcs
 from trainer.system.errors import NotFinite, Stopped
 from trainer.system.terminal import LiveLine
 from trainer.system.watchdog import Watchdog
-from trainer.training import initial_weights, optimizer, run_paths, step
+from trainer.training import initial_weights, optimizer, pretrained, run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.loop_timer import LoopTimer
 from trainer.training.profiling import Profile
@@ -42,6 +42,7 @@ from trainer.training.progress import Progress
 from trainer.training.run import Run, check_replicas, create_run, facts
 from trainer.training.run_checks import check_data
 from trainer.training.run_folder import check_shared, run_folder
+from trainer.training.siamese_step import step_class
 from trainer.training.speed import Speed
 
 # Clouds leave 30 s between the signal that a machine is taken back and its end.
@@ -71,7 +72,8 @@ def train_and_evaluate(
         `config.loggers` names them; a tracker that it names is given here, too.
 
     Returns:
-      the evaluation of the test split, as in `evaluation/test.json`; on the chief alone.
+      the evaluation of the test split, as in `evaluation/test.json`; on the chief alone. None of
+      a pretraining, which has none.
 
     Raises:
       ExitError: a subclass for each way in which the run can end early.
@@ -123,6 +125,9 @@ def train_and_evaluate(
         if not run.is_done(progress):
             train(run, progress, log, saver=saver)
         with watchdog.watch("last evaluation"), speed.spent_on("results"):
+            if config.pretrain.method:
+                end_pretraining(run, progress, log, saver=saver)
+                return None
             return evaluate_chosen(run, progress, log, saver=saver)
 
 
@@ -136,7 +141,11 @@ def restore_newest(run: Run, log: Logger, saver: Saver | NoSaver) -> Progress:
         progress = Progress.from_dict(saved, arrays["scores"])
     elif run.config.model.weights:
         state = run.state
-        initial_weights.load(state.model, run.config, run.data.labels)
+        if run.config.pretrain.method:
+            source = run_paths.network_source(run.workdir)
+            initial_weights.load_backbone(state.model, run.config, source=source)
+        else:
+            initial_weights.load(state.model, run.config, run.data.labels)
         for averaged, weight in zip(state.averaged.weights, state.model.weights, strict=True):
             averaged.assign(weight)
     log.begin(run, progress, saved)
@@ -171,6 +180,7 @@ def train(
         config,
         class_weights=class_weights(config, split, run.outputs),
         exclusive=run.outputs.exclusive,
+        step_class=step_class(config),
     )
     every_steps, every_minutes = config.checkpoint.every_steps, config.checkpoint.every_minutes
     timer = LoopTimer(
@@ -208,6 +218,7 @@ def train(
                         best_by=config.checkpoint.best_by,
                         limit=limit,
                         test=test,
+                        measure=run.measure,
                     )
                     run.set_learning_rate(progress)
                     log.epoch(progress, scores)
@@ -269,7 +280,9 @@ def evaluate_between(run: Run, progress: Progress, log: Logger, *, reason: str) 
         labels = run.data.splits["validation"].labels
         epochs = run.epochs_at(progress.step, progress.epoch)
         best_by = run.config.checkpoint.best_by
-        progress.add_evaluation(labels, scores, reason=reason, epochs=epochs, best_by=best_by)
+        progress.add_evaluation(
+            labels, scores, reason=reason, epochs=epochs, best_by=best_by, measure=run.measure
+        )
         log.evaluation(progress)
 
 
@@ -308,6 +321,23 @@ def evaluate_chosen(
     return results.get("test")
 
 
+def end_pretraining(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) -> None:
+    """Notes whose weights a later run begins with: the best or the last epoch's, on the chief."""
+    assert progress.best is not None, "no epoch is finished"
+    chosen = progress.last if run.config.checkpoint.result == "last" else progress.best
+    folder = checkpoint.path(run.checkpoints, chosen["step"], chosen["epoch"])
+    saver.check(folder)
+    run.replicas.barrier()  # all have written
+    if run.replicas.is_chief:
+        pretrained.write(run.workdir, run.config.pretrain, chosen)
+        log.finished()
+        log.message(
+            f"pretrained for {chosen['epoch']} epochs: --config.model.weights={run.workdir} begins "
+            "with these weights"
+        )
+    run.replicas.barrier()
+
+
 def class_weights(
     config: ConfigDict, split: pipeline.Split, outputs: IndependentLabels = INDEPENDENT
 ) -> np.ndarray:
@@ -315,7 +345,7 @@ def class_weights(
 
     Balanced, both count as much in all, for each label; classes that exclude one another likewise.
     """
-    if config.loss.class_weights == "none":
+    if config.loss.class_weights == "none" or config.pretrain.method:
         return np.ones((2, len(split.labels)), np.float32)
     return outputs.balanced_weights(np.array(split.counts))
 

@@ -39,7 +39,8 @@ def test_out_inside_of_the_source_is_refused_before_it_is_made(
 @pytest.mark.parametrize(
     ("summary", "folds", "command"),
     [
-        ({"labels": []}, False, "predict RUN SOURCE"),
+        ({"labels": [], "all_test": True}, False, "predict RUN SOURCE"),
+        ({"labels": []}, False, "train --config=pretrain --config.data.path=OUT --workdir=RUN"),
         ({"labels": ["sick"], "all_test": True}, False, "evaluate RUN --data=OUT"),
         ({"labels": ["sick"]}, False, "train --config=resnet --config.data.path=OUT --workdir=RUN"),
         (

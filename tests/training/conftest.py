@@ -8,8 +8,8 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer.training.global_batch import Batch
+from trainer.training.siamese_step import step_class
 from trainer.training.state import State
-from trainer.training.step import ReplicaStep
 
 BATCH = 4
 
@@ -30,7 +30,7 @@ def steps_of(tiny: ConfigDict) -> Callable[..., list[dict[str, np.ndarray]]]:
     def steps_of(
         strategy: tf.distribute.Strategy, state: State, steps: range
     ) -> list[dict[str, np.ndarray]]:
-        take_step, seen = ReplicaStep(state, tiny), []
+        take_step, seen = step_class(tiny)(state, tiny), []
         share = BATCH // strategy.num_replicas_in_sync
         for step in steps:
             given = strategy.experimental_distribute_values_from_function(

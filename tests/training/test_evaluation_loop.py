@@ -6,6 +6,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer.data import pipeline
+from trainer.metrics.scores import Scores
 from trainer.models import inputs
 from trainer.training.evaluation_loop import evaluation_loop
 from trainer.training.state import create_state
@@ -22,7 +23,8 @@ def test_evaluation_scores_every_record_in_order(
     batches = one_device.distribute_datasets_from_function(
         lambda context: pipeline.evaluation_batches(pixels, 8, context)
     )
-    scores = loop(iter(batches), pipeline.steps(split.size, 8)).without_padding()
+    columns = loop(iter(batches), pipeline.steps(split.size, 8))
+    scores = Scores.from_columns(columns).without_padding()
     images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
     direct = state.averaged(inputs.images_to_float(images), training=False)
     np.testing.assert_array_equal(scores.labels, labels)

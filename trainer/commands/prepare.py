@@ -54,7 +54,10 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         **common,
     )
     flags.DEFINE_bool(
-        "all_test", False, "puts all images into test, to evaluate finished runs on them", **common
+        "all_test",
+        None,
+        "puts all images into test, to evaluate finished runs; by default those without labels",
+        **common,
     )
     flags.DEFINE_integer(
         "folds",
@@ -187,6 +190,8 @@ def _refuse_folds(given: flags.FlagValues, *, identifying: bool) -> None:
 
 def next_command(summary: Mapping[str, Any], source: str, out: epath.Path, *, folds: bool) -> str:
     """Returns the command that uses what was prepared; `predict` reads the files themselves."""
+    if not summary["labels"] and not summary.get("all_test"):
+        return f"radiograph train --config=pretrain --config.data.path={out} --workdir=RUN"
     if not summary["labels"]:
         return f"radiograph predict RUN {source}"
     if summary.get("all_test"):

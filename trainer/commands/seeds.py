@@ -41,6 +41,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config, workdir = config_flags.read(), epath.Path(_WORKDIR.value)
     folds = _FOLDS.value
+    run_checks.check_supervised(config, "seeds")
     chosen = repeats.by_fold(config) if folds else repeats.by_seed(config, _SEEDS.value)
     for fields in chosen.values():
         own = config.copy_and_resolve_references()

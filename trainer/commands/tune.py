@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     config, workdir = config_flags.read(), _WORKDIR.value
     sweep = search_space.read(config_flags.FILE.value)
+    run_checks.check_supervised(config, "tune")
     run_checks.check(config)
     run_loggers.check(config, epath.Path(workdir))
     task_flags = [*config_flags.task_flags(program.verbosity()), "--show_test=false"]

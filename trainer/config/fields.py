@@ -7,6 +7,7 @@ from trainer.system import own_function
 
 LOSSES = ("auto", "binary", "categorical", "focal", "asymmetric", "sigmoid", "softmax")
 SMALLEST_IMAGES = {"article": 46, **network_names.APPLICATIONS}  # sides that a network takes
+PRETRAINING = ("simsiam", "byol")
 LOGGERS = ("terminal", "tensorboard", "mlflow", "wandb")
 METRICS = ("auc", "loss", "average_precision")  # of validation
 BLUR_REACH = 3  # standard deviations; a border that is mirrored has to be that wide
@@ -125,6 +126,16 @@ FIELDS: dict[str, Field] = {
     ),
     "model.blocks": Field(1, "residual blocks per stage (resnet)", low=1, high=64),
     "model.dropout": Field(0.0, "fraction of features dropped before the output", low=0, below=1),
+    "pretrain.method": Field(
+        "",
+        "learns without labels: each of two views of an image predicts the other; empty is off",
+        form="simsiam or byol, or nothing",
+        has_form=PRETRAINING.__contains__,
+        known=PRETRAINING,
+    ),
+    "pretrain.projection": Field(
+        256, "length of the vectors that views are compared by", low=2, high=65536
+    ),
     "train.epochs": Field(20, "passes over the training set", low=1, high=100_000),
     "train.batch_size": Field(32, "images per step, over all replicas", low=1, high=1_000_000),
     "train.accumulate": Field(

@@ -107,6 +107,8 @@ def check(config: ConfigDict) -> None:
         check_field(path, given[path])
     _check_strength(config)
     _check_image_size(config)
+    if config.pretrain.method:
+        _check_pretraining(config)
 
 
 def check_field(path: str, value: Any) -> None:
@@ -211,6 +213,29 @@ def _check_image_size(config: ConfigDict) -> None:
                 f"data.image_size={size} is too small for {setting}: give "
                 f"--config.data.image_size={least} or more, or change {setting.split('=')[0]}."
             )
+
+
+def _check_pretraining(config: ConfigDict) -> None:
+    """Raises a UsageError for what makes no sense without labels, or a logit for each."""
+    off = {
+        "augment.mixup": "mixes labels",
+        "augment.cutmix": "mixes labels",
+        "evaluation.test_each_epoch": "measures what is predicted",
+        "train.freeze_epochs": "trains the last layer alone",
+        "summaries.times": "draws what a network predicts",
+    }
+    given = dict(fields(config))
+    for path, what in off.items():
+        if given[path]:
+            raise UsageError(
+                f"{path}={given[path]} {what}, which pretrain.method={config.pretrain.method} has "
+                f"no use for: give --config.{path}={str(type(given[path])()).lower()}."
+            )
+    if config.pretrain.method == "byol" and not config.train.ema:
+        raise UsageError(
+            "pretrain.method=byol predicts what the averaged network sees, and train.ema=0 "
+            "averages none: give --config.train.ema=0.99, or simsiam."
+        )
 
 
 def _not_allowed(path: str, value: Any) -> str:

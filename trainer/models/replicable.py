@@ -67,6 +67,11 @@ def last_layer(model: keras.Model) -> Any:
     return last
 
 
+def head(model: keras.Model) -> keras.Layer:
+    """Returns the last layer of a model that has weights, which gives its logits."""
+    return next(layer for layer in reversed(model.layers) if layer.weights)
+
+
 @contextmanager
 def fresh_names() -> Iterator[None]:
     """Names the layers that have no name as in a new process, for the checkpoint."""

@@ -19,6 +19,8 @@ Values = dict[str, float | None]
 def of_metrics(metrics: Mapping[str, Any]) -> Values:
     """Returns the curves in the metrics of `classification.measure_all`, those of labels too."""
     values = {f"metrics/{name}": metrics[name] for name in CURVES}
+    if "spread" in metrics:
+        values["metrics/spread"] = metrics["spread"]
     for label, label_metrics in metrics.get("labels", {}).items():
         values |= {f"metrics_by_label/{name}/{label}": label_metrics[name] for name in CURVES}
     return values

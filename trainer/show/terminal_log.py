@@ -154,8 +154,10 @@ def evaluation_row(progress: Progress) -> str:
 
 
 def _accuracy_and_auc(measured: Mapping[str, Any]) -> str:
-    auc = "-" if measured["auc"] is None else f"{measured['auc']:.4f}"
-    return f"{measured['accuracy']:7.4f}{auc:>9}"
+    accuracy, auc = (
+        "-" if measured[name] is None else f"{measured[name]:.4f}" for name in ("accuracy", "auc")
+    )
+    return f"{accuracy:>7}{auc:>9}"
 
 
 def _best_mark(progress: Progress) -> str:

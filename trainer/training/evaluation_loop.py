@@ -4,20 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.data.device_cache import DeviceBatches
-from trainer.metrics.scores import Scores
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training.global_batch import (
     Batch,
-    by_example,
     place_rows,
     scores_of,
     sum_over_replicas,
 )
 
 View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [b, S, S, 1] in 0..1 and rows [b] -> images
+Network = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # likewise -> outputs [b, E] float32
+Loop = Callable[[Iterator[Batch], int], np.ndarray]
 
 
 def unchanged(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -31,7 +32,7 @@ def evaluation_loop(
     model: keras.Model,
     global_batch: int,
     views: Sequence[View] = (unchanged,),
-) -> Callable[[Iterator[Batch], int], Scores]:
+) -> Loop:
     """Returns a function that scores the examples of n batches of an iterator.
 
     Args:
@@ -39,16 +40,41 @@ def evaluation_loop(
       model: the network.
       global_batch: examples of a batch.
       views: of an image, of whose outputs the mean is taken.
+
+    Returns:
+      what gives [n * global batch, 2 K + 1] float32, as in `Scores.from_columns`.
     """
-    channels, columns = model.input_shape[-1], 2 * model.output_shape[-1] + 1
+    channels = model.input_shape[-1]
+
+    def network(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        outputs = []
+        for view in views:
+            seen = repeat_channels(view(images, rows), channels)
+            outputs.append(tf.cast(model(seen, training=False), tf.float32))
+        return tf.add_n(outputs) / len(outputs) if outputs[1:] else outputs[0]
+
+    return columns_loop(strategy, network, global_batch, 2 * model.output_shape[-1] + 1)
+
+
+def columns_loop(
+    strategy: tf.distribute.Strategy, network: Network, global_batch: int, columns: int
+) -> Loop:
+    """Returns a function that gives outputs, labels and weights of n batches of an iterator.
+
+    Args:
+      strategy: of the replicas.
+      network: from images and their rows to outputs.
+      global_batch: examples of a batch.
+      columns: number of outputs and labels, and 1.
+
+    Returns:
+      what gives [n * global batch, columns] float32.
+    """
 
     def evaluation_step(batch: Batch, source: DeviceBatches | None) -> tf.Tensor:
         batch = source.look_up(batch) if source else batch
-        images, outputs = images_to_float(batch["image"]), []
-        for view in views:
-            seen = repeat_channels(view(images, batch["row"]), channels)
-            outputs.append(tf.cast(model(seen, training=False), tf.float32))
-        scores = scores_of(tf.add_n(outputs) / len(outputs) if outputs[1:] else outputs[0], batch)
+        outputs = network(images_to_float(batch["image"]), batch["row"])
+        scores = scores_of(outputs, batch)
         (scores,) = sum_over_replicas([place_rows(scores, batch["row"], global_batch)])
         return scores
 
@@ -62,7 +88,7 @@ def evaluation_loop(
             scores = scores.write(i, strategy.experimental_local_results(step_scores)[0])
         return scores.stack()
 
-    def run(iterator: Iterator[Batch], steps: int) -> Scores:
-        return by_example(loop(iterator, tf.constant(steps)).numpy())
+    def run(iterator: Iterator[Batch], steps: int) -> np.ndarray:
+        return loop(iterator, tf.constant(steps)).numpy().reshape(-1, columns)
 
     return run

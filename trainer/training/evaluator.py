@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +17,86 @@ from trainer.metrics.scores import Scores
 from trainer.system.errors import NotFinite
 from trainer.system.watchdog import Watchdog
 from trainer.training import optimizer
-from trainer.training.evaluation_loop import View, evaluation_loop, unchanged
+from trainer.training.evaluation_loop import Loop, View, evaluation_loop, unchanged
 from trainer.training.global_batch import Batch
 from trainer.training.loop_timer import LoopTimer
+
+
+class Process(NamedTuple):
+    """Where an evaluation runs, and what ends it.
+
+    Attributes:
+      replicas: of the network.
+      signals: that end it between two loops.
+      watchdog: that ends the process if one takes too long.
+    """
+
+    replicas: Replicas
+    signals: StopSignals
+    watchdog: Watchdog
+
+
+class SplitPass:
+    """Runs the loop of an evaluation over all of a split.
+
+    Args:
+      process: where it runs.
+      loop: see `columns_loop`.
+      batch: its global batch.
+    """
+
+    def __init__(self, process: Process, loop: Loop, batch: int):
+        self._process, self._loop, self._batch = process, loop, batch
+        self._timer = LoopTimer(process.replicas, process.signals)
+        self._on_device: dict[tuple[DevicePixels, bool], DeviceBatches] = {}
+
+    def columns(
+        self,
+        split: pipeline.Split,
+        pixels: pipeline.Pixels | DevicePixels,
+        limit: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Returns outputs, labels and weights of every image, in the order of the records.
+
+        Args:
+          split: of the data set.
+          pixels: of its images.
+          limit: [n] numbers of the only records to look at; None for all.
+
+        Raises:
+          Stopped: on all workers, if one of them got a stop signal.
+        """
+        batches = self._batches(pixels, limit)
+        images = split.size if limit is None else len(limit)
+        total, parts, done = pipeline.steps(images, self._batch), [], 0
+        while done < total:
+            steps, began = self._timer.steps(total - done), time.perf_counter()
+            with self._process.watchdog.watch("loop of an evaluation"):
+                parts.append(self._loop(batches, steps))
+                self._timer.end_loop(steps, time.perf_counter() - began)
+            done += steps
+        columns = np.concatenate(parts)
+        return columns[columns[:, -1] > 0]
+
+    def _batches(
+        self, pixels: pipeline.Pixels | DevicePixels, limit: np.ndarray | None
+    ) -> Iterator[Batch]:
+        if isinstance(pixels, DevicePixels):
+            # The same ones again, which the loop is compiled for.
+            key = pixels, limit is None
+            if key not in self._on_device:
+                self._on_device[key] = device_cache.evaluation_batches(
+                    pixels, self._batch, limit=limit
+                )
+            self._on_device[key].restart()
+            return self._on_device[key]
+
+        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            batches = pipeline.evaluation_batches(pixels, self._batch, context, limit=limit)
+            return batches.repeat()
+
+        strategy = self._process.replicas.strategy
+        return iter(strategy.distribute_datasets_from_function(worker_batches))
 
 
 class Evaluator:
@@ -46,12 +124,10 @@ class Evaluator:
         views: Sequence[View] = (unchanged,),
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
-        self._batch = config.train.batch_size // config.train.accumulate
-        self._strategy, self._remedy = replicas.strategy, optimizer.remedy(config.precision)
-        self._loop = evaluation_loop(replicas.strategy, model, self._batch, views)
-        self._timer, self._watchdog = LoopTimer(replicas, signals), watchdog
-        self._outputs = outputs
-        self._on_device: dict[tuple[DevicePixels, bool], DeviceBatches] = {}
+        batch = config.train.batch_size // config.train.accumulate
+        loop = evaluation_loop(replicas.strategy, model, batch, views)
+        self._pass = SplitPass(Process(replicas, signals, watchdog), loop, batch)
+        self._remedy, self._outputs = optimizer.remedy(config.precision), outputs
 
     def scores(
         self,
@@ -70,39 +146,10 @@ class Evaluator:
           Stopped: on all workers, if one of them got a stop signal.
           NotFinite: if the network's output is not.
         """
-        batches = self._batches(pixels, limit)
-        images = split.size if limit is None else len(limit)
-        total, parts, done = pipeline.steps(images, self._batch), [], 0
-        while done < total:
-            steps, began = self._timer.steps(total - done), time.perf_counter()
-            with self._watchdog.watch("loop of an evaluation"):
-                parts.append(self._loop(batches, steps))
-                self._timer.end_loop(steps, time.perf_counter() - began)
-            done += steps
-        columns = np.concatenate([part.columns() for part in parts])
-        scores = Scores.from_columns(columns, self._outputs).without_padding()
+        scores = Scores.from_columns(self._pass.columns(split, pixels, limit), self._outputs)
         if bad := int(np.sum(~np.isfinite(scores.logits).all(1))):
             raise NotFinite(
                 f"the network's output is not finite for {bad:,} of the {len(scores.logits):,} "
                 f"{split.name} images. {self._remedy}"
             )
         return scores
-
-    def _batches(
-        self, pixels: pipeline.Pixels | DevicePixels, limit: np.ndarray | None
-    ) -> Iterator[Batch]:
-        if isinstance(pixels, DevicePixels):
-            # The same ones again, which the loop is compiled for.
-            key = pixels, limit is None
-            if key not in self._on_device:
-                self._on_device[key] = device_cache.evaluation_batches(
-                    pixels, self._batch, limit=limit
-                )
-            self._on_device[key].restart()
-            return self._on_device[key]
-
-        def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            batches = pipeline.evaluation_batches(pixels, self._batch, context, limit=limit)
-            return batches.repeat()
-
-        return iter(self._strategy.distribute_datasets_from_function(worker_batches))

@@ -12,8 +12,11 @@ from etils import epath
 from keras import layers
 from ml_collections import ConfigDict
 
+from trainer import models
 from trainer.models import applications, replicable
 from trainer.system.errors import Unavailable, UsageError
+from trainer.training import pretrained
+from trainer.training.run_files import RunFiles
 from trainer.training.trained_model import TrainedModel
 
 Named = dict[str, np.ndarray]
@@ -40,7 +43,7 @@ def load(model: keras.Model, config: ConfigDict, labels: list[str]) -> None:
         found = _of_run(source, model, labels)
     else:
         found = _of_file(source, model)
-    new = {id(weight) for weight in _head(model).weights}
+    new = {id(weight) for weight in replicable.head(model).weights}
     for weight in model.weights:
         value = found.get(weight.path)
         if value is not None and value.shape == tuple(weight.shape):
@@ -52,6 +55,24 @@ def load(model: keras.Model, config: ConfigDict, labels: list[str]) -> None:
                 f"{config.model.name}: for {weight.path} {list(weight.shape)} it {there}; give "
                 "weights of the same network."
             )
+
+
+def load_backbone(
+    model: keras.Model, config: ConfigDict, *, source: epath.PathLike | None = None
+) -> None:
+    """Gives a new siamese network the weights of `model.weights`, but for what replaces the head.
+
+    Args:
+      model: the network, whose variables are changed.
+      config: of its run.
+      source: the file of one's own network, see `models.build`.
+    """
+    plain = models.build(config.model, config.data.image_size, source=source)
+    load(plain, config, [])
+    found = _named(plain)
+    for weight in model.weights:
+        if weight.path in found:
+            weight.assign(found[weight.path])
 
 
 def _imagenet(config: ConfigDict) -> Named:
@@ -68,10 +89,12 @@ def _imagenet(config: ConfigDict) -> Named:
 
 
 def _of_run(run: epath.Path, model: keras.Model, labels: list[str]) -> Named:
+    if RunFiles(run, ["config.json"]).settings.get("pretrain.method"):
+        return pretrained.weights(run)
     trained = TrainedModel.load(run)
     found = _matched(trained.model, model)
     if trained.labels != labels:
-        for weight in _head(model).weights:
+        for weight in replicable.head(model).weights:
             found.pop(weight.path, None)
     return found
 
@@ -101,7 +124,7 @@ def _of_weights(file: Path, model: keras.Model) -> Named:
         try:
             twin.load_weights(str(file))
         except ValueError:
-            twin.load_weights(str(file), objects_to_skip=[_head(twin)])
+            twin.load_weights(str(file), objects_to_skip=[replicable.head(twin)])
     return _named(twin)
 
 
@@ -117,13 +140,9 @@ def _of_checkpoint(prefix: epath.Path) -> Named:
 def _matched(source: keras.Model, model: keras.Model) -> Named:
     """Returns a model's weights by the names of another's: the same ones, else in their order."""
     found, wanted = _named(source), [weight.path for weight in model.weights]
-    if found.keys() >= {*wanted[: -len(_head(model).weights)]}:
+    if found.keys() >= {*wanted[: -len(replicable.head(model).weights)]}:
         return found
     return dict(zip(wanted, found.values(), strict=False))
-
-
-def _head(model: keras.Model) -> keras.Layer:
-    return next(layer for layer in reversed(model.layers) if layer.weights)
 
 
 def _named(model: keras.Model) -> Named:

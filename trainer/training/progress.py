@@ -1,6 +1,6 @@
 """Training progress: steps taken, metrics of finished epochs and between, and the best so far."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ from trainer.metrics import classification
 from trainer.metrics.scores import Scores
 from trainer.training.patience import rank
 from trainer.training.step import LoopResult
+
+Measure = Callable[[Any, Sequence[str]], dict[str, Any]]  # scores and labels -> metrics
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Progress:
         best_by: str = "auc",
         limit: np.ndarray | None = None,
         test: Scores | None = None,
+        measure: Measure = classification.measure_all,
     ) -> None:
         """Adds the epoch's row to the history, and notes whether it is the best so far.
 
@@ -89,6 +92,7 @@ class Progress:
           limit: numbers of the validation images that choose the best, where epochs compete with
             evaluations within them, which saw no others; None for all.
           test: scores of the test images, which choose nothing.
+          measure: what gives the metrics of scores.
         """
         columns = self.scores
         finite = np.isfinite(columns).all(1)
@@ -98,23 +102,23 @@ class Progress:
             "step": self.step,
             "seconds": self.epoch_seconds,
             "train": {
-                **classification.measure_all(training, labels),
+                **measure(training, labels),
                 "learning_rate": learning_rate,
                 "not_finite": int(np.sum(~finite)),
                 "images_per_second": len(columns) / self.epoch_seconds,
                 "input_wait": self.wait_seconds / self.epoch_seconds,
             },
-            "validation": classification.measure_all(validation, labels),
+            "validation": measure(validation, labels),
         }
         if test is not None:
-            row["test"] = classification.measure_all(test, labels)
+            row["test"] = measure(test, labels)
         self.history.append(row)
         self.score_parts = []
         self.epoch_seconds = self.wait_seconds = 0.0
         if limit is None:
             self._compete(row["validation"], best_by)
         else:
-            self._compete(classification.measure_all(validation.take(limit), labels), best_by)
+            self._compete(measure(validation.take(limit), labels), best_by)
 
     def add_evaluation(
         self,
@@ -124,6 +128,7 @@ class Progress:
         reason: str,
         epochs: float,
         best_by: str = "auc",
+        measure: Measure = classification.measure_all,
     ) -> None:
         """Adds an evaluation that is not at the end of an epoch; one at a step may be the best.
 
@@ -133,8 +138,9 @@ class Progress:
           reason: "start" before the first step, "steps" or "minutes".
           epochs: taken so far, with the part of the current one.
           best_by: the metric that chooses the best, see `patience.rank`.
+          measure: what gives the metrics of scores.
         """
-        measured = classification.measure_all(validation, labels)
+        measured = measure(validation, labels)
         row = {"step": self.step, "epochs": epochs, "reason": reason}
         row |= {"images": len(validation.logits), "validation": measured}
         self.evaluations.append(row)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,14 +20,14 @@ from trainer.data.prepared_data import PreparedData
 from trainer.distribute import tpu
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
+from trainer.metrics import classification
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
-from trainer.metrics.scores import Scores
 from trainer.system.errors import UsageError
 from trainer.system.watchdog import Watchdog
-from trainer.training import learning_rate, patience, profiling
-from trainer.training.evaluator import Evaluator
+from trainer.training import learning_rate, patience, probe, profiling
+from trainer.training.evaluator import Evaluator, Process
 from trainer.training.global_batch import Batch
-from trainer.training.progress import Progress
+from trainer.training.progress import Measure, Progress
 from trainer.training.run_paths import network_source
 from trainer.training.speed import Speed
 from trainer.training.state import State, create_state
@@ -73,6 +74,11 @@ class Run:
     def outputs(self) -> IndependentLabels:
         """What the outputs of the network are."""
         return outputs_of(self.config, self.data)
+
+    @property
+    def measure(self) -> Measure:
+        """What gives the metrics of this run's scores."""
+        return probe.measure if self.config.pretrain.method else classification.measure_all
 
     @property
     def learning_rate(self) -> float:
@@ -154,12 +160,20 @@ class Run:
         drawn = pipeline.epoch_order(self.config.seed, tf.constant(0, tf.int64), size)[:limit]
         return np.sort(drawn.numpy())
 
-    def scores(self, split: str, limit: np.ndarray | None = None) -> Scores:
-        """Returns the averaged network's scores of a split; see `Evaluator.scores`."""
+    def scores(self, split: str, limit: np.ndarray | None = None) -> Any:
+        """Returns the averaged network's `Scores` of a split, or what a `Probe` saw of them."""
         return self._evaluator.scores(self.data.splits[split], self.pixels.pixels(split), limit)
 
     @cached_property
-    def _evaluator(self) -> Evaluator:
+    def _evaluator(self) -> Evaluator | probe.Probe:
+        if self.config.pretrain.method:
+            return probe.Probe(
+                Process(self.replicas, self.signals, self.watchdog),
+                self.state.averaged,
+                config=self.config,
+                bank=(self.data.splits["train"], self.pixels.pixels("train")),
+                outputs=self.outputs,
+            )
         return Evaluator(
             self.replicas,
             self.state.averaged,

@@ -12,12 +12,13 @@ from trainer.config import schema
 from trainer.data import summary_file
 from trainer.system import gcs, json_files, own_function
 from trainer.system.errors import UsageError
+from trainer.training.run_files import PRETRAINED
 
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
     *("data_summary.json", "environment.json", "history.json", "evaluations.json"),
     *("audit.json", "report.html", "metrics.csv", "speed.json", "model_card.md", "metadata.json"),
-    *("evaluation", "pictures", network_names.SOURCE),
+    *(PRETRAINED, "evaluation", "pictures", network_names.SOURCE),
 )
 # Copies of the files with one's own functions, by the field that names the function.
 COPIES = {"loss.name": "loss.py", "augment.extra": "augmentation.py"}
@@ -47,6 +48,16 @@ def check(config: ConfigDict, workdir: epath.Path | None = None) -> None:
     check_data(config, summary)
     if workdir and not gcs.is_gcs(workdir) and workdir.is_dir():
         check_folder(workdir, config, summary)
+
+
+def check_supervised(config: ConfigDict, command: str) -> None:
+    """Raises a UsageError of a command whose results a pretraining does not have."""
+    if method := config.pretrain.method:
+        raise UsageError(
+            f"radiograph {command} compares runs by what they predict, and pretrain.method={method}"
+            " predicts nothing: give radiograph train, then the recipe of a run that begins with "
+            "its --config.model.weights."
+        )
 
 
 def own_files(config: ConfigDict, workdir: epath.Path) -> dict[epath.Path, epath.Path]:
@@ -105,9 +116,15 @@ def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:
     images, batch = summary["splits"]["train"]["images"], config.train.batch_size
     if not images:
         why = "with --all_test" if summary["labels"] else "without labels"
+        how = "" if summary["labels"] else ", for a pretraining one that is made with --noall_test"
         raise UsageError(
             f"data.path={path} was prepared {why} and has no image to train on: give a data set "
-            "with a train split."
+            f"with a train split{how}."
+        )
+    if summary.get("labels") == [] and not config.pretrain.method:
+        raise UsageError(
+            f"data.path={path} has no labels to learn: give a data set with labels, or pretrain on "
+            "this one with --config=pretrain."
         )
     if images < batch:
         raise UsageError(

@@ -31,6 +31,7 @@ FILES = (
     "history.json",
     *(f"evaluation/{split}.{kind}" for split in SPLITS for kind in ("json", "csv")),
 )
+PRETRAINED = "pretrained.json"  # of a pretraining that is finished, which is not evaluated
 OF_NETWORK = ("config.json", "data_summary.json", "evaluation/test.json")  # to use it
 
 
@@ -54,6 +55,11 @@ class RunFiles:
                 f"there is no run at {workdir}: give the work directory of a finished training."
             )
         missing = [name for name in needed if not (self.workdir / name).exists()]
+        if missing and self._is_pretraining():
+            raise UsageError(
+                f"{workdir} is a pretraining, whose network predicts nothing yet: train one from "
+                f"it with --config.model.weights={workdir}."
+            )
         if missing:
             raise UsageError(f"{workdir} lacks {', '.join(missing)}: {self._advice()}")
         if "history.json" in needed and not self.history:
@@ -188,6 +194,10 @@ class RunFiles:
     def test_images(self) -> list[str]:
         """Names of the test images, in order."""
         return evaluation_files.read_image_names(self.workdir, "test")
+
+    def _is_pretraining(self) -> bool:
+        exists = (self.workdir / "config.json").exists()
+        return exists and bool(self.settings.get("pretrain.method"))
 
     def _advice(self) -> str:
         """Returns how to finish the run, with its own command where that is known."""

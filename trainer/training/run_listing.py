@@ -11,7 +11,7 @@ from etils import epath
 from trainer.system import file_lock, gcs, json_files, threads
 from trainer.system.errors import RESUMABLE, UsageError
 from trainer.training.patience import is_exhausted
-from trainer.training.run_files import RunFiles
+from trainer.training.run_files import PRETRAINED, RunFiles
 
 # What a folder with a config.json is a run by.
 MARKS = ("environment.json", "history.json", "checkpoints", file_lock.FILE)
@@ -97,7 +97,8 @@ def _facts(run: RunFiles) -> dict[str, Any]:
     aucs = [row["validation"]["auc"] for row in [*history, *at_steps]]
     stopping = settings.get("checkpoint.best_by", "auc"), settings.get("train.patience", 0)
     finished = len(history) >= settings["train.epochs"] or is_exhausted(history, *stopping)
-    finished = finished and (folder / "evaluation" / "test.json").exists()
+    result = PRETRAINED if settings.get("pretrain.method") else "evaluation/test.json"
+    finished = finished and (folder / result).exists()
     ended = _end(environment) if environment and not finished else {}
     state = "finished" if finished else _state_of(ended)
     return {

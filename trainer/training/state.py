@@ -9,7 +9,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from trainer import models
-from trainer.models import replicable
+from trainer.models import replicable, siamese
 from trainer.training import depth_rates, optimizer
 
 
@@ -79,7 +79,10 @@ def create_state(
     step = tf.Variable(
         0, trainable=False, dtype=tf.int64, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
     )
+    outputs = 1 if config.pretrain.method else outputs  # the loss takes the place of a logit
     model = models.build(config.model, config.data.image_size, outputs, source=source)
+    if config.pretrain.method:
+        model = siamese.network(model, config.pretrain)
     built_optimizer = optimizer.build(config, total_steps, epoch_steps)
     built_optimizer.build(model.trainable_variables)
     if depth_rates.are_used(config):

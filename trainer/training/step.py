@@ -91,13 +91,18 @@ class ReplicaStep:
     ):
         self._state, self._config, self._exclusive = state, config, exclusive
         self._class_weights = class_weights
-        self._elements = elements_of(config.loss, state.model.output_shape[-1], exclusive=exclusive)
+        self._elements = elements_of(config.loss, self.outputs, exclusive=exclusive)
         self._augmentation = augmentation.build(
             config.augment,
             config.augment.jit_compile and not on_tpu,
             matrix_product=on_tpu,
             image_size=config.data.image_size,
         )
+
+    @property
+    def outputs(self) -> int:
+        """Columns of the scores that are outputs: as many as there are labels."""
+        return self._state.model.output_shape[-1]
 
     def __call__(
         self,
@@ -130,8 +135,7 @@ class ReplicaStep:
 
     def loss(self, scores: tf.Tensor) -> tf.Tensor:
         """Returns what examples with these scores contribute to the step's loss: a scalar."""
-        outputs = self._state.model.output_shape[-1]
-        logits, labels, weights = tf.split(scores, [outputs, outputs, 1], axis=1)
+        logits, labels, weights = tf.split(scores, [self.outputs, self.outputs, 1], axis=1)
         total = loss_of(
             logits,
             labels,
@@ -205,17 +209,18 @@ def train_loop(
     *,
     class_weights: np.ndarray = EQUAL_WEIGHTS,
     exclusive: bool = False,
+    step_class: type[ReplicaStep] = ReplicaStep,
 ) -> Callable[[Iterator[Batch], int], LoopResult]:
     """Returns a function that takes n training steps on the batches of an iterator."""
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-    replica_step = ReplicaStep(state, config, class_weights, exclusive=exclusive, on_tpu=on_tpu)
+    replica_step = step_class(state, config, class_weights, exclusive=exclusive, on_tpu=on_tpu)
     compiled = compiles_step(strategy, config.train)
     methods: list[Callable] = [replica_step.__call__, replica_step.add_part, replica_step.update]
     take_whole, add_part, update = (
         tf.function(method, jit_compile=True, autograph=False) if compiled else method
         for method in methods
     )
-    shape = (config.train.batch_size, 2 * state.model.output_shape[-1] + 1)
+    shape = (config.train.batch_size, 2 * replica_step.outputs + 1)
 
     def take_step(batch: Batch, measure: tf.Tensor, source: DeviceBatches | None) -> StepResult:
         if config.train.accumulate == 1:

@@ -13,8 +13,8 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 from tensorflow.compiler.xla.service import hlo_pb2
 
+from trainer.training.siamese_step import step_class
 from trainer.training.state import create_state
-from trainer.training.step import ReplicaStep
 
 # One operation for each value of the result; XLA counts transcendental functions apart.
 ELEMENTWISE = {
@@ -36,7 +36,7 @@ def count(config: ConfigDict, outputs: int) -> float | None:
     config = config.copy_and_resolve_references()
     config.augment.jit_compile = False  # it is part of the step that is lowered
     with tf.device("CPU:0"):
-        step = ReplicaStep(create_state(config, 1000, 100, outputs=outputs), config)
+        step = step_class(config)(create_state(config, 1000, 100, outputs=outputs), config)
 
         def take(*columns: tf.Tensor) -> tf.Tensor:
             batch = dict(zip(("image", "label", "row", "weight"), columns, strict=True))

@@ -19,6 +19,7 @@ from trainer.training import run_paths, step
 from trainer.training.error_translation import translate_errors
 from trainer.training.run import check_replicas, create_run
 from trainer.training.run_checks import check_data
+from trainer.training.siamese_step import step_class
 
 WARM_UP = 2  # loops before those traced: the first compiles
 HOST_OPERATION = re.compile(r"(?:while/body/_\d+/)?(?P<name>[^:]+):(?P<kind>\w+)")
@@ -69,8 +70,13 @@ def trace_steps(config: ConfigDict, folder: epath.Path, steps: int) -> list[Oper
             signals=signals,
             watchdog=watchdog,
         )
-        exclusive = run.outputs.exclusive
-        take = step.train_loop(replicas.strategy, run.state, config, exclusive=exclusive)
+        take = step.train_loop(
+            replicas.strategy,
+            run.state,
+            config,
+            exclusive=run.outputs.exclusive,
+            step_class=step_class(config),
+        )
         batches = run.train_batches(0)
         for _ in range(WARM_UP):
             take(batches, 2)

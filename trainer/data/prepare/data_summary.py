@@ -79,7 +79,9 @@ def describe(summary: dict) -> str:
     if summary.get("exclusive"):
         shown = ("positive",)
         legend = "Every image is of one of these classes; with --noexclusive each is a label."
-    if not summary["labels"]:
+    if not summary["labels"] and not summary.get("all_test"):
+        legend = "Unlabelled: for a pretraining alone."
+    elif not summary["labels"]:
         legend = "Unlabelled: for prediction, neither for training nor for evaluation."
     elif summary.get("all_test"):
         legend += " All images are in test: for evaluation, not for training."

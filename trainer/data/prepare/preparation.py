@@ -39,7 +39,7 @@ def prepare(
     any_view: bool = False,
     uniform: bool = False,
     exclusive: bool | None = None,
-    all_test: bool = False,
+    all_test: bool | None = None,
     fold: tuple[int, int] | None = None,
     salt: str = "",
     names_file: str = "",
@@ -64,8 +64,8 @@ def prepare(
       uniform: whether every image is encoded alike.
       exclusive: whether several labels are classes that exclude one another; None where the source
         stores them so.
-      all_test: whether all images are in test, for evaluation and not for training; those of a
-        source without labels always are.
+      all_test: whether all images are in test, for evaluation and not for training; None for
+        those of a source without labels, which can be split for a pretraining.
       fold: (n, K) makes the n-th of K folds the test split, whatever splits the source has.
       salt: of the hashes that stand for names and patients of an identifying source; "" draws one
         that nobody learns.
@@ -90,7 +90,8 @@ def prepare(
         "any_view": any_view,
         "uniform": uniform,
     }
-    if all_test := all_test or not source.labels:
+    all_test = not source.labels if all_test is None else all_test
+    if all_test:
         settings["all_test"] = True
     elif fold:
         settings["fold"] = list(fold)
@@ -179,7 +180,7 @@ def _records(
       UsageError: if they cannot be learnt from, or one has not exactly one class.
     """
     records = source.records()
-    if not all_test:
+    if not all_test and source.labels:
         splits.refuse_one_class(records)
     if exclusive:
         return exclusive_classes.one_class_each(records, source)
@@ -195,7 +196,7 @@ def _learnable(
     assignment: splits.SplitAssignment, source: sources.Source, exclusive: bool
 ) -> tuple[splits.SplitAssignment, tuple[str, ...], tuple[str, ...]]:
     """Returns the assignment, labels and classes without the labels that train has no image of."""
-    if len(source.labels) == 1:
+    if len(source.labels) < 2:
         return assignment, source.labels, source.classes
     kept = learnable_labels.numbers(assignment, exclusive)
     if len(kept) == len(source.labels):

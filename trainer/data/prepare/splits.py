@@ -280,7 +280,7 @@ def _refuse_useless(splits: Mapping[str, Sequence[ImageRecord]], keep_validation
             f"the {split} split would be empty: the source has {patients} patients, too few to "
             "divide into train, validation and test."
         )
-    if any(len(record.labels) > 1 for record in splits["train"]):
+    if any(len(record.labels) != 1 for record in splits["train"]):
         return
     if {POSITIVE, NEGATIVE} - {label for record in splits["train"] for label in record.labels}:
         raise UsageError(

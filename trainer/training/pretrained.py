@@ -1,0 +1,48 @@
+"""A finished pretraining: which checkpoint holds the weights that others begin with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from trainer.checkpoint import checkpoint
+from trainer.system import atomic, json_files
+from trainer.system.errors import UsageError
+from trainer.training.run_files import PRETRAINED, RunFiles
+
+
+def write(workdir: epath.Path, config: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+    """Writes the file that marks the pretraining as finished.
+
+    Args:
+      workdir: of the run.
+      config: its group `pretrain`.
+      chosen: step, epoch and metrics of the epoch whose weights are the result.
+    """
+    atomic.write_json(workdir / PRETRAINED, {"method": config["method"], **chosen})
+
+
+def weights(workdir: epath.Path) -> dict[str, np.ndarray]:
+    """Returns the weights of the backbone, by the names that they have in any network of it.
+
+    Those of projector and predictor are among them under names that no such network has.
+
+    Raises:
+      UsageError: the pretraining is not finished.
+      CheckpointsDamaged: its checkpoint is damaged.
+    """
+    run = RunFiles(workdir, ["config.json"])
+    file = workdir / PRETRAINED
+    if not file.exists():
+        raise UsageError(
+            f"model.weights={workdir} is a pretraining that is not finished: give the same command "
+            "again to finish it, or name another run."
+        )
+    content = json_files.read(file)
+    with json_files.damage_reported(file):
+        folder = checkpoint.path(workdir / "checkpoints", content["step"], content["epoch"])
+    checkpoint.check(folder)
+    group = "averaged/" if run.settings["train.ema"] else "model/"
+    saved = checkpoint.read(folder)
+    return {n.removeprefix(group): value for n, value in saved.items() if n.startswith(group)}
