@@ -214,6 +214,16 @@ def test_long_tests_and_those_of_beam_run_only_with_all(checkout, tmp_path, argu
     assert calls == runs
 
 
+@pytest.mark.parametrize("failing", [".venv", ".venv-beam"])
+def test_tests_fail_where_those_of_beam_or_the_others_do(checkout, tmp_path, failing: str):
+    (checkout / "scripts/setup.sh").write_text("#!/bin/sh\n")
+    for venv in (".venv", ".venv-beam"):
+        code = 3 if venv == failing else 0
+        put(checkout / venv / "bin/python", f'#!/bin/sh\n[ "$2" != pytest ] || exit {code}\n')
+    put(checkout / ".venv/bin/lint-imports", "#!/bin/sh\n")
+    assert run(checkout / "scripts/test.sh", "--all", cwd=tmp_path).returncode == 3
+
+
 # The package of each tool.
 TESTS_NEED = {tool: tool for tool in ("chromium", "buildah", "debootstrap", "docker-registry")}
 TESTS_NEED["dsrdump"] = "dcmtk"
