@@ -43,23 +43,28 @@ def test_each_file_has_a_row_and_damaged_ones_end_in_exit_code_1(forks, finished
 
 
 @pytest.mark.slow
-def test_dicom_files_have_results_or_are_refused(forks, finished, files, tmp_path):
+def test_dicom_files_have_results_in_a_bucket_or_are_refused(bucket, finished, files, tmp_path):
     pytest.importorskip("highdicom")
     uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
-    plain, named = tmp_path / "plain.dcm", tmp_path / "named.dcm"
-    plain.write_bytes(file_of(ramp(12), **uids))
-    named.write_bytes(file_of(ramp(12), **uids, BurnedInAnnotation="YES"))
+    for name, said in ("plain", {}), ("named", {"BurnedInAnnotation": "YES"}):
+        (tmp_path / f"{name}.dcm").write_bytes(file_of(ramp(12), **uids, **said))
+    paths = [f"{tmp_path}/plain.dcm", f"{tmp_path}/named.dcm", f"{files}/0.jpeg"]
+    command = ["-m", "trainer", "predict", str(finished), *paths, "--workers=1"]
+    command += [f"--out={tmp_path}/p.csv", "--dicom_out=gs://bucket/results"]
 
-    done = forks.run(
-        *("-m", "trainer", "predict", finished, plain, named, files / "0.jpeg", "--workers=1"),
-        f"--dicom_out={tmp_path}/results",
-    )
+    bucket.fail(read_only=1)
+    stopped = bucket.run(*command)
+    bucket.fail()
+    done = bucket.run(*command, "--resume")
 
-    assert done.returncode == 1
-    found = [row["refused"] for row in rows(done.stdout)]
-    assert found == ["", "left out", ""] and "--allow_burned_in writes it" in done.stdout
+    assert stopped.returncode == 2 and "read-only bucket" in stopped.stderr
+    assert "Traceback" not in stopped.stderr and done.returncode == 1
+    found = rows((tmp_path / "p.csv").read_text())
+    assert [row["refused"] for row in found] == ["", "left out", ""]
+    assert "--allow_burned_in writes it" in found[1]["reason"]
     assert "no DICOM files, so without DICOM results: 1" in done.stderr
     assert "without BurnedInAnnotation, so that names may be burnt in: 1" in done.stderr
+    bucket.fetch("results/", tmp_path / "results")
     written = [file.name for file in tmp_path.glob("results/**/*.dcm")]
     assert sorted(written) == ["plain.dcm.capture.dcm", "plain.dcm.report.dcm"]
 

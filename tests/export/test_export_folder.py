@@ -106,6 +106,13 @@ def test_encoding_is_read_as_predict_does_or_is_refused_with_what_reads_it(expor
         assert outcome.largest < 1e-5
 
 
+def test_formats_that_take_no_files_are_said_to_leave_decoding_to_their_clients(exported):
+    note = encodings.without(exported[1])
+    assert note.startswith("keras, litert_float32, litert_float16, litert_int8, onnx: from the ")
+    assert note in (exported[0] / "model_card.md").read_text()
+    assert not encodings.without({"saved_model": exported[1]["saved_model"]})
+
+
 def test_onnx_and_litert_take_any_number_of_images(exported, expected):
     out, images = exported[0], expected.fitted[0]
     for run in (onnx_model.load(out / "model.onnx"), litert.load(out / "model_float32.tflite")):

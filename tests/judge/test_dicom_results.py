@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from etils import epath
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.data.decode.test_dicom import file_of, ramp
+from tests.data.decode.test_dicom import dataset_of, file_of, ramp, saved
 from trainer.data.decode.limits import LeftOut, Unreadable
 from trainer.judge import dicom_source
 from trainer.judge.algorithm import Algorithm
@@ -34,6 +35,7 @@ HEADERS = {
     "odd": {
         "PatientSex": "MALE",
         "PatientBirthDate": "1.2.1980",
+        "StudyDate": "20200231",
         "StudyTime": "99:99",
         "InstanceNumber": "-5",
         "PatientOrientation": ["L", "FR", "X"],
@@ -52,12 +54,12 @@ def network(finished):
 
 
 def write(folder, network, **sources):
-    """Writes the results of some files, and returns each one's capture and report."""
+    """Writes the results of some files; returns capture and report of each, and why some fail."""
     made_by = Algorithm.of_network(network)
     results = DicomResults(epath.Path(folder), network.members[0], made_by)
     rng, one = np.random.default_rng(0), np.array([0.75])
     images = rng.integers(0, 256, (len(sources), 64, 64, 1), np.uint8)
-    results.write(
+    failed = results.write(
         [
             Predicted(
                 DecodedFile(f"/in/{name}.dcm", dicom=source),
@@ -71,7 +73,8 @@ def write(folder, network, **sources):
         ]
     )
     paths = {name: f"{folder}/in/{name}.dcm" for name, source in sources.items() if source}
-    return results, {n: (f"{p}.capture.dcm", f"{p}.report.dcm") for n, p in paths.items()}
+    files = {n: (f"{p}.capture.dcm", f"{p}.report.dcm") for n, p in paths.items()}
+    return results, files, failed
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +150,31 @@ def test_names_in_any_encoding_are_kept(written):
             assert dataset.PatientName == HEADERS[name]["PatientName"]
 
 
-def test_the_same_prediction_writes_the_same_and_another_algorithm_does_not(
-    written, network, tmp_path
+def test_two_images_that_wrongly_have_one_uid_have_results_of_their_own(written):
+    files = [file for files in written.values() for file in files]
+
+    uids = {dcmread(file).SOPInstanceUID for file in files}
+
+    assert len(uids) == len(files) == 2 * len(HEADERS)
+
+
+def test_the_same_prediction_writes_the_same_whatever_fails_beside_it_and_another_algorithm_not(
+    written, network, tmp_path, monkeypatch
 ):
     source = dicom_source.source(dicom_file(BurnedInAnnotation="NO"))
+    made = DicomResults._made
 
-    results, again = write(tmp_path, network, plain=source, png=None)
+    def fail(results, predicted, picture):
+        if "odd" in predicted.file.path:
+            raise AttributeError("nothing\nknows it")
+        return made(results, predicted, picture)
+
+    monkeypatch.setattr(DicomResults, "_made", fail)
+
+    results, again, failed = write(tmp_path, network, plain=source, png=None, odd=source)
+
+    assert failed == {2: "no DICOM results: AttributeError: nothing knows it"}
+    assert not epath.Path(again.pop("odd")[1]).exists()
 
     for first, second in zip(written["plain"], again["plain"], strict=True):
         with open(first, "rb") as one, open(second, "rb") as other:
@@ -164,7 +186,7 @@ def test_the_same_prediction_writes_the_same_and_another_algorithm_does_not(
 
 def test_what_cannot_be_copied_or_referred_to_is_refused():
     assert dicom_source.source(b"\xff\xd8\xff\xe0" + b"\0" * 200) is None
-    for written in ("YES", "yes", " Yes"):
+    for written in ("YES", "yes", " Yes", ["NO", "YES"], "UNKNOWN"):
         with pytest.raises(LeftOut, match="--allow_burned_in"):
             dicom_source.source(dicom_file(BurnedInAnnotation=written))
     allowed = dicom_source.source(dicom_file(BurnedInAnnotation="YES"), allow_burned_in=True)
@@ -178,6 +200,16 @@ def test_what_cannot_be_copied_or_referred_to_is_refused():
             dicom_source.source(dicom_file(**attributes))
 
 
+def test_nothing_private_is_copied():
+    given = dataset_of(ramp(12), 12, ExplicitVRLittleEndian, **UIDS)
+    block = given.private_block(0x0011, "VENDOR", create=True)
+    block.add_new(1, "LO", "Jane Doe burnt in: YES")
+
+    source = dicom_source.source(saved(given))
+
+    assert source.PatientName == "Doe^Jane" and "Jane Doe" not in str(source)
+
+
 @pytest.mark.parametrize(
     ("label", "scheme", "value"),
     [
@@ -187,6 +219,7 @@ def test_what_cannot_be_copied_or_referred_to_is_refused():
         ("COVID-19", "SCT", "840539006"),
         ("Support Devices", dicom_codes.PRIVATE, "Support Devices"),
         ("a\\b", dicom_codes.PRIVATE, "a/b"),
+        ('<b>a"\u202e</b>', dicom_codes.PRIVATE, '<b>a"</b>'),
     ],
 )
 def test_a_label_has_a_public_code_or_its_name_as_a_private_one(label, scheme, value):

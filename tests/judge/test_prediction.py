@@ -91,7 +91,7 @@ def test_a_threshold_of_the_users_decides(network):
 def test_what_the_gate_flags_has_its_check_and_no_prediction_if_refused(network, finished, refuse):
     (each,) = network.fits
     noise = np.random.default_rng(0).integers(0, 256, (each.image_size,) * 2 + (1,), np.uint8)
-    written = SimpleNamespace(write=lambda predicted: pictures.extend(predicted))
+    written = SimpleNamespace(write=lambda predicted: pictures.extend(predicted) or {})
     pictures, checks = [], Gate.load(finished)
     predictor = Predictor(network, gate=checks, refuse=refuse, result_files=[written])
 
@@ -105,6 +105,20 @@ def test_what_the_gate_flags_has_its_check_and_no_prediction_if_refused(network,
         not refuse
         or row["reason"] == f"unlike: {row['value']:.3g}, the limit is {row['limit']:.3g}"
     )
+
+
+def test_what_has_no_result_files_has_the_reason_and_no_prediction(network, images):
+    failing = SimpleNamespace(write=lambda predicted: {1: "no DICOM results: it is odd"})
+    files = [
+        DecodedFile("y", reason="damaged"),
+        *(DecodedFile(str(n), (x,)) for n, x in images[:3]),
+    ]
+
+    (rows,) = Predictor(network, result_files=[failing]).rows(files)
+
+    assert [row["reason"] for row in rows] == ["damaged", None, "no DICOM results: it is odd", None]
+    assert rows[2]["refused"] == "no results" and rows[2]["probability PNEUMONIA"] is None
+    assert rows[1]["decision"] and rows[3]["decision"]
 
 
 def test_a_set_holds_the_classes_that_the_validation_images_cannot_rule_out(network, images):

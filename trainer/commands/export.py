@@ -54,6 +54,8 @@ def main(argv: Sequence[str]) -> None:
             print(
                 f"\n{name}, of the same images encoded otherwise:\n{encodings.table(row.encodings)}"
             )
+    if note := encodings.without(rows):
+        print(f"\n{note}")
     if given.similar:
         print(f"\n{given.out} holds pictures of training images: hand it on as you would these.")
     print(f"\nexported: {given.out}")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageCms
 
-from trainer.export.parity import MOST_DIFFERENCE, Encoded, Files, NotAlike
+from trainer.export.parity import MOST_DIFFERENCE, Encoded, Files, NotAlike, Parity
 from trainer.judge.ensemble import Ensemble
 
 ORIENTATION = 0x0112  # EXIF's tag
@@ -69,6 +69,12 @@ def markdown(outcomes: Mapping[str, Encoded]) -> str:
     """Returns the outcomes as a table in Markdown."""
     rows = "".join(f"\n| {name} | {_words(one)} |" for name, one in outcomes.items())
     return f"| encoding | largest difference |\n| --- | --- |{rows}"
+
+
+def without(rows: Mapping[str, Parity]) -> str:
+    """Returns in a sentence which formats take no files, so that none has an encoding; or ""."""
+    names = ", ".join(name for name, row in rows.items() if not row.encodings)
+    return names and f"{names}: from the fitted image on, as its client decodes the file."
 
 
 def _words(one: Encoded) -> str:

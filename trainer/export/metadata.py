@@ -84,6 +84,8 @@ def card(ensemble: Ensemble, rows: Mapping[str, Parity], similar: SimilarImages 
         if row.encodings:
             parts.append(f"{name}, of the same images encoded otherwise:")
             parts.append(encodings.markdown(row.encodings))
+    if note := encodings.without(rows):
+        parts.append(note)
     if similar is not None:
         parts.append(
             f"**It holds training images:** `{similar_images.FILE}` has {len(similar.pictures):,} "

@@ -1,5 +1,6 @@
 """Predictions as DICOM objects in the study of each image: the evidence, and a report."""
 
+import hashlib
 import io
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
+from trainer.data.sources.files import one_line
 from trainer.judge import algorithm, dicom_report, heat_maps
 from trainer.judge.algorithm import Algorithm
 from trainer.judge.predicted import Predicted
@@ -51,43 +53,54 @@ class DicomResults:
     others: int = 0
     unknown: int = 0
 
-    def write(self, predicted: Sequence[Predicted]) -> None:
-        """Writes the results of some files."""
-        sources = [each for each in predicted if each.file.dicom is not None]
+    def write(self, predicted: Sequence[Predicted]) -> dict[int, str]:
+        """Writes the results of some files; returns why some have none, by their place."""
+        places = [n for n, each in enumerate(predicted) if each.file.dicom is not None]
+        sources = [predicted[place] for place in places]
         self.others += len(predicted) - len(sources)
+        failed: dict[int, str] = {}
         if not sources:
-            return
+            return failed
         labels = np.array([each.probabilities.argmax() for each in sources])
         images = np.stack([each.image for each in sources])
         layer, heat = heat_maps.evidence(self.network, images, labels)
-        for each, label, evidence in zip(sources, labels, heat, strict=True):
+        for place, each, label, evidence in zip(places, sources, labels, heat, strict=True):
             name = self.made_by.labels[label]
             title = f"Research use only: {name}, probability {each.probabilities[label]:.3f}"
             maps = {f"Grad-CAM at {layer}": evidence[None]}
             note = f"{algorithm.RESEARCH}: {algorithm.NAME} {self.made_by.version}"
             picture = heat_sheet(title, each.image[None], maps, captions=[note]).pixels
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a name of one word, and the like
-                self._write(each, picture)
+            try:
+                made = self._made(each, picture)
+            except Exception as error:  # highdicom and pydicom raise whatever they meet
+                failed[place] = f"no DICOM results: {type(error).__name__}: {one_line(error)}"
+                continue
+            for kind, content in made.items():
+                path = f"{heat_maps.below(each.file.path)}.{kind}.dcm"
+                atomic.write_bytes(self.folder / path, content)
+        return failed
 
-    def _write(self, predicted: Predicted, picture: np.ndarray) -> None:
+    def _made(self, predicted: Predicted, picture: np.ndarray) -> dict[str, bytes]:
+        """Returns the results of a file by their kind."""
         source = predicted.file.dicom
         assert source is not None
-        self.unknown += "BurnedInAnnotation" not in source
-        made = {
-            CAPTURE: self._capture(source, picture),
-            REPORT: dicom_report.report(
-                source, predicted, self.made_by, **self._common(source, REPORT)
-            ),
-        }
-        for kind, dataset in made.items():
-            _leave_out_the_clock(dataset)
-            content = io.BytesIO()
-            dataset.save_as(content, enforce_file_format=True)
-            path = f"{heat_maps.below(predicted.file.path)}.{kind}.dcm"
-            atomic.write_bytes(self.folder / path, content.getvalue())
+        made = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a name of one word, and the like
+            for kind, dataset in {
+                CAPTURE: self._capture(source, predicted, picture),
+                REPORT: dicom_report.report(
+                    source, predicted, self.made_by, **self._common(source, predicted, REPORT)
+                ),
+            }.items():
+                _leave_out_the_clock(dataset)
+                content = io.BytesIO()
+                dataset.save_as(content, enforce_file_format=True)
+                made[kind] = content.getvalue()
+        self.unknown += not source.get("BurnedInAnnotation")
+        return made
 
-    def _capture(self, source: Dataset, picture: np.ndarray) -> SCImage:
+    def _capture(self, source: Dataset, predicted: Predicted, picture: np.ndarray) -> SCImage:
         """Returns a picture as a Secondary Capture."""
         capture = SCImage.from_ref_dataset(
             source,
@@ -98,7 +111,7 @@ class DicomResults:
             patient_orientation=("L", "F"),  # replaced below by the source's own
             transfer_syntax_uid=ExplicitVRLittleEndian,
             content_qualification=ContentQualificationValues.RESEARCH,
-            **self._common(source, CAPTURE),
+            **self._common(source, predicted, CAPTURE),
         )
         capture.copy_patient_and_study_information(source)
         capture.PatientOrientation = source.get("PatientOrientation") or []
@@ -111,15 +124,17 @@ class DicomResults:
         capture.SourceImageSequence = [_reference(source)]
         return capture
 
-    def _common(self, source: Dataset, kind: str) -> dict:
+    def _common(self, source: Dataset, predicted: Predicted, kind: str) -> dict:
         """Returns what all results have in common, as highdicom takes it."""
         date, time = _moment(source)
+        shown = hashlib.sha256(predicted.image.tobytes()).hexdigest()
         of_series = (source.StudyInstanceUID, source.SeriesInstanceUID)
         return {
             "series_instance_uid": self.made_by.uid(*of_series, kind),
             "series_number": SERIES_NUMBERS[kind],
             "series_description": f"{algorithm.NAME} {kind} (research use only)",
-            "sop_instance_uid": self.made_by.uid(source.SOPInstanceUID, kind),
+            # Of two images that wrongly have one UID the results have two.
+            "sop_instance_uid": self.made_by.uid(source.SOPInstanceUID, kind, shown),
             "instance_number": max(int(source.get("InstanceNumber") or 1), 1),
             "manufacturer": algorithm.NAME,
             "manufacturer_model_name": algorithm.NAME,

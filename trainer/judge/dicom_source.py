@@ -7,7 +7,7 @@ from pydicom import Dataset, datadict, uid
 from pydicom.config import RAISE
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
-from pydicom.valuerep import PersonName, validate_value
+from pydicom.valuerep import DA, DT, TM, PersonName, validate_value
 
 from trainer.data.decode import dicom
 from trainer.data.decode.limits import LeftOut, Unreadable, reading
@@ -29,6 +29,7 @@ PRESENT = (
 )
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 SEXES = ("M", "F", "O")
+MOMENTS = {"DA": DA, "DT": DT, "TM": TM}
 DEEPEST = 4  # sequences within sequences
 
 
@@ -42,7 +43,7 @@ def source(data: bytes, *, allow_burned_in: bool = False) -> Dataset | None:
       allow_burned_in: takes an image with names burnt in, too.
 
     Raises:
-      LeftOut: names are burnt into the image.
+      LeftOut: names are burnt into the image, or it says something else of them than no.
       Unreadable: the file lacks what refers to it.
     """
     if not dicom.is_dicom(data):
@@ -53,10 +54,12 @@ def source(data: bytes, *, allow_burned_in: bool = False) -> Dataset | None:
 
 def _checked(given: Dataset, allow_burned_in: bool) -> Dataset:
     found = _clean(given, KEPT)
-    is_burnt_in = str(given.get("BurnedInAnnotation", "")).strip().upper() == "YES"
-    if is_burnt_in and not allow_burned_in:
+    said = given.get("BurnedInAnnotation") or ""
+    said = {str(one).strip().upper() for one in (said if isinstance(said, MultiValue) else [said])}
+    if said - {"", "NO"} and not allow_burned_in:
         raise LeftOut(
-            "BurnedInAnnotation is YES, so that a copy shows names; --allow_burned_in writes it"
+            "BurnedInAnnotation is not NO, so that a copy may show names; --allow_burned_in "
+            "writes it"
         )
     for name in UIDS:
         if not re.fullmatch(r"[0-9.]{1,64}", str(found.get(name, ""))):
@@ -101,6 +104,8 @@ def _is_valid(element: DataElement) -> bool:
     try:
         for one in value if isinstance(value, MultiValue) else [value]:
             validate_value(element.VR, str(one) if isinstance(one, PersonName) else one, RAISE)
+            if element.VR in MOMENTS:
+                MOMENTS[element.VR](one)  # 31 February is of the right form
     except Exception:  # of a value that is not even of the type that its kind has
         return False
     return True

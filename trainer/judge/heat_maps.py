@@ -28,8 +28,8 @@ class HeatMaps:
     folder: epath.Path
     network: TrainedModel
 
-    def write(self, predicted: Sequence[Predicted]) -> None:
-        """Writes the pictures of some files."""
+    def write(self, predicted: Sequence[Predicted]) -> dict[int, str]:
+        """Writes the pictures of some files; every file can have one."""
         network, images = self.network, np.stack([each.image for each in predicted])
         probability = np.stack([each.probabilities for each in predicted])
         likeliest = probability.argmax(1)
@@ -45,6 +45,7 @@ class HeatMaps:
             Image.fromarray(picture.pixels).save(content, "PNG")
             path = f"{below(each.file.path)}.png"
             atomic.write_bytes(self.folder / path, content.getvalue())
+        return {}
 
 
 def evidence(

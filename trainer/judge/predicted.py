@@ -1,6 +1,6 @@
 """What is known of one predicted file, for whoever writes more than its row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,5 +32,9 @@ class Predicted(NamedTuple):
 class ResultFiles(Protocol):
     """Files that are written for each predicted one, such as pictures."""
 
-    def write(self, predicted: Sequence[Predicted]) -> None:
-        """Writes those of some predicted files, before their rows are."""
+    def write(self, predicted: Sequence[Predicted]) -> Mapping[int, str]:
+        """Writes those of some predicted files, before their rows are.
+
+        Returns:
+          by a file's place among them, why it can have none, in a few words.
+        """

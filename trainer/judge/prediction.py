@@ -18,6 +18,7 @@ from trainer.metrics.operating_points import CHOSEN
 
 AT_ONCE = 64  # files that go through the network together
 FLAGGED = "no such radiograph"  # group of what the gate refuses
+NO_RESULTS = "no results"  # group of what has no result files
 SEVERAL = "|"  # between labels in a cell
 
 
@@ -80,13 +81,22 @@ class Predictor:
             findings = self.gate and self.gate.findings(images[0], features, sizes)
             found = findings or [None] * len(chosen)
             predicted = list(self._predicted(chosen, images[0], logits, findings=found))
-            if kept := [each for each in predicted if not (each.finding and self.refuse)]:
-                for files in self.result_files:
-                    files.write(kept)
+            failed = self._write(predicted)
             cells = map(self._cells, predicted, self._sets(logits))
-            for number, each, finding in zip(usable, cells, found, strict=True):
-                rows[number] |= self._flagged(each, finding) if finding else each
+            for place, (each, finding) in enumerate(zip(cells, found, strict=True)):
+                if place in failed:
+                    each = {"refused": NO_RESULTS, "reason": failed[place]}
+                rows[usable[place]] |= self._flagged(each, finding) if finding else each
         return rows
+
+    def _write(self, predicted: Sequence[Predicted]) -> dict[int, str]:
+        """Writes the result files of some predictions; returns why there are none, by place."""
+        kept = [n for n, each in enumerate(predicted) if not (each.finding and self.refuse)]
+        failed: dict[int, str] = {}
+        for files in self.result_files if kept else ():
+            for place, reason in files.write([predicted[n] for n in kept]).items():
+                failed[kept[place]] = reason
+        return failed
 
     def _flagged(self, cells: Row, finding: Finding) -> Row:
         """Returns the cells of an image that does not pass the gate."""
