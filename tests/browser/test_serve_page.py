@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import threading
 import time
@@ -22,6 +23,7 @@ from trainer.serve import address, server
 pytestmark = pytest.mark.slow
 TOKEN = "a token of some length"
 ANY = ".*"  # troubles that a test makes itself
+HOSTILE = '<img src=x onerror="document.title=1">\u202e"&lt;'  # as a name: HTML, and from the right
 
 # A number stands for as many bytes of zero.
 DROP = """([name, sent]) => {
@@ -265,19 +267,21 @@ def test_errors_are_a_sentence_and_may_be_tried_again(visit, url: str, radiograp
     broken: list[Route] = []
 
     def fail(route: Route) -> None:
-        """The server is busy, then gone, then there again."""
+        """The server is busy, then gone, then there again, with a hostile label."""
         broken.append(route)
         if len(broken) == 1:
             route.fulfill(status=429, headers={"Retry-After": "0.1"}, json={"error": "Busy."})
         elif len(broken) == 2:
             route.abort()
         else:
-            route.continue_()
+            answer = route.fetch()
+            sent = answer.text().replace(json.dumps("PNEUMONIA"), json.dumps(HOSTILE))
+            route.fulfill(response=answer, body=sent)
 
     with visit(url, "serve-errors", foreign=ANY) as page:
-        drop(page, "notes.txt", b"no image")
+        drop(page, HOSTILE, b"no image")
         problem = page.locator("#answer .problem")
-        expect(problem).to_contain_text("notes.txt: The file cannot be used as a radiograph")
+        expect(problem).to_contain_text(f"{HOSTILE}: The file cannot be used as a radiograph")
         expect(problem.get_by_role("button")).to_have_count(0)
         drop(page, "large.png", 33 * 2**20)
         expect(problem).to_have_text("large.png: it has 33 MiB, and the server takes 32 MiB.")
@@ -285,7 +289,8 @@ def test_errors_are_a_sentence_and_may_be_tried_again(visit, url: str, radiograp
         drop(page, "chest.png", radiograph)
         expect(problem).to_contain_text("The server cannot be reached")
         problem.get_by_role("button", name="Try again").click()
-        expect(page.locator(".decision")).to_be_visible()
+        expect(page.locator(".decision b")).to_have_text(HOSTILE)
+        assert page.locator("[src=x]").count() == 0 and page.title() != "1"
         assert len(broken) == 3
 
 

@@ -197,7 +197,7 @@ function show(entry) {
   } else if (state === "failed") {
     const again = make("button", "", "Try again");
     again.addEventListener("click", () => retry(entry));
-    by("answer").replaceChildren(make("p", "problem", `${entry.file.name}: ${problem}`, ...(entry.again ? [again] : [])));
+    by("answer").replaceChildren(make("p", "problem", make("bdi", "", entry.file.name), `: ${problem}`, ...(entry.again ? [again] : [])));
   } else {
     by("answer").replaceChildren(make("p", "card muted", "The network looks at it …"));
   }
