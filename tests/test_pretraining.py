@@ -123,9 +123,10 @@ def test_a_supervised_run_begins_with_its_backbone_and_a_new_head(
     begun = epath.Path(tmp_path / "begun")
     begun.mkdir()
     (begun / "config.json").write_text((pretrained / "config.json").read_text())
+    run_checks.check(tiny)
     tiny.model.weights = str(begun)
     with pytest.raises(UsageError, match="is a pretraining that is not finished"):
-        initial_weights.load(network, tiny, ["sick"])
+        run_checks.check(tiny)
 
 
 @pytest.mark.slow

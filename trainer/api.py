@@ -89,7 +89,8 @@ def train_and_evaluate(
       **options: `events` and `show_test` of `trainer.train.train_and_evaluate`.
 
     Returns:
-      The evaluation of the test split, `evaluation/test.json`; None on workers but the chief.
+      The evaluation of the test split, `evaluation/test.json`; None of a pretraining, and on
+      workers but the chief.
 
     Raises:
       ExitError: a subclass for each way in which it can end early; Stopped where Ctrl-C, in the

@@ -11,7 +11,7 @@ from trainer.commands import path_flags
 from trainer.system import gcs
 from trainer.system.errors import UsageError
 from trainer.training.run_checks import COPIES
-from trainer.training.run_files import OF_NETWORK, RunFiles
+from trainer.training.run_files import initial_run
 
 with epy.lazy_imports():  # what speaks to a cloud
     from trainer.cloud import google_storage, upload
@@ -46,7 +46,7 @@ def place(config: ConfigDict, workdir: str) -> "list[upload.Upload]":
         local = _existing(weights, "model.weights").resolve()
         kind = upload.RUN if local.is_dir() else upload.FILES
         if kind == upload.RUN:
-            RunFiles(local, OF_NETWORK)
+            initial_run(local)
         sent.append(upload.Upload(local, f"{beside}/weights/{local.name}", kind))
         config.model.weights = sent[-1].url
     return sent

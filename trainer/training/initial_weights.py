@@ -16,7 +16,7 @@ from trainer import models
 from trainer.models import applications, replicable
 from trainer.system.errors import Unavailable, UsageError
 from trainer.training import pretrained
-from trainer.training.run_files import RunFiles
+from trainer.training.run_files import initial_run
 from trainer.training.trained_model import TrainedModel
 
 Named = dict[str, np.ndarray]
@@ -89,7 +89,7 @@ def _imagenet(config: ConfigDict) -> Named:
 
 
 def _of_run(run: epath.Path, model: keras.Model, labels: list[str]) -> Named:
-    if RunFiles(run, ["config.json"]).settings.get("pretrain.method"):
+    if initial_run(run).is_pretraining:
         return pretrained.weights(run)
     trained = TrainedModel.load(run)
     found = _matched(trained.model, model)

@@ -8,8 +8,7 @@ from etils import epath
 
 from trainer.checkpoint import checkpoint
 from trainer.system import atomic, json_files
-from trainer.system.errors import UsageError
-from trainer.training.run_files import PRETRAINED, RunFiles
+from trainer.training.run_files import PRETRAINED, initial_run
 
 
 def write(workdir: epath.Path, config: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
@@ -32,13 +31,7 @@ def weights(workdir: epath.Path) -> dict[str, np.ndarray]:
       UsageError: the pretraining is not finished.
       CheckpointsDamaged: its checkpoint is damaged.
     """
-    run = RunFiles(workdir, ["config.json"])
-    file = workdir / PRETRAINED
-    if not file.exists():
-        raise UsageError(
-            f"model.weights={workdir} is a pretraining that is not finished: give the same command "
-            "again to finish it, or name another run."
-        )
+    run, file = initial_run(workdir), workdir / PRETRAINED
     content = json_files.read(file)
     with json_files.damage_reported(file):
         folder = checkpoint.path(workdir / "checkpoints", content["step"], content["epoch"])

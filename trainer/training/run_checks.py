@@ -12,7 +12,7 @@ from trainer.config import schema
 from trainer.data import summary_file
 from trainer.system import gcs, json_files, own_function
 from trainer.system.errors import UsageError
-from trainer.training.run_files import PRETRAINED
+from trainer.training.run_files import PRETRAINED, initial_run
 
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
@@ -92,6 +92,8 @@ def _check_weights(options: ConfigDict) -> None:
             f"model.weights={weights} does not exist: give imagenet, a run's folder, a .weights.h5 "
             "or .keras file, or a TensorFlow checkpoint."
         )
+    if (Path(weights) / "config.json").exists():
+        initial_run(weights)
 
 
 def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:

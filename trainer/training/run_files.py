@@ -55,7 +55,7 @@ class RunFiles:
                 f"there is no run at {workdir}: give the work directory of a finished training."
             )
         missing = [name for name in needed if not (self.workdir / name).exists()]
-        if missing and self._is_pretraining():
+        if missing and self.is_pretraining:
             raise UsageError(
                 f"{workdir} is a pretraining, whose network predicts nothing yet: train one from "
                 f"it with --config.model.weights={workdir}."
@@ -84,6 +84,12 @@ class RunFiles:
     def environment(self) -> dict[str, Any]:
         """The content of environment.json."""
         return json_files.read(self.workdir / "environment.json")
+
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether its network learns without labels, and predicts nothing."""
+        exists = (self.workdir / "config.json").exists()
+        return exists and bool(self.settings.get("pretrain.method"))
 
     @property
     def starts(self) -> list[dict[str, Any]]:
@@ -195,10 +201,6 @@ class RunFiles:
         """Names of the test images, in order."""
         return evaluation_files.read_image_names(self.workdir, "test")
 
-    def _is_pretraining(self) -> bool:
-        exists = (self.workdir / "config.json").exists()
-        return exists and bool(self.settings.get("pretrain.method"))
-
     def _advice(self) -> str:
         """Returns how to finish the run, with its own command where that is known."""
         runs = sorted(file.parent.name for file in self.workdir.glob("*/config.json"))
@@ -210,3 +212,20 @@ class RunFiles:
         except (OSError, *json_files.DAMAGE):
             return "train it to the end first."
         return f"train it to the end with `{command}` first."
+
+
+def initial_run(workdir: epath.PathLike) -> RunFiles:
+    """Returns a run whose weights another one may begin with.
+
+    Raises:
+      UsageError: there is none, or it is not finished.
+    """
+    run = RunFiles(workdir, ["config.json"])
+    if not run.is_pretraining:
+        return RunFiles(workdir, OF_NETWORK)
+    if not (run.workdir / PRETRAINED).exists():
+        raise UsageError(
+            f"model.weights={workdir} is a pretraining that is not finished: give its command "
+            "again to finish it, or name another run."
+        )
+    return run
