@@ -252,6 +252,30 @@ def test_similar_training_images_are_shown_to_who_asks(
             expect(page.locator(".similar li")).to_have_count(count)
 
 
+def test_answer_under_way_is_asked_for_again_when_more_is_wanted(
+    visit, url: str, radiograph: bytes
+):
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        held.append(route)
+        if len(held) > 1:
+            route.continue_()
+
+    with visit(url, "serve-under-way") as page:
+        answered(page, radiograph)
+        page.route(re.compile("radiographs[?]"), hold_first)
+        with page.expect_request(re.compile("radiographs[?]")):
+            drop(page, "second.png", radiograph)
+        files = page.locator("#files button")
+        files.first.click()
+        page.get_by_label("Show those that the network").check()
+        held[0].continue_()
+        expect(page.locator("#files .answered")).to_have_count(2)
+        files.last.click()
+        expect(page.locator(".similar li")).to_have_count(6)
+
+
 def test_export_without_training_images_offers_none(visit, url: str, radiograph: bytes):
     def without(route: Route) -> None:
         route.fulfill(json=route.fetch().json() | {"similar": False})
