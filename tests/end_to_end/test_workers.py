@@ -29,6 +29,8 @@ from trainer.training import run_folder
 from trainer.training.progress import Progress
 
 add_loop = Progress.add_loop
+with open(f"{sys.argv[1]}.pid", "w") as file:
+    file.write(str(os.getpid()))
 
 def add(progress, result):
     add_loop(progress, result)
@@ -138,7 +140,10 @@ def test_frozen_worker_ends_the_other(pair: Pair):
     freeze = """
 import subprocess
 if not hasattr(train, "frozen"):
-    train.frozen = subprocess.Popen(["bash", "-c", f"sleep 40; kill -CONT {os.getpid()}"])
+    other = open(sys.argv[1].replace("config-0", "config-1") + ".pid").read()
+    until_it_is_gone = f"timeout 40 tail --pid={other} -f /dev/null"
+    thaw = f"{until_it_is_gone}; kill -CONT {os.getpid()}"
+    train.frozen = subprocess.Popen(["bash", "-c", thaw])
     os.kill(os.getpid(), signal.SIGSTOP)
 """
     ended = pair(freeze, NOTHING, minute=1.5)
