@@ -50,6 +50,20 @@ def test_a_device_looks_up_the_batches_that_the_host_sends(
             looked_up.restart()
 
 
+def test_the_program_is_given_the_images_and_copies_whole_rows_of_them(
+    arrays: tuple[np.ndarray, np.ndarray], one_device: tf.distribute.Strategy
+):
+    pixels, size = device_cache.DevicePixels(*arrays, one_device), len(arrays[0])
+    batches = device_cache.train_batches(pixels, 8, seed=0, epochs=1)
+    look_up = tf.function(
+        lambda rows: batches.look_up({"row": rows})["image"], jit_compile=True, autograph=False
+    )
+    program = look_up.experimental_get_compiler_ir(tf.TensorSpec([8], tf.int32))(stage="hlo")
+    bytes_of_row = SIZE**2
+    assert f"u8[{size},{bytes_of_row}]{{1,0}} parameter" in program
+    assert f"slice_sizes={{1,{bytes_of_row}}}" in program
+
+
 def assert_same(
     replicas: tf.distribute.Strategy,
     looked_up: DeviceBatches,
