@@ -81,6 +81,7 @@ def test_three_class_folders_become_a_report_of_exclusive_classes(
     square = network.fitted_images(network.members[0].stored_image(jpeg))[0]
     (expected,) = network.probabilities(network.logits((square[np.newaxis],)))
     served = server.service(Exported.open(out), "lungs", server.Options(batch=1))
+    out.rmtree()  # a server needs none of it any more
     row, prediction = asyncio.run(answers(served, jpeg))
     given = [label["probability"] for label in row["labels"]]
     np.testing.assert_allclose(given, expected, atol=1e-5)

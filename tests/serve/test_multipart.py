@@ -20,6 +20,23 @@ def test_files_keep_bytes_name_and_order():
 
 
 @pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        (b'<b>\xe2\x80\xae"'.replace(b'"', b'\\"'), '<b>\u202e"'),
+        (b"x" * 5000, "x" * 5000),
+        (b"", ""),
+        (b"\xff\xfe.png", "\ufffd\ufffd.png"),
+        (b"\0\x1b[31m", "\0\x1b[31m"),
+        (b"../../etc/passwd", "../../etc/passwd"),
+    ],
+    ids=["HTML", "long", "empty", "not UTF-8", "control characters", "path"],
+)
+def test_name_of_a_file_is_text_and_nothing_else(sent: bytes, name: str):
+    head = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n' % sent
+    assert read_files(TYPE, head + b"a\r\n--xx--\r\n", most=1) == [(name, b"a")]
+
+
+@pytest.mark.parametrize(
     ("kind", "body", "status"),
     [
         ("application/json", b"{}", 415),
@@ -30,7 +47,7 @@ def test_files_keep_bytes_name_and_order():
         (TYPE, form(("file", b"a"), end=b""), 400),
         (TYPE, form(("file", b"a"), end=b"")[:-9], 400),
         (TYPE, form(("image", b"a")), 400),
-        (TYPE, b"--xx\r\n" + b"a" * 10_000, 400),
+        (TYPE, b"--xx\r\n" + b"a" * 20_000, 400),
         (TYPE, form(*[("x", b"")] * (MOST_PARTS + 1)), 400),
         (TYPE, form(("file", b"a"), ("file", b"b")), 413),
         (TYPE + "\xff; charset=zlib", form(("file", b"a")), 400),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FIELD = "file"
 MOST_PARTS = 256
+MOST_HEADER = 2**14  # bytes of a line, which has a file's name
 HOW = f"send multipart/form-data with parts named {FIELD}, as curl -F {FIELD}=@NAME does"
 
 
@@ -44,11 +45,13 @@ def read_files(content_type: str, body: bytes, *, most: int) -> list[Part]:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The request is no form: {HOW}.")
     collector = _Collector()
     try:
-        parser = MultipartParser(options[b"boundary"], collector.callbacks())
+        parser = MultipartParser(
+            options[b"boundary"], collector.callbacks(), max_header_size=MOST_HEADER
+        )
         parser.write(body)
         parser.finalize()
     except (FormParserError, ValueError) as error:
-        raise invalid(f"The form is damaged: {HOW}.") from error
+        raise invalid(f"The form is damaged, or a name in it is too long: {HOW}.") from error
     if not collector.complete:
         raise invalid(f"The form is cut off: {HOW}.")
     if not collector.files:
