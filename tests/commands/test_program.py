@@ -20,6 +20,10 @@ def main(argv):
         signal.raise_signal(signal.SIGINT)
     if argv[1:] == ["unreadable"]:
         raise OSError(5, "as the system puts it", "RUN/x")
+    if argv[1:] == ["full"]:  # as TensorFlow says it
+        error = RuntimeError()
+        error.message = "RUN/x.tempstate1; No space left on device"
+        raise error
     print(argv[1:], program.verbosity())
     for level in (logging.error, logging.warning, logging.info, logging.debug):
         level("as %s", level.__name__)
@@ -71,10 +75,16 @@ def test_an_ending_is_one_sentence_and_its_code():
     assert (done.returncode, done.stderr) == (66, "error: the data is gone.\n")
 
 
-def test_file_that_cannot_be_used_is_one_sentence():
-    done = program(("RUN",), "unreadable")
-    message = "error: RUN/x cannot be used (Input/output error, EIO): mend that and try again.\n"
-    assert (done.returncode, done.stderr) == (74, message)
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ("unreadable", "RUN/x cannot be used (Input/output error, EIO)"),
+        ("full", "a file cannot be used (No space left on device, ENOSPC)"),
+    ],
+)
+def test_file_that_cannot_be_used_is_one_sentence(fault: str, what: str):
+    done = program(("RUN",), fault)
+    assert (done.returncode, done.stderr) == (74, f"error: {what}: mend that and try again.\n")
 
 
 def test_ctrl_c_is_one_sentence_too():

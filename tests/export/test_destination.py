@@ -1,17 +1,27 @@
 """An export is there whole or not at all, however its process ends."""
 
+import errno
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from etils import epath
 
 from trainer.export import destination
 from trainer.system import gcs
-from trainer.system.errors import UsageError
+from trainer.system.errors import CannotWrite, UsageError
+
+
+class OfTensorFlow(Exception):
+    """As its errors are; itself it would take the other process seconds to load."""
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message = message
 
 
 def build(out: Path, *, then: Callable[[], object] = lambda: None) -> None:
@@ -35,7 +45,7 @@ def test_what_a_killed_export_leaves_is_no_export_and_goes_with_the_next(tmp_pat
     begun = context.Event()
     process = context.Process(target=begin_and_wait, args=(out, begun))
     process.start()
-    assert begun.wait(60)
+    assert begun.wait(100)
     (tmp_path / ".out[1]-notes").touch()
     build(tmp_path / "other")
 
@@ -57,6 +67,20 @@ def test_folder_that_another_export_has_filled_meanwhile_is_left_alone(tmp_path:
     with pytest.raises(UsageError, match="is not empty"):
         build(notes.parent, then=lambda: (notes.parent.mkdir(), notes.touch()))
     assert list(tmp_path.iterdir()) == [notes.parent] and list(notes.parent.iterdir()) == [notes]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OfTensorFlow("variables.tempstate1; File too large"),
+    ],
+    ids=["disk", "limit, of TensorFlow"],
+)
+def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, error: Exception):
+    with pytest.raises(CannotWrite, match=f"out cannot be written, as {tmp_path} takes no more"):
+        build(tmp_path / "out", then=Mock(side_effect=error))
+    assert not list(tmp_path.iterdir())
 
 
 def test_export_that_a_bucket_does_not_take_leaves_nothing_there(

@@ -191,8 +191,8 @@ def _exit_on_errors() -> Iterator[None]:
     except Exception as error:
         if reason := gcs.reason(error):
             _exit(bucket_error(error, f"a bucket cannot be used ({reason}).", UsageError))
-        if isinstance(error, OSError) and (reason := file_error(error)):
-            file = error.filename or "a file"
+        if reason := file_error(error):  # TensorFlow raises them as errors of its own
+            file = getattr(error, "filename", None) or "a file"
             _exit(CannotWrite(f"{file} cannot be used ({reason}): mend that and try again."))
         raise
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from etils import epath
 
 from trainer.system import gcs
-from trainer.system.errors import UsageError
+from trainer.system.errors import CannotWrite, UsageError, file_error
 
 CHECKSUMS = "checksums.json"  # is written last
+FULL = ("ENOSPC", "EDQUOT", "EFBIG")
 
 
 def check(out: epath.Path) -> None:
@@ -54,7 +55,8 @@ def built_beside(out: epath.Path) -> Iterator[epath.Path]:
         stack.callback(shutil.rmtree, built, ignore_errors=True)
         with suppress(OSError):  # of a file system without locks
             stack.enter_context(_locked(built))
-        yield epath.Path(built)
+        with _room(built, out):
+            yield epath.Path(built)
         if in_bucket:
             _upload(built, out)
             return
@@ -64,6 +66,21 @@ def built_beside(out: epath.Path) -> Iterator[epath.Path]:
         except OSError:
             check(out)  # somebody else has written to it meanwhile
             raise
+
+
+@contextmanager
+def _room(built: Path, out: epath.Path) -> Iterator[None]:
+    """Turns the errors of a full disk into CannotWrite, those that TensorFlow raises too."""
+    try:
+        yield
+    except Exception as error:
+        reason = file_error(error) or ""
+        if not reason.endswith(FULL):
+            raise
+        raise CannotWrite(
+            f"{out} cannot be written, as {built.parent} takes no more ({reason}): make room "
+            "there, or name a folder on another disk."
+        ) from error
 
 
 def _remove_left_behind(out: epath.Path) -> None:
