@@ -16,15 +16,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
-from alike import differences
-from forked_job import PATIENCE_SECONDS, Brake, Failure, Job, Worker
+from etils import epy
 from ml_collections import ConfigDict
 
 from trainer.commands import program
 from trainer.commands.command import Command
 from trainer.config.schema import default
-from trainer.data import pipeline, summary_file
+from trainer.data import summary_file
 from trainer.system.errors import UsageError, WorkerLost
+
+with epy.lazy_imports():  # TensorFlow, once this process is set up for it
+    import alike
+    import forked_job
+
+    from trainer.data import pipeline
 
 MOMENTS = ("in its start", "in a save", "later")  # in turn
 # A kill comes up to so long after the checkpoint that it waits for.
@@ -36,7 +41,7 @@ _WORKERS = flags.DEFINE_integer("workers", 1, "processes of the job", lower_boun
 _OUT = flags.DEFINE_string("out", None, "new folder for data, runs and logs", required=True)
 _PATIENCE = flags.DEFINE_integer(
     "patience",
-    PATIENCE_SECONDS,
+    1800,
     "seconds that the job may take to be where it is killed, to end, or to finish",
     lower_bound=1,
 )
@@ -88,7 +93,8 @@ def main(argv: Sequence[str]) -> None:
     config = small_config(data, epochs=max(3, kills * 2 // 3))
     total = pipeline.steps(config.train.epochs * images, config.train.batch_size)
     unbroken, killed = (
-        Job(config, out / name, workers, total, _PATIENCE.value) for name in ("unbroken", "killed")
+        forked_job.Job(config, out / name, workers, total, _PATIENCE.value)
+        for name in ("unbroken", "killed")
     )
     began = time.monotonic()
     start_seconds = unbroken.finish()
@@ -104,9 +110,11 @@ def main(argv: Sequence[str]) -> None:
         deaths.append(kill_once(killed, step, draws, when=when, start_seconds=start_seconds))
         print(f"kill {number:>2} of {kills}: {deaths[-1]}", flush=True)
     killed.finish()
-    found = differences(unbroken.workdir, killed.workdir, total, 0.0 if workers == 1 else 1e-6)
+    found = alike.differences(
+        unbroken.workdir, killed.workdir, total, 0.0 if workers == 1 else 1e-6
+    )
     if found:
-        raise Failure("the killed run differs: " + "; ".join(found))
+        raise forked_job.Failure("the killed run differs: " + "; ".join(found))
     slowest = {death.when: death.seconds for death in sorted(deaths, key=lambda d: d.seconds)}
     times = ", ".join(f"{seconds:.2f} s {when}" for when, seconds in slowest.items())
     print(f"verdict: alike after {kills} kills; at the longest they took {times}")
@@ -135,11 +143,11 @@ def small_config(data: str, epochs: int) -> ConfigDict:
 
 
 def kill_once(
-    job: Job, step: int, draws: random.Random, *, when: str, start_seconds: float
+    job: "forked_job.Job", step: int, draws: random.Random, *, when: str, start_seconds: float
 ) -> Death:
     """Starts the job, and kills it in its start, or after it has saved `step` and a new one."""
     step = max(step, job.saved() + 1)
-    with job.started([Brake(after=step)]) as workers:
+    with job.started([forked_job.Brake(after=step)]) as workers:
 
         def reach(moment: Callable[[], bool]) -> None:
             job.wait(lambda: moment() or any([worker.ended() for worker in workers]))
@@ -176,14 +184,14 @@ def kill_once(
     return Death(when, job.saved(), sent, [worker.code for worker in workers], seconds)
 
 
-def check_end(worker: Worker, allowed: set[int]) -> None:
+def check_end(worker: "forked_job.Worker", allowed: set[int]) -> None:
     """Raises a Failure unless a worker ended with an allowed code, and said why in one line."""
     lines = worker.log.read_text().splitlines()
     endings = [line for line in lines if line.startswith(("stopped: ", "error: "))]
     if worker.code not in allowed:
-        raise Failure(f"{worker.log} ended with {worker.code}, not {sorted(allowed)}")
+        raise forked_job.Failure(f"{worker.log} ended with {worker.code}, not {sorted(allowed)}")
     if ((worker.code or 0) > 0 and len(endings) != 1) or "Traceback" in "".join(lines):
-        raise Failure(f"{worker.log} does not say in one line why it ended")
+        raise forked_job.Failure(f"{worker.log} does not say in one line why it ended")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,6 @@ from trainer.training.step import LoopResult
 # A job that is to be killed pauses so long after each loop beyond the step where that is due, so
 # that kills come at their steps also where this process seldom gets its turn.
 PAUSE_SECONDS = 0.2
-# How long a job may take to get anywhere before it counts as stuck; on a busy machine that is long.
-PATIENCE_SECONDS = 1800
 
 
 class Failure(errors.ExitError):
@@ -102,7 +100,7 @@ class Job:
     workdir: Path
     workers: int
     steps: int
-    patience: float = PATIENCE_SECONDS
+    patience: float
 
     @contextmanager
     def started(self, loggers: Sequence[Logger] = ()) -> Iterator[list[Worker]]:
