@@ -21,7 +21,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from tests.forks import RETRIES, Forks
+from tests.forks import Forks
 from tests.nameless import nameless
 from trainer import train
 from trainer.config.schema import default
@@ -240,15 +240,6 @@ class Bucket:
     ) -> subprocess.CompletedProcess:
         """Runs Python in a process that can reach the bucket, with more in its environment."""
         environment = self.environment | environment
-        if environment.keys() & RETRIES.keys():
-            return subprocess.run(
-                [sys.executable, *arguments],
-                env=RETRIES | environment,
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-            )
         return self.forks.run(*arguments, environment=environment, timeout=timeout)
 
     def _storage(self, path: str, content: bytes | None = None) -> bytes:
@@ -271,7 +262,7 @@ class Bucket:
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """Runs programs in processes that begin at once."""
+    """A Python whose programs begin at once."""
     forks = Forks(tmp_path_factory.mktemp("forks"))
     yield forks
     forks.close()

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from etils import epath
 from ml_collections import ConfigDict
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.forks import Forks
 from trainer import train
 
 ROOT = Path(__file__).parents[2]
@@ -139,13 +139,13 @@ def runs(
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
+def serve(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Serve:
     """Starts TensorBoard with some arguments, waits until it has read all, and gives its URL."""
 
     @contextmanager
     def served(*arguments: str) -> Iterator[str]:
         said = tmp_path_factory.mktemp("tensorboard") / "said"
-        command = [sys.executable, "-m", "tensorboard.main", "--port=0", *arguments]
+        command = [forks.python, "-m", "tensorboard.main", "--port=0", *arguments]
         with said.open("w") as out:
             server = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

@@ -16,6 +16,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
+from tests.forks import Forks
 from trainer.config.schema import default
 from trainer.data import summary_file
 from trainer.system.errors import CannotWrite, Stopped, UsageError
@@ -295,11 +296,14 @@ def sweep():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(phantoms: epath.Path, tmp_path: Path):
+def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(
+    forks: Forks, phantoms: epath.Path, tmp_path: Path
+):
     recipe, runs = tmp_path / "recipe.py", tmp_path / "runs"
     recipe.write_text(RECIPE)
     data, epochs = f"--config.data.path={phantoms}", "--config.train.epochs=2"
-    command = tune(runs, f"--config={recipe}", data, epochs, "--config.seed=14", "--trials=3")
+    _, *arguments = tune(runs, f"--config={recipe}", data, epochs, "--config.seed=14", "--trials=3")
+    command = [forks.python, *arguments]
 
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while not (runs / "trial-02" / "config.json").exists():

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -20,7 +21,7 @@ import pytest
 from etils import epath
 
 from scripts.alike import differences
-from tests.forks import Forks
+from tests.forks import RETRIES, Forks
 from trainer.data import sources
 from trainer.system import file_lock
 from trainer.system.errors import CannotWrite, ExitError, Unavailable
@@ -44,7 +45,8 @@ SMALL = {
     "profile.flops": False,
 }
 CREDENTIALS = ("GOOGLE_AUTH_TOKEN_FOR_TESTING", "GOOGLE_APPLICATION_CREDENTIALS")
-PATIENT = {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}  # TensorFlow's own default
+# TensorFlow's own default, but for how soon it asks.
+PATIENT = RETRIES | {"GCS_RETRY_CONFIG_MAX_RETRIES": "10"}
 
 # Runs the job with the flags that follow, and sends it a signal once it has reached a step.
 SIGNALLED = """
@@ -98,18 +100,24 @@ def failing_now_and_then(bucket: object) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def run(running_bucket, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def patient(running_bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """The same bucket, for programs that ask again as often as TensorFlow does by default."""
+    forks = Forks(tmp_path_factory.mktemp("patient"), PATIENT)
+    yield replace(running_bucket, forks=forks)
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def run(running_bucket, patient, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Returns what runs Python beside the bucket, must end with a code, and returns its output.
 
-    Meanwhile faults come again and again, and TensorFlow retries as it does by default.
+    Meanwhile faults come again and again.
     """
     cache = str(tmp_path_factory.mktemp("cache"))
 
     def run(*arguments: object, code: int = 0) -> str:
         with failing_now_and_then(running_bucket):
-            done = running_bucket.run(
-                *map(str, arguments), timeout=240, XDG_CACHE_HOME=cache, **PATIENT
-            )
+            done = patient.run(*map(str, arguments), timeout=240, XDG_CACHE_HOME=cache)
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr

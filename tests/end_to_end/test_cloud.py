@@ -14,6 +14,7 @@ import pytest
 from etils import epath
 
 from tests.cloud.vertex_server import Vertex
+from tests.forks import Forks
 from trainer.distribute.local_workers import cluster_variables
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +33,9 @@ SMALL = [
 class RunningVertex(Vertex):
     """Runs its jobs: the workers of one together, the trials of a tuning one after the other."""
 
-    def __init__(self, environment: dict[str, str], folder: Path):
+    def __init__(self, python: Path, environment: dict[str, str], folder: Path):
         super().__init__()
-        self.job_environment, self.folder = environment, folder
+        self.python, self.job_environment, self.folder = python, environment, folder
         self.workers: dict[str, list[subprocess.Popen]] = {}
         self.trials: list[list[dict]] = []
 
@@ -80,7 +81,7 @@ class RunningVertex(Vertex):
             log = open(self.folder / f"{len(list(self.folder.iterdir()))}.log", "w")  # noqa: SIM115
             started.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "trainer.task", *arguments, *more],
+                    [self.python, "-m", "trainer.task", *arguments, *more],
                     env={
                         **self.job_environment,
                         "TF_CONFIG": json.dumps(place),
@@ -144,10 +145,10 @@ def environment(bucket) -> dict[str, str]:
 
 
 @pytest.fixture
-def vertex(environment: dict[str, str], tmp_path: Path) -> Iterator[RunningVertex]:
+def vertex(forks: Forks, environment: dict[str, str], tmp_path: Path) -> Iterator[RunningVertex]:
     folder = tmp_path / "machines"
     folder.mkdir()
-    vertex = RunningVertex(environment, folder)
+    vertex = RunningVertex(forks.python, environment, folder)
     yield vertex
     for workers in vertex.workers.values():
         for worker in workers:

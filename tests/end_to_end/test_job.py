@@ -29,6 +29,7 @@ from trainer.system.errors import Stopped
 from trainer.training import run_paths
 
 ROOT = Path(__file__).parents[2]
+LAUNCH = "from trainer.commands import launch; launch.run()"
 pytestmark = pytest.mark.slow
 
 
@@ -168,13 +169,14 @@ def test_a_run_goes_on_on_other_devices_and_in_another_precision(
 
 @pytest.mark.timeout(240)
 def test_two_workers_stop_together_where_one_is_told_to_and_are_started_again(
-    tiny: ConfigDict, tmp_path: Path
+    forks: Forks, tiny: ConfigDict, tmp_path: Path
 ):
     tiny.distribute.strategy, tiny.summaries.times, tiny.train.epochs = "multi_worker", 1, 4
     tiny.model.name, tiny.data.image_size, tiny.augment = "article", 48, default().augment
     (tmp_path / "config.json").write_text(tiny.to_json())
-    launch = [sys.executable, "-m", "trainer", "launch", "--workers=2", "--"]
-    launch += [f"--config={tmp_path}/config.json", f"--workdir={tmp_path}/run"]
+    # Of this process the workers are children, but begin at once.
+    launch = [sys.executable, "-c", f"import sys; sys.executable = {str(forks.python)!r}; {LAUNCH}"]
+    launch += ["--workers=2", "--", f"--config={tmp_path}/config.json", f"--workdir={tmp_path}/run"]
     output = ""
     with subprocess.Popen(
         launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT

@@ -1,11 +1,11 @@
 """Every topology sees the same batches and arrives at the same weights, as real processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from etils import epath
+
+from tests.forks import Forks
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "topologies.py"
 TOPOLOGIES = [
@@ -21,10 +21,9 @@ TOPOLOGIES = [
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_all_topologies_train_alike(phantoms: epath.Path):
-    command = [sys.executable, str(SCRIPT), f"--data={phantoms}"]
-    small = ["--small", "--image_size=32", "--steps=10", "--timed_steps=1"]
-    done = subprocess.run([*command, *small], capture_output=True, text=True, timeout=840)
+def test_all_topologies_train_alike(forks: Forks, phantoms: epath.Path):
+    small = ("--small", "--image_size=32", "--steps=10", "--timed_steps=1")
+    done = forks.run(SCRIPT, f"--data={phantoms}", *small, timeout=840)
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == TOPOLOGIES
