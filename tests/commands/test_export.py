@@ -25,11 +25,14 @@ serve.run()
 def test_export_to_a_bucket_is_whole_is_not_written_over_and_is_served(
     bucket, finished: epath.Path, tmp_path: Path
 ):
-    command = ("-m", "trainer", "export", str(finished))
+    command = ("-m", "trainer", "export", str(finished), "--similar=9")
     done = bucket.run(*command, "--out=gs://bucket/network")
     assert done.returncode == 0, done.stderr
     bucket.fetch("network/", tmp_path / "network")
-    assert Exported.open(tmp_path / "network").metadata["runs"] == [finished.name]
+    assert "holds pictures of training images" in done.stdout
+    opened = Exported.open(tmp_path / "network")
+    assert opened.metadata["runs"] == [finished.name]
+    assert opened.similar is not None and len(opened.similar.pictures) == 9
     again = bucket.run(*command, "--out=gs://bucket/network")
     assert again.returncode == 2 and "gs://bucket/network is not empty" in again.stderr
 
