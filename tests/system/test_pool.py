@@ -37,3 +37,13 @@ def test_memory_of_an_item_is_bounded():
         pool.submit("memory").result(60)
     assert pool.submit("a").result(60) == "A"
     pool.close()
+
+
+def test_pool_that_is_closed_ends_what_it_is_at_and_begins_it_no_second_time():
+    pool = Pool(work, workers=1)
+    looping = pool.submit("loop")
+    while not pool._processes[0].given:
+        time.sleep(0.01)
+    pool.close()
+    with pytest.raises(Failed):
+        looping.result(20)
