@@ -94,3 +94,25 @@ def test_a_missing_run_ends_the_program_with_one_sentence(tmp_path):
 def test_arguments_that_do_not_go_together_are_refused(command, arguments, reason):
     with pytest.raises(UsageError, match=reason):
         command(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("record", "damage"),
+    [
+        ("environment", {"command": None, "started": "x"}),
+        ("environment", {"versions": None}),
+        ("environment", {"starts": [None]}),
+        ("data_summary", {"labels": 3}),
+        ("evaluation/test", {"labels": {"PNEUMONIA": {}}}),
+        ("evaluation/validation", {"auc": None}),
+    ],
+)
+@pytest.mark.usefixtures("no_charts")
+def test_a_record_of_other_content_is_refused_in_a_sentence(
+    command, tmp_path, finished_run, record, damage
+):
+    run = finished_run(tmp_path / "run")
+    run.change(f"{record}.json", **damage)
+    with pytest.raises(UsageError) as refusal:
+        command(run.folder)
+    assert str(run.folder) in str(refusal.value) and "\n" not in str(refusal.value)

@@ -6,7 +6,8 @@ radiograph report RUN --image=FILE --out=FOLDER  the run's prediction for single
                                                  for those in a folder
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from absl import flags
@@ -14,11 +15,13 @@ from etils import epath, epy
 
 from trainer.commands import path_flags, program
 from trainer.commands.command import COMMANDS
-from trainer.system import gcs, tensorflow_import
+from trainer.system import gcs, json_files, tensorflow_import
 from trainer.system.errors import CannotWrite, ExitError, UsageError, file_error
 from trainer.training.run_files import FILES, OF_NETWORK, RunFiles
 
 with epy.lazy_imports():  # TensorFlow
+    import jinja2
+
     from trainer.judge import input_files
     from trainer.report import comparison, image_page, model_card, run_page
 
@@ -40,10 +43,23 @@ def main(argv: Sequence[str]) -> None:
         RunFiles(run, OF_NETWORK if given.image else FILES)  # before TensorFlow is imported
     if given.image:
         _write_image_pages(runs[0], given.image, given.out)
-    elif several and file:
-        print(comparison.write(runs, file))
     else:
-        print(_run_page(runs[0], file))
+        with _damage_reported(runs):
+            print(comparison.write(runs, file) if file and several else _run_page(runs[0], file))
+
+
+@contextmanager
+def _damage_reported(runs: Sequence[str]) -> Iterator[None]:
+    """Raises a UsageError where a page cannot be made of what the runs have recorded."""
+    try:
+        yield
+    except (*json_files.DAMAGE, jinja2.UndefinedError) as error:
+        reason = (str(error) or repr(error)).splitlines()[0].rstrip(".")
+        missing = " is missing" if isinstance(error, LookupError) else ""
+        raise UsageError(
+            f"a record (.json) of {' or '.join(runs)} is damaged ({reason}{missing}): "
+            f"{json_files.REMEDY}."
+        ) from error
 
 
 def _run_page(run: str, out: epath.Path | None) -> epath.Path:

@@ -17,6 +17,7 @@ from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
 from trainer.metrics.outputs import IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.system.errors import UsageError
+from trainer.system.json_files import damage_reported
 from trainer.training.trained_model import TrainedModel
 
 VALIDATION = "validation"
@@ -221,12 +222,13 @@ def _points(
 ) -> tuple[OperatingPoints, str]:
     """Returns thresholds and temperatures, and how they were chosen."""
     if len(members) == 1:
-        labels = [members[0].evaluation["labels"][name] for name in members[0].labels]
         by_name: dict[str, list[float]] = {HALF: [], CHOSEN: []}
-        for label in labels:
-            points = {point["name"]: point for point in label["operating_points"]}
-            for name, thresholds in by_name.items():
-                thresholds.append(float(threshold_logit(points[name])))
+        with damage_reported(paths[0] / "evaluation/test.json"):
+            labels = [members[0].evaluation["labels"][name] for name in members[0].labels]
+            for label in labels:
+                points = {point["name"]: point for point in label["operating_points"]}
+                for name, thresholds in by_name.items():
+                    thresholds.append(float(threshold_logit(points[name])))
         reason = "threshold and temperature are the run's own, chosen on its validation images"
         return OperatingPoints(by_name, members[0].temperatures), reason
     if (scores := _validation_scores(paths, members)) is not None:

@@ -31,6 +31,7 @@ OF_SOP_CLASS = {
 MOST_INFLATED = 3 * MOST_PIXELS + 2**20
 MOST_HEADER = 2**23  # bytes of a deflated file in which its pixels begin: overlays take 1 MiB
 MOST_ELEMENTS = 20_000
+ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # tag of an item of a sequence, in either order
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # tags of the elements that hold them
 
 # Words for each view, the more specific views first: "left lateral decubitus" is no lateral.
@@ -171,8 +172,10 @@ def _dataset(data: bytes, stop_before_pixels: bool = False) -> FileDataset:
             raise Unreadable(f"damaged: more than {MOST_ELEMENTS:,} DICOM elements")
         return stop_before_pixels and tag in PIXELS
 
-    most = MOST_HEADER if stop_before_pixels else MOST_INFLATED
-    dataset = read_partial(io.BytesIO(_inflated(data, most)), stop_when, force=True)
+    plain = _inflated(data, MOST_HEADER if stop_before_pixels else MOST_INFLATED)
+    if any(plain.count(item) > MOST_ELEMENTS for item in ITEMS):
+        raise Unreadable(f"damaged: more than {MOST_ELEMENTS:,} items of DICOM sequences")
+    dataset = read_partial(io.BytesIO(plain), stop_when, force=True)
     if not len(dataset):
         raise Unreadable("damaged: a DICOM file without elements")
     if "TransferSyntaxUID" not in dataset.file_meta:
