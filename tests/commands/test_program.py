@@ -20,6 +20,8 @@ def main(argv):
         signal.raise_signal(signal.SIGINT)
     if argv[1:] == ["unreadable"]:
         raise OSError(5, "as the system puts it", "RUN/x")
+    if argv[1:] == ["full too"]:  # as HDF5 says it
+        raise OSError("Can't close file (errno = 28, error message = 'No space left on device')")
     if argv[1:] == ["full"]:  # as TensorFlow says it
         error = RuntimeError()
         error.message = "RUN/x.tempstate1; No space left on device"
@@ -80,6 +82,7 @@ def test_an_ending_is_one_sentence_and_its_code():
     [
         ("unreadable", "RUN/x cannot be used (Input/output error, EIO)"),
         ("full", "a file cannot be used (No space left on device, ENOSPC)"),
+        ("full too", "a file cannot be used (No space left on device, ENOSPC)"),
     ],
 )
 def test_file_that_cannot_be_used_is_one_sentence(fault: str, what: str):

@@ -6,7 +6,7 @@ import signal
 
 from trainer.system import gcs
 
-# Errors of files that TensorFlow passes on as text, without their number.
+# Errors of files that libraries pass on as text, without their number.
 OF_FILES = (
     *(errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR),
@@ -112,11 +112,10 @@ def file_error(error: BaseException) -> str | None:
     """Returns why a file cannot be used, with the code; None where that is not what went wrong."""
     if isinstance(error, ConnectionError | BlockingIOError | TimeoutError):
         return None
-    if isinstance(error, OSError):
-        number = error.errno
-    else:
-        message = getattr(error, "message", "")
-        number = next((n for n in OF_FILES if os.strerror(n) in message), None)
+    number = getattr(error, "errno", None)
+    if number is None:  # of TensorFlow or HDF5, which pass it on as text
+        text = f"{getattr(error, 'message', '')} {error}"
+        number = next((n for n in OF_FILES if os.strerror(n) in text), None)
     if number is None or number not in errno.errorcode:
         return None
     return f"{os.strerror(number)}, {errno.errorcode[number]}"
