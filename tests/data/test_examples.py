@@ -66,8 +66,17 @@ def test_kept_columns_are_read_and_a_set_without_them_has_none(
         examples.columns(dataclasses.replace(kept, size=3))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"names": [], "patients": [], "labels": []}'])
+DAMAGED = (
+    *("{", "[]", "[" * 100_000, '{"names": [], "patients": [], "labels": []}'),
+    '{"names": NAMES, "patients": null, "labels": LABELS}',
+    '{"names": NAMES, "patients": "x", "labels": LABELS}',
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_damaged_metadata_are_lost_data(split: pipeline.Split, tmp_path: Path, content: str):
+    content = content.replace("NAMES", str([1] * split.size))
+    content = content.replace("LABELS", str([[1]] * split.size))
     (tmp_path / "metadata-train.json").write_text(content)
     damaged = dataclasses.replace(split, folder=epath.Path(tmp_path))
     with pytest.raises(DataLost, match="metadata of train"):

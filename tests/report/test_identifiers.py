@@ -10,7 +10,7 @@ from tests.data.sources.test_dicom_folder import dicom_file
 from trainer.data import examples, sources
 from trainer.data.prepare import preparation
 from trainer.data.prepared_data import open_data
-from trainer.report import run_page
+from trainer.report import model_card, run_page
 from trainer.show import dashboards
 from trainer.show.pictures import sheet
 from trainer.show.summaries import Figure, Summaries
@@ -48,6 +48,7 @@ def test_identifiers_are_in_no_file(tmp_path: Path, finished_run, tiny: ConfigDi
     summaries.figures("train", 0, [drawn])
     summaries.flush()
     run_page.write(run.folder)
+    model_card.write(run.folder)  # the card and the metadata of an export begin as these
     files = [file for file in tmp_path.rglob("*") if file.is_file() and folder not in file.parents]
     assert {file.suffix for file in files} >= {".json", ".csv", ".html", ".png", ".v2"}
     for file in files:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from trainer.config import recipe
 from trainer.data import summary_file
-from trainer.data.prepared_data import open_data
+from trainer.data.prepared_data import PreparedData, open_data
 from trainer.distribute.replicas import Replicas
 from trainer.system import environment, json_files
 from trainer.system.errors import UsageError
@@ -76,6 +76,12 @@ def test_records_that_can_be_made_anew_are_kept_aside_and_made_anew(
         aside = file.parent / f"{name}.damaged-1.json"
         assert aside.read_bytes() == content
         assert f"{name}.json was damaged (" in warning and f"is kept as {aside.name}: " in warning
+
+
+@ALL
+def test_a_damaged_audit_of_a_data_set_is_left_out(file: epath.Path):
+    folder = file.rename(file.parent / "audit.json").parent
+    assert PreparedData(folder, {}, {}).audit() is None
 
 
 def test_a_second_damaged_record_leaves_the_first(tmp_path: Path):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer.data import columns_file, dataset, pipeline
+from trainer.system import json_files
 
 NO_LABEL = "none of them"
 MOST_SEARCHED = 4096  # records in which images of a group are sought
@@ -38,9 +39,9 @@ def read_metadata(split: pipeline.Split) -> Iterator[ExampleMetadata]:
     """
     try:
         stored = split.folder and dataset.stored_metadata(split.folder, split.name)
-        if stored and len(stored.names) != split.size:
+        if stored and any(len(part) != split.size for part in stored):
             raise ValueError(f"it is of {len(stored.names)} records")
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, *json_files.DAMAGE) as error:
         raise pipeline.lost(f"{split.folder}, metadata of {split.name}", error) from error
     if stored:
         rows = zip(range(split.size), *stored, strict=True)
@@ -74,7 +75,7 @@ def columns(split: pipeline.Split) -> dict[str, np.ndarray]:
         return {}
     try:
         kept = columns_file.read_columns(split.folder, split.name, split.size)
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except (OSError, *json_files.DAMAGE) as error:
         raise pipeline.lost(f"{split.folder}, columns of {split.name}", error) from error
     return {name: np.array(values, str) for name, values in kept.items()}
 

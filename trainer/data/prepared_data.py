@@ -1,11 +1,13 @@
 """A prepared data set that a run reads: its summary and its splits, opened once."""
 
+import json
 import logging
 from dataclasses import dataclass
 
 from etils import epath
 
 from trainer.data import pipeline, staging, summary_file
+from trainer.system import json_files
 
 LOGGER = logging.getLogger(__name__)
 
@@ -35,9 +37,17 @@ class PreparedData:
         return self.splits["train"].exclusive
 
     def audit(self) -> str | None:
-        """Returns the JSON of an audit that lies beside the data, or None."""
+        """Returns the JSON of an audit that lies beside the data; None of none or a damaged one."""
         file = self.path / "audit.json"
-        return file.read_text() if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            text = file.read_text()
+            dict(json.loads(text))
+        except json_files.DAMAGE as error:
+            LOGGER.warning("%s is damaged (%r): radiograph audit makes it anew.", file, error)
+            return None
+        return text
 
 
 def open_data(path: str) -> PreparedData:
