@@ -159,7 +159,8 @@ def kill_once(
         if when == "in a save":
             reach(job.saving)
         else:
-            time.sleep(draws.uniform(0, start_seconds if when == "in its start" else LATE_SECONDS))
+            is_one = when == "in its start" and len(workers) == 1
+            time.sleep(draws.uniform(0, start_seconds if is_one else LATE_SECONDS))
         trained = job.saved() == job.steps
         if trained and all([worker.ended() and worker.code == 0 for worker in workers]):
             # It had only to be evaluated, and saves nothing any more.
