@@ -151,6 +151,7 @@ def _job_batches(work: Path, cache: str) -> dict:
     began = time.time()
     pixels = PixelCache(splits, data, folder=work / "pixels").pixels("train")
     filled = time.time() - began
+    assert isinstance(pixels, pipeline.Pixels)  # on the host
     return {
         **_epochs_of(lambda: pipeline.train_batches(pixels, BATCH, seed=0, epochs=1)),
         "filled": filled,

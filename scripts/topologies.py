@@ -121,6 +121,7 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
     cache = PixelCache(splits, config.data, processes=replicas.workers_here)
     pixels = cache.pixels("train")
+    assert isinstance(pixels, pipeline.Pixels)  # on the host
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         train = config.train
