@@ -39,6 +39,14 @@ def test_every_command_is_listed_with_an_example(arguments: list[str]):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_a_list_that_nobody_reads_to_its_end_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, "-m", "trainer"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 def test_unknown_command_ends_with_the_list_of_commands():
     done = run("trian")
     assert done.returncode == 2

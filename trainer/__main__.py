@@ -1,5 +1,7 @@
 """The program `radiograph`, also `python -m trainer`: runs the command that is named first."""
 
+import os
+import signal
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -11,7 +13,10 @@ def main() -> None:
     """Runs a command with the arguments after its name; without one, lists them all."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if not name or name.strip("-") in ("h", "help", "helpfull"):
-        print(_listing())
+        try:
+            print(_listing(), flush=True)
+        except BrokenPipeError:  # nobody reads on, as of `radiograph | head`
+            os._exit(128 + signal.SIGPIPE)
     elif name in COMMANDS:
         sys.argv = [f"radiograph {name}", *sys.argv[2:]]
         _module(name).run()

@@ -71,7 +71,7 @@ class TrainedModel:
             config = schema.from_saved(saved_config)
         with damage_reported(run.workdir / "data_summary.json"):
             decoding = ingest.DecodeOptions(data["max_side"], data["any_view"], data["uniform"])
-            labels, classes = data["labels"], data["classes"]
+            labels, classes = [*data["labels"]], [*data["classes"]]
         with damage_reported(run.workdir / "evaluation/test.json"):
             evaluated = [evaluation["labels"][name] for name in labels]
             temperatures = [label["calibration"]["temperature"] for label in evaluated]
