@@ -42,6 +42,7 @@ def first_losses(recipe: str, data: str) -> list[float]:
     from trainer.system.watchdog import Watchdog
     from trainer.training import step
     from trainer.training.run import create_run
+    from trainer.training.siamese_step import step_class
 
     config = runpy.run_path(str(CONFIGS / f"{recipe}.py"))["get_config"]()
     config.update_from_flattened_dict(SHRUNKEN | {"data.path": data})
@@ -56,7 +57,9 @@ def first_losses(recipe: str, data: str) -> list[float]:
         watchdog=Watchdog(),
     )
     weights = train.class_weights(config, run.data.splits["train"])
-    loop = step.train_loop(strategy, run.state, config, class_weights=weights)
+    loop = step.train_loop(
+        strategy, run.state, config, class_weights=weights, step_class=step_class(config)
+    )
     return loop(run.train_batches(0), STEPS).losses.tolist()
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -159,12 +159,11 @@ def test_evaluations_by_the_clock_are_shown_and_never_the_best(tiny: ConfigDict,
 @pytest.mark.parametrize(
     ("reason", "auc", "best"), [("steps", 0.9, 5), ("steps", 0.7, 3), ("minutes", 0.9, 3)]
 )
-def test_only_an_evaluation_at_a_step_may_replace_the_best(
-    monkeypatch: pytest.MonkeyPatch, reason: str, auc: float, best: int
-):
-    measured: Mapping = {"auc": auc, "loss": 0.5}
-    monkeypatch.setattr("trainer.metrics.classification.measure_all", lambda *given: measured)
+def test_only_an_evaluation_at_a_step_may_replace_the_best(reason: str, auc: float, best: int):
+    measured = {"auc": auc, "loss": 0.5}
     progress = Progress(step=5, best={"step": 3, "epoch": 1, "auc": 0.8, "loss": 0.5})
     scores: Any = type("Scores", (), {"logits": [0.0]})
-    progress.add_evaluation(["sick"], scores, reason=reason, epochs=1.5)
+    progress.add_evaluation(
+        ["sick"], scores, reason=reason, epochs=1.5, measure=lambda *_: measured
+    )
     assert progress.best["step"] == best and progress.evaluations[-1]["epochs"] == 1.5

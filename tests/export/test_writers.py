@@ -51,7 +51,7 @@ def test_ensemble_is_one_model_that_says_what_its_runs_say_together(job: Job, ki
 def _check_served(job: Job) -> None:
     """The server gives each square to the input of its name, in whatever order these are."""
     fits = [fit._asdict() for fit in job.ensemble.fits]
-    served = Network(Exported(job.folder, {"fits": fits}, None, None, ""))
+    served = Network(Exported(job.folder, {"fits": fits}, None, None, None, ""))
     images = dict(zip(served.squares, job.files.fitted, strict=True))
     found = served.run(RADIOGRAPHS, images | {SIZE: np.ones((4, 2))})
     np.testing.assert_allclose(found["probability"], job.files.probability, atol=1e-5)
