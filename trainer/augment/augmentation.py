@@ -81,6 +81,16 @@ class Augmentation(RandomLayer):
         return images
 
 
+def of_run(config: ml_collections.ConfigDict, *, on_tpu: bool) -> Augmentation:
+    """Builds the augmentation of a run's config as its devices compute it, see `build`."""
+    return build(
+        config.augment,
+        config.augment.jit_compile and not on_tpu,
+        matrix_product=on_tpu,
+        image_size=config.data.image_size,
+    )
+
+
 def build(
     config: ml_collections.ConfigDict,
     jit_compile: bool = True,

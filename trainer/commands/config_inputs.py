@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from trainer import network_names
 from trainer.commands import path_flags
-from trainer.system import gcs
+from trainer.system import gcs, own_function
 from trainer.system.errors import UsageError
 from trainer.training.run_checks import COPIES
 from trainer.training.run_files import initial_run
@@ -59,12 +59,9 @@ def check_unchanged(
     copies = {f"{workdir}-inputs/{f.split('.')[0]}": f"{workdir}/{OWN[f]}" for f in OWN}
     for path, url, _ in sent:
         copy = copies.get(url.rpartition("/")[0])
-        begun = google_storage.read_text(client, copy) if copy else None
-        if begun is not None and begun != path.read_text():
-            raise UsageError(
-                f"{path} is not what this work directory was begun with, which is in "
-                f"{copy}: bring that back, or name another --workdir."
-            )
+        if copy:
+            begun = google_storage.read_text(client, copy)
+            own_function.check_same(path, path.read_text(), copy, begun=begun)
 
 
 def _existing(name: str, field: str) -> Path:

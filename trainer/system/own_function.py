@@ -56,7 +56,15 @@ def load(name: str, field: str) -> Callable[..., Any]:
 
 def check_unchanged(file: epath.Path, copy: epath.Path) -> None:
     """Raises a UsageError if a file, which may be gone, is not the copy that a run has of it."""
-    if copy.exists() and file.exists() and file.read_text() != copy.read_text():
+    if copy.exists() and file.exists():
+        check_same(file, file.read_text(), copy, begun=copy.read_text())
+
+
+def check_same(
+    file: epath.PathLike, content: str, copy: epath.PathLike, *, begun: str | None
+) -> None:
+    """Raises a UsageError if what a file holds is not what its copy does; None is no copy."""
+    if begun is not None and content != begun:
         raise UsageError(
             f"{file} is not what this work directory was begun with, which is in {copy}: bring "
             "that back, or name another --workdir."

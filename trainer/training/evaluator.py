@@ -43,10 +43,12 @@ class SplitPass:
       process: where it runs.
       loop: see `columns_loop`.
       batch: its global batch.
+      remedy: what to do where outputs are not finite, see `optimizer.remedy`.
     """
 
-    def __init__(self, process: Process, loop: Loop, batch: int):
+    def __init__(self, process: Process, loop: Loop, batch: int, *, remedy: str):
         self._process, self._loop, self._batch = process, loop, batch
+        self._remedy = remedy
         self._timer = LoopTimer(process.replicas, process.signals)
         self._on_device: dict[tuple[DevicePixels, bool], DeviceBatches] = {}
 
@@ -65,6 +67,7 @@ class SplitPass:
 
         Raises:
           Stopped: on all workers, if one of them got a stop signal.
+          NotFinite: if the network's output is not.
         """
         batches = self._batches(pixels, limit)
         images = split.size if limit is None else len(limit)
@@ -76,7 +79,13 @@ class SplitPass:
                 self._timer.end_loop(steps, time.perf_counter() - began)
             done += steps
         columns = np.concatenate(parts)
-        return columns[columns[:, -1] > 0]
+        columns = columns[columns[:, -1] > 0]
+        if bad := int(np.sum(~np.isfinite(columns).all(1))):
+            raise NotFinite(
+                f"the network's output is not finite for {bad:,} of the {len(columns):,} "
+                f"{split.name} images. {self._remedy}"
+            )
+        return columns
 
     def _batches(
         self, pixels: pipeline.Pixels | DevicePixels, limit: np.ndarray | None
@@ -126,8 +135,8 @@ class Evaluator:
         # In the parts that a training step is computed in: no more has to fit the memory.
         batch = config.train.batch_size // config.train.accumulate
         loop = evaluation_loop(replicas.strategy, model, batch, views)
-        self._pass = SplitPass(Process(replicas, signals, watchdog), loop, batch)
-        self._remedy, self._outputs = optimizer.remedy(config.precision), outputs
+        process, remedy = Process(replicas, signals, watchdog), optimizer.remedy(config.precision)
+        self._pass, self._outputs = SplitPass(process, loop, batch, remedy=remedy), outputs
 
     def scores(
         self,
@@ -146,10 +155,4 @@ class Evaluator:
           Stopped: on all workers, if one of them got a stop signal.
           NotFinite: if the network's output is not.
         """
-        scores = Scores.from_columns(self._pass.columns(split, pixels, limit), self._outputs)
-        if bad := int(np.sum(~np.isfinite(scores.logits).all(1))):
-            raise NotFinite(
-                f"the network's output is not finite for {bad:,} of the {len(scores.logits):,} "
-                f"{split.name} images. {self._remedy}"
-            )
-        return scores
+        return Scores.from_columns(self._pass.columns(split, pixels, limit), self._outputs)

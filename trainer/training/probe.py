@@ -22,7 +22,6 @@ from trainer.metrics import classification
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.models.inputs import repeat_channels
-from trainer.system.errors import NotFinite
 from trainer.training import optimizer
 from trainer.training.evaluation_loop import columns_loop
 from trainer.training.evaluator import Process, SplitPass
@@ -104,17 +103,11 @@ class Probe:
         bank: tuple[pipeline.Split, pipeline.Pixels | DevicePixels],
         outputs: IndependentLabels = INDEPENDENT,
     ):
-        self._process, self._model, self._config = process, model, config
-        self._bank, self._outputs = bank, outputs
+        self._config, self._bank, self._outputs = config, bank, outputs
         self._batch = config.train.batch_size // config.train.accumulate
         strategy = process.replicas.strategy
         on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-        augment = augmentation.build(
-            config.augment,
-            config.augment.jit_compile and not on_tpu,
-            matrix_product=on_tpu,
-            image_size=config.data.image_size,
-        )
+        augment = augmentation.of_run(config, on_tpu=on_tpu)
         channels, labels = config.model.channels, len(bank[0].labels)
         features, projection, _ = (output.shape[-1] for output in model.outputs)
         self._sizes = features, projection, labels
@@ -131,8 +124,14 @@ class Probe:
             losses = losses_of(projections, predictions)[:, None]
             return tf.concat([seen(images, rows), losses], 1)
 
+        remedy = optimizer.remedy(config.precision)
         self._of_bank, self._of_split = (
-            SplitPass(process, columns_loop(strategy, network, self._batch, width), self._batch)
+            SplitPass(
+                process,
+                columns_loop(strategy, network, self._batch, width),
+                self._batch,
+                remedy=remedy,
+            )
             for network, width in (
                 (seen, features + projection + labels + 1),
                 (seen_and_loss, features + projection + labels + 2),
@@ -157,11 +156,6 @@ class Probe:
           NotFinite: if the network's output is not.
         """
         columns = self._of_split.columns(split, pixels, limit)
-        if bad := int(np.sum(~np.isfinite(columns).all(1))):
-            raise NotFinite(
-                f"the network's output is not finite for {bad:,} of the {len(columns):,} "
-                f"{split.name} images. {optimizer.remedy(self._config.precision)}"
-            )
         features, projections, losses, labels, weights = self._parts(columns, losses=1)
         log_odds = np.zeros_like(labels)
         if labels.shape[1]:

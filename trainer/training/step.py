@@ -92,12 +92,7 @@ class ReplicaStep:
         self._state, self._config, self._exclusive = state, config, exclusive
         self._class_weights = class_weights
         self._elements = elements_of(config.loss, self.outputs, exclusive=exclusive)
-        self._augmentation = augmentation.build(
-            config.augment,
-            config.augment.jit_compile and not on_tpu,
-            matrix_product=on_tpu,
-            image_size=config.data.image_size,
-        )
+        self._augmentation = augmentation.of_run(config, on_tpu=on_tpu)
 
     @property
     def outputs(self) -> int:
