@@ -78,6 +78,10 @@ SHARED = """    conv, image = layers.Conv2D(1, 1), Input(shape)
     return Model(image, layers.Dense(2)(layers.Flatten()(conv(conv(image)))))
 """
 DENSE = "    return Sequential([Input(shape), layers.Flatten(), {}])\n"
+ALWAYS = """    image = Input(shape)
+    x = {}(layers.Conv2D(1, 1)(image), training=True)
+    return Model(image, layers.Dense(2)(layers.Flatten()(x)))
+"""
 
 
 @pytest.mark.parametrize(
@@ -94,8 +98,13 @@ DENSE = "    return Sequential([Input(shape), layers.Flatten(), {}])\n"
             r"takes images of shape",
         ),
         (
-            DENSE.format("layers.GaussianNoise(1), layers.Dense(2)"),
-            "gaussian_noise .* draws random",
+            DENSE.format("layers.Dropout(0.5, noise_shape=(1, 256)), layers.Dense(2)"),
+            "dropout .Dropout. draws random .* leave it out, or write it with",
+        ),
+        (ALWAYS.format("layers.Dropout(0.5)"), "dropout .Dropout. is called with training=True"),
+        (
+            ALWAYS.format("Sequential([layers.BatchNormalization()])"),
+            "sequential .Sequential.* called with training=True",
         ),
         (DENSE.format("layers.Dense(2)"), "has no convolution or pooling layer"),
         (SHARED + DENSE, "conv2d .Conv2D. is called more than once"),

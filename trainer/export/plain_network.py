@@ -6,7 +6,7 @@ from keras import layers
 from trainer.export.metadata import input_names
 from trainer.judge.ensemble import Ensemble, Fit
 from trainer.models.batch_normalization import BatchNormalization
-from trainer.models.dropout import Dropout
+from trainer.models.keyed_layer import KeyedLayer
 from trainer.training.trained_model import TrainedModel
 
 
@@ -70,8 +70,7 @@ def float32_network(trained: TrainedModel) -> keras.Model:
 
 
 def _plain_layer(layer: keras.Layer) -> keras.Layer:
-    if isinstance(layer, Dropout):
-        noise_shape = layer.mask_shape and (None, *layer.mask_shape)
-        return layers.Dropout(layer.rate, noise_shape, name=layer.name, dtype=layer.dtype_policy)
+    if isinstance(layer, KeyedLayer):
+        return layer.plain()
     kind = layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
     return kind.from_config(layer.get_config())

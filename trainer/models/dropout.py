@@ -1,44 +1,20 @@
-"""Dropout whose masks depend on (seed, step, row) alone.
+"""Layers that drop or disturb features in training, by draws for each row.
 
-That of Keras keeps the state of its generator in a variable that starts equal on every replica:
-replicas would share their masks, and a checkpoint would have to contain that state.
+In use each returns its inputs; in training each does what that of Keras of the same name does.
 """
 
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from trainer import random_numbers
+from trainer.models.keyed_layer import KeyedLayer
 
-
-class Draw(NamedTuple):
-    """The source of a mask: key [2] int32, rows [b] int32, and the size of the global batch."""
-
-    key: tf.Tensor
-    rows: tf.Tensor
-    global_batch: int
-
-
-_DRAW: ContextVar[Draw | None] = ContextVar("draw", default=None)
-
-
-@contextmanager
-def drawing_from(key: tf.Tensor, rows: tf.Tensor, global_batch: int) -> Iterator[None]:
-    """Sets the source of the masks of all Dropout layers that are called inside."""
-    token = _DRAW.set(Draw(key, rows, global_batch))
-    try:
-        yield
-    finally:
-        _DRAW.reset(token)
+SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772  # what SELU gives for what is far below 0
 
 
 @keras.saving.register_keras_serializable("trainer")
-class Dropout(keras.layers.Layer):
+class Dropout(KeyedLayer):
     """Drops a share `rate` of an example's features in training, and scales up the others.
 
     Args:
@@ -52,23 +28,74 @@ class Dropout(keras.layers.Layer):
         self.rate = rate
         self.mask_shape = mask_shape
 
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns the inputs, in training with a share of their features dropped."""
-        if not training or self.rate == 0 or isinstance(inputs, keras.KerasTensor):
-            return inputs
-        draw = _DRAW.get()
-        if draw is None:
-            raise RuntimeError("Dropout in training is called inside dropout.drawing_from(...)")
-        salt = zlib.crc32(self.name.encode()) & 0x7FFFFFFF
+    def changed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs with a share of their features dropped."""
+        return inputs * self.kept(inputs) / (1 - self.rate) if self.rate else inputs
+
+    def kept(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns 1 for what is kept of the inputs and 0 for what is dropped, in their dtype."""
         shape = list(inputs.shape[1:])
         if self.mask_shape is not None:
             shape = [size or full for size, full in zip(self.mask_shape, shape, strict=True)]
-        uniform = random_numbers.uniform(
-            draw.key, salt, draw.rows, global_batch=draw.global_batch, shape=shape
-        )
-        kept = tf.cast(uniform >= self.rate, inputs.dtype)
-        return inputs * kept / (1 - self.rate)
+        return tf.cast(self.uniform(shape) >= self.rate, inputs.dtype)
+
+    def plain(self) -> keras.layers.Layer:
+        """Returns the layer of Keras that does the same, but for the source of its draws."""
+        config = self.get_config()
+        mask_shape = config.pop("mask_shape")
+        noise_shape = mask_shape and (None, *mask_shape)
+        return getattr(keras.layers, type(self).__name__)(noise_shape=noise_shape, **config)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "rate": self.rate, "mask_shape": self.mask_shape}
+
+
+@keras.saving.register_keras_serializable("trainer")
+class AlphaDropout(Dropout):
+    """Sets a share of the features to the floor of SELU, and keeps mean and variance of all.
+
+    Section "New Dropout Technique" of Klambauer et al. (2017).
+    """
+
+    def changed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs with a share of their features at the floor."""
+        kept = self.kept(inputs)
+        scale = ((1 - self.rate) * (1 + self.rate * SELU_FLOOR**2)) ** -0.5
+        dropped = inputs * kept + SELU_FLOOR * (1 - kept)
+        return scale * (dropped - SELU_FLOOR * self.rate)
+
+
+@keras.saving.register_keras_serializable("trainer")
+class GaussianDropout(KeyedLayer):
+    """Multiplies each feature by a normal number of mean 1 and variance rate / (1 - rate)."""
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def changed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs multiplied by noise."""
+        deviation = (self.rate / (1 - self.rate)) ** 0.5
+        return inputs * tf.cast(1 + deviation * self.normal(inputs.shape[1:]), inputs.dtype)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("trainer")
+class GaussianNoise(KeyedLayer):
+    """Adds normal noise of standard deviation `stddev` to each feature."""
+
+    def __init__(self, stddev: float, **kwargs):
+        super().__init__(**kwargs)
+        self.stddev = stddev
+
+    def changed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs with noise added."""
+        return inputs + tf.cast(self.stddev * self.normal(inputs.shape[1:]), inputs.dtype)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "stddev": self.stddev}

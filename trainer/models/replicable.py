@@ -2,20 +2,34 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
-from keras.src.applications.convnext import StochasticDepth
 from keras.src.backend.common import global_state
+from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
+    BaseImagePreprocessingLayer,
+)
 
 from trainer.models.batch_normalization import BatchNormalization
-from trainer.models.dropout import Dropout
+from trainer.models.keyed_layer import KeyedLayer
+from trainer.models.replacements import replacement
 from trainer.system.errors import UsageError
 
 Replace = Callable[[keras.Layer], keras.Layer | None]
-SPATIAL = (layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D)
+# Fields of a config that do what layers of Keras do which are refused.
+FIELDS = {
+    "CutMix": "augment.cutmix",
+    "MixUp": "augment.mixup",
+    "RandomCrop": "augment.crop_range",
+    "RandomErasing": "augment.erase",
+    "RandomGaussianBlur": "augment.blur_range",
+    "RandomRotation": "augment.rotation_range",
+    "RandomShear": "augment.shear_range",
+    "RandomTranslation": "augment.width_shift_range",
+    "RandomZoom": "augment.zoom_range",
+}
 
 
 def replicable(
@@ -26,8 +40,8 @@ def replicable(
 ) -> keras.Model:
     """Returns a copy whose training depends on (seed, step, row) alone, with the same weights.
 
-    Batch normalisation becomes that over all replicas, and dropout of any kind that whose masks
-    are drawn by row. Models inside become part of it, so that every layer is seen.
+    Batch normalisation becomes that over all replicas, and layers that draw those of this package,
+    which draw by row. Models inside become part of it, so that every layer is seen.
 
     Args:
       model: functional or sequential, with one input.
@@ -91,17 +105,15 @@ class _Copies:
         self._made: dict[int, tuple[keras.Layer, keras.Layer]] = {}
         self._names: set[str] = set()
 
-    def rebuild(self, model: Any, inputs: Any, training: bool | None = None) -> Any:
+    def rebuild(self, model: Any, inputs: Any) -> Any:
         """Returns the outputs of the layers' copies, called as in `model` on other inputs."""
         graph = model._functional if isinstance(model, keras.Sequential) else model
 
         def operation(layer: Any) -> Callable:
             if isinstance(layer, keras.Function | keras.Sequential):
-                return lambda x, training=training, **_: self.rebuild(layer, x, training)
+                return partial(_call, layer, lambda x, **_: self.rebuild(layer, x))
             copy = self._copy(layer)
-            if training is None or not getattr(copy, "_call_has_training_arg", False):
-                return copy
-            return lambda *given, **named: copy(*given, **named | {"training": training})
+            return partial(_call, layer, copy) if isinstance(layer, keras.Layer) else copy
 
         return graph._run_through_graph(inputs, operation_fn=operation)
 
@@ -138,40 +150,19 @@ class _Copies:
         return unique
 
 
-def replacement(layer: keras.Layer) -> keras.Layer | None:
-    """Returns what takes the place of a layer that must know of the other replicas, or None."""
-    config = layer.get_config()
-    same = {"name": layer.name, "dtype": layer.dtype_policy}
-    if type(layer) is layers.BatchNormalization:
-        return BatchNormalization.from_config({**config, "synchronized": False})
-    if isinstance(layer, StochasticDepth):
-        return Dropout(layer.drop_path_rate, mask_shape=(1, 1, 1), **same)
-    if isinstance(layer, SPATIAL):
-        positions = [1] * (len(layer.input.shape) - 2)
-        last = config.get("data_format") != "channels_first"
-        return Dropout(
-            layer.rate, mask_shape=(*positions, None) if last else (None, *positions), **same
+def _call(layer: keras.Layer, copy: Callable, *given: Any, **named: Any) -> Any:
+    """Calls a layer's copy, which learns that it is in training from the network's call alone.
+
+    That is so in Keras too: in `fit` and `predict` it counts for nothing what a layer's own call
+    says, and layers that augment images say True unasked.
+    """
+    augments = isinstance(layer, BaseImagePreprocessingLayer)
+    if named.pop("training", None) and not augments:
+        raise UsageError(
+            f"{layer.name} ({type(layer).__name__}) is called with training=True, and would draw "
+            "or learn in use: leave that out, since layers know when they are in training."
         )
-    if type(layer) is layers.Dropout:
-        shape = layer.noise_shape
-        if shape is None:
-            return Dropout(layer.rate, **same)
-        if shape[0] is None:
-            return Dropout(layer.rate, mask_shape=shape[1:], **same)
-    if isinstance(layer, layers.Normalization):
-        return _constants(layer)
-    return None
-
-
-def _constants(layer: layers.Normalization) -> layers.Rescaling | None:
-    """Returns a normalisation, whose numbers are not trained, as constants."""
-    mean, variance = (np.ravel(keras.ops.convert_to_numpy(x)) for x in (layer.mean, layer.variance))
-    if layer.invert or layer.axis not in ((-1,), (3,)):
-        return None
-    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
-    return layers.Rescaling(
-        scale.tolist(), (-mean * scale).tolist(), name=layer.name, dtype="float32"
-    )
+    return copy(*given, **named)
 
 
 def refuse_unless_stateless(layer: keras.Layer) -> None:
@@ -187,12 +178,19 @@ def refuse_unless_stateless(layer: keras.Layer) -> None:
             raise UsageError(
                 f"the layer {layer.name} ({type(layer).__name__}) {reason}, so that training would "
                 "depend on how the images are split among replicas and on when it is resumed: "
-                "leave it out, or write it with layers of Keras that the network's own graph shows."
+                f"leave it out, {_instead(layer)}."
             )
 
 
+def _instead(layer: keras.Layer) -> str:
+    if isinstance(layer, BaseImagePreprocessingLayer):
+        field = FIELDS.get(type(layer).__name__, "augment.extra")
+        return f"and give --config.{field} in its place"
+    return "or write it with layers of Keras that the network's own graph shows"
+
+
 def _doubt(layer: keras.Layer, *, inside: bool) -> str:
-    ours = isinstance(layer, BatchNormalization | Dropout)
+    ours = isinstance(layer, BatchNormalization | KeyedLayer)
     if ours and not inside:
         return ""
     if ours or (inside and isinstance(layer, layers.BatchNormalization)):

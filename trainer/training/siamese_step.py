@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 from trainer import random_numbers
 from trainer.augment.augmentation import Augmentation
 from trainer.data.device_cache import DeviceBatches
-from trainer.models import dropout
+from trainer.models import keyed_layer
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training import optimizer
 from trainer.training.global_batch import Batch, place_rows
@@ -53,7 +53,7 @@ class SiameseStep(ReplicaStep):
             global_batch=global_batch,
         )
         images = repeat_channels(images, config.model.channels)
-        with tf.GradientTape() as tape, dropout.drawing_from(key, rows, 2 * global_batch):
+        with tf.GradientTape() as tape, keyed_layer.drawing_from(key, rows, 2 * global_batch):
             _, projections, predictions = state.model(images, training=True)
             if config.pretrain.method == "byol":
                 _, projections, _ = state.averaged(images, training=True)

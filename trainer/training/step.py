@@ -17,7 +17,7 @@ from trainer import random_numbers
 from trainer.augment import augmentation
 from trainer.data.device_cache import DeviceBatches
 from trainer.metrics.scores import Scores
-from trainer.models import dropout
+from trainer.models import keyed_layer
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training import optimizer
 from trainer.training.global_batch import (
@@ -157,7 +157,7 @@ class ReplicaStep:
             batch = batch | {"label": labels}
         images = repeat_channels(images, config.model.channels)
         with tf.GradientTape() as tape:
-            with dropout.drawing_from(key, batch["row"], global_batch):
+            with keyed_layer.drawing_from(key, batch["row"], global_batch):
                 logits = state.model(images, training=True)
             scores = scores_of(logits, batch)
             scaled_loss = self.loss(scores) * optimizer.loss_scale(state.optimizer)
