@@ -33,6 +33,12 @@ def test_loggers_are_some_of_those_there_are():
             schema.check_field("loggers", names)
 
 
+@pytest.mark.parametrize("path", ["loss.name", "model.name", "name", "distribute.tpu"])
+def test_a_text_that_is_needed_is_not_empty(path: str):
+    with pytest.raises(UsageError, match=rf"{path}='' is not allowed .*: give "):
+        schema.parse(path, "")
+
+
 def test_a_run_is_not_taken_up_with_other_numbers():
     begun = schema.default().to_dict()
     changed = schema.default()

@@ -17,7 +17,7 @@ class Field:
       choices: the only values that are allowed; () for no such limit.
       low, high: the bounds of a number; both are allowed themselves.
       above, below: bounds that are not allowed themselves.
-      form: what a text that is not empty must look like, in words.
+      form: what a text must look like, in words; an empty one need not where the default is.
       has_form: whether a text does.
       known: texts that have the form, for whoever looks for one or mistypes it.
     """
@@ -61,5 +61,5 @@ class Field:
         if self.choices:
             return value in self.choices
         if isinstance(value, str):
-            return not value or self.has_form(value)
+            return value == self.default or self.has_form(value)
         return self.low <= value <= self.high and self.above < value < self.below

@@ -19,7 +19,7 @@ def _is_range(steps: str) -> bool:
 
 
 def _are_loggers(names: str) -> bool:
-    return {*names.split(",")} <= {*LOGGERS}
+    return not names or {*names.split(",")} <= {*LOGGERS}
 
 
 FIELDS: dict[str, Field] = {
@@ -38,7 +38,7 @@ FIELDS: dict[str, Field] = {
     "loggers": Field(
         "terminal,tensorboard",
         "what shows the run while it trains",
-        form=f"names with commas between them, of {', '.join(LOGGERS)}",
+        form=f"names with commas between them, of {', '.join(LOGGERS)}, or nothing",
         has_form=_are_loggers,
     ),
     "data.path": Field("", "prepared data set, the --out of radiograph prepare"),
