@@ -11,17 +11,19 @@ from typing import Any
 from etils import epath
 
 from trainer.data import dataset
-from trainer.export import conformal_table, destination, metadata
+from trainer.export import conformal_table, destination, metadata, similar_images
 from trainer.export.conformal_table import ConformalTable
 from trainer.export.destination import CHECKSUMS
 from trainer.export.formats import FILES
 from trainer.export.similar_images import SimilarImages
+from trainer.judge import gate
 from trainer.judge.gate import Gate
 from trainer.system import atomic, gcs, json_files
 from trainer.system.errors import UsageError
 
 AGAIN = "export the run again"
 SAVED_MODEL = FILES["saved_model"]
+READ = (metadata.FILE, gate.FILE, similar_images.FILE, conformal_table.FILE)
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,11 @@ class Exported:
         """Opens the folder that `radiograph export` wrote.
 
         Raises:
-          UsageError: it is none, or a file is missing, damaged or was changed.
+          UsageError: it is none, or a file is missing, damaged, was changed or put there since.
         """
         path = epath.Path(folder)
         destination.check_is_export(path)
-        sums = json_files.read(path / CHECKSUMS, remedy=AGAIN)
-        for name, digest in sums.items():
+        for name, digest in _checksums(path).items():
             _check(path / name, digest, path / name)
         found = json_files.read(path / metadata.FILE, remedy=AGAIN)
         version = hashlib.sha256((path / CHECKSUMS).read_bytes()).hexdigest()
@@ -89,7 +90,7 @@ def local(folder: epath.PathLike) -> Iterator[epath.Path]:
     if not gcs.is_gcs(path):
         yield path
         return
-    sums = json_files.read(path / CHECKSUMS, remedy=AGAIN)
+    sums = _checksums(path)
     with tempfile.TemporaryDirectory(prefix="export-") as made:
         copy = epath.Path(made)
         atomic.write_bytes(copy / CHECKSUMS, (path / CHECKSUMS).read_bytes())
@@ -99,6 +100,22 @@ def local(folder: epath.PathLike) -> Iterator[epath.Path]:
             atomic.write_bytes(copy / name, (path / name).read_bytes())
             _check(copy / name, digest, path / name)
         yield copy
+
+
+def _checksums(folder: epath.Path) -> dict[str, str]:
+    """Returns the SHA-256 of each file of an export, by its path in the folder.
+
+    Raises:
+      UsageError: a file that would be read is not among them, so that nobody has checked it.
+    """
+    sums = json_files.read(folder / CHECKSUMS, remedy=AGAIN)
+    for file in (*(folder / name for name in READ), *(folder / SAVED_MODEL).glob("*")):
+        if file.is_file() and file.relative_to(folder).as_posix() not in sums:
+            raise UsageError(
+                f"{file} is not among the files of the export that {CHECKSUMS} lists: remove it, "
+                f"or {AGAIN}."
+            )
+    return sums
 
 
 def _check(file: epath.Path, digest: str, shown: epath.Path) -> None:
