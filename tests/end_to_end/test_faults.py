@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from scripts.alike import final_variables
 from tests.end_to_end.conftest import AtStep, plan_at_step, stop
+from tests.forks import Forks
 from trainer import train
 from trainer.checkpoint import checkpoint
 from trainer.config.schema import default
@@ -55,6 +57,18 @@ SMALL = {
     "summaries.times": 0,
     "profile.flops": False,  # which takes a quarter of so short a run
 }
+
+# Runs the job with the flags that follow, and kills itself once it has reached a step.
+KILLED = """
+import os, signal, sys
+import pytest
+from tests.end_to_end.conftest import plan_at_step
+from trainer import task
+
+kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+plan_at_step(pytest.MonkeyPatch())(int(sys.argv.pop(1)), kill)
+task.run()
+"""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("no_charts")]
 
@@ -340,6 +354,18 @@ def test_half_precision_skips_a_step_that_is_not_finite(
     events = EventAccumulator(str(tmp_path / "run/tensorboard/train"), {"tensors": 0}).Reload()
     skipped = events.Tensors("training/skipped_steps")[-1]
     assert (skipped.step, tf.make_ndarray(skipped.tensor_proto)) == (STEPS, 1)
+
+
+def test_a_killed_run_with_its_pixels_on_the_device_goes_on_to_the_bits_of_those_on_the_host(
+    config: ConfigDict, forks: Forks, tmp_path: Path, unbroken: Path
+):
+    config.data.cache, file, workdir = "device", tmp_path / "config.json", tmp_path / "run"
+    file.write_text(config.to_json())
+    job = (f"--config={file}", f"--workdir={workdir}", "--verbosity=-1")
+    killed = forks.run("-c", KILLED, 14, *job, timeout=280)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert saved(workdir)[-1] in range(4, 15), "in the first epoch or in the second"
+    goes_on_as_unbroken(config, workdir, unbroken)
 
 
 def test_a_clock_that_jumps_moves_nothing_but_the_time_of_day(
