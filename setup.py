@@ -105,6 +105,8 @@ setup(
         "beam": ["apache-beam>=2.77,<3"],
         # TensorBoard's dashboard for the traces of --config.profile.steps.
         "profile": ["tensorboard-plugin-profile>=2.20,<3"],
+        # What scripts/benchmark.py measures beside the job: the release that it was measured with.
+        "peers": ["torch>=2.14,<2.15", "torchvision>=0.29.1,<0.29.2"],
         "test": [
             *(requirement for extra in EXTRAS.values() for requirement in extra),
             "cryptography>=46,<51",

@@ -42,7 +42,7 @@ done
 { ranges '' && ranges cpu && ranges beam; } | pin beam "$@"
 # scipy and the like must be the ones that every set has already, and the tests' those of users.
 chosen=(--constraint requirements/cpu.txt)
-for addition in test profile export serve dicom mlflow wandb; do
+for addition in test profile export serve dicom mlflow wandb peers; do
   ranges "$addition" | pin "$addition" "${chosen[@]}" "$@"
   [[ $addition != test ]] || chosen+=(--constraint requirements/test.txt)
 done

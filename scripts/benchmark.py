@@ -1,201 +1,56 @@
-"""Times the job against what the article used, on this machine, one after the other.
+"""Times the job against what the article used, Keras and PyTorch, on this machine.
 
 python scripts/benchmark.py --source=chest_xray_224.zip   (phantom:1200 if no source is named)
 
-Prints pairs of figures and their ratio: the whole training with the article's network, and the
-input pipeline alone. Every figure comes from a process of its own, in its default environment.
+Prints a table in Markdown: the whole training with the article's network, its training loop alone,
+and the input pipeline alone, each beside a peer. Every measure runs in a process of its own, in its
+default environment. Once all have warmed up they take turns, in rounds, forwards and backwards:
+one works while the others wait.
 """
 
-import itertools
+import importlib
 import json
 import os
-import statistics
-import subprocess
+import platform
+import shlex
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from absl import app, flags
+from benchmark_meter import Failed, Measure, Meter
+from benchmark_table import account, table
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE, BATCH, ARTICLE_BATCH = 180, 32, 8
+OURS, KERAS, TORCH = "benchmark_ours", "benchmark_keras", "benchmark_torch"
+MEASURES = {
+    "job": OURS,
+    "article_script": KERAS,
+    "bare_step": OURS,
+    "loop_plain": OURS,
+    "torch_plain": TORCH,
+    "loop_augmented": OURS,
+    "torch_augmented": TORCH,
+    "pipeline_host": OURS,
+    "pipeline_disk": OURS,
+    "pipeline_none": OURS,
+    "image_dataset_from_directory": KERAS,
+    "image_data_generator": KERAS,
+}
+PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "torch", "torchvision")
+NO_TORCH = (
+    "PyTorch is not installed, and its rows are left out: scripts/setup.sh --peers installs it."
+)
 
 _SOURCE = flags.DEFINE_string("source", "phantom:1200", "what radiograph prepare reads")
-_EPOCHS = flags.DEFINE_integer(
-    "epochs", 3, "epochs of each training; the first, which compiles, is left out", lower_bound=2
-)
-_MEASURE = flags.DEFINE_string("measure", None, "takes this one figure; used by the benchmark")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of each measure", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 5.0, "least duration of a turn", lower_bound=0.0)
+_LEAD = flags.DEFINE_float("lead", 1.5, "seconds of a turn before it counts", lower_bound=0.0)
+_MEASURE = flags.DEFINE_string("measure", None, "takes this one measure; used by the benchmark")
 _WORK = flags.DEFINE_string("work", "", "folder with the data; used by the benchmark")
-
-
-def unpack(work: Path) -> dict:
-    """Prepares the source for the job, and lays its images out as files for the others."""
-    out = work / "data"
-    prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit")
-    subprocess.run([*prepare, f"--source={_SOURCE.value}", f"--out={out}"], check=True)
-
-    from trainer.data import examples, pipeline, sources, summary_file
-
-    source = sources.open_source(_SOURCE.value)
-    records = {record.name: record for record in source.records()}
-    sizes = {}
-    for split in summary_file.SPLITS:
-        names, _ = examples.identities(pipeline.open_split(out, split))
-        sizes[split] = len(names)
-        for number, record in enumerate(records[name] for name in names):
-            class_name = source.classes[record.labels[0]]
-            file = work / "files" / split / class_name / f"{number}.jpeg"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(source.read(record))
-    return sizes
-
-
-def train_job(work: Path) -> dict:
-    """The article's recipe as the job runs it, with all that it writes."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    flags_ = {"train.epochs": _EPOCHS.value, "train.batch_size": BATCH, "data.path": work / "data"}
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "trainer.task", f"--workdir={work / 'run'}"),
-            f"--config={ROOT / 'configs/article.py'}",
-            *(f"--config.{name}={value}" for name, value in flags_.items()),
-        ],
-        check=True,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
-    events = EventAccumulator(str(work / "run/tensorboard/validation"), {"tensors": 0}).Reload()
-    ends = [event.wall_time for event in events.Tensors("metrics/loss") if event.step]
-    last = json.loads((work / "run/history.json").read_text())[-1]["train"]
-    return {"epoch_ends": ends, "input_wait": last["input_wait"]}
-
-
-def train_article(work: Path) -> dict:
-    """The article's script: ImageDataGenerator and fit."""
-    import keras
-    from keras import layers
-
-    train = _image_data_generator(
-        work / "files/train", ARTICLE_BATCH, shear_range=0.2, zoom_range=0.2, horizontal_flip=True
-    )
-    validation = _image_data_generator(work / "files/validation", ARTICLE_BATCH)
-    model = keras.Sequential([keras.Input((SIDE, SIDE, 3))])
-    for filters in (16, 32, 64, 128):
-        model.add(layers.Conv2D(filters, 3, activation="relu"))
-        model.add(layers.MaxPooling2D(2))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(512, activation="relu"))
-    model.add(layers.Dropout(0.3))
-    model.add(layers.Dense(1, activation="sigmoid"))
-    model.compile(keras.optimizers.RMSprop(1e-4), "binary_crossentropy", metrics=["accuracy"])
-    ends: list[float] = []
-    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.time()))
-    model.fit(train, epochs=_EPOCHS.value, validation_data=validation, callbacks=[clock], verbose=0)
-    return {"epoch_ends": ends}
-
-
-def pipeline_host(work: Path) -> dict:
-    """The job's batches with decoded pixels in memory."""
-    return _job_batches(work, "host")
-
-
-def pipeline_disk(work: Path) -> dict:
-    """The job's batches with decoded pixels in a file, mapped into memory."""
-    return _job_batches(work, "disk")
-
-
-def pipeline_none(work: Path) -> dict:
-    """The job's batches, read and decoded at every visit."""
-    return _job_batches(work, "none")
-
-
-def image_dataset_from_directory(work: Path) -> dict:
-    """What Keras makes of class folders: decoded at every visit, no augmentation."""
-    import keras
-
-    batches = keras.utils.image_dataset_from_directory(
-        work / "files/train", color_mode="grayscale", batch_size=BATCH, image_size=(SIDE, SIDE)
-    )
-    return _epochs_of(lambda: batches)
-
-
-def image_data_generator(work: Path) -> dict:
-    """The article's generator without its augmentation."""
-    generator = _image_data_generator(work / "files/train", BATCH, color_mode="grayscale")
-    return _epochs_of(lambda: itertools.islice(generator, len(generator)))
-
-
-def _image_data_generator(folder: Path, batch: int, color_mode: str = "rgb", **augmentation):
-    from tensorflow.keras.preprocessing.image import ImageDataGenerator
-
-    return ImageDataGenerator(rescale=1 / 255, **augmentation).flow_from_directory(
-        folder,
-        target_size=(SIDE, SIDE),
-        batch_size=batch,
-        class_mode="binary",
-        color_mode=color_mode,
-    )
-
-
-def _job_batches(work: Path, cache: str) -> dict:
-    from trainer.config import schema
-    from trainer.data import pipeline
-    from trainer.data.pixel_cache import PixelCache
-
-    splits = {"train": pipeline.open_split(work / "data", "train")}
-    data = schema.default().data
-    data.image_size, data.cache = SIDE, cache
-    began = time.time()
-    pixels = PixelCache(splits, data, folder=work / "pixels").pixels("train")
-    filled = time.time() - began
-    assert isinstance(pixels, pipeline.Pixels)  # on the host
-    return {
-        **_epochs_of(lambda: pipeline.train_batches(pixels, BATCH, seed=0, epochs=1)),
-        "filled": filled,
-    }
-
-
-def _epochs_of(batches: Callable[[], Iterable]) -> dict:
-    """Goes through the batches as often as asked."""
-    ends: list[float] = []
-    for _ in range(_EPOCHS.value):
-        for _batch in batches():
-            pass
-        ends.append(time.time())
-    return {"epoch_ends": ends}
-
-
-def measured(name: str, work: Path) -> dict:
-    """Runs one measure in a process of its own and returns what it found."""
-    print(f"  {name} ...", end="", flush=True, file=sys.stderr)
-    out = work / f"{name}.json"
-    log = work / f"{name}.log"
-    with log.open("w") as file:
-        done = subprocess.run(
-            [
-                *(sys.executable, __file__, f"--measure={name}", f"--work={work}"),
-                *(f"--source={_SOURCE.value}", f"--epochs={_EPOCHS.value}"),
-            ],
-            stdout=file,
-            stderr=file,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-    if done.returncode:
-        mistakes = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
-        print("\n" + (mistakes[-1] if mistakes else log.read_text()[-2000:]), file=sys.stderr)
-        sys.exit(2)
-    print(" done", file=sys.stderr)
-    return json.loads(out.read_text())
-
-
-def rate(found: dict, images: int) -> float:
-    """Returns the median images/s of the epochs after the first."""
-    pairs = itertools.pairwise(found["epoch_ends"])
-    return statistics.median(images / (end - begin) for begin, end in pairs)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -203,38 +58,92 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         sys.exit(f"error: unexpected argument {argv[1]!r}: use --name=value flags (--help).")
     if _MEASURE.value:
-        work = Path(_WORK.value)
-        found = MEASURES[_MEASURE.value](work)
-        (work / f"{_MEASURE.value}.json").write_text(json.dumps(found))
+        take_measure(_MEASURE.value, Path(_WORK.value))
         return
+    has_torch = all(map(find_spec, ("torch", "torchvision")))
+    names = [name for name, module in MEASURES.items() if has_torch or module != TORCH]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        work = Path(folder)
-        images = measured("unpack", work)["train"]
-        found = {name: measured(name, work) for name in MEASURES if name != "unpack"}
-    print(f"\n{_SOURCE.value}: {images:,} training images, {SIDE}x{SIDE}, {os.cpu_count()} CPUs")
-    print(f"{'images/s after the first epoch':<50}{'ours':>10}{'theirs':>10}{'ratio':>8}")
-    for ours, theirs, what in PAIRS:
-        rate_of_ours, peer = (rate(found[name], images) for name in (ours, theirs))
-        print(f"{what:<50}{rate_of_ours:>10,.0f}{peer:>10,.0f}{rate_of_ours / peer:>8.2f}")
-    print(f"cache=host was filled in {found['pipeline_host']['filled']:.1f} s")
-    print(f"the job waited for input {found['train_job']['input_wait']:.2%} of its last epoch")
+        try:
+            load = os.getloadavg()[0]
+            images = start("unpack", Path(folder)).warm["images"]
+            found = in_turns(names, Path(folder))
+        except Failed as failed:
+            print(f"\n{failed}", file=sys.stderr)
+            sys.exit(2)
+    print(f"`{shlex.join(['python', 'scripts/benchmark.py', *sys.argv[1:]])}`\n")
+    print(f"{images:,} training images, 180x180, batch 32, on {machine()}, with a load of")
+    print(f"{load:.1f} before it. {versions()}. Images/s,")
+    print(f"medians of {_ROUNDS.value} turns, of whole epochs their mean; the ratio of these, and")
+    print("the lowest and highest of a round:\n")
+    print("\n".join(table(found)))
+    print(f"\nOf the whole epochs {account(found['job'])}.")
+    if has_torch:
+        workers = (found[name][-1]["workers"] for name in ("torch_plain", "torch_augmented"))
+        print(
+            "PyTorch's DataLoader was fastest with {} workers, augmenting with {}.".format(*workers)
+        )
+    else:
+        print(NO_TORCH)
 
 
-MEASURES = {
-    measure.__name__: measure
-    for measure in (
-        *(unpack, train_article, train_job, pipeline_host, pipeline_disk, pipeline_none),
-        *(image_dataset_from_directory, image_data_generator),
-    )
-}
-PAIRS = (
-    ("train_job", "train_article", f"training, batch {BATCH} : article's script, {ARTICLE_BATCH}"),
-    ("pipeline_host", "image_dataset_from_directory", "cache=host : image_dataset_from_directory"),
-    ("pipeline_host", "image_data_generator", "cache=host : ImageDataGenerator"),
-    ("pipeline_disk", "pipeline_host", "cache=disk : cache=host (ours, too)"),
-    ("pipeline_none", "image_dataset_from_directory", "cache=none : image_dataset_from_directory"),
-    ("pipeline_none", "image_data_generator", "cache=none : ImageDataGenerator"),
-)
+def take_measure(name: str, work: Path) -> None:
+    """Runs a measure in this process; what it prints goes where its errors go."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if name == "unpack":
+        from benchmark_ours import unpack
+
+        print(json.dumps({"images": unpack(work, _SOURCE.value)}), file=answers, flush=True)
+        return
+    meter = Meter(sys.stdin, answers, seconds=_SECONDS.value, lead=_LEAD.value)
+    getattr(importlib.import_module(MEASURES[name]), name)(work, meter)
+
+
+def start(name: str, work: Path) -> Measure:
+    """Starts a measure and waits until it has warmed up."""
+    print(f"  {name} ...", end="", flush=True, file=sys.stderr)
+    given = {"measure": name, "work": work, "source": _SOURCE.value}
+    given |= {"seconds": _SECONDS.value, "lead": _LEAD.value}
+    command = [sys.executable, __file__, *(f"--{flag}={value}" for flag, value in given.items())]
+    measure = Measure(name, command, work / f"{name}.log", {**os.environ, "PYTHONPATH": str(ROOT)})
+    print(" ready", file=sys.stderr)
+    return measure
+
+
+def in_turns(names: Sequence[str], work: Path) -> dict[str, list[dict]]:
+    """Returns what each measure answered in each round."""
+    measures = [start(name, work) for name in names]
+    found: dict[str, list[dict]] = {name: [] for name in names}
+    for number in range(_ROUNDS.value):
+        print(f"  round {number + 1} of {_ROUNDS.value} ...", file=sys.stderr)
+        for measure in measures if number % 2 == 0 else reversed(measures):
+            found[measure.name].append(measure.take())
+    for measure in measures:
+        measure.end()
+    return found
+
+
+def machine() -> str:
+    """Returns the processor's name, its widest vectors, and the cores that are ours."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    about = dict(line.split(":", 1) for line in lines if ":" in line)
+    about = {key.strip(): value.strip() for key, value in about.items()}
+    name = about.get("model name", platform.processor())
+    flags_ = about.get("flags", "").split()
+    vectors = next((f" ({v.upper()})" for v in ("avx512f", "avx2") if v in flags_), "")
+    return f"{len(os.sched_getaffinity(0))} cores of {name}{vectors}"
+
+
+def versions() -> str:
+    """Returns the versions of Python and of the packages that are compared."""
+    found = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
 
 if __name__ == "__main__":
     app.run(main)

@@ -2,10 +2,13 @@
 # Makes .venv in the repository's root with the pinned packages, if that is not done yet.
 #
 #   scripts/setup.sh [--test] [--profile] [--export] [--serve] [--dicom] [--mlflow] [--wandb]
-#                               --test: with the tools for scripts/test.sh, all below among them
+#                               [--peers]
+#                               --test: with the tools for scripts/test.sh, all below but
+#                               --peers among them
 #                               --profile: with TensorBoard's dashboard for profiles
 #                               --export, --serve, --dicom, --mlflow, --wandb: with what these
 #                               commands and loggers need besides
+#                               --peers: with what scripts/benchmark.py measures beside the job
 #   scripts/setup.sh --beam     makes .venv-beam instead: Apache Beam, which needs older packages
 #                               than the test tools, and pytest for its tests
 #   PYTHON=python3.12           which Python (default: the first suitable one)
@@ -51,12 +54,12 @@ fi
 sets=("requirements/$accelerator.txt")
 for option; do
   case $option in
-    --test | --profile | --export | --serve | --dicom | --mlflow | --wandb)
+    --test | --profile | --export | --serve | --dicom | --mlflow | --wandb | --peers)
       sets+=("requirements/${option#--}.txt")
       ;;
     *)
       fail "unknown argument '$option': the options are --test, --profile, --export, --serve," \
-        '--dicom, --mlflow and --wandb, or --beam alone.'
+        '--dicom, --mlflow, --wandb and --peers, or --beam alone.'
       ;;
   esac
 done
