@@ -12,6 +12,8 @@ asked. A CPU has no row: its caches spare it most of the bytes that the TPU comp
   - The step is that of one replica at the recipe's batch, which each replica of several has.
   - Augmentation is counted for the TPU, whose program has it as matrix products; elsewhere it is a
     gather, which the TPU compiler cannot tell of.
+  - data.cache=device feeds what the memory allows of the bytes that the TPU compiler counts for the
+    look-up of a batch; the images have to fit there.
   - Replicas exchange float32 gradients after the step, in rings: within a machine of 8 devices,
     then each its eighth between the machines. Exchange during the backward pass would hide some.
 
@@ -35,8 +37,8 @@ TOPOLOGY = "v5e:2x2"
 REPLICAS = (8, 64, 256)
 DEVICES_A_MACHINE = 8
 CORES = 16
-# Images/s of each cache at 180x180 on two cores, as measured there or by their processor time, see
-# docs/performance.md; they grow with the cores and shrink with the pixels.
+# Images/s of each cache on the host at 180x180 on two cores, measured there or computed from their
+# processor time, see docs/performance.md; they grow with the cores and shrink with the pixels.
 FED = {"disk": 23_400, "host": 23_400, "none": 3_100}
 FED_SIDE, FED_CORES = 180, 2
 MOST = {"none": 14_000}  # of one process, whatever its cores: what Python does an image
@@ -74,13 +76,23 @@ HEADER = (
 
 
 class Step(NamedTuple):
-    """A recipe's step: its batch, operations, bytes, side of its images and number of weights."""
+    """A recipe's step.
+
+    Attributes:
+      batch: images of a replica.
+      flops: operations.
+      bytes: moved to and from the device's memory.
+      side: of its images, pixels.
+      weights: number of trained values.
+      look_up: bytes moved for the look-up of a batch among images on the device.
+    """
 
     batch: int
     flops: float
     bytes: float
     side: int
     weights: int
+    look_up: float
 
 
 def main(argv: Sequence[str]) -> None:
@@ -106,11 +118,13 @@ def steps(path: str, folder: Path) -> list[tuple[str, Device, Step]]:
     batch, side, count = config.train.batch_size, config.data.image_size, weights(config)
     whole = tpu_check.compiled(programs.step(batch), TOPOLOGY)
     augmentation = tpu_check.compiled(programs.augmentation(batch), TOPOLOGY)
+    look_up = tpu_check.compiled(programs.look_up(batch), TOPOLOGY)["bytes"]
     rest = {key: max(whole[key] - augmentation[key], 0) for key in ("flops", "bytes")}
     found = []
     for name, device in DEVICES.items():
         cost = whole if name == "v5e" else rest
-        found.append((name, device, Step(batch, cost["flops"], cost["bytes"], side, count)))
+        step = Step(batch, cost["flops"], cost["bytes"], side, count, look_up)
+        found.append((name, device, step))
     return found
 
 
@@ -128,7 +142,8 @@ def cells(recipe: str, name: str, device: Device, step: Step) -> tuple[str, ...]
     seconds = max(at_peak, at_bandwidth)
     needed = step.batch / seconds
     scale = (FED_SIDE / step.side) ** 2 * CORES / FED_CORES
-    rates = {cache: min(rate * scale, MOST.get(cache, math.inf)) for cache, rate in FED.items()}
+    rates = {"device": step.batch * device.bandwidth / step.look_up}
+    rates |= {cache: min(rate * scale, MOST.get(cache, math.inf)) for cache, rate in FED.items()}
     feeding = [cache for cache, rate in rates.items() if rate >= needed]
     exchanged = 4 * step.weights
     return (

@@ -37,6 +37,7 @@ ENVIRONMENT = ROOT / ".venv-tpu-check"
 REQUIREMENTS = ROOT / "requirements" / "tpu_check.txt"
 PYTHON = ENVIRONMENT / "bin" / "python"
 TOO_LARGE = 2**18
+IMAGES = 4_638  # on the device, of which a batch is looked up; their number is of no matter
 
 _CONFIGS = flags.DEFINE_list(
     "configs",
@@ -151,6 +152,10 @@ class Programs:
         """Returns the file of the step's augmentation alone."""
         return self._file(f"augmentation_{batch}", lower_augmentation, batch)
 
+    def look_up(self, batch: int) -> Path:
+        """Returns the file of the look-up of a batch that `data.cache=device` adds to the step."""
+        return self._file(f"look_up_{batch}", lower_look_up, batch)
+
     def _file(self, name: str, lower: Callable[[Any], bytes], batch: int) -> Path:
         path = self._folder / name
         if not path.exists():
@@ -207,6 +212,23 @@ def lower_augmentation(config: Any) -> bytes:
         tf.TensorSpec((), tf.int64),
         tf.TensorSpec((batch,), tf.int32),
     )
+
+
+def lower_look_up(config: Any) -> bytes:
+    """Returns the look-up of a batch among images on the device, as StableHLO."""
+    import numpy as np
+    import tensorflow as tf
+
+    from trainer.data import device_cache, pipeline
+
+    size = config.data.image_size
+    images = pipeline.aligned((IMAGES, size, size, 1), np.uint8)
+    labels = pipeline.aligned((IMAGES, 1), np.float32)
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    pixels = device_cache.DevicePixels(images, labels, strategy)
+    batch = config.train.batch_size
+    batches = device_cache.train_batches(pixels, batch, seed=0, epochs=config.train.epochs)
+    return stablehlo(lambda rows: batches.look_up({"row": rows}), tf.TensorSpec((batch,), tf.int32))
 
 
 def stablehlo(function: Callable, *specs: Any) -> bytes:

@@ -136,8 +136,8 @@ def pixels(split: Split, image_size: int, cache: str, *, fit_mode: str = "squash
 def arrays(split: Split, image_size: int, *, fit_mode: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns all images and labels of a split, decoded, in memory as `on_host` takes it."""
     made = (
-        _aligned((split.size, image_size, image_size, 1), np.uint8),
-        _aligned((split.size, len(split.labels)), np.float32),
+        aligned((split.size, image_size, image_size, 1), np.uint8),
+        aligned((split.size, len(split.labels)), np.float32),
     )
     start = 0
     for part in decoded(split, image_size, fit_mode=fit_mode):
@@ -173,6 +173,14 @@ def gathered(images: np.ndarray, labels: np.ndarray, *, at_once: int | None = No
             return *(tf.gather(tensor, numbers) for tensor in kept), *others
 
     return Pixels(len(images), lambda batches: batches.map(gather, num_parallel_calls=at_once))
+
+
+def aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Returns an array without values that TensorFlow can use where it lies."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + size].view(dtype).reshape(shape)
 
 
 def on_host(array: np.ndarray) -> tf.Tensor:
@@ -347,14 +355,6 @@ def _decoding(
         return read_ahead.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     return look_up
-
-
-def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """Returns an array without values that TensorFlow can use where it lies."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = np.empty(size + ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + size].view(dtype).reshape(shape)
 
 
 def _decoder(split: Split, image_size: int, fit_mode: str) -> Callable[..., tuple[tf.Tensor, ...]]:
