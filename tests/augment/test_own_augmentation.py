@@ -18,6 +18,9 @@ def fails(images, uniform): return images + uniform(2)
 def half(images, uniform): return tf.cast(images, tf.float16)
 def own_draws(images, uniform): return images * tf.random.uniform([])
 def looks_aside(images, uniform): return images - tf.reduce_mean(images)
+def numpy(images, uniform): return images.numpy() / 2
+def infinite(images, uniform): return images / 0
+def exits(images, uniform): raise SystemExit(3)
 """
 
 
@@ -44,6 +47,9 @@ def test_draws_depend_on_the_row_alone_and_each_call_makes_others(file: Path):
         ("smaller", r"returns float32 of shape \[4, 15, 16, 1\] for \[4, 16, 16, 1\]: it gets"),
         ("half", "returns float16"),
         ("fails", "fails .*: it gets"),
+        ("numpy", "fails .AttributeError.*numpy.*: it gets"),
+        ("infinite", "returns numbers that are not finite: it gets"),
+        ("exits", "fails .SystemExit: 3.: it gets"),
         ("own_draws", "random numbers that are not of uniform"),
         ("looks_aside", "where others lie beside it"),
     ],

@@ -37,12 +37,24 @@ def test_functions_come_from_modules_and_files(tmp_path: Path):
         ("no_such_module:loss", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("math:nothing", "math has no function nothing"),
         ("math:pi", "math has no function pi"),
-        ("BROKEN:loss", "ZeroDivisionError: division by zero"),
+        ("broken.py:loss", "ZeroDivisionError: division by zero"),
+        ("exits.py:loss", "SystemExit: 3"),
+        ("folder.py:loss", "there is no file "),
+        ("image.py:loss", "image.py is no text: give"),
     ],
 )
 def test_functions_that_are_not_there_are_refused(name: str, sentence: str, tmp_path: Path):
-    broken = tmp_path / "broken.py"
-    broken.write_text("1 / 0\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "image.py").write_bytes(b"\xff\xd8")
+    there = (tmp_path / name.rpartition(":")[0]).exists()
     with pytest.raises(UsageError) as refused:
-        own_function.load(name.replace("BROKEN", str(broken)), "loss.name")
+        own_function.load(f"{tmp_path}/{name}" if there else name, "loss.name")
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_what_a_function_has_raised_is_a_line_without_colours():
+    assert own_function.reason(ValueError("\x1b[1mno\n such\x1b[0m layer")) == (
+        "ValueError: no such layer"
+    )

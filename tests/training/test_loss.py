@@ -76,6 +76,14 @@ import tensorflow as tf
 def brier(labels, logits): return labels * (logits - 1) ** 2 + (1 - labels) * logits ** 2
 def mean(labels, logits): return tf.reduce_mean(logits, axis=-1)
 def fails(labels, logits): return labels @ logits
+def infinite(labels, logits): return logits / (1 - labels)
+def constant(labels, logits): return labels + tf.stop_gradient(logits)
+def steps(labels, logits): return tf.round(logits)
+def together(labels, logits): return (logits - labels) ** 2 + tf.reduce_mean(logits)
+def hinge(labels, logits): return tf.nn.relu(1 - logits * (2 * labels - 1))
+def log_loss(labels, logits):
+    return -labels * tf.nn.log_softmax(logits) / tf.reduce_sum(labels, 1, keepdims=True)
+def numpy(labels, logits): return (logits.numpy() - labels) ** 2
 """
 
 
@@ -147,8 +155,13 @@ def test_outputs_of_any_size_have_a_finite_gradient(name: str, exclusive: bool):
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        ("mean", r"returns float32 of shape \[2\] for \[2, 3\]: it gets \(labels, logits\)"),
+        ("mean", r"returns float32 of shape \[8\] for \[8, 3\]: it gets \(labels, logits\)"),
         ("fails", "fails .*: it gets"),
+        ("numpy", "fails .*numpy.*: it gets"),
+        ("infinite", "has no finite value and gradient"),
+        ("constant", "has no gradient by the logits"),
+        ("steps", "has no gradient by the logits"),
+        ("together", "gives an image another loss where others lie beside it"),
     ],
 )
 def test_a_loss_that_is_not_one_for_each_image_and_label_is_refused(
@@ -156,3 +169,10 @@ def test_a_loss_that_is_not_one_for_each_image_and_label_is_refused(
 ):
     with pytest.raises(UsageError, match=sentence):
         elements_of(fields(f"{own}:{function}"), 3)
+
+
+@pytest.mark.parametrize(("function", "exclusive"), [("hinge", False), ("log_loss", True)])
+def test_a_loss_that_is_flat_for_some_or_needs_a_class_is_taken(
+    own: str, function: str, exclusive: bool
+):
+    assert elements_of(fields(f"{own}:{function}"), 3, exclusive=exclusive) is not None

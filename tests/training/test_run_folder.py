@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from trainer.data import sources, summary_file
 from trainer.data.prepare import preparation
 from trainer.data.prepared_data import open_data
+from trainer.system import file_lock
 from trainer.system.errors import UsageError
 from trainer.training.run_folder import run_folder
 
@@ -87,3 +88,30 @@ def test_a_run_keeps_ones_own_function_and_refuses_to_go_on_with_another(
     own.write_text("def changed(first, second): return second")
     with pytest.raises(UsageError, match="is not what this work directory was begun with"):
         begin(tmp_path / "run", tiny, phantoms)
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_a_run_that_is_refused_before_its_first_checkpoint_can_be_begun_otherwise(
+    tiny: ConfigDict, phantoms: epath.Path, tmp_path: Path, learnt: bool
+):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "notes.txt").write_text("of the user")
+
+    def refused() -> None:
+        with begun(run, tiny, phantoms):
+            (run / "history.json").write_text("[]")
+            (run / ("checkpoints" if learnt else "tensorboard")).mkdir()
+            raise UsageError("these weights are of another network")
+
+    with pytest.raises(UsageError, match="of another network"):
+        refused()
+    tiny.model.width += 1
+    if learnt:
+        record = json.loads((run / "environment.json").read_text())
+        assert "another network" in record["ended"]["reason"]
+        with pytest.raises(UsageError, match=r"begun with model\.width"):
+            begin(run, tiny, phantoms)
+    else:
+        assert {path.name for path in run.iterdir()} == {"notes.txt", file_lock.FILE}
+        begin(run, tiny, phantoms)

@@ -38,7 +38,7 @@ def network(
     with replicable.fresh_names():
         try:
             model = build(shape, outputs, options)
-        except Exception as error:  # whatever a user's function may raise
+        except own_function.RAISED as error:
             raise UsageError(_sentence(options, f"raises {own_function.reason(error)}")) from error
     if fault := _fault(model, shape, outputs):
         raise UsageError(_sentence(options, fault))

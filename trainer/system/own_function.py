@@ -12,6 +12,8 @@ from etils import epath
 from trainer.system.errors import UsageError
 
 FORM = "package.module:function or FILE.py:function"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of Keras' errors, for a terminal
+RAISED = (Exception, SystemExit)  # what a user's function may raise, to be told in a sentence
 
 
 def is_name(text: str) -> bool:
@@ -20,15 +22,21 @@ def is_name(text: str) -> bool:
 
 
 def require(name: str, field: str) -> None:
-    """Raises a UsageError unless the function's file is there; a module is left to `load`.
+    """Raises a UsageError unless the function's file is a text; a module is left to `load`.
 
     Args:
       name: of the function, see `FORM`.
       field: of the config that names it.
     """
     file, _, _ = name.rpartition(":")
-    if file.endswith(".py") and not epath.Path(file).exists():
+    if not file.endswith(".py"):
+        return
+    if not epath.Path(file).is_file():
         raise UsageError(f"{field}={name}: there is no file {file}: give {FORM}.")
+    try:
+        epath.Path(file).read_text()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{field}={name}: {file} is no text: give {FORM}.") from error
 
 
 @cache
@@ -46,7 +54,7 @@ def load(name: str, field: str) -> Callable[..., Any]:
     place, _, function = name.rpartition(":")
     try:
         found = getattr(_module(place), function, None)
-    except Exception as error:  # whatever a user's module may raise
+    except RAISED as error:
         sentence = f"{field}={name} cannot be imported ({reason(error)}): give {FORM}."
         raise UsageError(sentence) from error
     if not callable(found):
@@ -71,9 +79,10 @@ def check_same(
         )
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Returns in a line what a user's function has raised."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = COLOURS.sub("", str(error))
+    return f"{type(error).__name__}: {' '.join(text.split())}"
 
 
 def _module(place: str) -> Any:

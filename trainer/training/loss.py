@@ -15,6 +15,7 @@ from trainer.system import own_function
 from trainer.system.errors import UsageError
 
 EQUAL_WEIGHTS = np.ones((2, 1), np.float32)  # of negative and of positive examples
+TRIED, LARGEST = 8, 3.0  # images, and their logits, that one's own loss is tried on
 TINY = 1e-30  # in place of 0, where a logarithm or a power has no gradient
 
 # (labels, logits) [b, K] float32, the labels smoothed -> the loss of each label, [b, K].
@@ -30,10 +31,10 @@ def elements_of(config: ConfigDict, outputs: int, *, exclusive: bool = False) ->
       exclusive: whether the labels are classes of which each example has one.
 
     Raises:
-      UsageError: if a function of the user's own cannot be called, or returns another shape.
+      UsageError: if a function of the user's own cannot be called, or returns what it must not.
     """
     if ":" in config.name:
-        return _own(config.name, outputs)
+        return _own(config.name, outputs, exclusive=exclusive)
     if config.name == "focal":
         return partial(focal_of_classes if exclusive else focal, gamma=config.gamma)
     if config.name == "asymmetric":
@@ -125,19 +126,39 @@ def asymmetric(
     return labels * positive + (1 - labels) * negative
 
 
-def _own(name: str, outputs: int) -> Elements:
-    """Returns the user's function, once it has given the loss of two images."""
+def _own(name: str, outputs: int, *, exclusive: bool) -> Elements:
+    """Returns the user's function, once it has given losses that something can be learnt from."""
     function = own_function.load(name, "loss.name")
-    labels = tf.constant([[0.0] * outputs, [1.0] * outputs])
-    rule = "it gets (labels, logits) of [images, labels] and returns the loss of each, float32"
+    numbers = np.arange(TRIED) % (outputs if exclusive else 2)
+    labels = np.eye(outputs)[numbers] if exclusive else np.repeat(numbers[:, None], outputs, 1)
     try:
-        given = tf.convert_to_tensor(function(labels, tf.zeros_like(labels)))
-    except Exception as error:  # whatever a user's function may raise
-        sentence = f"loss.name={name} fails ({own_function.reason(error)}): {rule}."
-        raise UsageError(sentence) from error
-    if given.shape != labels.shape or given.dtype != tf.float32:
+        fault = _fault(function, tf.constant(labels, tf.float32))
+    except own_function.RAISED as error:
+        fault = f"fails ({own_function.reason(error)})"
+    if fault:
         raise UsageError(
-            f"loss.name={name} returns {given.dtype.name} of shape {list(given.shape)} for "
-            f"{list(labels.shape)}: {rule}."
+            f"loss.name={name} {fault}: it gets (labels, logits) of [images, labels] and returns "
+            "the loss of each, float32."
         )
     return function
+
+
+def _fault(function: Elements, labels: tf.Tensor) -> str:
+    """Returns what is wrong with a loss on images with these labels, "" for nothing."""
+    function = tf.function(function, autograph=False)  # as in a step: NumPy sees no numbers
+    logits = tf.linspace(-LARGEST, LARGEST, TRIED)[:, None] * tf.ones_like(labels)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        losses = tf.convert_to_tensor(function(labels, logits))
+    if losses.shape != labels.shape or losses.dtype != tf.float32:
+        shapes = f"{list(losses.shape)} for {list(labels.shape)}"
+        return f"returns {losses.dtype.name} of shape {shapes}"
+    gradient = tape.gradient(losses, logits, unconnected_gradients="zero")
+    if not np.isfinite([losses, gradient]).all():
+        return f"has no finite value and gradient for logits of -{LARGEST:g} to {LARGEST:g}"
+    if not np.any(gradient):
+        return "has no gradient by the logits, so that nothing can be learnt from it"
+    half = TRIED // 2
+    if not np.allclose(function(labels[half:], logits[half:]), losses[half:], rtol=1e-4, atol=1e-5):
+        return "gives an image another loss where others lie beside it, or when called again"
+    return ""

@@ -1,7 +1,7 @@
 """The work directory of a run: held by one job at a time, and described before training begins."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -37,7 +37,9 @@ def run_folder(
     """Makes the work directory, keeps other jobs out of it, and writes what describes the run.
 
     The config comes first: a folder that has one is a run's. How the run ends before it is finished
-    is written too. `sleep` waits for a job that may have ended, and may raise.
+    is written too; of one that is refused before its first checkpoint nothing stays, so that the
+    same command can begin it once what was wrong is mended. `sleep` waits for a job that may have
+    ended, and may raise.
 
     Raises:
       UsageError: if another job is at work in it, if its run began with another config or on other
@@ -50,6 +52,7 @@ def run_folder(
         network_names.check(config.model.name, workdir)
         check_own_files(config, workdir)
         file = workdir / "config.json"
+        before = {path.name for path in workdir.iterdir()}
         if not file.exists():
             atomic.write_json(file, config.to_dict())
         elif config.train.epochs != (saved := json_files.read(file))["train"]["epochs"]:
@@ -74,9 +77,20 @@ def run_folder(
             with translate_errors(workdir, data, replicas):
                 yield
         except Exception as error:
+            refused = isinstance(error, UsageError) and "config.json" not in before
             with suppress(Exception):  # it may be the folder that fails
-                _record_end(file, error)
+                if refused and not (workdir / "checkpoints").exists():
+                    _remove_all_but(before, workdir)
+                else:
+                    _record_end(file, error)
             raise
+
+
+def _remove_all_but(names: Set[str], workdir: epath.Path) -> None:
+    """Removes what is in a folder but for these names, and its config last: it marks a run."""
+    for path in sorted(workdir.iterdir(), key=lambda path: path.name == "config.json"):
+        if path.name not in names:
+            path.rmtree() if path.is_dir() else path.unlink()
 
 
 def _record_end(file: epath.Path, error: Exception) -> None:
