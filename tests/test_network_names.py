@@ -34,7 +34,7 @@ def test_a_name_that_is_mistyped_finds_the_right_one():
 @pytest.mark.parametrize(
     ("content", "function", "sentence"),
     [
-        (None, "net", "No such file"),
+        (None, "net", "there is no file"),
         ("def net(:", "net", "is not Python .*line 1"),
         ("def net(): pass", "network", "does not define it, but net"),
     ],

@@ -1,6 +1,5 @@
 """Which networks `model.name` may name: this project's, those of Keras, and one's own functions."""
 
-import ast
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -80,20 +79,4 @@ def read(network: OwnNetwork, file: epath.Path) -> str:
     Raises:
       UsageError: the file is not there, is not Python, or does not define the function.
     """
-    name = f"model.name={network.source}:{network.function}"
-    try:
-        content = file.read_text()
-        tree = ast.parse(content)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(
-            f"{name}: {file} cannot be read ({reason}): give {own_function.FORM}."
-        ) from error
-    except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise UsageError(f"{name}: {file} is not Python ({error.args[0]}{line}).") from error
-    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if network.function not in defined:
-        known = ", ".join(defined) or "no function"
-        raise UsageError(f"{name}: {file} does not define it, but {known}: name a function of it.")
-    return content
+    return own_function.read(f"{network.source}:{network.function}", "model.name", file)

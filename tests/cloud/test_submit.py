@@ -285,6 +285,8 @@ def test_only_a_dry_run_needs_no_credentials(submit: Run, service: Vertex, tmp_p
         (["--trials=3"], "sweep()"),
         (["--config.model.name=missing.py:network"], "missing.py"),
         (["--config.model.weights=missing.keras"], "missing.keras"),
+        ([f"--config.model.weights={__file__}"], "test_submit.py is no file of weights"),
+        ([f"--config.loss.name={__file__}:loss"], "test_submit.py does not define it, but"),
     ],
 )
 def test_mistake_ends_in_one_sentence_and_nothing_is_sent(

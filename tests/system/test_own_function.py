@@ -44,14 +44,38 @@ def test_functions_come_from_modules_and_files(tmp_path: Path):
     ],
 )
 def test_functions_that_are_not_there_are_refused(name: str, sentence: str, tmp_path: Path):
-    (tmp_path / "broken.py").write_text("1 / 0\n")
-    (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "broken.py").write_text("loss = 1 / 0\n")
+    (tmp_path / "exits.py").write_text("loss = exit(3)\n")
     (tmp_path / "folder.py").mkdir()
     (tmp_path / "image.py").write_bytes(b"\xff\xd8")
     there = (tmp_path / name.rpartition(":")[0]).exists()
     with pytest.raises(UsageError) as refused:
         own_function.load(f"{tmp_path}/{name}" if there else name, "loss.name")
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("def loss(: pass", "is not Python .*line 1"),
+        ("def other(): pass", "does not define it, but other: name a function of it"),
+        ("def loss(): pass", None),
+        ("loss = lambda labels, logits: logits", None),
+        ("from math import sqrt as loss", None),
+        ("from math import *", None),
+        ("if True:\n    def loss(): 1 / 0", None),
+    ],
+)
+def test_a_file_is_read_for_its_function_without_being_run(
+    tmp_path: Path, content: str, fault: str | None
+):
+    (tmp_path / "own.py").write_text(content)
+    name = f"{tmp_path / 'own.py'}:loss"
+    if fault is None:
+        own_function.require(name, "loss.name")
+    else:
+        with pytest.raises(UsageError, match=f"loss.name={name}: .*{fault}"):
+            own_function.require(name, "loss.name")
 
 
 def test_what_a_function_has_raised_is_a_line_without_colours():

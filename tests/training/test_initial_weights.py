@@ -70,6 +70,16 @@ def test_a_file_gives_the_weights_and_a_head_only_of_as_many_labels(
         initial_weights.load(new(config), config, ["a"])
 
 
+def test_a_deeper_network_does_not_give_its_first_layers(config: ConfigDict, tmp_path: Path):
+    config.model.stages = 2
+    new(config).save(tmp_path / "deeper.keras")
+    config.model.stages, config.model.weights = 1, str(tmp_path / "deeper.keras")
+    with pytest.raises(
+        UsageError, match=r"another network than model.name=resnet: it has \d+ weig"
+    ):
+        initial_weights.load(new(config), config, ["a"])
+
+
 def test_a_run_gives_its_best_weights_and_its_head_for_the_same_labels_alone(
     finished: epath.Path, tiny: ConfigDict
 ):

@@ -18,6 +18,8 @@ from trainer.training.run_paths import VERTEX_FOLDERS
 FILE = path_flags.define_path(
     "config", None, "recipe: a name such as resnet, a FILE.py or FILE.yaml, or a run's config.json"
 )
+# Fields that may begin with a "~".
+PATHS = ("data.path", "model.name", "model.weights", "loss.name", "augment.extra")
 
 
 class _FieldParser(flags.ArgumentParser):
@@ -102,7 +104,9 @@ def read(file: str | None = None) -> ConfigDict:
         raise UsageError("--config=FILE is missing: name a recipe such as resnet.")
     config = recipe.read(file)
     config.update_from_flattened_dict(overrides())
-    config.data.path = path_flags.expand(config.data.path)
+    for path in PATHS:
+        group, leaf = path.split(".")
+        config[group][leaf] = path_flags.expand(config[group][leaf])
     for path, flag in _REMOVED.items():
         if flag.present:
             schema.warn_of_removed(path)

@@ -10,14 +10,13 @@ from trainer import network_names
 from trainer.commands import path_flags
 from trainer.system import gcs, own_function
 from trainer.system.errors import UsageError
-from trainer.training.run_checks import COPIES
-from trainer.training.run_files import initial_run
+from trainer.training import run_checks
 
 with epy.lazy_imports():  # what speaks to a cloud
     from trainer.cloud import google_storage, upload
 
 # The copy that a run keeps, by the field that names the function.
-OWN = {"model.name": network_names.SOURCE, **COPIES}
+OWN = {"model.name": network_names.SOURCE, **run_checks.COPIES}
 
 
 def place(config: ConfigDict, workdir: str) -> "list[upload.Upload]":
@@ -28,25 +27,22 @@ def place(config: ConfigDict, workdir: str) -> "list[upload.Upload]":
       workdir: gs://BUCKET/FOLDER, beside which they come to lie.
 
     Raises:
-      UsageError: a file or folder is not there, or a network's file does not define it.
+      UsageError: a file or folder is not there, holds no weights, or does not define its function.
     """
     sent, beside = [], f"{workdir}-inputs"
-    network = network_names.own(config.model.name)
-    if network and network.is_file and not gcs.is_gcs(network.source):
-        network_names.check(config.model.name)
     for field in OWN:
         group, name = field.split(".")
         file, _, function = config[group][name].rpartition(":")
         if file.endswith(".py") and not gcs.is_gcs(file):
             local = _existing(file, field)
+            own_function.require(f"{local}:{function}", field)
             sent.append(upload.Upload(local, f"{beside}/{group}/{local.name}", upload.FILES))
             config[group][name] = f"{sent[-1].url}:{function}"
     weights = config.model.weights
     if weights not in ("", "imagenet") and not gcs.is_gcs(weights):
         local = _existing(weights, "model.weights").resolve()
         kind = upload.RUN if local.is_dir() else upload.FILES
-        if kind == upload.RUN:
-            initial_run(local)
+        run_checks.check_weights(local)
         sent.append(upload.Upload(local, f"{beside}/weights/{local.name}", kind))
         config.model.weights = sent[-1].url
     return sent

@@ -11,6 +11,8 @@ from ml_collections import ConfigDict
 from trainer.models import replicable
 from trainer.models.batch_normalization import BatchNormalization
 
+ADDED = ("projector", "predictor")  # what the names of its own layers begin with
+
 
 def network(model: keras.Model, options: ConfigDict) -> keras.Model:
     """Returns the network from images to features [b, F], projection and prediction [b, d].
@@ -24,10 +26,10 @@ def network(model: keras.Model, options: ConfigDict) -> keras.Model:
     size = options.projection
     x = features = _of_image(replicable.head(model).input)
     for number, relu in ((1, True), (2, False)):
-        x = _dense(x, size, f"projector{number}", relu=relu)
+        x = _dense(x, size, f"{ADDED[0]}{number}", relu=relu)
     projection = x
-    x = _dense(x, max(size // 4, 1), "predictor1")
-    prediction = layers.Dense(size, dtype="float32", name="predictor2")(x)
+    x = _dense(x, max(size // 4, 1), f"{ADDED[1]}1")
+    prediction = layers.Dense(size, dtype="float32", name=f"{ADDED[1]}2")(x)
     return keras.Model(model.inputs[0], [features, projection, prediction], name="siamese")
 
 

@@ -1,8 +1,9 @@
 """A user's own function, named in a config as package.module:function or FILE.py:function."""
 
+import ast
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -22,21 +23,62 @@ def is_name(text: str) -> bool:
 
 
 def require(name: str, field: str) -> None:
-    """Raises a UsageError unless the function's file is a text; a module is left to `load`.
+    """Raises a UsageError unless the function's file defines it; a module is left to `load`.
 
     Args:
       name: of the function, see `FORM`.
       field: of the config that names it.
     """
     file, _, _ = name.rpartition(":")
-    if not file.endswith(".py"):
-        return
-    if not epath.Path(file).is_file():
-        raise UsageError(f"{field}={name}: there is no file {file}: give {FORM}.")
+    if file.endswith(".py"):
+        read(name, field)
+
+
+def read(name: str, field: str, file: epath.PathLike | None = None) -> str:
+    """Returns the content of a function's file, which is not run.
+
+    Args:
+      name: of the function, FILE.py:function.
+      field: of the config that names it.
+      file: which holds it, where that is not the one in its name.
+
+    Raises:
+      UsageError: the file is not there, is not Python, or does not define the function.
+    """
+    own, _, function = name.rpartition(":")
+    path = epath.Path(file or own)
+    if not path.is_file():
+        raise UsageError(f"{field}={name}: there is no file {path}: give {FORM}.")
     try:
-        epath.Path(file).read_text()
+        content = path.read_text()
+        tree = ast.parse(content)
+    except OSError as error:
+        raise UsageError(f"{field}={name}: {path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{field}={name}: {file} is no text: give {FORM}.") from error
+        raise UsageError(f"{field}={name}: {path} is no text: give {FORM}.") from error
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(
+            f"{field}={name}: {path} is not Python ({error.args[0]}{line})."
+        ) from error
+    if not {function, "*"} & {*_defined(tree)}:
+        known = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        raise UsageError(
+            f"{field}={name}: {path} does not define it, but {', '.join(known) or 'no function'}: "
+            "name a function of it."
+        )
+    return content
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """Yields the names that a module may define, "*" for all those of another one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
 
 
 @cache

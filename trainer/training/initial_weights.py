@@ -40,9 +40,9 @@ def load(model: keras.Model, config: ConfigDict, labels: list[str]) -> None:
     if config.model.weights == "imagenet":
         found = _imagenet(config)
     elif (source / "config.json").exists():
-        found = _of_run(source, model, labels)
+        found = _of_run(source, model, config, labels)
     else:
-        found = _of_file(source, model)
+        found = _of_file(source, model, config)
     new = {id(weight) for weight in replicable.head(model).weights}
     for weight in model.weights:
         value = found.get(weight.path)
@@ -50,11 +50,7 @@ def load(model: keras.Model, config: ConfigDict, labels: list[str]) -> None:
             weight.assign(value)
         elif id(weight) not in new:
             there = "has none" if value is None else f"has one of shape {list(value.shape)}"
-            raise UsageError(
-                f"model.weights={source} is of another network than model.name="
-                f"{config.model.name}: for {weight.path} {list(weight.shape)} it {there}; give "
-                "weights of the same network."
-            )
+            raise _of_another(config, f"for {weight.path} {list(weight.shape)} it {there}")
 
 
 def load_backbone(
@@ -88,18 +84,20 @@ def _imagenet(config: ConfigDict) -> Named:
     return _named(backbone)
 
 
-def _of_run(run: epath.Path, model: keras.Model, labels: list[str]) -> Named:
+def _of_run(run: epath.Path, model: keras.Model, config: ConfigDict, labels: list[str]) -> Named:
     if initial_run(run).is_pretraining:
-        return pretrained.weights(run)
+        found = pretrained.weights(run)
+        _check_number(len(found), [0], model, config)
+        return found
     trained = TrainedModel.load(run)
-    found = _matched(trained.model, model)
+    found = _matched(trained.model, model, config)
     if trained.labels != labels:
         for weight in replicable.head(model).weights:
             found.pop(weight.path, None)
     return found
 
 
-def _of_file(file: epath.Path, model: keras.Model) -> Named:
+def _of_file(file: epath.Path, model: keras.Model, config: ConfigDict) -> Named:
     try:
         if (file.parent / f"{file.name}.index").exists():
             return _of_checkpoint(file)
@@ -107,7 +105,8 @@ def _of_file(file: epath.Path, model: keras.Model) -> Named:
             local = Path(folder) / file.name
             local.write_bytes(file.read_bytes())
             if file.suffix == ".keras":
-                return _matched(keras.models.load_model(str(local), compile=False), model)
+                saved = keras.models.load_model(str(local), compile=False)
+                return _matched(saved, model, config)
             return _of_weights(local, model)
     except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UsageError(
@@ -137,12 +136,31 @@ def _of_checkpoint(prefix: epath.Path) -> Named:
     return {n.removeprefix(group): reader.get_tensor(n) for n in names if n.startswith(group)}
 
 
-def _matched(source: keras.Model, model: keras.Model) -> Named:
+def _matched(source: keras.Model, model: keras.Model, config: ConfigDict) -> Named:
     """Returns a model's weights by the names of another's: the same ones, else in their order."""
     found, wanted = _named(source), [weight.path for weight in model.weights]
+    _check_number(len(found), [0, len(replicable.head(source).weights)], model, config)
     if found.keys() >= {*wanted[: -len(replicable.head(model).weights)]}:
         return found
     return dict(zip(wanted, found.values(), strict=False))
+
+
+def _check_number(found: int, heads: list[int], model: keras.Model, config: ConfigDict) -> None:
+    """Raises a UsageError unless there are as many weights as a model has, and those of a head.
+
+    More are of a deeper network, whose first layers may fit.
+    """
+    wanted = len(model.weights) - len(replicable.head(model).weights)
+    if all(found - head != wanted for head in heads):
+        counted = f"it has {found} weights of layers, where this one has {wanted} and a head"
+        raise _of_another(config, counted)
+
+
+def _of_another(config: ConfigDict, difference: str) -> UsageError:
+    return UsageError(
+        f"model.weights={config.model.weights} is of another network than model.name="
+        f"{config.model.name}: {difference}; give weights of the same network."
+    )
 
 
 def _named(model: keras.Model) -> Named:

@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from trainer.checkpoint import checkpoint
+from trainer.models import siamese
 from trainer.system import atomic, json_files
 from trainer.training.run_files import PRETRAINED, initial_run
 
@@ -25,8 +26,6 @@ def write(workdir: epath.Path, config: Mapping[str, Any], chosen: Mapping[str, A
 def weights(workdir: epath.Path) -> dict[str, np.ndarray]:
     """Returns the weights of the backbone, by the names that they have in any network of it.
 
-    Those of projector and predictor are among them under names that no such network has.
-
     Raises:
       UsageError: the pretraining is not finished.
       CheckpointsDamaged: its checkpoint is damaged.
@@ -38,4 +37,5 @@ def weights(workdir: epath.Path) -> dict[str, np.ndarray]:
     checkpoint.check(folder)
     group = "averaged/" if run.settings["train.ema"] else "model/"
     saved = checkpoint.read(folder)
-    return {n.removeprefix(group): value for n, value in saved.items() if n.startswith(group)}
+    of_network = {n.removeprefix(group): v for n, v in saved.items() if n.startswith(group)}
+    return {n: value for n, value in of_network.items() if not n.startswith(siamese.ADDED)}

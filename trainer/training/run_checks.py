@@ -22,6 +22,7 @@ WRITTEN = (
 )
 # Copies of the files with one's own functions, by the field that names the function.
 COPIES = {"loss.name": "loss.py", "augment.extra": "augmentation.py"}
+WEIGHTS = "imagenet, a run's folder, a .weights.h5 or .keras file, or a TensorFlow checkpoint"
 
 FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew
 
@@ -85,15 +86,21 @@ def _check_weights(options: ConfigDict) -> None:
             f"model.weights=imagenet is for networks of keras.applications, not for model.name="
             f"{options.name}: give --config.model.name=densenet121, say, or a file of weights."
         )
-    if weights in ("", "imagenet") or gcs.is_gcs(weights):
+    if weights not in ("", "imagenet") and not gcs.is_gcs(weights):
+        check_weights(weights)
+
+
+def check_weights(path: epath.PathLike) -> None:
+    """Raises a UsageError unless what a path names, which is local, may be weights."""
+    given, there = f"model.weights={path}", Path(path)
+    if there.is_dir():
+        initial_run(path)
+    elif Path(f"{path}.index").exists():
         return
-    if not any(Path(f"{weights}{ending}").exists() for ending in ("", ".index")):
-        raise UsageError(
-            f"model.weights={weights} does not exist: give imagenet, a run's folder, a .weights.h5 "
-            "or .keras file, or a TensorFlow checkpoint."
-        )
-    if (Path(weights) / "config.json").exists():
-        initial_run(weights)
+    elif not there.exists():
+        raise UsageError(f"{given} does not exist: give {WEIGHTS}.")
+    elif there.suffix not in (".h5", ".keras"):
+        raise UsageError(f"{given} is no file of weights: give {WEIGHTS}.")
 
 
 def check_data(config: ConfigDict, summary: Mapping[str, Any]) -> None:
