@@ -34,6 +34,7 @@ finally:
         ("train --config=resnet --workdir=RUN", "--config.data.path is missing"),
         ("train --config=resnet --config.data.path=nothing --workdir=RUN", "--config.data.path=no"),
         ("tune --config=demo --config.data.path=nothing --workdir=RUNS", "--config.data.path=no"),
+        ("tune --config=pretrain --workdir=RUNS", "radiograph tune compares runs by what they"),
         ("launch -- --config=demo --config.data.path=nothing --workdir=RUN", "--config.data.path"),
         ("launch -- --config=demo", "--workdir is missing"),
         ("evaluate nothing --data=nothing", "there is no run at nothing"),

@@ -30,8 +30,8 @@ def main(argv: Sequence[str]) -> None:
     """Runs the trials that the flags describe, and shows how they compare."""
     del argv
     config, workdir = config_flags.read(), _WORKDIR.value
-    sweep = search_space.read(config_flags.FILE.value)
     run_checks.check_supervised(config, "tune")
+    sweep = search_space.read(config_flags.FILE.value)
     run_checks.check(config)
     run_loggers.check(config, epath.Path(workdir))
     task_flags = [*config_flags.task_flags(program.verbosity()), "--show_test=false"]
