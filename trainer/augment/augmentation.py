@@ -60,7 +60,7 @@ class Augmentation(RandomLayer):
         self.matrix_product = matrix_product
         # Compiled apart, since XLA on a CPU would fuse the gather into every use of its result.
         self._apply_affine, self._apply_tone, self._apply_erasing, self.mix = (
-            tf.function(layer, jit_compile=True) if jit_compile else layer
+            tf.function(layer, jit_compile=True, autograph=False) if jit_compile else layer
             for layer in (affine, tone, erasing, mixing)
         )
 

@@ -211,6 +211,7 @@ def read_images(
     return images.numpy()
 
 
+@tf.autograph.experimental.do_not_convert
 def train_batches(
     pixels: Pixels,
     global_batch: int,
@@ -242,6 +243,7 @@ def train_batches(
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     pixels: Pixels,
     global_batch: int,

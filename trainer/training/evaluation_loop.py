@@ -71,6 +71,7 @@ def columns_loop(
       what gives [n * global batch, columns] float32.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def evaluation_step(batch: Batch, source: DeviceBatches | None) -> tf.Tensor:
         batch = source.look_up(batch) if source else batch
         outputs = network(images_to_float(batch["image"]), batch["row"])

@@ -210,11 +210,14 @@ def train_loop(
     on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
     replica_step = step_class(state, config, class_weights, exclusive=exclusive, on_tpu=on_tpu)
     compiled = compiles_step(strategy, config.train)
+    # Only the loops below need AutoGraph, which reads a step's source for a second.
+    as_it_is = tf.autograph.experimental.do_not_convert
     methods: list[Callable] = [replica_step.__call__, replica_step.add_part, replica_step.update]
     take_whole, add_part, update = (
-        tf.function(method, jit_compile=True, autograph=False) if compiled else method
+        tf.function(method, jit_compile=True, autograph=False) if compiled else as_it_is(method)
         for method in methods
     )
+    loss_of_step = as_it_is(replica_step.loss)
     shape = (config.train.batch_size, 2 * replica_step.outputs + 1)
 
     def take_step(batch: Batch, measure: tf.Tensor, source: DeviceBatches | None) -> StepResult:
@@ -226,6 +229,7 @@ def train_loop(
             result = strategy.run(update, args=(measure,))
         return StepResult(*(strategy.experimental_local_results(value)[0] for value in result))
 
+    @as_it_is
     def now() -> tf.Tensor:
         # Reading the clock is not deterministic: the wait is not known then, and counts as none.
         return tf.constant(0.0, tf.float64) if config.train.deterministic else tf.timestamp()
@@ -248,7 +252,7 @@ def train_loop(
             ):
                 wait += now() - wait_began
             result = take_step(batch, measure, source)
-            losses = losses.write(i, replica_step.loss(result.scores))
+            losses = losses.write(i, loss_of_step(result.scores))
             finite = finite.write(i, result.finite)
             scores, norm = scores.write(i, result.scores), result.gradient_norm
             state.step.assign_add(1)
