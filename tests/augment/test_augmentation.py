@@ -31,6 +31,7 @@ OFF = {
     "gamma_range": 0.0,
     "blur_range": 0.0,
     "noise_range": 0.0,
+    "curve_range": 0.0,
     "local_contrast": 0.0,
     "compression_range": 0.0,
     "erase": 0.0,
@@ -55,6 +56,7 @@ CONTINUOUS = OFF | {
     "gamma_range": 0.3,
     "blur_range": 0.6,
     "noise_range": 0.05,
+    "curve_range": 0.5,
     "local_contrast": 0.5,
     "erase": 0.3,
 }
@@ -191,6 +193,7 @@ def test_a_value_out_of_range_is_refused():
         ("compression_range", 100.0),
         ("zoom_range", 1.0),
         ("crop_range", 1.0),
+        ("curve_range", -0.5),
         ("local_contrast", 1.1),
         ("erase", -0.1),
         ("cutmix", -1.0),

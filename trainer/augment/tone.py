@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from trainer import random_numbers
-from trainer.augment import jpeg, local_contrast
+from trainer.augment import jpeg, local_contrast, tone_curve
 from trainer.augment.noise import pixel_noise
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import gaussian_blur
@@ -15,10 +15,11 @@ TONE_SALT = 2
 NOISE_SALT = 3
 COMPRESSION_SALT = 4
 LOCAL_CONTRAST_SALT = 8
+CURVE_SALT = 10
 
 
 class RandomTone(RandomLayer):
-    """Changes brightness, contrast and gamma, blurs, adds noise, equalises and compresses.
+    """Changes brightness, contrast and gamma, blurs, adds noise, bends, equalises and compresses.
 
     An image is made in that order: exposure, optics, detector, processing, file. Values are clipped
     to 0..1 before the gamma and after noise and local contrast. A range of 0 is off.
@@ -30,6 +31,8 @@ class RandomTone(RandomLayer):
       blur_range: r for a Gaussian blur of standard deviation in [0, r] pixels; see
         `gaussian_blur()` for the smallest image.
       noise_range: r for normal noise of standard deviation in [0, r], fraction of full scale.
+      curve_range: r for pieces of a tone curve whose slopes are drawn log-uniformly from exp(-r) to
+        exp(r); see `tone_curve.bend()`.
       local_contrast: r for an amount in [0, r] of `local_contrast.equalise()`, at most 1.
       compression_range: r for a JPEG quality in [100 - r, 100], a whole number, at most 99; the
         blocks lie anywhere, as in an image that was cut or resized since. See `jpeg`.
@@ -44,6 +47,7 @@ class RandomTone(RandomLayer):
         "gamma_range",
         "blur_range",
         "noise_range",
+        "curve_range",
         "local_contrast",
         "compression_range",
     )
@@ -56,6 +60,7 @@ class RandomTone(RandomLayer):
         gamma_range: float = 0.0,
         blur_range: float = 0.0,
         noise_range: float = 0.0,
+        curve_range: float = 0.0,
         local_contrast: float = 0.0,
         compression_range: float = 0.0,
     ):
@@ -65,6 +70,7 @@ class RandomTone(RandomLayer):
         self.gamma_range = non_negative("gamma_range", gamma_range)
         self.blur_range = non_negative("blur_range", blur_range)
         self.noise_range = non_negative("noise_range", noise_range)
+        self.curve_range = non_negative("curve_range", curve_range)
         self.local_contrast = non_negative("local_contrast", local_contrast)
         self.compression_range = non_negative("compression_range", compression_range)
         if compression_range > 99:
@@ -77,7 +83,8 @@ class RandomTone(RandomLayer):
         """Whether any image can change."""
         grey_levels = self.brightness_range or self.contrast_range or self.gamma_range
         film = self.blur_range or self.noise_range
-        return bool(grey_levels or film or self.local_contrast or self.compression_range)
+        processing = self.curve_range or self.local_contrast
+        return bool(grey_levels or film or processing or self.compression_range)
 
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
@@ -105,6 +112,11 @@ class RandomTone(RandomLayer):
             row_draw = random_numbers.uniform(key, NOISE_SALT, rows, global_batch=global_batch)
             images += self.noise_range * noise * pixel_noise(row_draw, images.shape[1:])
         images = tf.clip_by_value(images, 0.0, 1.0)
+        if self.curve_range:
+            unit = random_numbers.uniform(
+                key, CURVE_SALT, rows, global_batch=global_batch, shape=(tone_curve.PIECES,)
+            )
+            images = tone_curve.bend(images, tf.exp(self.curve_range * signed(unit)))
         if self.local_contrast:
             amount = self.local_contrast * random_numbers.uniform(
                 key, LOCAL_CONTRAST_SALT, rows, global_batch=global_batch, shape=(1, 1, 1)

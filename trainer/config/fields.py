@@ -80,6 +80,9 @@ FIELDS: dict[str, Field] = {
     "augment.compression_range": Field(
         0.0, "largest loss of JPEG quality: from 100-r to 100", low=0, high=99
     ),
+    "augment.curve_range": Field(
+        0.0, "tone curve of 8 pieces, of slopes from exp(-r) to exp(r)", low=0, high=5
+    ),
     "augment.local_contrast": Field(
         0.0, "largest share of contrast equalised in tiles, as by CLAHE", low=0, high=1
     ),
