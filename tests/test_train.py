@@ -29,6 +29,9 @@ SCORES = {
 }
 
 
+AUGMENTED = SCORES["validation"]._replace(logits=SCORES["validation"].logits + 1)
+
+
 class EndLog(Logger):
     def end(self, evaluation):
         self.evaluation = evaluation
@@ -48,6 +51,7 @@ def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         replicas=SimpleNamespace(is_chief=True, barrier=lambda: None),
         state=SimpleNamespace(variables=dict, averaged=None),
         scores=SCORES.__getitem__,
+        augmented_scores=lambda split: AUGMENTED,
     )
     names = [str(number) for number in range(len(LABELS))]
     monkeypatch.setattr(train.examples, "identities", lambda split: (names, names))
@@ -61,7 +65,7 @@ def evaluated(tmp_path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_thresholds_and_temperatures_are_those_of_validation(evaluated: SimpleNamespace):
-    validation, test = (operating_points.choose(SCORES[name]) for name in SCORES)
+    validation, test = (operating_points.choose(SCORES[name], AUGMENTED) for name in SCORES)
     assert validation.temperatures != pytest.approx(test.temperatures, rel=0.1)
     for name in SCORES:
         label = evaluated.written[name]["labels"]["SICK"]

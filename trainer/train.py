@@ -299,8 +299,9 @@ def evaluate_chosen(
     run.replicas.barrier()  # all have written, and the checkpoint is verified
     checkpoint.restore(folder, run.state.variables(), ("scores",))
     scores = {name: run.scores(name) for name in ("validation", "test")}
+    augmented = run.augmented_scores("validation")
     if run.replicas.is_chief:
-        points = operating_points.choose(scores["validation"])
+        points = operating_points.choose(scores["validation"], augmented)
         for name, split_scores in scores.items():
             split, images = run.data.splits[name], examples.identities(run.data.splits[name])
             predictions = Predictions(name, split.labels, split.classes, *images, split_scores)

@@ -18,7 +18,7 @@ def test_equal_slopes_leave_the_image_as_it_is():
 
 def test_a_curve_rises_from_black_to_white_in_pieces_of_the_given_slopes():
     slopes = np.random.default_rng(0).uniform(0.1, 2.0, PIECES).astype(np.float32)
-    ramp, curve = curve_of(slopes)
+    _, curve = curve_of(slopes)
     assert curve[0] == 0
     np.testing.assert_allclose(curve[-1], 1, atol=1e-6)
     rises = np.diff(curve[::8])

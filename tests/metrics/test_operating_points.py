@@ -26,6 +26,18 @@ def test_each_label_has_its_threshold_and_its_temperature():
         assert points.temperatures[k] == calibration.temperature(logits[:, k], labels[:, k])
 
 
+def test_the_threshold_is_that_of_augmented_images_where_there_are_some():
+    plain = Scores(LOGITS[:, None], LABELS[:, None].astype(np.float32), np.ones(300))
+    augmented = plain._replace(logits=plain.logits + 2)
+    points, of_augmented = (
+        operating_points.choose(plain, augmented),
+        operating_points.choose(augmented),
+    )
+    assert points.thresholds == of_augmented.thresholds
+    assert points.thresholds != operating_points.choose(plain).thresholds
+    assert points.temperatures == operating_points.choose(plain).temperatures
+
+
 @pytest.mark.parametrize("shift", [0, 50, -50], ids=["", "where all round to 1", "or to 0"])
 def test_the_threshold_has_the_largest_youden_index(shift: float):
     logits = LOGITS + np.float32(shift)

@@ -64,6 +64,11 @@ class Augmentation(RandomLayer):
             for layer in (affine, tone, erasing, mixing)
         )
 
+    @property
+    def is_on(self) -> bool:
+        """Whether any image can change, mixing aside."""
+        return any(layer.is_on for layer in (self.affine, self.tone, self.own, self.erasing))
+
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
     ) -> tf.Tensor:

@@ -19,6 +19,4 @@ def bend(images: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
     rises = slopes / tf.reduce_sum(slopes, axis=1, keepdims=True)
     rises = tf.unstack(rises[:, :, None, None, None], axis=1)
     place = images * PIECES
-    return tf.add_n(
-        [rise * tf.clip_by_value(place - k, 0.0, 1.0) for k, rise in enumerate(rises)]
-    )
+    return tf.add_n([rise * tf.clip_by_value(place - k, 0.0, 1.0) for k, rise in enumerate(rises)])

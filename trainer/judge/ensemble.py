@@ -11,8 +11,7 @@ from scipy.special import log_expit
 
 from trainer.data.decode import fit
 from trainer.data.prepare.ingest import DecodeOptions
-from trainer.metrics import classification, evaluation_files, operating_points
-from trainer.metrics.label_result import threshold_logit
+from trainer.metrics import calibration, classification, evaluation_files
 from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
 from trainer.metrics.outputs import IndependentLabels
 from trainer.metrics.scores import Scores
@@ -40,8 +39,8 @@ class Ensemble:
     """The networks of one or several runs with the same labels, used as one.
 
     Of one run everything is as the run itself has it. Several runs give the mean of their
-    calibrated log-odds; threshold and temperature of that are chosen on their common validation
-    images, as a run chooses its own.
+    calibrated log-odds; the threshold is the mean of theirs, and the temperature is chosen on their
+    common validation images, as a run chooses its own.
 
     Attributes:
       workdirs: of the runs.
@@ -221,28 +220,38 @@ def _points(
     paths: Sequence[epath.Path], members: Sequence[TrainedModel]
 ) -> tuple[OperatingPoints, str]:
     """Returns thresholds and temperatures, and how they were chosen."""
-    if len(members) == 1:
-        by_name: dict[str, list[float]] = {HALF: [], CHOSEN: []}
-        with damage_reported(paths[0] / "evaluation/test.json"):
-            labels = [members[0].evaluation["labels"][name] for name in members[0].labels]
-            for label in labels:
-                points = {point["name"]: point for point in label["operating_points"]}
-                for name, thresholds in by_name.items():
-                    thresholds.append(float(threshold_logit(points[name])))
-        reason = "threshold and temperature are the run's own, chosen on its validation images"
-        return OperatingPoints(by_name, members[0].temperatures), reason
-    if (scores := _validation_scores(paths, members)) is not None:
-        reason = (
-            f"threshold and temperature were chosen on the {len(scores.labels):,} validation "
-            "images that all runs have in common"
-        )
-        return operating_points.choose(scores), reason
+    own = []
+    for path, member in zip(paths, members, strict=True):
+        with damage_reported(path / "evaluation/test.json"):
+            of_labels = {
+                "labels": {name: member.evaluation["labels"][name] for name in member.labels}
+            }
+            own.append(evaluation_files.thresholds(of_labels, CHOSEN))
     halves = [0.0] * len(members[0].labels)
-    reason = (
-        "the threshold is a probability of 0.5, as the runs have different validation images; "
-        "each run is calibrated on its own"
-    )
-    return OperatingPoints({HALF: halves, CHOSEN: halves}, [1.0] * len(halves)), reason
+    if len(members) == 1:
+        reason = "threshold and temperature are the run's own, chosen on its validation images"
+        return OperatingPoints({HALF: halves, CHOSEN: own[0]}, members[0].temperatures), reason
+    chosen = mean_thresholds(own, [member.temperatures for member in members])
+    reason = "the threshold is the mean of those that the runs chose, as calibrated log-odds"
+    temperatures = [1.0] * len(halves)
+    if (scores := _validation_scores(paths, members)) is not None:
+        temperatures = calibration.temperatures(scores)
+        reason += f", the temperature that of their {len(scores.labels):,} validation images"
+    else:
+        reason += "; each run is calibrated on its own validation images, which differ"
+    return OperatingPoints({HALF: halves, CHOSEN: chosen}, temperatures), reason
+
+
+def mean_thresholds(
+    thresholds: Sequence[Sequence[float]], temperatures: Sequence[Sequence[float]]
+) -> list[float]:
+    """Returns the thresholds of several networks as one, whose log-odds are the mean of theirs.
+
+    Args:
+      thresholds: of each network, a logit for each label.
+      temperatures: of each network, likewise; they calibrate its logits.
+    """
+    return np.mean(np.divide(thresholds, temperatures), axis=0).tolist()
 
 
 def _validation_scores(

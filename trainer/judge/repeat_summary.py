@@ -7,8 +7,8 @@ import numpy as np
 from etils import epath
 
 from trainer.judge import ensemble
-from trainer.metrics import evaluation_files, operating_points
-from trainer.metrics.operating_points import CHOSEN, HALF
+from trainer.metrics import calibration, evaluation_files
+from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
 from trainer.metrics.predictions import Predictions
 from trainer.system import terminal
 from trainer.training.run_files import SPLITS, RunFiles
@@ -22,8 +22,7 @@ def summarize(
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Returns the figures of finished runs of one config.
 
-    The ensemble is the mean of the runs' calibrated log-odds; its threshold is chosen on
-    validation, as those of the runs are.
+    The ensemble is the mean of the runs' calibrated log-odds, and its threshold that of theirs.
 
     Args:
       workdirs: of the runs, which have the same labels.
@@ -94,7 +93,11 @@ def _evaluate_ensemble(runs: Sequence[RunFiles]) -> dict[str, dict]:
         logits = [one.scores.logits.astype(np.float32) for one in read[split]]
         mean = ensemble.combine(logits, temperatures, first.scores.outputs)
         combined[split] = replace(first, scores=first.scores._replace(logits=mean))
-    points = operating_points.choose(combined["validation"].scores)
+    own = [evaluation_files.thresholds(run.test, CHOSEN) for run in runs]
+    points = OperatingPoints(
+        {HALF: [0.0] * len(own[0]), CHOSEN: ensemble.mean_thresholds(own, temperatures)},
+        calibration.temperatures(combined["validation"].scores),
+    )
     return {
         split: predictions.evaluate(points, epoch=0, step=0, seed=0)
         for split, predictions in combined.items()

@@ -10,7 +10,12 @@ from etils import epath
 from scipy import special
 
 from trainer.metrics import classification
-from trainer.metrics.label_result import OTHER_CLASSES, UNNAMED_CLASSES, LabelResult
+from trainer.metrics.label_result import (
+    OTHER_CLASSES,
+    UNNAMED_CLASSES,
+    LabelResult,
+    threshold_logit,
+)
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
@@ -73,6 +78,15 @@ def read_predictions(workdir: epath.Path, split: str) -> Predictions:
 def temperatures(evaluation: Mapping) -> list[float]:
     """Returns the temperature of each label, as validation has found it."""
     return [label["calibration"]["temperature"] for label in evaluation["labels"].values()]
+
+
+def thresholds(evaluation: Mapping, point: str) -> list[float]:
+    """Returns the logit from which on each label is predicted at an operating point, by name."""
+    found = []
+    for label in evaluation["labels"].values():
+        points = {each["name"]: each for each in label["operating_points"]}
+        found.append(float(threshold_logit(points[point])))
+    return found
 
 
 def label_results(evaluation: Mapping, predictions: Predictions) -> list[LabelResult]:

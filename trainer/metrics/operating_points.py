@@ -25,9 +25,17 @@ class OperatingPoints(NamedTuple):
     temperatures: list[float]
 
 
-def choose(validation: Scores) -> OperatingPoints:
-    """Returns probability 0.5, the best threshold on validation, and the temperatures."""
-    columns = zip(validation.logits.T, validation.labels.T, strict=True)
+def choose(validation: Scores, augmented: Scores | None = None) -> OperatingPoints:
+    """Returns probability 0.5, the best threshold on validation, and the temperatures.
+
+    Args:
+      validation: of its images as they are.
+      augmented: of its images as training saw them, on which the threshold is chosen then: where
+        validation is easier than what is to come, nearly any threshold is right on it, and the
+        best one a matter of a few images.
+    """
+    seen = validation if augmented is None else augmented
+    columns = zip(seen.logits.T, seen.labels.T, strict=True)
     best = [youden_threshold(logits, labels) for logits, labels in columns]
     thresholds = {HALF: [0.0] * len(best), CHOSEN: best}
     return OperatingPoints(thresholds, calibration.temperatures(validation))

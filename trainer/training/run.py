@@ -22,9 +22,11 @@ from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics import classification
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
+from trainer.metrics.scores import Scores
 from trainer.system.errors import UsageError
 from trainer.system.watchdog import Watchdog
 from trainer.training import learning_rate, patience, probe, profiling
+from trainer.training.augmented_evaluator import AugmentedEvaluator
 from trainer.training.evaluator import Evaluator, Process
 from trainer.training.global_batch import Batch
 from trainer.training.progress import Measure, Progress
@@ -163,6 +165,19 @@ class Run:
     def scores(self, split: str, limit: np.ndarray | None = None) -> Any:
         """Returns the averaged network's `Scores` of a split, or what a `Probe` saw of them."""
         return self._evaluator.scores(self.data.splits[split], self.pixels.pixels(split), limit)
+
+    def augmented_scores(self, split: str) -> Scores | None:
+        """Returns the averaged network's scores of a split as it is augmented; None if it is not.
+
+        See `AugmentedEvaluator`.
+        """
+        process = Process(self.replicas, self.signals, self.watchdog)
+        evaluator = AugmentedEvaluator(
+            process, self.state.averaged, config=self.config, outputs=self.outputs
+        )
+        if not evaluator.is_on:
+            return None
+        return evaluator.scores(self.data.splits[split], self.pixels.pixels(split))
 
     @cached_property
     def _evaluator(self) -> Evaluator | probe.Probe:
