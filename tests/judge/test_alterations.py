@@ -67,6 +67,15 @@ def test_geometry_alternates_its_direction(images):
     np.testing.assert_allclose(turned[1], np.rot90(images[0], -1), atol=1e-4)
 
 
+def test_framing_shows_the_middle_larger_or_smaller(images):
+    disc = np.sum(images[0] == 204 / 255)
+    for name, times in (("framed closer by", 1 / 0.8), ("framed wider by", 1 / 1.2)):
+        framed = altered(images, name, 20)
+        np.testing.assert_allclose(framed[0], framed[1], atol=1e-6)
+        seen = np.sum(framed[0] > 153 / 255) - np.sum(framed[0] > 230 / 255)
+        assert seen == pytest.approx(times**2 * disc, rel=0.1)
+
+
 def test_noise_differs_from_image_to_image_and_not_from_time_to_time(images):
     noisy = altered(images, "noise of", 5)
     assert np.std(noisy[0] - images[0]) == pytest.approx(0.05, rel=0.15)

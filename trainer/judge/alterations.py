@@ -95,12 +95,23 @@ def _shifted(images: tf.Tensor, rows: tf.Tensor, percent: float) -> tf.Tensor:
     return _moved(images, rows, tx=percent / 100 * images.shape[2])
 
 
-def _moved(images: tf.Tensor, rows: tf.Tensor, *, theta: float = 0, tx: float = 0) -> tf.Tensor:
-    """Returns images turned or shifted, every other one the other way."""
+def _closer(images: tf.Tensor, rows: tf.Tensor, percent: float) -> tf.Tensor:
+    return _moved(images, rows, zoom=1 - percent / 100)
+
+
+def _wider(images: tf.Tensor, rows: tf.Tensor, percent: float) -> tf.Tensor:
+    return _moved(images, rows, zoom=1 + percent / 100)
+
+
+def _moved(
+    images: tf.Tensor, rows: tf.Tensor, *, theta: float = 0, tx: float = 0, zoom: float = 1
+) -> tf.Tensor:
+    """Returns images turned or shifted, every other one the other way, and zoomed alike."""
     direction = tf.where(rows % 2 == 0, 1.0, -1.0)
     nothing, one = tf.zeros_like(direction), tf.ones_like(direction)
+    zooms = zoom * one, zoom * one
     parameters = AffineParameters(
-        theta * direction, tx * direction, nothing, nothing, one, one, one, one
+        theta * direction, tx * direction, nothing, nothing, *zooms, one, one
     )
     return resample(images, affine_matrices(parameters))
 
@@ -133,6 +144,8 @@ ALTERATIONS = (
     Alteration("contrast less by {} %", (20, 40, 60), _flatter),
     Alteration("rotated by {} degrees", (5, 15), _rotated),
     Alteration("shifted by {} % of the width", (5, 10), _shifted),
+    Alteration("framed closer by {} % of the side", (10, 20), _closer),
+    Alteration("framed wider by {} % of the side", (10, 20), _wider),
     Alteration("at 1/{} of the resolution", (2, 4), _coarser),
     Alteration("corners of {} % of the side painted over", (10, 20), _without_corners),
 )
