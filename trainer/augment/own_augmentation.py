@@ -63,13 +63,14 @@ class OwnAugmentation(RandomLayer):
                 fault = f"returns {whole.dtype.name} of shape {list(whole.shape)} for "
                 raise _refused(self._name, fault + f"{list(images.shape)}")
             second = changed(images[2:], key, rows[2:], global_batch=4)
+            again = changed(images, key, rows, global_batch=4)  # a set seed would draw alike above
         except UsageError:
             raise
         except own_function.RAISED as error:
             raise _refused(self._name, f"fails ({own_function.reason(error)})") from error
         if not np.isfinite(whole).all():
             raise _refused(self._name, "returns numbers that are not finite")
-        if not np.allclose(whole[2:], second, atol=1e-5):
+        if not (np.allclose(whole[2:], second, atol=1e-5) and np.allclose(whole, again, atol=1e-5)):
             raise _refused(
                 self._name,
                 "changes an image in another way where others lie beside it, or by random numbers "
