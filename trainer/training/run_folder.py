@@ -52,11 +52,11 @@ def run_folder(
         network_names.check(config.model.name, workdir)
         check_own_files(config, workdir)
         file = workdir / "config.json"
-        before = {path.name for path in workdir.iterdir()}
-        if not file.exists():
+        if begins := not file.exists():
             atomic.write_json(file, config.to_dict())
         elif config.train.epochs != (saved := json_files.read(file))["train"]["epochs"]:
             atomic.write_json(file, saved | {"train": config.train.to_dict()})
+        before = {path.name for path in workdir.iterdir()} - {file.name}
         own, copy = network_names.own(config.model.name), workdir / network_names.SOURCE
         if own and own.is_file and not copy.exists():
             atomic.write_text(copy, network_names.read(own, epath.Path(own.source)))
@@ -77,7 +77,7 @@ def run_folder(
             with translate_errors(workdir, data, replicas):
                 yield
         except Exception as error:
-            refused = isinstance(error, UsageError) and "config.json" not in before
+            refused = isinstance(error, UsageError) and begins
             with suppress(Exception):  # it may be the folder that fails
                 if refused and not (workdir / "checkpoints").exists():
                     _remove_all_but(before, workdir)
