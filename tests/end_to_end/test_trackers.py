@@ -28,7 +28,8 @@ PARTS = ("train", "validation", "test")
 # Of the process, or of its time, when they are asked for: no curves of the training.
 OWN = ("train/speed/share_of_", "train/speed/host_memory_gib")
 
-# Kills itself at a step, once both trackers have begun. (W&B writes its file in blocks of 32 KiB.)
+# Kills itself at a step, or at a later one, once both trackers have begun: a call that failed is
+# made again with the next points alone. (W&B writes its file in blocks of 32 KiB.)
 KILLED = """
 import json, os, pathlib, signal, sys, time
 from trainer import task
@@ -49,10 +50,10 @@ def train_loop(*args, **named):
 
     def run(batches, steps):
         result = loop(batches, steps)
-        if int(args[1].step) >= kill_step:
-            while not arrived():
-                time.sleep(0.2)
-            os.kill(os.getpid(), signal.SIGKILL)
+        for _ in range(100 if int(args[1].step) >= kill_step else 0):
+            if arrived():
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.2)
         return result
 
     return run
