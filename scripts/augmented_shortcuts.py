@@ -1,6 +1,6 @@
 """Measures what of a data set's shortcuts is left in the images that a network is trained on.
 
-    scripts/augmented_shortcuts.py --recipe=article --recipe=resnet --data=DATA
+    python scripts/augmented_shortcuts.py --recipe=article --recipe=resnet --data=DATA
 
 prints how well the audit's features predict the label from the images as they are fitted to the
 recipe's square, and as its augmentation changes them in the first epoch: the AUC learnt from some
@@ -31,15 +31,15 @@ def main(argv: Sequence[str]) -> None:
     print(f"| recipe | images | {' | '.join(GROUPS)} |")
     print(f"|{' --- |' * (2 + len(GROUPS))}")
     for name in _RECIPES.value:
-        for kind, aucs in shortcuts(name, _DATA.value, _IMAGES.value).items():
+        for kind, aucs in aucs_of(name, _DATA.value, _IMAGES.value).items():
             print(f"| {name} | {kind} | {' | '.join(aucs)} |", flush=True)
 
 
-def shortcuts(name: str, path: str, most: int) -> dict[str, list[str]]:
+def aucs_of(name: str, path: str, most: int) -> dict[str, list[str]]:
     """Returns the AUCs of each group of features, of fitted and of augmented images."""
     from trainer.config import recipe
     from trainer.data import examples, pipeline
-    from trainer.data.audit import shortcuts
+    from trainer.data.audit import file_features, shortcuts
     from trainer.data.prepared_data import open_data
 
     config, data = recipe.read(name), open_data(path)
@@ -56,22 +56,15 @@ def shortcuts(name: str, path: str, most: int) -> dict[str, list[str]]:
     for kind in ("fitted", "augmented"):
         train = augmented(images["train"], config) if kind == "augmented" else images["train"]
         measured = shortcuts.measure(
-            features([*train, *images["test"]]),
+            [file_features.measure(b"", image) for image in (*train, *images["test"])],
             np.concatenate(labels).astype(int),
             patients=patients,
             in_test=in_test,
             names=data.labels,
         )
         by_group = {each.features: each for each in measured if each.label == data.labels[0]}
-        found[kind] = [_cell(by_group[group]) for group in GROUPS]
+        found[kind] = [_cell(by_group.get(group)) for group in GROUPS]
     return found
-
-
-def features(images: Sequence[np.ndarray]) -> list[Any]:
-    """Returns what the audit measures of images [S, S, 1] uint8, of which there is no file."""
-    from trainer.data.audit import file_features
-
-    return [file_features.measure(b"", image) for image in images]
 
 
 def augmented(images: np.ndarray, config: Any) -> np.ndarray:
@@ -80,18 +73,21 @@ def augmented(images: np.ndarray, config: Any) -> np.ndarray:
 
     from trainer import random_numbers
     from trainer.augment import augmentation
+    from trainer.models.inputs import images_to_float
 
-    augment, rows, changed = augmentation.of_run(config, on_tpu=False), tf.range(BATCH), []
-    padded = np.concatenate([images, images[: -len(images) % BATCH]])
-    for step in range(len(padded) // BATCH):
-        batch = tf.cast(padded[step * BATCH :][:BATCH], tf.float32) / 255
+    augment, changed = augmentation.of_run(config, on_tpu=False), []
+    for step, start in enumerate(range(0, len(images), BATCH)):
+        batch = images_to_float(images[start : start + BATCH])
         key = random_numbers.key(config.seed, tf.constant(step))
-        seen = augment(batch, key, rows, global_batch=BATCH)
+        seen = augment(batch, key, tf.range(len(batch)), global_batch=BATCH)
         changed.append(np.uint8(np.round(255 * seen.numpy())))
-    return np.concatenate(changed)[: len(images)]
+    return np.concatenate(changed)
 
 
 def _cell(shortcut: Any) -> str:
+    """Returns both AUCs; "too few" where the audit measures nothing of so few images."""
+    if not (shortcut and shortcut.train and shortcut.transfer):
+        return "too few"
     return f"{shortcut.train.value:.2f} ({shortcut.transfer.value:.2f})"
 
 

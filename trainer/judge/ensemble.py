@@ -223,35 +223,35 @@ def _points(
     own = []
     for path, member in zip(paths, members, strict=True):
         with damage_reported(path / "evaluation/test.json"):
-            of_labels = {
-                "labels": {name: member.evaluation["labels"][name] for name in member.labels}
-            }
-            own.append(evaluation_files.thresholds(of_labels, CHOSEN))
-    halves = [0.0] * len(members[0].labels)
+            own.append(evaluation_files.thresholds(member.evaluation, CHOSEN))
     if len(members) == 1:
         reason = "threshold and temperature are the run's own, chosen on its validation images"
-        return OperatingPoints({HALF: halves, CHOSEN: own[0]}, members[0].temperatures), reason
-    chosen = mean_thresholds(own, [member.temperatures for member in members])
+        points = {HALF: [0.0] * len(own[0]), CHOSEN: own[0]}
+        return OperatingPoints(points, members[0].temperatures), reason
     reason = "the threshold is the mean of those that the runs chose, as calibrated log-odds"
-    temperatures = [1.0] * len(halves)
     if (scores := _validation_scores(paths, members)) is not None:
-        temperatures = calibration.temperatures(scores)
         reason += f", the temperature that of their {len(scores.labels):,} validation images"
     else:
         reason += "; each run is calibrated on its own validation images, which differ"
-    return OperatingPoints({HALF: halves, CHOSEN: chosen}, temperatures), reason
+    return combined_points(own, [member.temperatures for member in members], scores), reason
 
 
-def mean_thresholds(
-    thresholds: Sequence[Sequence[float]], temperatures: Sequence[Sequence[float]]
-) -> list[float]:
-    """Returns the thresholds of several networks as one, whose log-odds are the mean of theirs.
+def combined_points(
+    thresholds: Sequence[Sequence[float]],
+    temperatures: Sequence[Sequence[float]],
+    validation: Scores | None,
+) -> OperatingPoints:
+    """Returns the operating points of several networks as one, see `combine`.
 
     Args:
-      thresholds: of each network, a logit for each label.
+      thresholds: that each network's own validation chose, a logit for each label.
       temperatures: of each network, likewise; they calibrate its logits.
+      validation: scores of the whole, which calibrate it; None where there are none.
     """
-    return np.mean(np.divide(thresholds, temperatures), axis=0).tolist()
+    chosen = np.mean(np.divide(thresholds, temperatures), axis=0).tolist()
+    ones = [1.0] * len(chosen)
+    of_whole = ones if validation is None else calibration.temperatures(validation)
+    return OperatingPoints({HALF: [0.0] * len(chosen), CHOSEN: chosen}, of_whole)
 
 
 def _validation_scores(

@@ -13,7 +13,6 @@ from trainer.data import pipeline
 from trainer.data.audit import suspected_labels
 from trainer.metrics import classification, evaluation_files, label_errors
 from trainer.metrics.label_errors import Suspects
-from trainer.metrics.label_result import threshold_logit
 from trainer.metrics.operating_points import CHOSEN
 from trainer.metrics.predictions import Predictions
 from trainer.metrics.scores import Scores
@@ -66,15 +65,9 @@ class OutOfFold:
             )
         logits, margins = [], []
         for run, one in zip(runs, found, strict=True):
-            labels = list(run.test["labels"].values())
             temperatures = evaluation_files.temperatures(run.test)
             logits.append(one.scores.outputs.calibrated(one.scores.logits, temperatures))
-            thresholds = [
-                threshold_logit(point)
-                for label in labels
-                for point in label["operating_points"]
-                if point["name"] == CHOSEN
-            ]
+            thresholds = evaluation_files.thresholds(run.test, CHOSEN)
             margins.append(one.scores.logits - np.array(thresholds))
         scores = Scores(
             np.concatenate(logits).astype(np.float32),

@@ -7,8 +7,8 @@ import numpy as np
 from etils import epath
 
 from trainer.judge import ensemble
-from trainer.metrics import calibration, evaluation_files
-from trainer.metrics.operating_points import CHOSEN, HALF, OperatingPoints
+from trainer.metrics import evaluation_files
+from trainer.metrics.operating_points import CHOSEN, HALF
 from trainer.metrics.predictions import Predictions
 from trainer.system import terminal
 from trainer.training.run_files import SPLITS, RunFiles
@@ -93,11 +93,8 @@ def _evaluate_ensemble(runs: Sequence[RunFiles]) -> dict[str, dict]:
         logits = [one.scores.logits.astype(np.float32) for one in read[split]]
         mean = ensemble.combine(logits, temperatures, first.scores.outputs)
         combined[split] = replace(first, scores=first.scores._replace(logits=mean))
-    own = [evaluation_files.thresholds(run.test, CHOSEN) for run in runs]
-    points = OperatingPoints(
-        {HALF: [0.0] * len(own[0]), CHOSEN: ensemble.mean_thresholds(own, temperatures)},
-        calibration.temperatures(combined["validation"].scores),
-    )
+    thresholds = [evaluation_files.thresholds(run.test, CHOSEN) for run in runs]
+    points = ensemble.combined_points(thresholds, temperatures, combined["validation"].scores)
     return {
         split: predictions.evaluate(points, epoch=0, step=0, seed=0)
         for split, predictions in combined.items()
