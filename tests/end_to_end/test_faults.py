@@ -150,6 +150,15 @@ def saved(workdir: Path) -> list[int]:
     return [checkpoint.step_and_epoch(folder)[0] for folder in folders]
 
 
+def await_saved(workdir: Path, number: int) -> None:
+    """Waits for a step's checkpoint, which is written while the steps go on."""
+    for _ in range(600):
+        if number in saved(workdir):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no checkpoint of step {number} within a minute: {saved(workdir)}")
+
+
 def curve(workdir: Path, part: str = "validation", tag: str = "metrics/loss") -> list[int]:
     """The steps of a curve in TensorBoard."""
     folder = str(workdir / "tensorboard" / part)
@@ -187,7 +196,12 @@ def test_checkpoints_by_time_change_no_weight(config: ConfigDict, tmp_path: Path
 def test_a_disk_that_is_full_in_mid_save_leaves_the_checkpoint_before(
     config: ConfigDict, at_step: AtStep, disk: Path, unbroken: Path
 ):
-    at_step(8, lambda: fill(disk, room=1_000_000))  # a checkpoint takes more
+
+    def fill_up() -> None:
+        await_saved(disk / "run", 6)
+        fill(disk, room=1_000_000)  # a checkpoint takes more
+
+    at_step(8, fill_up)
     ends(config, disk / "run", CannotWrite, "No space left on device", "same command")
     half = checkpoint.path(epath.Path(disk) / "run/checkpoints", 8, 0)
     assert half.exists() and saved(disk / "run")[-1] == 6
@@ -238,6 +252,7 @@ def test_a_work_directory_that_becomes_read_only_is_named(
     workdir = disk / "run"
 
     def make_read_only() -> None:  # a mount over it: one with open files cannot be changed
+        await_saved(workdir, 4)
         mount("--bind", workdir, workdir)
         mount("-o", "remount,bind,ro", workdir)
 
