@@ -47,9 +47,9 @@ TINY = (
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["own", "densenet121"])
+@pytest.mark.parametrize(("name", "views"), [("own", 6), ("densenet121", 2)])
 def test_an_export_says_what_the_trained_network_said(
-    name: str, forks: Forks, phantoms: epath.Path, tmp_path: Path
+    name: str, views: int, forks: Forks, phantoms: epath.Path, tmp_path: Path
 ):
     (tmp_path / "net.py").write_text(OWN)
     network = f"{tmp_path / 'net.py'}:network" if name == "own" else name
@@ -65,7 +65,7 @@ def test_an_export_says_what_the_trained_network_said(
 
     radiograph(
         *("train", *TINY, f"--config.data.path={phantoms}", f"--workdir={run}"),
-        f"--config.model.name={network}",
+        *(f"--config.model.name={network}", f"--config.model.views={views}"),
     )
     assert f"“{name}”, input 32" in (run / "report.html").read_text()
     radiograph("export", run, f"--out={out}", "--format=saved_model,keras")

@@ -18,6 +18,7 @@ from trainer.data import pipeline, sources
 from trainer.data.audit import prepared
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest, preparation
+from trainer.models.views import stack
 from trainer.system.errors import CheckpointsDamaged, UsageError
 from trainer.training.run_files import OF_NETWORK
 from trainer.training.trained_model import TrainedModel, read_file
@@ -51,6 +52,19 @@ def change_config(run, group, **values):
     config = json.loads((run / "config.json").read_text())
     changed = config | values if group is None else config | {group: config[group] | values}
     (run / "config.json").write_text(json.dumps(changed))
+
+
+def test_log_odds_are_the_mean_of_the_views_and_features_of_the_image_alone(trained, phantoms):
+    images = stored_images(phantoms)[:5]
+    config = trained.config.copy_and_resolve_references()
+    config.model.views = 6
+    of_six = replace(trained, config=config)
+    seen = tf.split(stack(trained.inputs(images), 6), 6)
+    expected = np.mean([trained.model(view, training=False) for view in seen], 0)
+    np.testing.assert_allclose(of_six.logits(images), expected, atol=1e-5)
+    logits, features = of_six.logits_and_features(images)
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    np.testing.assert_allclose(features, trained.logits_and_features(images)[1], atol=1e-5)
 
 
 def test_probabilities_of_the_test_images_are_those_of_the_evaluation(trained, finished, phantoms):

@@ -128,6 +128,11 @@ FIELDS: dict[str, Field] = {
         4, "stages, each of half the side and twice the filters (resnet)", low=1, high=8
     ),
     "model.blocks": Field(1, "residual blocks per stage (resnet)", low=1, high=64),
+    "model.views": Field(
+        1,
+        "of an image, whose mean is the answer: 2 adds its mirror image, 6 closer and wider frames",
+        choices=(1, 2, 6),
+    ),
     "model.dropout": Field(0.0, "fraction of features dropped before the output", low=0, below=1),
     "pretrain.method": Field(
         "",

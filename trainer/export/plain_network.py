@@ -1,10 +1,13 @@
 """A network without layers of this package, which any Keras loads."""
 
+from collections.abc import Iterator
+
 import keras
 from keras import layers
 
 from trainer.export.metadata import input_names
 from trainer.judge.ensemble import Ensemble, Fit
+from trainer.models import views
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.models.keyed_layer import KeyedLayer
 from trainer.training.trained_model import TrainedModel
@@ -28,7 +31,9 @@ def plain_network(ensemble: Ensemble) -> keras.Model:
     logits = []
     for number, member in enumerate(ensemble.members, 1):
         pixels = inputs[Fit(member.config.data.image_size, member.config.data.fit)]
-        logits.append(_plain(member, f"network_{number}")(_images(member, pixels, number)))
+        network, images = _plain(member, f"network_{number}"), _images(member, pixels, number)
+        each = [network(view) for view in (images, *_views(member, images, number))]
+        logits.append(layers.Average(dtype="float32")(each) if len(each) > 1 else each[0])
     if len(logits) > 1:
         logits = [
             layers.Rescaling([1 / each for each in member.temperatures], dtype="float32")(one)
@@ -48,6 +53,30 @@ def _images(member: TrainedModel, pixels: keras.KerasTensor, number: int) -> ker
     if (channels := member.config.model.channels) > 1:
         images = layers.Concatenate(name=f"channels_{number}", dtype="float32")([images] * channels)
     return images
+
+
+def _views(
+    member: TrainedModel, images: keras.KerasTensor, number: int
+) -> Iterator[keras.KerasTensor]:
+    """Yields the other views of images that the network of a run answers by."""
+    _, side, _, channels = images.shape
+    made = views.resamplings(side, member.config.model.views)
+    for view, (rows, columns) in enumerate(made, 2):
+        seen = images
+        for axis, equation, matrix in (
+            ("rows", "bijc,ih->bhjc", rows),
+            ("columns", "bijc,jw->biwc", columns),
+        ):
+            layer = layers.EinsumDense(
+                equation,
+                (side, side, channels),
+                name=f"view_{view}_{axis}_{number}",
+                trainable=False,
+                dtype="float32",
+            )
+            seen = layer(seen)
+            layer.set_weights([matrix.T])
+        yield seen
 
 
 def _plain(member: TrainedModel, name: str) -> keras.Model:

@@ -9,7 +9,7 @@ from trainer.export import decoding, fitting, uniform
 from trainer.export.metadata import input_names
 from trainer.judge.ensemble import Ensemble
 from trainer.metrics.operating_points import CHOSEN
-from trainer.models import attribution, layer_outputs
+from trainer.models import attribution, layer_outputs, views
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.training.trained_model import with_features
 
@@ -86,7 +86,12 @@ class ServingGraph(tf.Module):
         last layer of the first run takes.
         """
         squares = [image[..., 0] for image in fitted]
-        logits, features = with_features(self._models[0])(self._inputs(squares, 0), training=False)
+        of_each, images = self._views(0), self._inputs(squares, 0)
+        outputs, features = with_features(self._models[0])(
+            views.stack(images, of_each), training=False
+        )
+        features = features[: tf.shape(images)[0]]
+        logits = views.mean(outputs, of_each)
         answer, log_odds = self._combined([logits, *self._outputs(squares, 1)])
         return answer | {"log_odds": log_odds, "features": tf.cast(features, tf.float32)}
 
@@ -155,9 +160,13 @@ class ServingGraph(tf.Module):
     def _outputs(self, fitted: Sequence[tf.Tensor], first: int = 0) -> list[tf.Tensor]:
         """Returns what each network from the first on gives, [n, K]."""
         return [
-            self._models[number](self._inputs(fitted, number), training=False)
+            views.answer(self._models[number], self._inputs(fitted, number), self._views(number))
             for number in range(first, len(self._models))
         ]
+
+    def _views(self, number: int) -> int:
+        """Returns how many views of an image the network of a member answers by."""
+        return self._ensemble.members[number].config.model.views
 
     def _combined(self, outputs: Sequence[tf.Tensor]) -> tuple[Answer, tf.Tensor]:
         """Returns the answer that the networks give together, and its log-odds."""

@@ -12,6 +12,7 @@ from trainer.data.device_cache import DevicePixels
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
 from trainer.models.inputs import repeat_channels
+from trainer.models.views import answer
 from trainer.training import optimizer
 from trainer.training.evaluation_loop import columns_loop
 from trainer.training.evaluator import Process, SplitPass
@@ -57,8 +58,7 @@ class AugmentedEvaluator:
             for draw in range(DRAWS):
                 key = random_numbers.key(0, tf.constant(draw))
                 view = augment(images, key, rows, global_batch=batch)
-                logits = model(repeat_channels(view, channels), training=False)
-                seen.append(tf.cast(logits, tf.float32))
+                seen.append(answer(model, repeat_channels(view, channels), config.model.views))
             return tf.concat(seen, 1)
 
         width = (DRAWS + 1) * self._columns + 1

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainer.data.device_cache import DeviceBatches
 from trainer.models.inputs import images_to_float, repeat_channels
+from trainer.models.views import answer
 from trainer.training.global_batch import (
     Batch,
     place_rows,
@@ -32,6 +33,8 @@ def evaluation_loop(
     model: keras.Model,
     global_batch: int,
     views: Sequence[View] = (unchanged,),
+    *,
+    answer_views: int = 1,
 ) -> Loop:
     """Returns a function that scores the examples of n batches of an iterator.
 
@@ -40,6 +43,7 @@ def evaluation_loop(
       model: the network.
       global_batch: examples of a batch.
       views: of an image, of whose outputs the mean is taken.
+      answer_views: `model.views`, by which the network answers for each of these.
 
     Returns:
       what gives [n * global batch, 2 K + 1] float32, as in `Scores.from_columns`.
@@ -50,7 +54,7 @@ def evaluation_loop(
         outputs = []
         for view in views:
             seen = repeat_channels(view(images, rows), channels)
-            outputs.append(tf.cast(model(seen, training=False), tf.float32))
+            outputs.append(answer(model, seen, answer_views))
         return tf.add_n(outputs) / len(outputs) if outputs[1:] else outputs[0]
 
     return columns_loop(strategy, network, global_batch, 2 * model.output_shape[-1] + 1)

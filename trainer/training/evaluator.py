@@ -134,7 +134,9 @@ class Evaluator:
     ):
         # In the parts that a training step is computed in: no more has to fit the memory.
         batch = config.train.batch_size // config.train.accumulate
-        loop = evaluation_loop(replicas.strategy, model, batch, views)
+        loop = evaluation_loop(
+            replicas.strategy, model, batch, views, answer_views=config.model.views
+        )
         process, remedy = Process(replicas, signals, watchdog), optimizer.remedy(config.precision)
         self._pass, self._outputs = SplitPass(process, loop, batch, remedy=remedy), outputs
 

@@ -19,6 +19,7 @@ from trainer.data.decode import fit, radiograph, recode
 from trainer.data.prepare import ingest
 from trainer.metrics import classification
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
+from trainer.models import views
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.system.errors import UsageError
 from trainer.system.json_files import damage_reported
@@ -107,13 +108,15 @@ class TrainedModel:
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Returns the log-odds of each label, [n, K] float32, for images [n, S, S, 1] uint8."""
         parts = [images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE)]
-        given = [self.model(self.inputs(part), training=False).numpy() for part in parts]
+        of_each = self.config.model.views
+        given = [views.answer(self.model, self.inputs(part), of_each).numpy() for part in parts]
         return self.outputs.log_odds(np.concatenate(given))
 
     def logits_and_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the log-odds, [n, K] float32, and what the last layer makes them from, [n, d].
 
-        It compiles the network when it is first called, and is faster then.
+        The features are of the images as they are, whatever views the log-odds are the mean of. It
+        compiles the network when it is first called, and is faster then.
 
         Args:
           images: [n, S, S, 1] uint8, which go through the network together.
@@ -125,14 +128,15 @@ class TrainedModel:
     def _forward(self) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         """Compiled once for any number of images, [n, S, S, 1] uint8."""
         side, channels = self.config.data.image_size, self.config.model.channels
+        of_each = self.config.model.views
         model = with_features(self.model)
 
         @tf.function(input_signature=[tf.TensorSpec((None, side, side, 1), tf.uint8)])
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            logits, features = model(
-                repeat_channels(images_to_float(images), channels), training=False
-            )
-            return logits, tf.cast(features, tf.float32)
+            inputs = repeat_channels(images_to_float(images), channels)
+            outputs, features = model(views.stack(inputs, of_each), training=False)
+            as_they_are = features[: tf.shape(images)[0]]
+            return views.mean(outputs, of_each), tf.cast(as_they_are, tf.float32)
 
         return forward
 
