@@ -127,7 +127,7 @@ def test_every_error_of_a_decoder_is_a_reason(monkeypatch: pytest.MonkeyPatch):
     for error in (KeyError("tag"), struct.error("unpack"), MemoryError(), RecursionError("deep")):
         monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_, error=error: raise_(error))
         with pytest.raises(Unreadable, match="damaged: "):
-            radiograph.decode(JPEG, 512)
+            radiograph.decode(png(64, 48), 512)
 
 
 def raise_(error: Exception):

@@ -16,6 +16,7 @@ from trainer.data.decode import radiograph, recode, stored
 from trainer.data.decode.radiograph import Unreadable
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+QUANTISATION = b"\xff\xdb"  # begins a table
 
 
 def file_of(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -60,6 +61,39 @@ def test_a_small_jpeg_without_colour_stays_as_it_is(mode: str):
     np.testing.assert_array_equal(stored.decode(data), decoded(data)[..., 0])
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}]
+)
+@pytest.mark.parametrize("mode", ["L", "RGB", "red"])
+def test_pixels_of_a_jpeg_are_those_of_pillow(mode: str, options: dict):
+    grey = Image.fromarray(smooth(91, 123))
+    image = Image.merge("RGB", (grey, grey.rotate(180), grey)) if mode == "red" else grey
+    data = file_of(image if mode == "red" else image.convert(mode), "JPEG", **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.draft("L", None)
+        expected = np.asarray(opened)
+    np.testing.assert_array_equal(decoded(data)[..., 0], expected)
+    np.testing.assert_array_equal(stored.decode(recode.recode(data, 512)), expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_one_pixel_in_colour_is_found(mode: str):
+    image = Image.fromarray(RAMP).convert("RGB")
+    if mode == "RGB":
+        image.putpixel((63, 47), (255, 0, 0))
+    data = file_of(image, "JPEG", quality=95, subsampling=0)
+    assert (recode.recode(data, 512) == data) == (mode == "L")
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_stored_image_shrinks_as_its_file_does(kind: str, uniform: bool):
+    data = file_of(Image.fromarray(smooth(900, 1230)), kind)
+    for max_side in (512, 2000):
+        image = recode.recoded(data, max_side, uniform=uniform)
+        np.testing.assert_array_equal(image.shrunk(128), decoded(image.file, 128))
+
+
 @pytest.mark.parametrize("keep_rgb", [False, True])
 def test_a_jpeg_in_colour_is_stored_as_grey_pixels(keep_rgb: bool):
     red = np.stack([RAMP, RAMP // 2, RAMP // 3], -1)
@@ -76,9 +110,17 @@ def test_everything_but_the_pixels_is_dropped():
         file_of(Image.fromarray(RAMP), "JPEG", exif=exif),
         file_of(Image.fromarray(RAMP), "JPEG", comment=b"Jane Doe"),
         file_of(Image.fromarray(RAMP), "JPEG") + b"Jane Doe",
+        *(
+            file_of(Image.fromarray(RAMP).convert(mode), "JPEG").replace(
+                QUANTISATION, b"Jane Doe" + QUANTISATION
+            )
+            for mode in ("L", "RGB")
+        ),
     ]
     for data in files:
-        assert b"Jane Doe" in data and b"Jane Doe" not in recode.recode(data, 512)
+        prepared = recode.recode(data, 512)
+        assert b"Jane Doe" in data and b"Jane Doe" not in prepared
+        np.testing.assert_array_equal(stored.decode(prepared), decoded(data)[..., 0])
 
 
 def test_the_orientation_is_applied_once_where_it_can_be_read():

@@ -1,6 +1,7 @@
 """JPEG, JPEG-LS and JPEG 2000 codestreams: their size, and the JPEGs that Pillow does not read."""
 
 import struct
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -73,13 +74,44 @@ def check_jpeg(data: bytes) -> None:
     """
     # Reduced is quicker, but lossless data would be decoded whole into memory for an eighth of it.
     least = 0 if LOSSLESS in data else 1
+    _decode_strictly(data, colorspace="GRAY", fastdct=True, min_height=least, min_width=least)
+
+
+def decode_luma(data: bytes) -> np.ndarray | None:
+    """Decodes a JPEG of 8 bits and checks it as `check_jpeg` does, at once.
+
+    Returns:
+      The luma, [H, W, 1] uint8, as Pillow and `stored.decode` have it to the last bit; None where
+      libjpeg warns of what is no damage, such as bytes before a marker.
+
+    Raises:
+      Unreadable: if the coded data end early or are corrupt.
+    """
+    return _decode_strictly(data, colorspace="GRAY")
+
+
+def decode_greys(data: bytes) -> np.ndarray | None:
+    """Decodes a JPEG in colour, YCbCr or RGB, that shows nothing but greys, as `decode_luma` does.
+
+    Returns:
+      The same; None also where it shows a colour.
+    """
+    colours = _decode_strictly(data, colorspace="RGB")
+    if colours is None:
+        return None
+    values = colours.reshape(-1)
+    equal = values[1:] == values[:-1]  # half the time of comparing the colours' planes
+    equal[2::3] = True  # the blue of a pixel and the red of the next
+    return colours[..., :1].copy() if equal.all() else None
+
+
+def _decode_strictly(data: bytes, **options: Any) -> np.ndarray | None:
     try:
-        simplejpeg.decode_jpeg(
-            data, colorspace="GRAY", fastdct=True, min_height=least, min_width=least
-        )
+        return simplejpeg.decode_jpeg(data, **options)
     except ValueError as warning:  # also for colours that it does not convert, which are no damage
         if any(sign in str(warning).lower() for sign in BROKEN):
             raise Unreadable(f"damaged: {warning}") from None
+        return None
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:

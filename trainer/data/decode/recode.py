@@ -1,6 +1,7 @@
 """Encodes a radiograph as it is stored: grey pixels and nothing else."""
 
 import io
+from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
@@ -16,6 +17,25 @@ from trainer.data.decode import radiograph
 # The classes themselves stay 0.97 apart by the same features, whether by their lungs or otherwise.
 UNIFORM_BLUR = 1.0  # standard deviation, pixels
 UNIFORM_QUALITY = 75
+
+
+@dataclass(frozen=True)
+class Recoded:
+    """A file of grey pixels as it is stored.
+
+    Attributes:
+      file: JPEG or PNG.
+      pixels: of a PNG, [H, W, 1] uint8; None of a JPEG.
+    """
+
+    file: bytes
+    pixels: np.ndarray | None = None
+
+    def shrunk(self, max_side: int) -> np.ndarray:
+        """Returns `radiograph.decode(file, max_side)`, which a PNG is not decoded for."""
+        if self.pixels is None:
+            return radiograph.decode(self.file, max_side)
+        return radiograph.shrunk(self.pixels, max_side)
 
 
 def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool = False) -> bytes:
@@ -34,12 +54,19 @@ def recode(data: bytes, max_side: int, any_view: bool = False, *, uniform: bool 
     Raises:
       Unreadable: with the reason, in a few words.
     """
+    return recoded(data, max_side, any_view, uniform=uniform).file
+
+
+def recoded(
+    data: bytes, max_side: int, any_view: bool = False, *, uniform: bool = False
+) -> Recoded:
+    """Recodes as `recode` does, and keeps the pixels."""
     decoded = _decoded(data, max_side, any_view)
     if uniform:
-        return _uniform(Image.fromarray(decoded.pixels[..., 0]), max_side)
+        return Recoded(_uniform(Image.fromarray(decoded.pixels[..., 0]), max_side))
     if decoded.plain:
-        return data
-    return _png(decoded.pixels)
+        return Recoded(data)
+    return Recoded(_png(decoded.pixels), decoded.pixels)
 
 
 def stored_image(

@@ -20,9 +20,3 @@ def decode(file: bytes) -> np.ndarray:
         return imagecodecs.png_decode(file)
     except RuntimeError as error:  # of each codec a class of its own
         raise ValueError(str(error)) from error
-
-
-def is_without_colour(jpeg: bytes) -> bool:
-    """Returns whether a JPEG in colour, YCbCr or RGB, shows nothing but greys."""
-    red, green, blue = np.moveaxis(imagecodecs.jpeg8_decode(jpeg, outcolorspace="RGB"), -1, 0)
-    return np.array_equal(red, green) and np.array_equal(green, blue)

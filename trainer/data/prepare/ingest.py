@@ -47,15 +47,15 @@ def examine(source: Source, options: DecodeOptions, record: ImageRecord) -> Exam
         return ExaminedFile(reason=record.refused, left_out=record.left_out)
     try:
         data = source.read(record)
-        image = recode.recode(data, options.max_side, options.any_view, uniform=options.uniform)
+        image = recode.recoded(data, options.max_side, options.any_view, uniform=options.uniform)
     except radiograph.Unreadable as reason:
         return ExaminedFile(reason=str(reason), left_out=isinstance(reason, limits.LeftOut))
     except OSError as error:
         return ExaminedFile(reason=f"cannot be read: {error.strerror or error}")
     fingerprint = b""
     if not record.patient:
-        fingerprint = duplicates.fingerprint(radiograph.decode(image, FINGERPRINT_SIDE))
-    return ExaminedFile(image, hashlib.sha256(data).digest(), fingerprint)
+        fingerprint = duplicates.fingerprint(image.shrunk(FINGERPRINT_SIDE))
+    return ExaminedFile(image.file, hashlib.sha256(data).digest(), fingerprint)
 
 
 def examine_all(
