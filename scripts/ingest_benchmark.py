@@ -6,8 +6,11 @@ The peers get the same files, already in memory, in as many processes: Pillow de
 and shrinks them (`convert("L")`, `thumbnail`), which is what the cores can decode, or decodes them
 alone (`load()`, full size). Ours reads, checks, shrinks to --max_side, re-codes without loss and
 hashes (`examine`), and also divides, writes ArrayRecord shards, reads them back and verifies
-(`prepare`, once an image). Each is run --repeats times in turn, and the median counts; of a source
+(`prepare`, once an image). Each is run --repeats times in turn, and the medians count; of a source
 of fewer than --images, an image comes several times.
+
+Rates are those of the clock; beside them is the processor time of all processes, which other work
+on the same cores changes little.
 """
 
 import copy
@@ -21,8 +24,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import psutil
 from absl import flags
 from etils import epath
 from PIL import Image
@@ -74,11 +78,37 @@ def shrink(data: bytes, side: int) -> None:
         image.convert("L").thumbnail((side, side), Image.Resampling.LANCZOS)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Returns how long `work` takes."""
-    start = time.perf_counter()
+class Cost(NamedTuple):
+    """Seconds of the clock and of the processor."""
+
+    wall: float
+    processor: float
+
+
+def processor_seconds() -> float:
+    """Returns the processor time of this process and of all that it started, ended ones too."""
+    this = psutil.Process()
+    return sum(sum(one.cpu_times()[:4]) for one in (this, *this.children(recursive=True)))
+
+
+def cost(work: Callable[[], object]) -> Cost:
+    """Returns what `work` takes."""
+    start, used = time.perf_counter(), processor_seconds()
     work()
-    return time.perf_counter() - start
+    return Cost(time.perf_counter() - start, processor_seconds() - used)
+
+
+def prepare(source: First, options: ingest.DecodeOptions, workers: int) -> None:
+    """Prepares a source into a folder that is then removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        preparation.prepare(
+            source,
+            epath.Path(folder) / "out",
+            max_side=options.max_side,
+            uniform=options.uniform,
+            workers=workers,
+            max_skipped=1.0,
+        )
 
 
 def main(argv: Sequence[str]) -> None:
@@ -93,42 +123,39 @@ def main(argv: Sequence[str]) -> None:
     files = [contents[record] for record in records_at_length]
     shrunk = functools.partial(shrink, side=given.max_side)
     options = ingest.DecodeOptions(given.max_side, uniform=given.uniform)
-    times: dict[str, list[float]] = {what: [] for what in WHAT}
-    with multiprocessing.get_context("forkserver").Pool(workers) as pool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        [ingest.__name__]
+    )  # as `prepare` does where it starts the server
+    costs: dict[str, list[Cost]] = {what: [] for what in WHAT}
+    with context.Pool(workers) as pool:
+        works: dict[str, Callable[[], object]] = {
+            "shrink": lambda: pool.map(shrunk, files, chunksize=8),
+            "decode": lambda: pool.map(decode, files, chunksize=8),
+            "examine": lambda: [
+                *ingest.examine_all(source, records_at_length, options, workers=workers)
+            ],
+            "prepare": lambda: prepare(source, options, workers),
+        }
         pool.map(decode, files[: 8 * workers])
         for _ in range(given.repeats):
-            times["decode"].append(seconds(lambda: pool.map(decode, files, chunksize=8)))
-            times["shrink"].append(seconds(lambda: pool.map(shrunk, files, chunksize=8)))
-            times["examine"].append(
-                seconds(
-                    lambda: list(
-                        ingest.examine_all(source, records_at_length, options, workers=workers)
-                    )
-                )
-            )
-            with tempfile.TemporaryDirectory() as folder:
-                out = epath.Path(folder) / "out"
-                times["prepare"].append(
-                    seconds(
-                        functools.partial(
-                            preparation.prepare,
-                            source,
-                            out,
-                            max_side=given.max_side,
-                            uniform=given.uniform,
-                            workers=workers,
-                            max_skipped=1.0,
-                        )
-                    )
-                )
+            for what, work in works.items():
+                costs[what].append(cost(work))
     images = dict.fromkeys(WHAT, len(files)) | {"prepare": len(records)}
-    rates = {name: images[name] / statistics.median(taken) for name, taken in times.items()}
+    each = {
+        what: Cost(*(statistics.median(part) / images[what] for part in zip(*found, strict=True)))
+        for what, found in costs.items()
+    }
     print(
         f"{len(records):,} images of {given.source}, {workers} processes, "
         f"--max_side={given.max_side}; ratios to the first"
     )
     for name, what in WHAT.items():
-        print(f"{what:<44}{rates[name]:>9,.1f} images/s{rates[name] / rates[PEER]:>8.2f}")
+        rate, peer = each[name], each[PEER]
+        print(
+            f"{what:<42}{1 / rate.wall:>9,.1f} images/s{peer.wall / rate.wall:>6.2f}"
+            f"{1000 * rate.processor:>9.3f} ms each{peer.processor / rate.processor:>6.2f}"
+        )
     peak = memory.peak_bytes() / memory.GIB
     print(f"largest resident memory of the process that writes: {peak:.2f} GiB")
 
