@@ -77,10 +77,10 @@ def test_framing_shows_the_middle_larger_or_smaller(images):
 
 
 def test_noise_differs_from_image_to_image_and_not_from_time_to_time(images):
-    noisy = altered(images, "noise of", 5)
+    noisy = altered(images, "with noise of", 5)
     assert np.std(noisy[0] - images[0]) == pytest.approx(0.05, rel=0.15)
     assert np.abs(noisy[0] - noisy[1]).max() > 0.05
-    np.testing.assert_array_equal(noisy, altered(images, "noise of", 5))
+    np.testing.assert_array_equal(noisy, altered(images, "with noise of", 5))
 
 
 def test_grey_levels_corners_and_resolution(images):
@@ -91,9 +91,9 @@ def test_grey_levels_corners_and_resolution(images):
     np.testing.assert_allclose(
         altered(images, "darker by", 10)[inner], images[inner] - 0.1, atol=1e-6
     )
-    flat = altered(images, "contrast less by", 40)
+    flat = altered(images, "with contrast lower by", 40)
     assert np.ptp(flat[inner]) == pytest.approx(0.6 * np.ptp(images[inner]), abs=1e-5)
-    painted = altered(images, "corners of", 10)
+    painted = altered(images, "with corners of", 10)
     assert painted[:, :3, :3].max() == 0 and painted[:, -3:, -3:].max() == 0
     np.testing.assert_array_equal(painted[inner], images[inner])
     fine = np.indices((SIDE, SIDE)).sum(0)[None, :, :, None] % 2 * np.ones_like(images)

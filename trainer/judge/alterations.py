@@ -21,7 +21,8 @@ class Alteration(NamedTuple):
     """One kind of alteration.
 
     Attributes:
-      name: what is done, with a place for the strength, as in "rotated by {} degrees".
+      name: what is done, with a place for the strength, as in "rotated by {} degrees"; it goes on
+        where "images" or "images are only" begins.
       strengths: from the mildest to the strongest.
       alter: of images [b, S, S, 1] float32 in 0..1, rows [b] int32 and a strength; returns the same
         shape in 0..1.
@@ -137,15 +138,15 @@ def _without_corners(images: tf.Tensor, rows: tf.Tensor, percent: float) -> tf.T
 ALTERATIONS = (
     Alteration("re-encoded as PNG of {} bits", (8,), _lossless, encoding=True),
     Alteration("re-encoded as JPEG of quality {}", (90, 75, 50), _compressed, encoding=True),
-    Alteration("blurred by {} pixels", (0.5, 1, 2), _blurred),
-    Alteration("noise of {} % of full scale", (2, 5, 10), _noisy),
+    Alteration("blurred by {} px", (0.5, 1, 2), _blurred),
+    Alteration("with noise of {} % of full scale", (2, 5, 10), _noisy),
     Alteration("darker by {} % of full scale", (10, 20), _darker),
     Alteration("brighter by {} % of full scale", (10, 20), _brighter),
-    Alteration("contrast less by {} %", (20, 40, 60), _flatter),
+    Alteration("with contrast lower by {} %", (20, 40, 60), _flatter),
     Alteration("rotated by {} degrees", (5, 15), _rotated),
     Alteration("shifted by {} % of the width", (5, 10), _shifted),
     Alteration("framed closer by {} % of the side", (10, 20), _closer),
     Alteration("framed wider by {} % of the side", (10, 20), _wider),
     Alteration("at 1/{} of the resolution", (2, 4), _coarser),
-    Alteration("corners of {} % of the side painted over", (10, 20), _without_corners),
+    Alteration("with corners of {} % of the side painted over", (10, 20), _without_corners),
 )

@@ -86,7 +86,7 @@ def sentence(content: Mapping[str, Any]) -> str:
         return "No alteration lowers the AUC by more than chance."
     worst = min(fallen, key=_change)
     text = (
-        f"Worst are images {worst['name']}: the AUC falls by {_fall(worst)}, from "
+        f"The AUC falls most on images {worst['name']}: by {_fall(worst)}, from "
         f"{content['unchanged']['auc']['value']:.3f} to {worst['auc']['value']:.3f}. "
     )
     text += _at_threshold(content)
