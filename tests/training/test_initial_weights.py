@@ -70,14 +70,30 @@ def test_a_file_gives_the_weights_and_a_head_only_of_as_many_labels(
         initial_weights.load(new(config), config, ["a"])
 
 
-def test_a_deeper_network_does_not_give_its_first_layers(config: ConfigDict, tmp_path: Path):
-    config.model.stages = 2
-    new(config).save(tmp_path / "deeper.keras")
-    config.model.stages, config.model.weights = 1, str(tmp_path / "deeper.keras")
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("kind", ["deeper.weights.h5", "deeper.keras"])
+def test_a_deeper_network_does_not_give_its_first_layers(
+    kind: str, outputs: int, config: ConfigDict, tmp_path: Path
+):
+    config.model.stages, file = 2, str(tmp_path / kind)
+    deeper = new(config, outputs)
+    deeper.save_weights(file) if kind.endswith(".h5") else deeper.save(file)
+    config.model.stages, config.model.weights = 1, file
     with pytest.raises(
-        UsageError, match=r"another network than model.name=resnet: it has \d+ weig"
+        UsageError, match=r"another network than model.name=resnet: it has \d+ [a-z ]*weights"
     ):
         initial_weights.load(new(config), config, ["a"])
+
+
+def test_what_keras_keeps_beside_the_layers_is_no_layer(config: ConfigDict, tmp_path: Path):
+    before = new(config)
+    before.compile("adam", "binary_crossentropy", metrics=["auc"])
+    before.fit(np.zeros([2, 32, 32, 1]), np.array([[0.0], [1.0]]), verbose=0)
+    config.model.weights = str(tmp_path / "fitted.weights.h5")
+    before.save_weights(config.model.weights)
+    after = new(config)
+    initial_weights.load(after, config, ["a"])
+    assert all(equal(after, before).values())
 
 
 def test_a_run_gives_its_best_weights_and_its_head_for_the_same_labels_alone(

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -107,7 +108,7 @@ def _of_file(file: epath.Path, model: keras.Model, config: ConfigDict) -> Named:
             if file.suffix == ".keras":
                 saved = keras.models.load_model(str(local), compile=False)
                 return _matched(saved, model, config)
-            return _of_weights(local, model)
+            return _of_weights(local, model, config)
     except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UsageError(
             f"model.weights={file} cannot be read ({' '.join(str(error).split())[:160]}): give "
@@ -115,7 +116,7 @@ def _of_file(file: epath.Path, model: keras.Model, config: ConfigDict) -> Named:
         ) from error
 
 
-def _of_weights(file: Path, model: keras.Model) -> Named:
+def _of_weights(file: Path, model: keras.Model, config: ConfigDict) -> Named:
     """Returns the weights of a .weights.h5, with or without those of a head that fits."""
     twin = replicable.copied(model)
     with warnings.catch_warnings():
@@ -124,7 +125,30 @@ def _of_weights(file: Path, model: keras.Model) -> Named:
             twin.load_weights(str(file))
         except ValueError:
             twin.load_weights(str(file), objects_to_skip=[replicable.head(twin)])
+        own = file.with_name("own.weights.h5")
+        twin.save_weights(str(own))
+    if (found := _saved_layers(file)) > (wanted := _saved_layers(own)):
+        counted = f"it has {found} layers with weights, where this one has {wanted}"
+        raise _of_another(config, counted)
     return _named(twin)
+
+
+def _saved_layers(file: Path) -> int:
+    """Returns how many layers of a .weights.h5 have weights; 0 of an older format.
+
+    Keras itself passes over those that a model lacks, as the last ones of a deeper network.
+    """
+    found = set()
+
+    def visit(name: str, node: h5py.Dataset | h5py.Group) -> None:
+        # What draws of dropout go on from is of whole numbers.
+        if isinstance(node, h5py.Dataset) and np.issubdtype(node.dtype, np.floating):
+            found.add(name.rpartition("/vars/")[0])
+
+    with h5py.File(file) as opened:
+        if "layers" in opened:
+            opened["layers"].visititems(visit)
+    return len(found)
 
 
 def _of_checkpoint(prefix: epath.Path) -> Named:
