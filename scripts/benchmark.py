@@ -10,12 +10,15 @@ one works while the others wait.
 
 import importlib
 import json
+import math
 import os
 import platform
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +52,8 @@ _SOURCE = flags.DEFINE_string("source", "phantom:1200", "what radiograph prepare
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "turns of each measure", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 5.0, "least duration of a turn", lower_bound=0.0)
 _LEAD = flags.DEFINE_float("lead", 1.5, "seconds of a turn before it counts", lower_bound=0.0)
+flags.register_validator("seconds", math.isfinite, "no turn would end")
+flags.register_validator("lead", math.isfinite, "no turn would end")
 _MEASURE = flags.DEFINE_string("measure", None, "takes this one measure; used by the benchmark")
 _WORK = flags.DEFINE_string("work", "", "folder with the data; used by the benchmark")
 
@@ -62,14 +67,19 @@ def main(argv: Sequence[str]) -> None:
         return
     has_torch = all(map(find_spec, ("torch", "torchvision")))
     names = [name for name, module in MEASURES.items() if has_torch or module != TORCH]
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        try:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # after the folder is removed
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
             load = os.getloadavg()[0]
-            images = start("unpack", Path(folder)).warm["images"]
+            with start("unpack", Path(folder)) as unpacked:
+                images = unpacked.warm["images"]
             found = in_turns(names, Path(folder))
-        except Failed as failed:
-            print(f"\n{failed}", file=sys.stderr)
-            sys.exit(2)
+    except Failed as failed:
+        print(f"\n{failed}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        sys.exit(130)
     print(f"`{shlex.join(['python', 'scripts/benchmark.py', *sys.argv[1:]])}`\n")
     print(f"{images:,} training images, 180x180, batch 32, on {machine()}, with a load of")
     print(f"{load:.1f} before it. {versions()}. Images/s,")
@@ -112,14 +122,15 @@ def start(name: str, work: Path) -> Measure:
 
 def in_turns(names: Sequence[str], work: Path) -> dict[str, list[dict]]:
     """Returns what each measure answered in each round."""
-    measures = [start(name, work) for name in names]
     found: dict[str, list[dict]] = {name: [] for name in names}
-    for number in range(_ROUNDS.value):
-        print(f"  round {number + 1} of {_ROUNDS.value} ...", file=sys.stderr)
-        for measure in measures if number % 2 == 0 else reversed(measures):
-            found[measure.name].append(measure.take())
-    for measure in measures:
-        measure.end()
+    with ExitStack() as leaving_none:
+        measures = [leaving_none.enter_context(start(name, work)) for name in names]
+        for number in range(_ROUNDS.value):
+            print(f"  round {number + 1} of {_ROUNDS.value} ...", file=sys.stderr)
+            for measure in measures if number % 2 == 0 else reversed(measures):
+                found[measure.name].append(measure.take())
+        for measure in measures:
+            measure.end()
     return found
 
 

@@ -1,10 +1,16 @@
 """The benchmark runs both sides and prints their ratio; its figures are not judged here."""
 
+import os
 import re
 import runpy
+import signal
+import sys
+import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.forks import Forks
@@ -47,3 +53,41 @@ def test_a_source_that_is_not_there_is_named_in_one_sentence(forks: Forks):
     done = forks.run(BENCHMARK, "--source=nowhere.zip")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: --source=nowhere.zip does not exist" in done.stderr
+
+
+STARTS_ANOTHER = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_measure_leaves_no_process_behind(tmp_path: Path):
+    meter = runpy.run_path(str(BENCHMARK.with_name("benchmark_meter.py")))
+    command = [sys.executable, "-c", STARTS_ANOTHER]
+    with meter["Measure"]("one", command, tmp_path / "log", os.environ) as measure:
+        child = measure.warm
+        assert alive(child)
+    deadline = time.monotonic() + 20
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def test_an_interrupted_warm_up_leaves_no_process_behind(tmp_path: Path):
+    meter = runpy.run_path(str(BENCHMARK.with_name("benchmark_meter.py")))
+    silent = [sys.executable, "-c", "import time; time.sleep(600)"]
+    before = set(psutil.Process().children())
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        meter["Measure"]("one", silent, tmp_path / "log", os.environ)
+    assert set(psutil.Process().children()) <= before
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that only waits to be asked after does not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
