@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from trainer.data import sources, summary_file
 from trainer.data.prepare import preparation
 from trainer.data.prepared_data import open_data
+from trainer.show import mlflow_tracker, wandb_tracker
 from trainer.system import file_lock
 from trainer.system.errors import UsageError
 from trainer.training.run_folder import run_folder
@@ -101,6 +102,9 @@ def test_a_run_that_is_refused_before_its_first_checkpoint_can_be_begun_otherwis
     def refused() -> None:
         with begun(run, tiny, phantoms):
             (run / "history.json").write_text("[]")
+            (run / mlflow_tracker.RECORD).write_text("{}")
+            (run / wandb_tracker.RECORD).write_text("{}")
+            (run / "worker.log").write_text("of what started the run")
             (run / ("checkpoints" if learnt else "tensorboard")).mkdir()
             raise UsageError("these weights are of another network")
 
@@ -113,5 +117,6 @@ def test_a_run_that_is_refused_before_its_first_checkpoint_can_be_begun_otherwis
         with pytest.raises(UsageError, match=r"begun with model\.width"):
             begin(run, tiny, phantoms)
     else:
-        assert {path.name for path in run.iterdir()} == {"notes.txt", file_lock.FILE}
+        kept = {"notes.txt", "worker.log", file_lock.FILE}
+        assert {path.name for path in run.iterdir()} == kept
         begin(run, tiny, phantoms)

@@ -13,6 +13,7 @@ from trainer.data import summary_file
 from trainer.system import gcs, json_files, own_function
 from trainer.system.errors import UsageError
 from trainer.training.run_files import PRETRAINED, initial_run
+from trainer.training.run_paths import EVENTS
 
 # What a run writes into its work directory under names that another program may use too.
 WRITTEN = (
@@ -22,6 +23,9 @@ WRITTEN = (
 )
 # Copies of the files with one's own functions, by the field that names the function.
 COPIES = {"loss.name": "loss.py", "augment.extra": "augmentation.py"}
+# All that a run and its loggers may have written before its first checkpoint.
+TRACKED = ("mlflow.json", "wandb.json")
+BEGUN = (*WRITTEN, *COPIES.values(), *TRACKED, "config.json", "model.json", "stacks", EVENTS)
 WEIGHTS = "imagenet, a run's folder, a .weights.h5 or .keras file, or a TensorFlow checkpoint"
 
 FROM_BACKUP = "bring it back from a backup"  # a damaged record that is not made anew

@@ -15,7 +15,7 @@ from trainer.distribute.replicas import Replicas
 from trainer.system import atomic, environment, file_lock, gcs, json_files
 from trainer.system.errors import UsageError
 from trainer.training.error_translation import translate_errors
-from trainer.training.run_checks import check_folder, check_own_files, own_files
+from trainer.training.run_checks import BEGUN, check_folder, check_own_files, own_files
 
 # What becomes of a damaged record that is made anew.
 AUDIT = "that of the data set takes its place"
@@ -37,9 +37,9 @@ def run_folder(
     """Makes the work directory, keeps other jobs out of it, and writes what describes the run.
 
     The config comes first: a folder that has one is a run's. How the run ends before it is finished
-    is written too; of one that is refused before its first checkpoint nothing stays, so that the
-    same command can begin it once what was wrong is mended. `sleep` waits for a job that may have
-    ended, and may raise.
+    is written too; of one that is refused before its first checkpoint nothing of its own stays, so
+    that the same command can begin it once what was wrong is mended. `sleep` waits for a job that
+    may have ended, and may raise.
 
     Raises:
       UsageError: if another job is at work in it, if its run began with another config or on other
@@ -80,17 +80,20 @@ def run_folder(
             refused = isinstance(error, UsageError) and begins
             with suppress(Exception):  # it may be the folder that fails
                 if refused and not (workdir / "checkpoints").exists():
-                    _remove_all_but(before, workdir)
+                    _remove_begun(workdir, before)
                 else:
                     _record_end(file, error)
             raise
 
 
-def _remove_all_but(names: Set[str], workdir: epath.Path) -> None:
-    """Removes what is in a folder but for these names, and its config last: it marks a run."""
-    for path in sorted(workdir.iterdir(), key=lambda path: path.name == "config.json"):
-        if path.name not in names:
-            path.rmtree() if path.is_dir() else path.unlink()
+def _remove_begun(workdir: epath.Path, before: Set[str]) -> None:
+    """Removes what a run has begun in a folder, and its config last: it marks a run.
+
+    What was there before it stays, and what others write there, such as a log.
+    """
+    begun = [path for path in workdir.iterdir() if path.name in {*BEGUN} - before]
+    for path in sorted(begun, key=lambda path: path.name == "config.json"):
+        path.rmtree() if path.is_dir() else path.unlink()
 
 
 def _record_end(file: epath.Path, error: Exception) -> None:
