@@ -83,6 +83,13 @@ def test_the_network_is_shown_layer_by_layer(page):
     assert "conv1 Conv2D 30 x 30 x 8 80" in page.text
 
 
+def test_views_that_the_network_answers_by_are_named(run, write):
+    run.write_json("model.json", MODEL)
+    assert "for an image." in write(run).text
+    run.change("config.json", model={"name": "article", "views": 6})
+    assert "for an image, of which it answers by the mean of 6 views." in write(run).text
+
+
 def test_a_sheet_is_in_the_page_once_and_its_tiles_are_windows_on_it(page):
     assert "wrong side of the threshold 0.73" in page.text
     assert "false positives a_b 0.9 c false negatives No such error." in page.text
