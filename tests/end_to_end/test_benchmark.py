@@ -79,9 +79,13 @@ def test_an_interrupted_warm_up_leaves_no_process_behind(tmp_path: Path):
     meter = runpy.run_path(str(BENCHMARK.with_name("benchmark_meter.py")))
     silent = [sys.executable, "-c", "import time; time.sleep(600)"]
     before = set(psutil.Process().children())
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # xdist's workers ignore it
     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        meter["Measure"]("one", silent, tmp_path / "log", os.environ)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            meter["Measure"]("one", silent, tmp_path / "log", os.environ)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert set(psutil.Process().children()) <= before
 
 
