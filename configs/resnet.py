@@ -9,11 +9,11 @@ over patients 0.010 below to 0.007 above), accuracy 0.932 ± 0.004 at probabilit
 0.940 ± 0.006 at the threshold that was chosen on augmented validation, where sensitivity is 0.966
 and specificity 0.896. Validation AUC is 0.997. With one view the AUC is 0.984 ± 0.002.
 
-The recipe is the fourth that was tried on these images, all of them with that half in sight, so
-that the figures are somewhat optimistic: docs/quality.md. Before, 25 epochs at 160 pixels with the
+The recipe was chosen among more than a dozen that were tried with that half in sight, so that the
+figures are somewhat optimistic: docs/quality.md. Before, 25 epochs at 160 pixels with the
 best epoch by validation gave 0.982. Zoom matters as the classes of this set differ in aspect ratio;
 tone curves and views were added since nearly all false alarms came from one device, and since how
-an image is framed told the network most.
+an image is framed told the network most; what the curves gain is less than seeds could tell.
 """
 
 from ml_collections import ConfigDict

@@ -87,7 +87,7 @@ def test_views_that_the_network_answers_by_are_named(run, write):
     run.write_json("model.json", MODEL)
     assert "for an image." in write(run).text
     run.change("config.json", model={"name": "article", "views": 6})
-    assert "for an image, of which it answers by the mean of 6 views." in write(run).text
+    assert "for a view; the answer is the mean of 6 views." in write(run).text
 
 
 def test_a_sheet_is_in_the_page_once_and_its_tiles_are_windows_on_it(page):
