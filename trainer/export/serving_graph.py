@@ -86,14 +86,11 @@ class ServingGraph(tf.Module):
         last layer of the first run takes.
         """
         squares = [image[..., 0] for image in fitted]
-        of_each, images = self._views(0), self._inputs(squares, 0)
-        outputs, features = with_features(self._models[0])(
-            views.stack(images, of_each), training=False
+        logits, features = views.answer_and_features(
+            with_features(self._models[0]), self._inputs(squares, 0), self._views(0)
         )
-        features = features[: tf.shape(images)[0]]
-        logits = views.mean(outputs, of_each)
         answer, log_odds = self._combined([logits, *self._outputs(squares, 1)])
-        return answer | {"log_odds": log_odds, "features": tf.cast(features, tf.float32)}
+        return answer | {"log_odds": log_odds, "features": features}
 
     def explain_files(self, image_bytes: tf.Tensor) -> Answer:
         """Returns {evidence: [n, K, h, w] float32}, Grad-CAM of the first run, not normalised.

@@ -34,6 +34,20 @@ def answer(network: keras.Model, images: tf.Tensor, views: int) -> tf.Tensor:
     return mean(network(stack(images, views), training=False), views)
 
 
+def answer_and_features(
+    network: keras.Model, images: tf.Tensor, views: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the same, and the features of the images as they are, [b, d] float32.
+
+    Args:
+      network: whose answer it is, with two outputs.
+      images: as in `answer`.
+      views: likewise.
+    """
+    outputs, features = network(stack(images, views), training=False)
+    return mean(outputs, views), tf.cast(features[: tf.shape(images)[0]], tf.float32)
+
+
 def resamplings(size: int, views: int) -> list[Resampling]:
     """Returns how each view but the first, which is the image as it is, is made.
 

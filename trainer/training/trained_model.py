@@ -134,9 +134,7 @@ class TrainedModel:
         @tf.function(input_signature=[tf.TensorSpec((None, side, side, 1), tf.uint8)])
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             inputs = repeat_channels(images_to_float(images), channels)
-            outputs, features = model(views.stack(inputs, of_each), training=False)
-            as_they_are = features[: tf.shape(images)[0]]
-            return views.mean(outputs, of_each), tf.cast(as_they_are, tf.float32)
+            return views.answer_and_features(model, inputs, of_each)
 
         return forward
 
