@@ -151,6 +151,7 @@ def test_a_pretraining_may_itself_begin_with_the_weights_of_a_run(
         ("augment.mixup", 0.2, "augment.mixup=0.2 mixes labels.*--config.augment.mixup=0"),
         ("train.freeze_epochs", 1, "trains the last layer alone"),
         ("summaries.times", 5, "--config.summaries.times=0"),
+        ("model.views", 6, "--config.model.views=1"),
         ("train.ema", 0.0, "byol predicts what the averaged network sees"),
         ("pretrain.method", "moco", "simsiam or byol"),
     ],

@@ -57,10 +57,12 @@ def test_wrong_value_would_be_found():
     assert discovery.errors(study, "aiplatform", "v1", "GoogleCloudAiplatformV1StudySpec")
 
 
-def test_validation_auc_is_maximised_at_its_best_epoch():
-    study = vertex_tuning.study(SWEEP)
+@pytest.mark.parametrize("result", ["best", "last"])
+def test_validation_auc_is_maximised_at_the_epoch_that_is_kept(result: str):
+    study = vertex_tuning.study(SWEEP, result)
     assert study["metrics"] == [{"metricId": "validation_auc", "goal": "MAXIMIZE"}]
-    assert study["measurementSelectionType"] == "BEST_MEASUREMENT"
+    selection = StudySpec.MeasurementSelectionType[study["measurementSelectionType"]]
+    assert selection.name == f"{result.upper()}_MEASUREMENT"
 
 
 def test_each_range_keeps_its_ends_and_its_scale():

@@ -345,7 +345,7 @@ def test_a_real_sweep_is_stopped_goes_on_and_shows_in_hparams(
             epochs = json.loads((runs / f"trial-0{number}" / "history.json").read_text())
             auc = epochs[-1]["validation"]["auc"]
             assert metrics["metrics/auc"] == pytest.approx(auc, abs=1e-6)
-            assert "test_of_best_epoch/auc" in metrics
+            assert "test_of_kept_epoch/auc" in metrics
     assert not rows, "each trial is a session of HParams"
 
 

@@ -2,10 +2,12 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from etils import epath
+from ml_collections import ConfigDict
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -181,7 +183,12 @@ def test_the_same_prediction_writes_the_same_whatever_fails_beside_it_and_anothe
             assert one.read() == other.read()
     assert (results.others, results.unknown) == (1, 0)
     at_half = Algorithm.of_network(network, 0.5)
-    assert at_half.uid("1.2", "report") != results.made_by.uid("1.2", "report")
+    (member,) = network.members
+    config = ConfigDict(member.config)
+    config.model.views = 2
+    by_views = Algorithm.of_network(replace(network, members=[replace(member, config=config)]))
+    made_by = (results.made_by, at_half, by_views)
+    assert len({algorithm.uid("1.2", "report") for algorithm in made_by}) == 3
 
 
 def test_what_cannot_be_copied_or_referred_to_is_refused():

@@ -290,7 +290,7 @@ def test_weights_within_an_epoch_are_named_by_their_step(run, write):
     start = row | {"step": 0, "epochs": 0.0, "reason": "start"}
     run.write_json("evaluations.json", [start, row])
     text = write(run).text
-    assert f"Step {step:,}, within epoch" in text and "best epoch: 1.5" in text
+    assert f"Step {step:,}, within epoch" in text and "kept epoch: 1.5" in text
 
 
 def test_what_choosing_on_test_claims_is_shown_as_a_warning_where_it_was_measured(run, write):

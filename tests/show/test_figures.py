@@ -14,8 +14,12 @@ from trainer.data import examples, pipeline
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.outputs import EXCLUSIVE
 from trainer.metrics.scores import Scores
+from trainer.models import views
+from trainer.models.inputs import images_to_float
+from trainer.show import figures, pictures
 from trainer.show.figures import Figures
 from trainer.show.label_tags import tags_of
+from trainer.show.pictures.tiles import Sheet
 
 
 @pytest.fixture
@@ -76,6 +80,28 @@ def test_what_the_network_has_learnt_is_shown(tiny: ConfigDict, shown: Figures):
     tiny.summaries.channels = 1
     one = {figure.tag: figure.value for figure in shown.network()}
     assert not np.array_equal(one[layers[0]], by_tag[layers[0]])
+
+
+def test_the_probability_beside_the_evidence_is_that_of_all_views(
+    tiny: ConfigDict, validation: pipeline.Split, monkeypatch: pytest.MonkeyPatch
+):
+    tiny.model.views = 6
+    network = models.build(tiny.model, tiny.data.image_size)
+    sheets: list[tuple[np.ndarray, list[str]]] = []
+
+    def heat_sheet(title: str, images: np.ndarray, maps: object, *, captions: list[str]) -> Sheet:
+        sheets.append((images, captions))
+        return pictures.heat.heat_sheet(title, images, maps, captions=captions)
+
+    monkeypatch.setattr(figures, "heat_sheet", heat_sheet)
+    list(Figures(tiny, network, validation).network())
+
+    ((images, captions),) = sheets
+    logits = views.answer(network, images_to_float(tf.constant(images)), 6)
+    probability = tf.sigmoid(logits).numpy()[:, 0]
+    assert [float(caption.split()[-1]) for caption in captions] == pytest.approx(
+        probability, abs=6e-4
+    )
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -231,6 +231,12 @@ def _check_pretraining(config: ConfigDict) -> None:
                 f"{path}={given[path]} {what}, which pretrain.method={config.pretrain.method} has "
                 f"no use for: give --config.{path}={str(type(given[path])()).lower()}."
             )
+    if config.model.views > 1:
+        raise UsageError(
+            f"model.views={config.model.views} is by how many views a network answers, and "
+            f"pretrain.method={config.pretrain.method} trains none that does: give "
+            "--config.model.views=1, here, and the views where its weights are trained further."
+        )
     if config.pretrain.method == "byol" and not config.train.ema:
         raise UsageError(
             "pretrain.method=byol predicts what the averaged network sees, and train.ema=0 "

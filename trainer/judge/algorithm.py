@@ -23,7 +23,7 @@ class Algorithm:
 
     Attributes:
       runs: names of the runs.
-      weights: a digest of their weights, hexadecimal.
+      weights: a digest of their weights and of the views they answer by, hexadecimal.
       labels: names of the K labels.
       thresholds: probability, not calibrated, from which on each is decided for; None where the
         likeliest is.
@@ -41,6 +41,8 @@ class Algorithm:
         for member in network.members:
             for weights in member.model.get_weights():
                 digest.update(np.ascontiguousarray(weights).tobytes())
+            if member.config.model.views > 1:
+                digest.update(f"views {member.config.model.views}".encode())
         chosen = classification.probabilities(np.array(network.points.thresholds[CHOSEN]))
         thresholds = [threshold] * len(chosen) if threshold else chosen.tolist()
         return cls(

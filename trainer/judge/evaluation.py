@@ -285,7 +285,13 @@ def _facts(network: Ensemble, data: JudgedData, options: Options) -> dict[str, A
         "runs": [str(path) for path in network.workdirs],
         **(alone if len(members) == 1 else {}),
         "operating_point": network.reason,
-        "views": "each image and its mirror image" if options.flip else "each image",
+        "views": _views(network) if options.flip else "each image",
         "missing_labels": data.missing,
         "left_out": data.left_out,
     }
+
+
+def _views(network: Ensemble) -> str:
+    counts = sorted({member.config.model.views for member in network.members} - {1})
+    several = f", by {' or '.join(map(str, counts))} views of either" if counts else ""
+    return f"each image and its mirror image{several}"

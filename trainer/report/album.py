@@ -10,7 +10,7 @@ from PIL import Image
 from trainer.report import page
 from trainer.show.pictures.tiles import TileGroup, read_groups
 
-PARTS = ("test", "validation", "train")  # the pictures of the best epoch come first
+PARTS = ("test", "validation", "train")  # the pictures of the kept epoch come first
 QUALITY = 90  # of JPEG, which is taken where it is smaller
 
 

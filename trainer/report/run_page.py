@@ -142,9 +142,9 @@ def _history_charts(run: RunFiles) -> dict[str, Chart]:
     """Returns the curves by the names of their files."""
     between = [{"epoch": row["epochs"], **row} for row in run.evaluations]
     history = sorted([*between, *run.history], key=lambda entry: entry["epoch"])
-    charts = history_charts(history, run.best_epoch)
+    charts = history_charts(history, run.kept_epoch)
     if len(run.labels) > 1:
-        charts += label_history_charts(history, run.best_epoch)
+        charts += label_history_charts(history, run.kept_epoch)
     return {re.sub(r"\W+", "-", chart.name.lower()): chart for chart in charts}
 
 

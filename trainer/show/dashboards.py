@@ -36,7 +36,7 @@ COMPARED = ("auc", "average_precision", "accuracy", "sensitivity", "specificity"
 # HParams finds metrics in the run that holds the hyperparameters and in those below it alone, and
 # a run above the parts would be shown as one more.
 COMPARED_RUN = "validation"
-TEST_GROUP = "test_of_best_epoch"
+TEST_GROUP = "test_of_kept_epoch"
 AUGMENTATION = "augment"
 FIRST = ("model.name", "optimizer.learning_rate", "train.batch_size", AUGMENTATION, "train.epochs")
 

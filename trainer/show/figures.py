@@ -15,7 +15,7 @@ from trainer.metrics import classification, decisions
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
-from trainer.models import attribution, layer_outputs
+from trainer.models import attribution, layer_outputs, views
 from trainer.models.inputs import images_to_float, repeat_channels
 from trainer.show.charts.confusion import class_confusion_chart
 from trainer.show.charts.label_charts import label_charts
@@ -161,11 +161,13 @@ class Figures:
         self, chosen: Examples, found: attribution.GradCam, what: str, *, integrated: bool
     ) -> Sheet:
         """Returns the evidence by Grad-CAM and, which takes 16 times as long, its integral."""
-        log_odds, outputs = self._outputs.log_odds(found.logits), chosen.outputs
-        probability = classification.probabilities(log_odds)
+        floats, outputs = self._floats(chosen.images), chosen.outputs
+        logits, count = found.logits, self._config.model.views
+        if count > 1:  # the evidence is of the image as it is, the answer of all its views
+            logits = views.answer(self._model, tf.constant(floats), count).numpy()
+        probability = classification.probabilities(self._outputs.log_odds(logits))
         maps = {f"Grad-CAM {layer}": heat for layer, heat in found.evidence.items()}
         if integrated:
-            floats = self._floats(chosen.images)
             gradients = attribution.integrated_gradients(self._model, floats, outputs)
             maps["integrated gradients"] = np.maximum(gradients, 0)
         labels = self._split.labels

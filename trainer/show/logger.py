@@ -17,7 +17,7 @@ from trainer.training.step import LoopResult
 
 
 class Evaluation(NamedTuple):
-    """The evaluation of the best epoch.
+    """The evaluation of the kept epoch.
 
     Attributes:
       best: its epoch, step, AUC and loss on validation.
@@ -67,7 +67,7 @@ class Logger:
         return {}
 
     def end(self, evaluation: Evaluation) -> None:
-        """Follows the evaluation of the best epoch, whose weights are restored."""
+        """Follows the evaluation of the kept epoch, whose weights are restored."""
 
     def finished(self) -> None:
         """Follows the last file of the run, after its report and its model card."""

@@ -36,7 +36,7 @@ class TensorBoard(Logger):
 
     Scalars are written after each loop and epoch. Pictures and histograms of what the network has
     learnt are drawn for examples of the validation split after `summaries.times` epochs, evenly
-    spread. What takes longer to draw follows at the end, for the best epoch.
+    spread. What takes longer to draw follows at the end, for the kept epoch.
     """
 
     def begin(self, run: Run, progress: Progress, saved: Mapping[str, Any]) -> None:

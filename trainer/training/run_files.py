@@ -142,8 +142,8 @@ class RunFiles:
         return json_files.read(file) if file.exists() else None
 
     @property
-    def best_epoch(self) -> float:
-        """Epochs after which the weights were the best, with a fraction within an epoch."""
+    def kept_epoch(self) -> float:
+        """Epochs after which the weights were kept, with a fraction within an epoch."""
         step, epoch = self.test["step"], self.test["epoch"]
         within = {row["step"]: row["epochs"] for row in self.evaluations}
         return within.get(step, epoch)

@@ -238,7 +238,7 @@ class StudyTrial:
         return bool(new) and len(aucs) < epochs and self._trial.should_prune()
 
     def end(self, validation_auc: float | None, epoch: int | None, *, pruned: bool) -> None:
-        """Notes the best epoch.
+        """Notes the epoch that is kept.
 
         Args:
           validation_auc: None where the loss became infinite or NaN.

@@ -1,4 +1,4 @@
-"""The charts of a training show its curves, its gaps and the best epoch."""
+"""The charts of a training show its curves, its gaps and the kept epoch."""
 
 import re
 
@@ -28,13 +28,13 @@ def line_lengths(chart):
     return [len(re.findall("[ML]", line)) for line in lines]
 
 
-def test_a_training_has_charts_with_titles_axes_and_the_best_epoch(texts):
-    charts = history_charts(history(5), best_epoch=4)
+def test_a_training_has_charts_with_titles_axes_and_the_kept_epoch(texts):
+    charts = history_charts(history(5), kept_epoch=4)
 
     units = ["share correct", "cross-entropy", "AUC", "area", "share"]
     assert [chart.name for chart in charts] == TITLES
     for chart, title, unit in zip(charts, TITLES, units, strict=True):
-        assert {title, unit, "epoch", "best epoch: 4"} <= set(texts(chart))
+        assert {title, unit, "epoch", "kept epoch: 4"} <= set(texts(chart))
     assert all({"training", "validation"} <= set(texts(chart)) for chart in charts[:4])
 
 
@@ -45,7 +45,7 @@ def test_curves_go_through_the_values_of_their_split():
         up["train"] = {"loss": 1.0 + index}
     curve = [Curve("training", "train", "loss", BLUE)]
 
-    look = {"unit": "nats", "best_epoch": 1, "share": False}
+    look = {"unit": "nats", "kept_epoch": 1, "share": False}
     down, up = (epoch_chart("Loss", rows, curve, **look) for rows in (falling, rising))
 
     assert down.svg() != up.svg()
@@ -57,7 +57,7 @@ def test_an_undefined_value_leaves_a_gap():
     gap[0]["validation"] = {"auc": None}
     curve = [Curve("validation", "validation", "auc", ORANGE)]
 
-    charts = [epoch_chart("A", rows, curve, unit="", best_epoch=1) for rows in (whole, gap)]
+    charts = [epoch_chart("A", rows, curve, unit="", kept_epoch=1) for rows in (whole, gap)]
     drawn = [max(line_lengths(chart)) for chart in charts]
 
     assert drawn == [5, 4]
@@ -65,7 +65,7 @@ def test_an_undefined_value_leaves_a_gap():
 
 @pytest.mark.filterwarnings("error")
 def test_one_epoch_is_enough_to_see_its_points(texts):
-    for chart in history_charts(history(1), best_epoch=1):
+    for chart in history_charts(history(1), kept_epoch=1):
         assert chart.svg().count("<use") > 4
         assert "1" in texts(chart)
 
@@ -76,7 +76,7 @@ def test_the_legend_lists_sensitivity_beside_specificity():
     assert names == [
         "sensitivity, validation",
         "sensitivity, training",
-        "best epoch: 2",
+        "kept epoch: 2",
         "specificity, validation",
         "specificity, training",
     ]
@@ -88,7 +88,7 @@ def test_each_label_has_its_curve_of_its_own_look(texts):
     for row in rows:
         row["train"] = row["validation"] = {"labels": {name: {"auc": 0.8} for name in names}}
 
-    charts = label_history_charts(rows, best_epoch=2)
+    charts = label_history_charts(rows, kept_epoch=2)
 
     assert [chart.name for chart in charts] == [
         "AUC of each label, validation",

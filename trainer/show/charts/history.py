@@ -42,18 +42,18 @@ def epoch_chart(
     curves: Sequence[Curve],
     *,
     unit: str,
-    best_epoch: float,
+    kept_epoch: float,
     share: bool = True,
     named_at_ends: bool = False,
 ) -> Chart:
-    """Returns a chart of curves over the epochs, with the best epoch marked.
+    """Returns a chart of curves over the epochs, with the kept epoch marked.
 
     Args:
       title: heading of the chart.
       history: an entry for each epoch, and for evaluations between; a value of None leaves a gap.
       curves: the lines to draw.
       unit: label of the vertical axis.
-      best_epoch: the epoch whose weights were kept.
+      kept_epoch: the epoch whose weights were kept.
       share: whether the values are shares, with an axis that ends at 1.
       named_at_ends: whether each curve has its name behind its last point, not in a legend: of many
         the colours are hard to tell apart.
@@ -76,7 +76,7 @@ def epoch_chart(
             at = [entry["epoch"] for entry in points]
             values = np.array([entry[curve.split][curve.metric] for entry in points], float)
             lines += axes.plot(at, values, curve.line, marker=marker, color=curve.colour)
-        best = axes.axvline(best_epoch, color=INK, alpha=0.5, ls=":", lw=1.4)
+        kept = axes.axvline(kept_epoch, color=INK, alpha=0.5, ls=":", lw=1.4)
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if share:
@@ -88,19 +88,19 @@ def epoch_chart(
             lines = []
         # Below the first of two columns where this keeps the other curves side by side.
         place = rows - 1 if columns == 2 and len(lines) % 2 == 0 else len(lines)
-        lines.insert(place, best)
-        in_legend.insert(place, f"best epoch: {round(best_epoch, 2):g}")
+        lines.insert(place, kept)
+        in_legend.insert(place, f"kept epoch: {round(kept_epoch, 2):g}")
         legend_below(figure, lines, in_legend, columns=columns, size=size)
         return Chart(figure, title)
 
 
-def history_charts(history: Sequence[Mapping], best_epoch: float) -> list[Chart]:
+def history_charts(history: Sequence[Mapping], kept_epoch: float) -> list[Chart]:
     """Returns the charts of a training: its metrics over the epochs.
 
     Args:
       history: an entry for each epoch: `epoch`, and the metrics under `train` and `validation`;
         one for an evaluation between has a fraction, and no `train`.
-      best_epoch: the epoch whose weights were kept.
+      kept_epoch: the epoch whose weights were kept.
     """
 
     def metric_chart(title: str, unit: str, metric: str, *, share: bool = True) -> Chart:
@@ -108,7 +108,7 @@ def history_charts(history: Sequence[Mapping], best_epoch: float) -> list[Chart]
             Curve("training", "train", metric, BLUE),
             Curve("validation", "validation", metric, ORANGE),
         ]
-        return epoch_chart(title, history, curves, unit=unit, best_epoch=best_epoch, share=share)
+        return epoch_chart(title, history, curves, unit=unit, kept_epoch=kept_epoch, share=share)
 
     rates = [
         Curve("sensitivity, validation", "validation", "sensitivity", PURPLE),
@@ -122,17 +122,17 @@ def history_charts(history: Sequence[Mapping], best_epoch: float) -> list[Chart]
         metric_chart("Area under the ROC curve", "AUC", "auc"),
         metric_chart("Average precision", "area", "average_precision"),
         epoch_chart(
-            "Sensitivity and specificity", history, rates, unit="share", best_epoch=best_epoch
+            "Sensitivity and specificity", history, rates, unit="share", kept_epoch=kept_epoch
         ),
     ]
 
 
-def label_history_charts(history: Sequence[Mapping], best_epoch: float) -> list[Chart]:
+def label_history_charts(history: Sequence[Mapping], kept_epoch: float) -> list[Chart]:
     """Returns charts of the AUC of each label over the epochs, on validation and in training.
 
     Args:
       history: as in `history_charts`, with more than one label.
-      best_epoch: the epoch whose weights were kept.
+      kept_epoch: the epoch whose weights were kept.
     """
     charts = []
     for split in ("validation", "train"):
@@ -150,6 +150,6 @@ def label_history_charts(history: Sequence[Mapping], best_epoch: float) -> list[
         ]
         title = f"AUC of each label, {'training' if split == 'train' else split}"
         charts.append(
-            epoch_chart(title, rows, curves, unit="AUC", best_epoch=best_epoch, named_at_ends=True)
+            epoch_chart(title, rows, curves, unit="AUC", kept_epoch=kept_epoch, named_at_ends=True)
         )
     return charts
