@@ -101,7 +101,7 @@ def _of_run(run: epath.Path, model: keras.Model, config: ConfigDict, labels: lis
 def _of_file(file: epath.Path, model: keras.Model, config: ConfigDict) -> Named:
     try:
         if (file.parent / f"{file.name}.index").exists():
-            return _of_checkpoint(file)
+            return _of_checkpoint(file, model, config)
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / file.name
             local.write_bytes(file.read_bytes())
@@ -151,13 +151,17 @@ def _saved_layers(file: Path) -> int:
     return len(found)
 
 
-def _of_checkpoint(prefix: epath.Path) -> Named:
+def _of_checkpoint(prefix: epath.Path, model: keras.Model, config: ConfigDict) -> Named:
     """Returns the variables of a checkpoint under names such as model/conv1/kernel."""
     reader = tf.train.load_checkpoint(str(prefix))
     names = sorted(reader.get_variable_to_shape_map())  # averaged/... before model/...
     averaged = any(name.startswith("averaged/") for name in names)
     group = "averaged/" if averaged else "model/"
-    return {n.removeprefix(group): reader.get_tensor(n) for n in names if n.startswith(group)}
+    found = {n.removeprefix(group): reader.get_tensor(n) for n in names if n.startswith(group)}
+    more = found.keys() - {weight.path for weight in model.weights}
+    if len(more) > len(replicable.head(model).weights):  # which may have another name there
+        raise _of_another(config, f"it has more weights, as {min(more)}")
+    return found
 
 
 def _matched(source: keras.Model, model: keras.Model, config: ConfigDict) -> Named:
