@@ -48,13 +48,15 @@ def test_each_draw_scores_every_image_as_training_would_augment_it(
     np.testing.assert_array_equal(found.labels, np.tile(labels, (DRAWS, 1)))
 
     augment = augmentation.of_run(augmented, on_tpu=False)
-    first = tf.cast(images[:batch], tf.float32) / 255
-    for draw in range(DRAWS):
-        key = random_numbers.key(0, tf.constant(draw))
-        seen = augment(first, key, tf.range(len(first)), global_batch=batch)
-        expected = state.averaged(seen, training=False)
-        of_draw = found.logits[draw * split.size :][: len(first)]
-        np.testing.assert_allclose(of_draw, expected, atol=1e-5)
+    assert split.size > batch  # so that the draws of batches differ, too
+    for start in range(0, split.size, batch):
+        seen = tf.cast(images[start : start + batch], tf.float32) / 255
+        for draw in range(DRAWS):
+            key = random_numbers.key(draw, tf.constant(start // batch))
+            changed = augment(seen, key, tf.range(len(seen)), global_batch=batch)
+            expected = state.averaged(changed, training=False)
+            of_draw = found.logits[draw * split.size + start :][: len(seen)]
+            np.testing.assert_allclose(of_draw, expected, atol=1e-5)
 
 
 def test_replicas_and_seeds_see_the_same_draws(

@@ -26,7 +26,7 @@ def test_evaluation_scores_every_record_in_order(
     batches = one_device.distribute_datasets_from_function(
         lambda context: pipeline.evaluation_batches(pixels, 8, context)
     )
-    columns = loop(iter(batches), pipeline.steps(split.size, 8))
+    columns = loop(iter(batches), pipeline.steps(split.size, 8), 0)
     scores = Scores.from_columns(columns).without_padding()
     images, labels = next(iter(pixels.look_up(tf.data.Dataset.range(split.size).batch(1000))))
     direct = answer(state.averaged, inputs.images_to_float(images), views)

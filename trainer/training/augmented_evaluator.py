@@ -23,7 +23,7 @@ DRAWS = 4
 class AugmentedEvaluator:
     """Scores `DRAWS` augmented versions of each image; nothing is mixed.
 
-    The draws depend on an image's row in the global batch, as in training, so that they are the
+    The draws depend on an image's batch and its row there, as in training, so that they are the
     same on any number of replicas; and on no seed, so that runs which differ in it alone are
     measured on the same images.
 
@@ -53,10 +53,10 @@ class AugmentedEvaluator:
         self.is_on = augment.is_on
         channels, self._columns = model.input_shape[-1], model.output_shape[-1]
 
-        def network(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        def network(images: tf.Tensor, rows: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
             seen = []
             for draw in range(DRAWS):
-                key = random_numbers.key(0, tf.constant(draw))
+                key = random_numbers.key(draw, number)
                 view = augment(images, key, rows, global_batch=batch)
                 seen.append(answer(model, repeat_channels(view, channels), config.model.views))
             return tf.concat(seen, 1)

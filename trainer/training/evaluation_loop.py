@@ -18,8 +18,9 @@ from trainer.training.global_batch import (
 )
 
 View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [b, S, S, 1] in 0..1 and rows [b] -> images
-Network = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # likewise -> outputs [b, E] float32
-Loop = Callable[[Iterator[Batch], int], np.ndarray]
+# likewise, and which batch of the split it is -> outputs [b, E] float32
+Network = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+Loop = Callable[[Iterator[Batch], int, int], np.ndarray]  # batches, how many, those before them
 
 
 def unchanged(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -50,7 +51,8 @@ def evaluation_loop(
     """
     channels = model.input_shape[-1]
 
-    def network(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    def network(images: tf.Tensor, rows: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        del number
         outputs = []
         for view in views:
             seen = repeat_channels(view(images, rows), channels)
@@ -67,7 +69,7 @@ def columns_loop(
 
     Args:
       strategy: of the replicas.
-      network: from images and their rows to outputs.
+      network: from images, their rows and the number of their batch to outputs.
       global_batch: examples of a batch.
       columns: number of outputs and labels, and 1.
 
@@ -76,24 +78,24 @@ def columns_loop(
     """
 
     @tf.autograph.experimental.do_not_convert
-    def evaluation_step(batch: Batch, source: DeviceBatches | None) -> tf.Tensor:
+    def evaluation_step(batch: Batch, number: tf.Tensor, source: DeviceBatches | None) -> tf.Tensor:
         batch = source.look_up(batch) if source else batch
-        outputs = network(images_to_float(batch["image"]), batch["row"])
+        outputs = network(images_to_float(batch["image"]), batch["row"], number)
         scores = scores_of(outputs, batch)
         (scores,) = sum_over_replicas([place_rows(scores, batch["row"], global_batch)])
         return scores
 
     @tf.function
-    def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
+    def loop(iterator: Iterator[Batch], steps: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
         scores = tf.TensorArray(tf.float32, steps, element_shape=(global_batch, columns))
         source = iterator if isinstance(iterator, DeviceBatches) else None
         step_on = partial(evaluation_step, source=source)
         for i in tf.range(steps):
-            step_scores = strategy.run(step_on, args=(next(iterator),))
+            step_scores = strategy.run(step_on, args=(next(iterator), done + i))
             scores = scores.write(i, strategy.experimental_local_results(step_scores)[0])
         return scores.stack()
 
-    def run(iterator: Iterator[Batch], steps: int) -> np.ndarray:
-        return loop(iterator, tf.constant(steps)).numpy().reshape(-1, columns)
+    def run(iterator: Iterator[Batch], steps: int, done: int) -> np.ndarray:
+        return loop(iterator, tf.constant(steps), tf.constant(done)).numpy().reshape(-1, columns)
 
     return run

@@ -75,7 +75,7 @@ class SplitPass:
         while done < total:
             steps, began = self._timer.steps(total - done), time.perf_counter()
             with self._process.watchdog.watch("loop of an evaluation"):
-                parts.append(self._loop(batches, steps))
+                parts.append(self._loop(batches, steps, done))
                 self._timer.end_loop(steps, time.perf_counter() - began)
             done += steps
         columns = np.concatenate(parts)

@@ -112,17 +112,17 @@ class Probe:
         features, projection, _ = (output.shape[-1] for output in model.outputs)
         self._sizes = features, projection, labels
 
-        def seen(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-            del rows
+        def seen(images: tf.Tensor, rows: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+            del rows, number
             found, projections, _ = model(repeat_channels(images, channels), training=False)
             return tf.concat([tf.cast(x, tf.float32) for x in (found, projections)], 1)
 
-        def seen_and_loss(images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-            key = random_numbers.key(config.seed, tf.constant(0))
+        def seen_and_loss(images: tf.Tensor, rows: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+            key = random_numbers.key(config.seed, number)
             views, _ = two_views(augment, images, key, rows, global_batch=self._batch)
             _, projections, predictions = model(repeat_channels(views, channels), training=False)
             losses = losses_of(projections, predictions)[:, None]
-            return tf.concat([seen(images, rows), losses], 1)
+            return tf.concat([seen(images, rows, number), losses], 1)
 
         remedy = optimizer.remedy(config.precision)
         self._of_bank, self._of_split = (
