@@ -30,6 +30,7 @@ def wandering(config: ConfigDict) -> ConfigDict:
     config.checkpoint.keep, config.checkpoint.every_steps = 99, 5
     config.loggers = "terminal"
     config.augment.mixup, config.augment.cutmix, config.augment.erase = 0.4, 1.0, 0.3
+    config.augment.collimate = 0.2
     return config
 
 

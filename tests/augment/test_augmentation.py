@@ -34,6 +34,7 @@ OFF = {
     "curve_range": 0.0,
     "local_contrast": 0.0,
     "compression_range": 0.0,
+    "collimate": 0.0,
     "erase": 0.0,
     "mixup": 0.0,
     "cutmix": 0.0,
@@ -58,6 +59,7 @@ CONTINUOUS = OFF | {
     "noise_range": 0.05,
     "curve_range": 0.5,
     "local_contrast": 0.5,
+    "collimate": 0.2,
     "erase": 0.3,
 }
 COMPRESSION = OFF | {"compression_range": 70.0}
@@ -195,6 +197,7 @@ def test_a_value_out_of_range_is_refused():
         ("crop_range", 1.0),
         ("curve_range", -0.5),
         ("local_contrast", 1.1),
+        ("collimate", -0.1),
         ("erase", -0.1),
         ("cutmix", -1.0),
         ("fill_mode", "wrap"),

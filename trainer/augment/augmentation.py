@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.augment import strength
 from trainer.augment.affine import RandomAffine
+from trainer.augment.collimation import RandomCollimation
 from trainer.augment.erasing import RandomErasing
 from trainer.augment.mixing import Mixing
 from trainer.augment.own_augmentation import OwnAugmentation
@@ -16,7 +17,7 @@ from trainer.augment.tone import RandomTone
 
 
 class Augmentation(RandomLayer):
-    """Changes geometry, then tone, then what is one's own, then erases; with all off, nothing.
+    """Changes geometry, tone, what is one's own, then covers and erases; with all off, nothing.
 
     What mixes images with one another, and their labels too, is the separate `mixing`.
 
@@ -33,6 +34,7 @@ class Augmentation(RandomLayer):
       affine: the geometry.
       tone: the grey levels.
       own: what a user's function changes.
+      collimation: what borders cover.
       erasing: what is erased.
       mixing: which the step calls afterwards, where it is on.
       jit_compile: compile with XLA, whether or not the surrounding step is.
@@ -45,6 +47,7 @@ class Augmentation(RandomLayer):
         tone: RandomTone,
         *,
         own: OwnAugmentation,
+        collimation: RandomCollimation,
         erasing: RandomErasing,
         mixing: Mixing,
         jit_compile: bool = True,
@@ -54,20 +57,22 @@ class Augmentation(RandomLayer):
         self.affine = affine
         self.tone = tone
         self.own = own
+        self.collimation = collimation
         self.erasing = erasing
         self.mixing = mixing
         self.jit_compile = jit_compile
         self.matrix_product = matrix_product
         # Compiled apart, since XLA on a CPU would fuse the gather into every use of its result.
-        self._apply_affine, self._apply_tone, self._apply_erasing, self.mix = (
+        self._apply_affine, self._apply_tone, self._collimate, self._erase, self.mix = (
             tf.function(layer, jit_compile=True, autograph=False) if jit_compile else layer
-            for layer in (affine, tone, erasing, mixing)
+            for layer in (affine, tone, collimation, erasing, mixing)
         )
 
     @property
     def is_on(self) -> bool:
         """Whether any image can change, mixing aside."""
-        return any(layer.is_on for layer in (self.affine, self.tone, self.own, self.erasing))
+        layers = (self.affine, self.tone, self.own, self.collimation, self.erasing)
+        return any(layer.is_on for layer in layers)
 
     def call(
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
@@ -81,8 +86,10 @@ class Augmentation(RandomLayer):
             images = self._apply_tone(images, key, rows, global_batch=global_batch)
         if self.own.is_on:  # not compiled apart: it may have operations that XLA does not
             images = self.own(images, key, rows, global_batch=global_batch)
+        if self.collimation.is_on:
+            images = self._collimate(images, key, rows, global_batch=global_batch)
         if self.erasing.is_on:
-            images = self._apply_erasing(images, key, rows, global_batch=global_batch)
+            images = self._erase(images, key, rows, global_batch=global_batch)
         return images
 
 
@@ -123,6 +130,7 @@ def build(
         RandomAffine(**{name: options[name] for name in RandomAffine.FIELDS}),
         RandomTone(**{name: options[name] for name in RandomTone.FIELDS}),
         own=own,
+        collimation=RandomCollimation(collimate=options["collimate"]),
         erasing=RandomErasing(erase=options["erase"]),
         mixing=Mixing(mixup=options["mixup"], cutmix=options["cutmix"]),
         jit_compile=jit_compile,

@@ -12,7 +12,7 @@ from scipy.special import betaincinv
 from trainer import random_numbers
 from trainer.augment.random_layer import RandomLayer, non_negative
 
-SALT = 7  # of the draws under one step's key; the other layers have 1 to 6 and 8 to 10
+SALT = 7  # of the draws under one step's key; the other layers have 1 to 6 and 8 to 11
 QUANTILES = 4096
 
 

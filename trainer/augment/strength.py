@@ -6,8 +6,8 @@ from collections.abc import Mapping
 SCALED = (
     *("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range"),
     *("crop_range", "brightness_range", "contrast_range", "gamma_range", "blur_range"),
-    *("noise_range", "compression_range", "curve_range", "local_contrast", "erase"),
-    *("mixup", "cutmix"),
+    *("noise_range", "compression_range", "curve_range", "local_contrast", "collimate"),
+    *("erase", "mixup", "cutmix"),
 )
 
 

@@ -86,6 +86,9 @@ FIELDS: dict[str, Field] = {
     "augment.local_contrast": Field(
         0.0, "largest share of contrast equalised in tiles, as by CLAHE", low=0, high=1
     ),
+    "augment.collimate": Field(
+        0.0, "largest share of a side that each border covers, of every second one", low=0, high=0.5
+    ),
     "augment.erase": Field(
         0.0, "largest share of the area that is erased, of every second image", low=0, high=1
     ),
