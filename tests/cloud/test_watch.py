@@ -41,7 +41,7 @@ def test_states_log_and_result_are_shown(vertex_ai, service, in_bucket, capsys):
         "epoch 1",
         r"epoch 2\x1b[2J",
         "the job is succeeded",
-        "test AUC 0.988 on 24 images, best step 580",
+        "test AUC 0.988 on 24 images, step 580",
         f"bring it here: radiograph jobs fetch {in_bucket.workdir} runs/first",
     ]
 

@@ -114,7 +114,7 @@ def result(client: Client, workdir: str) -> str:
             for label, metrics in evaluation["labels"].items()
         )
         return (
-            f"test AUC {areas} on {evaluation['images']} images, best step {evaluation['step']}\n"
+            f"test AUC {areas} on {evaluation['images']} images, step {evaluation['step']}\n"
             f"{_fetch(workdir)}"
         )
 

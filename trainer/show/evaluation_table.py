@@ -16,10 +16,10 @@ def table(evaluation: Mapping) -> str:
     Args:
       evaluation: as in `evaluation/SPLIT.json`, or of another data set in `evaluation/NAME.json`.
     """
-    best = f", best step {evaluation['step']:,}" if "step" in evaluation else ""  # of one run
+    step = f", step {evaluation['step']:,}" if "step" in evaluation else ""  # of one run
     heading = (
         f"{evaluation['split']}: {evaluation['images']} images of {evaluation['patients']} "
-        f"patients{best}; 95 % intervals by patient"
+        f"patients{step}; 95 % intervals by patient"
     )
     several = len(evaluation["labels"]) > 1
     lines = _several_labels(evaluation) if several else _one_label(evaluation)
