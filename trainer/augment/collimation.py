@@ -39,9 +39,10 @@ class RandomCollimation(RandomLayer):
         """Changes [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
         unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(10,))
         depth, is_covered, grey = unit[:, :4], unit[:, 4:8] < 0.5, unit[:, 8:]
-        depths = tf.unstack(tf.where(is_covered, self.collimate * depth, 0.0), axis=1)
-        covered = _borders(*depths[:2], images.shape[1])[:, :, None, None]
-        covered |= _borders(*depths[2:], images.shape[2])[:, None, :, None]
+        depths = tf.where(is_covered, self.collimate * depth, 0.0)
+        top, bottom, left, right = tf.unstack(depths, axis=1)
+        covered = _borders(top, bottom, images.shape[1])[:, :, None, None]
+        covered |= _borders(left, right, images.shape[2])[:, None, :, None]
         level = tf.where(grey[:, 0] < 0.5, 0.0, grey[:, 1])
         return tf.where(covered, level[:, None, None, None], images)
 
