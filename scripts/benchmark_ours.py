@@ -27,18 +27,18 @@ def unpack(work: Path, source: str) -> int:
     prepare = (sys.executable, "-m", "trainer", "prepare", "--noaudit")
     subprocess.run([*prepare, f"--source={source}", f"--out={out}"], check=True)
 
-    from trainer.data import examples, pipeline, sources, summary_file
+    from trainer.data import data_split, examples, pipeline, sources, summary_file
 
     opened = sources.open_source(source)
     records = {record.name: record for record in opened.records()}
     for split in summary_file.SPLITS:
-        names, _ = examples.identities(pipeline.open_split(out, split))
+        names, _ = examples.identities(data_split.open_split(out, split))
         for number, record in enumerate(records[name] for name in names):
             class_name = opened.classes[record.labels[0]]
             file = work / "files" / split / class_name / f"{number}.jpeg"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(opened.read(record))
-    images, labels = pipeline.arrays(pipeline.open_split(out, "train"), SIDE, fit_mode="squash")
+    images, labels = pipeline.arrays(data_split.open_split(out, "train"), SIDE, fit_mode="squash")
     np.save(work / "images.npy", images)
     np.save(work / "labels.npy", labels)
     return len(images)
@@ -189,10 +189,10 @@ def _training_loop(work: Path, meter: Meter, *, augmented: bool) -> None:
 def _job_batches(work: Path, cache: str, meter: Meter) -> None:
     set_up()
     from trainer.config import schema
-    from trainer.data import pipeline
+    from trainer.data import data_split, pipeline
     from trainer.data.pixel_cache import PixelCache
 
-    splits = {"train": pipeline.open_split(work / "data", "train")}
+    splits = {"train": data_split.open_split(work / "data", "train")}
     data = schema.default().data
     data.image_size, data.cache = SIDE, cache
     pixels = PixelCache(splits, data, folder=work / "pixels").pixels("train")

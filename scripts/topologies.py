@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from trainer.commands import program
 from trainer.commands.command import Command
 from trainer.config import schema
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.data.pixel_cache import PixelCache
 from trainer.distribute.local_workers import launch
 from trainer.distribute.preemption import StopSignals
@@ -118,7 +118,9 @@ def measure(config: ConfigDict, steps: int, timed_steps: int, results: Path) -> 
     """Trains as one worker and writes what it arrived at to `results`."""
     replicas = connect(config.distribute, partial(check_replicas, config))
     strategy = replicas.strategy
-    splits = {name: pipeline.open_split(config.data.path, name) for name in ("train", "validation")}
+    splits = {
+        name: data_split.open_split(config.data.path, name) for name in ("train", "validation")
+    }
     cache = PixelCache(splits, config.data, processes=replicas.workers_here)
     pixels = cache.pixels("train")
     assert isinstance(pixels, pipeline.Pixels)  # on the host

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from trainer.checkpoint import checkpoint
 from trainer.checkpoint.saver import NoSaver, Saver
 from trainer.config import schema
-from trainer.data import examples, pipeline
+from trainer.data import data_split, examples
 from trainer.data.prepared_data import open_data
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import connect
@@ -340,7 +340,7 @@ def end_pretraining(run: Run, progress: Progress, log: Logger, *, saver: Saver |
 
 
 def class_weights(
-    config: ConfigDict, split: pipeline.Split, outputs: IndependentLabels = INDEPENDENT
+    config: ConfigDict, split: data_split.Split, outputs: IndependentLabels = INDEPENDENT
 ) -> np.ndarray:
     """Returns the weights of negative and positive examples, [2, K] float32.
 

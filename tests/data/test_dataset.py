@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from trainer.data import dataset, pipeline, sources, summary_file
+from trainer.data import data_split, dataset, sources, summary_file
 from trainer.data.decode import recode
 from trainer.data.sources import ImageRecord
 
@@ -71,7 +71,7 @@ def test_tfds_opens_several_labels(tmp_path: Path):
 
 
 def test_equal_examples_are_equal_bytes(phantoms: epath.Path):
-    split = pipeline.open_split(phantoms, "train")
+    split = data_split.open_split(phantoms, "train")
     for stored in split.read(np.arange(split.size)):
         example = tf.train.Example.FromString(stored)
         assert example.SerializeToString(deterministic=True) == stored
@@ -106,5 +106,5 @@ def test_data_set_opens_whatever_module_prepared_it(phantoms: epath.Path, tmp_pa
     recorded = json.loads(info.read_text())
     assert recorded["moduleName"] == "trainer.data.dataset"
     info.write_text(json.dumps(recorded | {"moduleName": "trainer.module_that_is_gone"}))
-    assert pipeline.open_split(copy, "test").size == pipeline.open_split(phantoms, "test").size
+    assert data_split.open_split(copy, "test").size == data_split.open_split(phantoms, "test").size
     assert len(tfds.data_source("radiographs", data_dir=copy, split="test")) > 0

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import device_cache, pipeline
+from trainer.data import data_split, device_cache, pipeline
 from trainer.data.device_cache import DeviceBatches
 
 SIZE = 24
@@ -13,7 +13,7 @@ SIZE = 24
 
 @pytest.fixture(scope="module")
 def arrays(phantoms: epath.Path) -> tuple[np.ndarray, np.ndarray]:
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     return pipeline.arrays(split, SIZE, fit_mode="squash")
 
 

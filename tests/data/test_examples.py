@@ -8,18 +8,18 @@ import pytest
 from etils import epath
 
 from trainer.config.schema import default
-from trainer.data import columns_file, examples, pipeline
+from trainer.data import columns_file, data_split, examples
 from trainer.system.errors import DataLost
 
 SIZE = 24
 
 
 @pytest.fixture(scope="module")
-def split(phantoms: epath.Path) -> pipeline.Split:
-    return pipeline.open_split(phantoms, "train")
+def split(phantoms: epath.Path) -> data_split.Split:
+    return data_split.open_split(phantoms, "train")
 
 
-def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
+def test_the_first_of_each_class_come_healthy_first(split: data_split.Split):
     data, classes = default().data, examples.groups(split)
     data.image_size = SIZE
     images, names, groups = examples.first_of_each_group(split, data, 3, wanted=classes)
@@ -30,7 +30,7 @@ def test_the_first_of_each_class_come_healthy_first(split: pipeline.Split):
 
 
 def test_of_several_labels_the_commonest_come_first_and_an_image_stands_for_its_rarest(
-    split: pipeline.Split,
+    split: data_split.Split,
 ):
     several = dataclasses.replace(
         split, labels=["rare", "common", "some"], classes=[], counts=[(3, 97), (60, 40), (9, 0)]
@@ -42,7 +42,7 @@ def test_of_several_labels_the_commonest_come_first_and_an_image_stands_for_its_
     assert examples._groups_with(several, np.array([0, -1, 0])) == [examples.NO_LABEL]
 
 
-def test_names_patients_and_labels_are_read_without_the_images(split: pipeline.Split):
+def test_names_patients_and_labels_are_read_without_the_images(split: data_split.Split):
     older = dataclasses.replace(split, folder=None)  # which has them with the images alone
     stored = list(examples.read_metadata(older))
     unread = dataclasses.replace(split, read=lambda numbers: pytest.fail("reads an image"))
@@ -52,7 +52,7 @@ def test_names_patients_and_labels_are_read_without_the_images(split: pipeline.S
 
 
 def test_kept_columns_are_read_and_a_set_without_them_has_none(
-    split: pipeline.Split, tmp_path: Path
+    split: data_split.Split, tmp_path: Path
 ):
     assert examples.columns(split) == {}
     kept = dataclasses.replace(split, folder=epath.Path(tmp_path), size=2)
@@ -74,7 +74,7 @@ DAMAGED = (
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_damaged_metadata_are_lost_data(split: pipeline.Split, tmp_path: Path, content: str):
+def test_damaged_metadata_are_lost_data(split: data_split.Split, tmp_path: Path, content: str):
     content = content.replace("NAMES", str([1] * split.size))
     content = content.replace("LABELS", str([[1]] * split.size))
     (tmp_path / "metadata-train.json").write_text(content)

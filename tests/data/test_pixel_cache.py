@@ -13,7 +13,7 @@ from etils import epath
 
 from tests.forks import Forks
 from trainer.config.schema import default
-from trainer.data import pipeline, pixel_file, summary_file
+from trainer.data import data_split, pipeline, pixel_file, summary_file
 from trainer.data.pixel_cache import FREE_SHARE, PixelCache
 from trainer.system import memory
 from trainer.system.errors import CannotWrite, UsageError
@@ -28,13 +28,13 @@ SPLITS = {
 PEAK = """
 import sys
 import numpy as np
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.system.memory import peak_bytes
 
 path, side, copies = sys.argv[1], 512, 16
-split = pipeline.open_split(path, "train")
-pipeline.pixels(pipeline.open_split(path, "validation"), side, "host")  # loads what decodes
-many = pipeline.Split(
+split = data_split.open_split(path, "train")
+pipeline.pixels(data_split.open_split(path, "validation"), side, "host")  # loads what decodes
+many = data_split.Split(
     "train", copies * split.size, split.labels, split.classes, split.counts,
     lambda numbers: split.read(numbers % split.size),
 )
@@ -172,7 +172,7 @@ def test_a_disk_that_cannot_be_written_is_refused_or_done_without(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(pixel_file, "open_or_make", full)
-    splits = {"validation": pipeline.open_split(phantoms, "validation")}
+    splits = {"validation": data_split.open_split(phantoms, "validation")}
     data = default().data
     data.image_size, data.cache = 24, "disk"
     with pytest.raises(CannotWrite, match=r"pixels cannot be written: No space .*cache=auto"):
@@ -185,7 +185,7 @@ def test_a_disk_that_cannot_be_written_is_refused_or_done_without(
 
 
 def test_a_file_of_an_earlier_run_is_taken_before_memory(phantoms: epath.Path, tmp_path: Path):
-    splits = {"validation": pipeline.open_split(phantoms, "validation")}
+    splits = {"validation": data_split.open_split(phantoms, "validation")}
     data = default().data
     data.image_size, data.cache = 24, "disk"
     PixelCache(splits, data, folder=tmp_path).pixels("validation")
@@ -196,7 +196,7 @@ def test_a_file_of_an_earlier_run_is_taken_before_memory(phantoms: epath.Path, t
 
 
 def test_wherever_pixels_are_kept_the_batches_are_the_same(phantoms: epath.Path, tmp_path: Path):
-    splits = {name: pipeline.open_split(phantoms, name) for name in summary_file.SPLITS}
+    splits = {name: data_split.open_split(phantoms, name) for name in summary_file.SPLITS}
     config, runs = default().data, []
     config.image_size = 24
     for mode, free in (

@@ -27,12 +27,12 @@ STAGE = """
 import json, sys
 from etils import epath
 from trainer.system import errors
-from trainer.data import pipeline, staging
+from trainer.data import data_split, staging
 try:
     found = staging.local(sys.argv[1], folder=sys.argv[2])
 except errors.ExitError as ending:
     sys.exit(str(ending))
-print(json.dumps([str(found), pipeline.open_split(found, "train").size]))
+print(json.dumps([str(found), data_split.open_split(found, "train").size]))
 """
 
 

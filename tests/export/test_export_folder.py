@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, examples, pipeline
+from trainer.data import data_split, dataset, examples
 from trainer.export import (
     destination,
     encodings,
@@ -57,7 +57,7 @@ def network(finished: epath.Path) -> Ensemble:
 @pytest.fixture(scope="module")
 def images(phantoms: epath.Path) -> list[bytes]:
     """Test images as they are stored."""
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     features = dataset.stored_features(len(split.labels))
     return list(tf.io.parse_example(split.read(np.arange(6)), features)["image"].numpy())
 
@@ -140,7 +140,7 @@ def test_export_is_one_folder_with_a_checksum_of_every_file(exported, finished: 
 def test_export_names_no_image_and_no_patient(exported, phantoms: epath.Path):
     words = set()
     for split in ("train", "validation", "test"):
-        for identities in examples.identities(pipeline.open_split(phantoms, split)):
+        for identities in examples.identities(data_split.open_split(phantoms, split)):
             words |= {str(identity).encode() for identity in identities if len(str(identity)) > 5}
     assert words
     for file in (file for file in Path(exported[0]).rglob("*") if file.is_file()):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from etils import epath
 from PIL import Image
 
-from trainer.data import dataset, examples, pipeline
+from trainer.data import data_split, dataset, examples, pipeline
 from trainer.export.exported import Exported
 from trainer.export.similar_images import SIDE, Similar, SimilarImages
 from trainer.judge.ensemble import Ensemble
@@ -26,12 +26,12 @@ def similar(lungs: epath.Path) -> SimilarImages:
 
 
 @pytest.fixture(scope="module")
-def training(phantoms: epath.Path) -> pipeline.Split:
-    return pipeline.open_split(phantoms, "train")
+def training(phantoms: epath.Path) -> data_split.Split:
+    return data_split.open_split(phantoms, "train")
 
 
 def test_training_image_is_nearest_to_itself(
-    similar: SimilarImages, served_run: Ensemble, training: pipeline.Split
+    similar: SimilarImages, served_run: Ensemble, training: data_split.Split
 ):
     assert len(similar.pictures) == training.size
     member, numbers = served_run.members[0], np.arange(0, training.size, 9)
@@ -59,7 +59,7 @@ def test_same_images_are_drawn_and_fewer_are_the_first_of_more(
 def test_other_data_than_the_run_was_trained_on_are_refused(
     served_run: Ensemble,
     phantoms: epath.Path,
-    training: pipeline.Split,
+    training: data_split.Split,
     monkeypatch: pytest.MonkeyPatch,
 ):
     other = dataclasses.replace(training, fingerprint="other")
@@ -69,7 +69,7 @@ def test_other_data_than_the_run_was_trained_on_are_refused(
 
 
 def test_export_with_training_images_says_so_and_names_none(
-    lungs: epath.Path, similar: SimilarImages, phantoms: epath.Path, training: pipeline.Split
+    lungs: epath.Path, similar: SimilarImages, phantoms: epath.Path, training: data_split.Split
 ):
     about = json.loads((lungs / "metadata.json").read_text())["similar"]
     assert about["images"] == training.size and about["side"] == SIDE

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, pipeline
+from trainer.data import data_split, dataset
 from trainer.export.exported import Exported
 from trainer.export.parity import Files
 from trainer.export.plain_network import float32_network, plain_network
@@ -31,7 +31,7 @@ def job(finished: epath.Path, phantoms: epath.Path, tmp_path_factory) -> Job:
     last.set_weights([-0.4 * weights for weights in last.get_weights()])
     second = dataclasses.replace(first, config=config, model=model, temperatures=[1.7])
     both = dataclasses.replace(network, members=(first, second))
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     parsed = tf.io.parse_example(split.read(np.arange(4)), dataset.stored_features(1))
     files = Files.predict(both, list(parsed["image"].numpy()), parsed["labels"].numpy())
     return Job(both, epath.Path(tmp_path_factory.mktemp("job")), files, phantoms)

@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 from PIL import Image, ImageDraw
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.judge import appearance, gate
 from trainer.judge.gate import Gate, TrainingImages
 from trainer.system.errors import UsageError
@@ -17,7 +17,7 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def images(phantoms):
     """The images of the test split, [n, S, S, 1]; phantoms."""
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     return pipeline.read_images(split, range(split.size), SIDE, fit_mode="pad")
 
 
@@ -101,7 +101,7 @@ def test_the_draw_is_the_same_for_the_same_seed(phantoms, tiny):
     model = keras.Sequential(
         [keras.Input((32, 32, 1)), keras.layers.Flatten(), keras.layers.Dense(1)]
     )
-    split = pipeline.open_split(phantoms, "train")
+    split = data_split.open_split(phantoms, "train")
     first, second = (TrainingImages.draw(split, model, tiny) for _ in range(2))
     tiny.seed = 1
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from trainer.data import pipeline, sources
+from trainer.data import data_split, pipeline, sources
 from trainer.judge import input_files
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.gate import Gate
@@ -76,7 +76,7 @@ def test_files_of_a_prepared_source_have_the_scores_of_its_evaluation(
 @pytest.fixture(scope="module")
 def images(phantoms):
     """Some test images with their numbers."""
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     return list(enumerate(pipeline.read_images(split, range(8), 64, fit_mode="pad")))
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from trainer.data import dataset, pipeline
+from trainer.data import data_split, dataset
 from trainer.data.synthetic import phantom
 from trainer.judge import input_files
 from trainer.judge.ensemble import Ensemble
@@ -130,7 +130,7 @@ def test_facts_are_what_a_page_needs(client: httpx.Client):
 
 
 def test_similar_training_images_come_only_to_who_asks(client, phantoms: epath.Path):
-    split = pipeline.open_split(phantoms, "train")
+    split = data_split.open_split(phantoms, "train")
     parsed = tf.io.parse_example(split.read(np.arange(2)), dataset.stored_features(1))
     sent = [("file", ("a", file)) for file in parsed["image"].numpy()]
     assert client.get("/v1/radiographs").json()["similar"] is True

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer import models
-from trainer.data import examples, pipeline
+from trainer.data import data_split, examples
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.outputs import EXCLUSIVE
 from trainer.metrics.scores import Scores
@@ -23,23 +23,23 @@ from trainer.show.pictures.tiles import Sheet
 
 
 @pytest.fixture
-def validation(tiny: ConfigDict) -> pipeline.Split:
-    return pipeline.open_split(tiny.data.path, "validation")
+def validation(tiny: ConfigDict) -> data_split.Split:
+    return data_split.open_split(tiny.data.path, "validation")
 
 
 @pytest.fixture
-def shown(tiny: ConfigDict, validation: pipeline.Split) -> Figures:
+def shown(tiny: ConfigDict, validation: data_split.Split) -> Figures:
     return Figures(tiny, models.build(tiny.model, tiny.data.image_size), validation)
 
 
-def said(split: pipeline.Split, right: bool = True) -> Scores:
+def said(split: data_split.Split, right: bool = True) -> Scores:
     """Scores of every image: all right, or the surer the wronger."""
     labels = np.array([example.labels for example in examples.read_metadata(split)], np.float32)
     logits = (2 * labels - 1) * np.linspace(0.5, 3, len(labels))[:, None]
     return Scores(logits if right else -logits, labels, np.ones(len(labels), np.float32))
 
 
-def with_labels(split: pipeline.Split, *names: str) -> pipeline.Split:
+def with_labels(split: data_split.Split, *names: str) -> data_split.Split:
     """The split with more labels, of which all but the first are negative."""
 
     def read(numbers: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_what_the_network_has_learnt_is_shown(tiny: ConfigDict, shown: Figures):
 
 
 def test_the_probability_beside_the_evidence_is_that_of_all_views(
-    tiny: ConfigDict, validation: pipeline.Split, monkeypatch: pytest.MonkeyPatch
+    tiny: ConfigDict, validation: data_split.Split, monkeypatch: pytest.MonkeyPatch
 ):
     tiny.model.views = 6
     network = models.build(tiny.model, tiny.data.image_size)
@@ -107,7 +107,7 @@ def test_the_probability_beside_the_evidence_is_that_of_all_views(
 @pytest.mark.parametrize("right", [True, False])
 def test_the_evaluation_is_shown_with_errors_or_that_there_are_none(
     shown: Figures,
-    validation: pipeline.Split,
+    validation: data_split.Split,
     label_result: Callable[..., LabelResult],
     right: bool,
 ):
@@ -125,7 +125,9 @@ def test_the_evaluation_is_shown_with_errors_or_that_there_are_none(
         assert figure.kind == "picture" and figure.value.std() > 1
 
 
-def test_the_worst_errors_come_first(tiny: ConfigDict, shown: Figures, validation: pipeline.Split):
+def test_the_worst_errors_come_first(
+    tiny: ConfigDict, shown: Figures, validation: data_split.Split
+):
     tiny.summaries.errors = 2
     scores = said(validation, right=False)
     kinds = shown._worst_errors(scores, [0.0])
@@ -140,7 +142,7 @@ def test_the_worst_errors_come_first(tiny: ConfigDict, shown: Figures, validatio
 
 
 def test_errors_are_ordered_by_their_distance_from_the_threshold_of_their_label(
-    tiny: ConfigDict, validation: pipeline.Split
+    tiny: ConfigDict, validation: data_split.Split
 ):
     split = with_labels(validation, "A", "B")
     model = models.build(tiny.model, tiny.data.image_size, 2)
@@ -157,7 +159,7 @@ def test_errors_are_ordered_by_their_distance_from_the_threshold_of_their_label(
 
 
 def test_errors_of_exclusive_classes_are_those_taken_for_another(
-    tiny: ConfigDict, validation: pipeline.Split
+    tiny: ConfigDict, validation: data_split.Split
 ):
     split = dataclasses.replace(with_labels(validation, "A", "B", "C"), exclusive=True)
     model = models.build(tiny.model, tiny.data.image_size, 3)

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from trainer import random_numbers
 from trainer.augment import augmentation
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics.scores import Scores
@@ -28,7 +28,7 @@ def augmented(tiny: ConfigDict) -> ConfigDict:
 
 
 def scored(
-    config: ConfigDict, split: pipeline.Split, strategy: tf.distribute.Strategy
+    config: ConfigDict, split: data_split.Split, strategy: tf.distribute.Strategy
 ) -> tuple[Scores, State]:
     with strategy.scope():
         state = create_state(config, 10, 10)
@@ -41,7 +41,7 @@ def scored(
 def test_each_draw_scores_every_image_as_training_would_augment_it(
     augmented: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
 ):
-    split, batch = pipeline.open_split(phantoms, "test"), augmented.train.batch_size
+    split, batch = data_split.open_split(phantoms, "test"), augmented.train.batch_size
     found, state = scored(augmented, split, one_device)
     images, labels = pipeline.arrays(split, augmented.data.image_size, fit_mode="squash")
     assert len(found.logits) == DRAWS * split.size
@@ -65,7 +65,7 @@ def test_replicas_and_seeds_see_the_same_draws(
     one_device: tf.distribute.Strategy,
     two_replicas: tf.distribute.Strategy,
 ):
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     (one, state), (two, _) = (scored(augmented, split, s) for s in (one_device, two_replicas))
     np.testing.assert_allclose(one.logits, two.logits, atol=1e-5)
     augmented.seed = 1

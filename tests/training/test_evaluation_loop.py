@@ -6,7 +6,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.metrics.scores import Scores
 from trainer.models import inputs
 from trainer.models.views import answer
@@ -18,7 +18,7 @@ from trainer.training.state import create_state
 def test_evaluation_scores_every_record_in_order(
     views: int, tiny: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
 ):
-    split = pipeline.open_split(phantoms, "test")
+    split = data_split.open_split(phantoms, "test")
     pixels = pipeline.pixels(split, 32, "host")
     with one_device.scope():
         state = create_state(tiny, 10, 10)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.data import device_cache, pipeline
+from trainer.data import data_split, device_cache, pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.system.errors import NotFinite
@@ -20,7 +20,7 @@ def test_outputs_that_are_not_finite_end_it_and_neither_parts_nor_caches_change_
     tiny: ConfigDict, phantoms: epath.Path, one_device: tf.distribute.Strategy
 ):
     tiny.model.stages = 1
-    split, state, seen = pipeline.open_split(phantoms, "test"), create_state(tiny, 10, 10), []
+    split, state, seen = data_split.open_split(phantoms, "test"), create_state(tiny, 10, 10), []
     replicas = Replicas(one_device, "a test")
     for tiny.train.accumulate in (1, 4):
         pixels = pipeline.pixels(split, tiny.data.image_size, "host")
@@ -59,7 +59,7 @@ def test_its_loop_is_traced_once_for_all_splits(
     process = {"signals": StopSignals(), "watchdog": Watchdog()}
     evaluator = Evaluator(replicas, state.averaged, config=tiny, **process)
     for name in ("validation", "test", "validation"):
-        split = pipeline.open_split(phantoms, name)
+        split = data_split.open_split(phantoms, name)
         pixels = pipeline.pixels(split, tiny.data.image_size, "host")
         assert len(evaluator.scores(split, pixels).logits) == split.size
     assert len(traced) == replicas.strategy.num_replicas_in_sync

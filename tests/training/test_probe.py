@@ -6,7 +6,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
 from trainer.metrics.scores import Scores
@@ -50,7 +50,7 @@ def test_it_measures_validation_alike_on_one_device_and_two_replicas(
 ):
     monkeypatch.setattr(probe, "BANK", 24)
     tiny.model.stages, tiny.pretrain.method, tiny.pretrain.projection = 1, "simsiam", 8
-    splits = {name: pipeline.open_split(phantoms, name) for name in ("train", "validation")}
+    splits = {name: data_split.open_split(phantoms, name) for name in ("train", "validation")}
     pixels = {name: pipeline.pixels(split, 32, "host") for name, split in splits.items()}
     seen = []
     for strategy in (one_device, two_replicas):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.metrics.outputs import EXCLUSIVE, INDEPENDENT, IndependentLabels
 from trainer.system.errors import UsageError
 from trainer.training.run import Run, check_replicas, outputs_of
@@ -56,7 +56,7 @@ def test_a_step_that_cannot_be_compiled_as_a_whole_is_refused_where_it_was_asked
 def test_the_batches_of_a_resume_are_those_from_its_step_on(
     tiny: ConfigDict, one_device: tf.distribute.Strategy
 ):
-    split = pipeline.open_split(tiny.data.path, "train")
+    split = data_split.open_split(tiny.data.path, "train")
     pixels = pipeline.pixels(split, tiny.data.image_size, "host")
     run = SimpleNamespace(
         config=tiny,

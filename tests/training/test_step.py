@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from trainer.checkpoint import checkpoint
 from trainer.config import schema
-from trainer.data import device_cache, pipeline
+from trainer.data import data_split, device_cache, pipeline
 from trainer.models.batch_normalization import BatchNormalization
 from trainer.training import step
 from trainer.training.global_batch import Batch
@@ -93,7 +93,7 @@ def prepared(
     change: Callable[[Batch], Batch] = lambda batch: batch,
     exclusive: bool = False,
 ) -> tuple[Callable, Iterator[Batch]]:
-    split = pipeline.open_split(config.data.path, "train")
+    split = data_split.open_split(config.data.path, "train")
     pixels = pipeline.pixels(split, config.data.image_size, "host")
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -154,7 +154,7 @@ def test_pixels_on_the_devices_train_to_the_same_weights(
     host, host_results = request.getfixturevalue(trained_from_host)
     strategy = one_device if trained_from_host == "on_one_device" else two_replicas
     config = by_gradient_descent
-    split = pipeline.open_split(config.data.path, "train")
+    split = data_split.open_split(config.data.path, "train")
     batches = device_cache.train_batches(
         device_cache.DevicePixels(
             *pipeline.arrays(split, config.data.image_size, fit_mode="squash"), strategy
@@ -351,7 +351,7 @@ def test_waiting_for_input_is_measured(
     with one_device.scope():
         state = create_state(tiny, 10, 10)
     loop = step.train_loop(one_device, state, tiny)
-    pixels = pipeline.pixels(pipeline.open_split(tiny.data.path, "train"), 32, "host")
+    pixels = pipeline.pixels(data_split.open_split(tiny.data.path, "train"), 32, "host")
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         fast = pipeline.train_batches(

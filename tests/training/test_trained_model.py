@@ -14,7 +14,7 @@ from etils import epath
 from PIL import Image
 
 from trainer.checkpoint import checkpoint
-from trainer.data import pipeline, sources
+from trainer.data import data_split, pipeline, sources
 from trainer.data.audit import prepared
 from trainer.data.decode import radiograph
 from trainer.data.prepare import ingest, preparation
@@ -42,7 +42,7 @@ def copy(finished, tmp_path):
 
 def stored_images(data):
     """The test images as the network of the run saw them."""
-    pixels = pipeline.pixels(pipeline.open_split(data, "test"), SIDE, "none", fit_mode="pad")
+    pixels = pipeline.pixels(data_split.open_split(data, "test"), SIDE, "none", fit_mode="pad")
     numbers = tf.range(pixels.size, dtype=tf.int64)
     images, _ = next(iter(pixels.look_up(tf.data.Dataset.from_tensors(numbers))))
     return images.numpy()

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import columns_file, dataset, pipeline
+from trainer.data import columns_file, data_split, dataset, pipeline
 from trainer.system import json_files
 
 NO_LABEL = "none of them"
@@ -31,7 +31,7 @@ class ExampleMetadata(NamedTuple):
     labels: np.ndarray
 
 
-def read_metadata(split: pipeline.Split) -> Iterator[ExampleMetadata]:
+def read_metadata(split: data_split.Split) -> Iterator[ExampleMetadata]:
     """Yields every record in order, without its image.
 
     Raises:
@@ -42,7 +42,7 @@ def read_metadata(split: pipeline.Split) -> Iterator[ExampleMetadata]:
         if stored and any(len(part) != split.size for part in stored):
             raise ValueError(f"it is of {len(stored.names)} records")
     except (OSError, *json_files.DAMAGE) as error:
-        raise pipeline.lost(f"{split.folder}, metadata of {split.name}", error) from error
+        raise data_split.lost(f"{split.folder}, metadata of {split.name}", error) from error
     if stored:
         rows = zip(range(split.size), *stored, strict=True)
         yield from itertools.starmap(ExampleMetadata, rows)
@@ -57,13 +57,13 @@ def read_metadata(split: pipeline.Split) -> Iterator[ExampleMetadata]:
             yield ExampleMetadata(number, name.decode(), patient.decode(), labels)
 
 
-def identities(split: pipeline.Split) -> tuple[list[str], list[str]]:
+def identities(split: data_split.Split) -> tuple[list[str], list[str]]:
     """Returns the name and the patient of every record, in order."""
     records = list(read_metadata(split))
     return [record.name for record in records], [record.patient for record in records]
 
 
-def columns(split: pipeline.Split) -> dict[str, np.ndarray]:
+def columns(split: data_split.Split) -> dict[str, np.ndarray]:
     """Returns the columns that were kept of every record, [n] str each, in order; "" is not known.
 
     A data set that was prepared without `--keep_columns` has none.
@@ -76,12 +76,12 @@ def columns(split: pipeline.Split) -> dict[str, np.ndarray]:
     try:
         kept = columns_file.read_columns(split.folder, split.name, split.size)
     except (OSError, *json_files.DAMAGE) as error:
-        raise pipeline.lost(f"{split.folder}, columns of {split.name}", error) from error
+        raise data_split.lost(f"{split.folder}, columns of {split.name}", error) from error
     return {name: np.array(values, str) for name, values in kept.items()}
 
 
 def first_of_each_group(
-    split: pipeline.Split, data: ConfigDict, count: int, *, wanted: Sequence[str]
+    split: data_split.Split, data: ConfigDict, count: int, *, wanted: Sequence[str]
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Returns the first `count` images of each of the groups that are wanted.
 
@@ -113,7 +113,7 @@ def first_of_each_group(
     return images, [file for _, file, _ in chosen], [group for *_, group in chosen]
 
 
-def groups(split: pipeline.Split) -> list[str]:
+def groups(split: data_split.Split) -> list[str]:
     """Returns the groups of examples: the classes, or those without a label and each label.
 
     The commonest label comes first.
@@ -124,7 +124,7 @@ def groups(split: pipeline.Split) -> list[str]:
     return [NO_LABEL, *(label for label, _ in by_count)]
 
 
-def _groups_with(split: pipeline.Split, labels: np.ndarray) -> list[str]:
+def _groups_with(split: data_split.Split, labels: np.ndarray) -> list[str]:
     """Returns the groups that an example with these labels belongs to, the rarest first."""
     if split.classes:
         return [split.classes[labels[0]]] if labels[0] >= 0 else []

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline, pixel_file, staging
+from trainer.data import data_split, pipeline, pixel_file, staging
 from trainer.data.device_cache import DevicePixels
 from trainer.system import memory
 from trainer.system.errors import CannotWrite, UsageError
@@ -45,7 +45,7 @@ class PixelCache:
 
     def __init__(
         self,
-        splits: Mapping[str, pipeline.Split],
+        splits: Mapping[str, data_split.Split],
         data: ConfigDict,
         *,
         free: int | None = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
-from trainer.data import pipeline, staging, summary_file
+from trainer.data import data_split, staging, summary_file
 from trainer.system import json_files
 
 LOGGER = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class PreparedData:
 
     path: epath.Path
     summary: dict
-    splits: dict[str, pipeline.Split]
+    splits: dict[str, data_split.Split]
 
     @property
     def labels(self) -> list[str]:
@@ -63,7 +63,7 @@ def open_data(path: str) -> PreparedData:
     """
     path = path and str(summary_file.root(path))
     local = path and staging.local(path)
-    splits = {name: pipeline.open_split(local, name) for name in summary_file.SPLITS}
+    splits = {name: data_split.open_split(local, name) for name in summary_file.SPLITS}
     summary = summary_file.read(local)
     assert summary is not None, "open_split refuses a folder without one"
     if summary_file.DIGEST not in summary:

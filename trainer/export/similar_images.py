@@ -11,7 +11,7 @@ import tensorflow as tf
 from etils import epath
 from PIL import Image
 
-from trainer.data import dataset, pipeline
+from trainer.data import data_split, dataset
 from trainer.data.decode import stored
 from trainer.judge import gate
 from trainer.judge.ensemble import Ensemble
@@ -79,7 +79,7 @@ class SimilarImages:
           UsageError: the run was not trained on that data set.
           DataLost: an image cannot be read.
         """
-        split, member = pipeline.open_split(data, "train"), ensemble.members[0]
+        split, member = data_split.open_split(data, "train"), ensemble.members[0]
         if split.fingerprint != RunFiles(ensemble.workdirs[0]).dataset_fingerprint:
             raise UsageError(
                 f"{data} is not as {ensemble.workdirs[0]} was trained on it, so that it has no "
@@ -135,7 +135,7 @@ class SimilarImages:
         ]
 
 
-def _read(split: pipeline.Split, numbers: np.ndarray) -> tuple[list[Image.Image], np.ndarray]:
+def _read(split: data_split.Split, numbers: np.ndarray) -> tuple[list[Image.Image], np.ndarray]:
     """Returns images as they are stored, and their labels."""
     wanted = dataset.stored_features(len(split.labels))
     parsed = tf.io.parse_example(
@@ -144,7 +144,7 @@ def _read(split: pipeline.Split, numbers: np.ndarray) -> tuple[list[Image.Image]
     try:
         images = [Image.fromarray(stored.decode(file)) for file in parsed["image"].numpy()]
     except ValueError as error:
-        raise pipeline.lost(f"an image of split {split.name}", error) from error
+        raise data_split.lost(f"an image of split {split.name}", error) from error
     return images, parsed["labels"].numpy().astype(np.int8)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, pipeline
+from trainer.data import data_split, dataset
 from trainer.data.sources.open_files import open_files
 from trainer.export.decoding import JPEG_START, PNG_START
 from trainer.export.parity import Files
@@ -30,7 +30,7 @@ def read(ensemble: Ensemble, data: epath.PathLike) -> Files:
     Raises:
       UsageError: the data set is another than that of the runs.
     """
-    split = pipeline.open_split(data, "validation")
+    split = data_split.open_split(data, "validation")
     if split.labels != ensemble.labels:
         raise UsageError(
             f"--data={data} has the labels {', '.join(split.labels)}, the run "

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath, epy
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.export import encodings, parity
 from trainer.export.formats import FILES, GROUPS
 from trainer.export.metadata import input_names
@@ -54,7 +54,7 @@ class Job:
 
     def training_images(self) -> list[np.ndarray]:
         """Returns training images fitted to each of the squares, [n, S, S, 1] uint8."""
-        split = pipeline.open_split(self.data, "train")
+        split = data_split.open_split(self.data, "train")
         order = np.random.default_rng(self.ensemble.members[0].config.seed).permutation(split.size)
         return [
             pipeline.read_images(split, order[:CALIBRATING], fit.image_size, fit_mode=fit.mode)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from etils import epath
 from ml_collections import ConfigDict
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.judge import appearance
 from trainer.judge.appearance import Likeness, Looks
 from trainer.models.inputs import images_to_float, repeat_channels
@@ -36,7 +36,7 @@ PLAUSIBLE = 1.25  # times the limit of distance that an image turned right is wi
 
 
 def write(
-    workdir: epath.Path, split: pipeline.Split, model: keras.Model, config: ConfigDict
+    workdir: epath.Path, split: data_split.Split, model: keras.Model, config: ConfigDict
 ) -> None:
     """Fits the gate of a run to its training split and writes it; too few images have none.
 
@@ -188,7 +188,7 @@ class TrainingImages(NamedTuple):
 
     @classmethod
     def draw(
-        cls, split: pipeline.Split, model: keras.Model, config: ConfigDict
+        cls, split: data_split.Split, model: keras.Model, config: ConfigDict
     ) -> "TrainingImages":
         """Draws images of the training split, the same for the same seed.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer.data import examples, pipeline, staging, summary_file
+from trainer.data import data_split, examples, staging, summary_file
 from trainer.data.prepare.ingest import DecodeOptions
 from trainer.data.prepared_data import PreparedData
 from trainer.data.sources import label_map
@@ -42,7 +42,7 @@ class JudgedData:
 
     path: epath.Path
     summary: Mapping[str, Any]
-    split: pipeline.Split
+    split: data_split.Split
     splits: list[str]
     in_split: np.ndarray
     names: list[str]
@@ -101,7 +101,7 @@ def open_judged(
         member.data.get("dataset_fingerprint") for member in network.members
     }
     splits = _splits(root, summary, split or ("test" if own else None))
-    opened = [pipeline.open_split(local, name) for name in splits]
+    opened = [data_split.open_split(local, name) for name in splits]
     records = [list(examples.read_metadata(each)) for each in opened]
     stored = np.array([r.labels for of_split in records for r in of_split], np.int64)
     stored = stored.reshape(-1, len(summary["labels"]))
@@ -197,8 +197,8 @@ def _of_kind(values: np.ndarray, outputs: IndependentLabels) -> np.ndarray:
 
 
 def _joined(
-    splits: Sequence[pipeline.Split], in_split: np.ndarray, numbers: np.ndarray
-) -> pipeline.Split:
+    splits: Sequence[data_split.Split], in_split: np.ndarray, numbers: np.ndarray
+) -> data_split.Split:
     """Returns records of several splits as one.
 
     Args:
@@ -222,12 +222,12 @@ def _joined(
 
     first = splits[0]
     name = first.name if len(splits) == 1 else "judged"
-    return pipeline.Split(
+    return data_split.Split(
         name, len(numbers), first.labels, first.classes, [], read, failures, None, first.exclusive
     )
 
 
-def _columns(splits: Sequence[pipeline.Split], known: np.ndarray) -> dict[str, np.ndarray]:
+def _columns(splits: Sequence[data_split.Split], known: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the columns that all splits have, of the images that are judged."""
     kept = [examples.columns(split) for split in splits]
     common = [name for name in kept[0] if all(name in columns for columns in kept)]

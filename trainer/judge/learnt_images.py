@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from trainer.data import dataset, duplicates, examples, pipeline
+from trainer.data import data_split, dataset, duplicates, examples, pipeline
 from trainer.data.decode import radiograph
 from trainer.system import array_file, threads
 
@@ -37,7 +37,7 @@ class LearntImages:
     patients: np.ndarray
 
     @classmethod
-    def of_splits(cls, splits: Iterable[pipeline.Split]) -> "LearntImages":
+    def of_splits(cls, splits: Iterable[data_split.Split]) -> "LearntImages":
         """Returns what prepared splits show.
 
         Raises:
@@ -69,7 +69,7 @@ class LearntImages:
         array_file.write(workdir / FILE, vars(self), version=VERSION, compressed=True)
 
 
-def write(workdir: epath.Path, splits: Mapping[str, pipeline.Split]) -> None:
+def write(workdir: epath.Path, splits: Mapping[str, data_split.Split]) -> None:
     """Writes what a run learnt from, unless that is there already."""
     if not (workdir / FILE).exists():
         LearntImages.of_splits(splits[name] for name in SPLITS).save(workdir)
@@ -89,7 +89,7 @@ def known_patients(patients: Sequence[str], names: Sequence[str]) -> set[str]:
     return set(patients) - set(names)
 
 
-def image_fingerprints(split: pipeline.Split) -> np.ndarray:
+def image_fingerprints(split: data_split.Split) -> np.ndarray:
     """Returns the perceptual hash of every record, [n, bytes] uint8.
 
     Raises:
@@ -102,7 +102,7 @@ def image_fingerprints(split: pipeline.Split) -> np.ndarray:
         try:
             return [duplicates.fingerprint(radiograph.decode(file, SIDE)) for file in files]
         except radiograph.Unreadable as error:
-            raise pipeline.lost(f"an image of split {split.name}", error) from error
+            raise data_split.lost(f"an image of split {split.name}", error) from error
 
     starts = range(pipeline.READ_BATCH, split.size, pipeline.READ_BATCH)
     blocks: Iterable[np.ndarray] = np.split(np.arange(split.size), list(starts))

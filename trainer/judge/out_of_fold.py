@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.data.audit import suspected_labels
 from trainer.metrics import classification, evaluation_files, label_errors
 from trainer.metrics.label_errors import Suspects
@@ -168,9 +168,9 @@ class OutOfFold:
             return int(labels.argmax())
         return int(labels[list(self.predictions.labels).index(label)] > 0.5)
 
-    def _test_split(self, run: int) -> pipeline.Split:
+    def _test_split(self, run: int) -> data_split.Split:
         path = RunFiles(self.workdirs[run]).settings["data.path"]
-        return pipeline.open_split(path, "test")
+        return data_split.open_split(path, "test")
 
     def _sheet(self, label: str, suspects: Suspects) -> bytes:
         """Returns a PNG of the most suspect images, in rows by what they are labelled."""

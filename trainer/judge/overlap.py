@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import duplicates, pipeline, staging, summary_file
+from trainer.data import data_split, duplicates, staging, summary_file
 from trainer.judge import learnt_images
 from trainer.judge.ensemble import Ensemble
 from trainer.judge.judged_data import JudgedData
@@ -109,7 +109,7 @@ def _of_data_set(member: TrainedModel) -> LearntImages | str:
         if summary["dataset_fingerprint"] != member.data.get("dataset_fingerprint"):
             return f"{path} holds another data set now"
         return LearntImages.of_splits(
-            pipeline.open_split(local, name) for name in learnt_images.SPLITS
+            data_split.open_split(local, name) for name in learnt_images.SPLITS
         )
     except (ExitError, OSError, tf.errors.OpError):
         return f"its data set {path} cannot be read"

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import examples, pipeline
+from trainer.data import data_split, examples, pipeline
 from trainer.metrics import classification, decisions
 from trainer.metrics.label_result import LabelResult
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
@@ -61,7 +61,7 @@ class Figures:
         self,
         config: ConfigDict,
         model: keras.Model,
-        split: pipeline.Split,
+        split: data_split.Split,
         *,
         outputs: IndependentLabels = INDEPENDENT,
     ):

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from trainer import random_numbers
 from trainer.augment import augmentation
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.data.device_cache import DevicePixels
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
 from trainer.metrics.scores import Scores
@@ -66,7 +66,7 @@ class AugmentedEvaluator:
         self._pass = SplitPass(process, loop, batch, remedy=optimizer.remedy(config.precision))
         self._outputs = outputs
 
-    def scores(self, split: pipeline.Split, pixels: pipeline.Pixels | DevicePixels) -> Scores:
+    def scores(self, split: data_split.Split, pixels: pipeline.Pixels | DevicePixels) -> Scores:
         """Returns logits and labels of every image of a split, all of a draw before the next.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import device_cache, pipeline
+from trainer.data import data_split, device_cache, pipeline
 from trainer.data.device_cache import DeviceBatches, DevicePixels
 from trainer.distribute.preemption import StopSignals
 from trainer.distribute.replicas import Replicas
@@ -54,7 +54,7 @@ class SplitPass:
 
     def columns(
         self,
-        split: pipeline.Split,
+        split: data_split.Split,
         pixels: pipeline.Pixels | DevicePixels,
         limit: np.ndarray | None = None,
     ) -> np.ndarray:
@@ -143,7 +143,7 @@ class Evaluator:
 
     def scores(
         self,
-        split: pipeline.Split,
+        split: data_split.Split,
         pixels: pipeline.Pixels | DevicePixels,
         limit: np.ndarray | None = None,
     ) -> Scores:

@@ -16,7 +16,7 @@ from scipy.special import logit
 
 from trainer import random_numbers
 from trainer.augment import augmentation
-from trainer.data import pipeline
+from trainer.data import data_split, pipeline
 from trainer.data.device_cache import DevicePixels
 from trainer.metrics import classification
 from trainer.metrics.outputs import INDEPENDENT, IndependentLabels
@@ -100,7 +100,7 @@ class Probe:
         model: keras.Model,
         *,
         config: ConfigDict,
-        bank: tuple[pipeline.Split, pipeline.Pixels | DevicePixels],
+        bank: tuple[data_split.Split, pipeline.Pixels | DevicePixels],
         outputs: IndependentLabels = INDEPENDENT,
     ):
         self._config, self._bank, self._outputs = config, bank, outputs
@@ -140,7 +140,7 @@ class Probe:
 
     def scores(
         self,
-        split: pipeline.Split,
+        split: data_split.Split,
         pixels: pipeline.Pixels | DevicePixels,
         limit: np.ndarray | None = None,
     ) -> Probed:

@@ -27,7 +27,7 @@ from tests.data.sources.test_dicom_folder import dicom_file, fill
 from tests.forks import Forks
 from tests.memory_sources import Failing
 from trainer.commands import prepare
-from trainer.data import dataset, pipeline, prepared_data, sources, summary_file
+from trainer.data import data_split, dataset, pipeline, prepared_data, sources, summary_file
 from trainer.data import examples as stored
 from trainer.data.audit import audit
 from trainer.data.audit.prepared import open_source
@@ -243,12 +243,12 @@ def test_kept_columns_lie_beside_the_shards_in_their_order_and_change_no_shard(t
     assert kept["dataset_fingerprint"] == plain["dataset_fingerprint"]
     found = 0
     for split in summary_file.SPLITS:
-        opened = pipeline.open_split(tmp_path / "kept", split)
+        opened = data_split.open_split(tmp_path / "kept", split)
         columns, (names, _) = stored.columns(opened), stored.identities(opened)
         assert columns["years"].tolist() == [name.removesuffix(".jpeg") for name in names]
         assert columns["sex"].tolist() == ["MF"[int(age) % 2] for age in columns["years"]]
         found += len(names)
-        assert stored.columns(pipeline.open_split(tmp_path / "plain", split)) == {}
+        assert stored.columns(data_split.open_split(tmp_path / "plain", split)) == {}
     assert found == 30
     audited = open_source(str(tmp_path / "kept"), sources.Options())
     assert audited.columns == ("sex", "years")

@@ -10,7 +10,7 @@ from trainer.system import tensorflow_import
 with epy.lazy_imports():  # TensorFlow, which other sources do without
     import tensorflow as tf
 
-    from trainer.data import dataset, examples, pipeline, staging
+    from trainer.data import data_split, dataset, examples, staging
 
 SOURCE_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -30,7 +30,7 @@ class PreparedSource:
         summary = summary_file.require(path, "source")
         tensorflow_import.import_quietly()
         local = staging.local(path)
-        self._splits = {split: pipeline.open_split(local, split) for split in summary_file.SPLITS}
+        self._splits = {split: data_split.open_split(local, split) for split in summary_file.SPLITS}
         self.name = str(path)
         self.synthetic: bool = summary["synthetic"]
         self.fingerprint: str = summary["dataset_fingerprint"]
@@ -56,7 +56,7 @@ class PreparedSource:
             )
         ]
 
-    def _columns(self, split: "pipeline.Split") -> list[tuple[str, ...]]:
+    def _columns(self, split: "data_split.Split") -> list[tuple[str, ...]]:
         kept = examples.columns(split)
         rows = zip(*(kept[name].tolist() for name in self.columns), strict=True)
         return list(rows) if self.columns else [()] * split.size
