@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from trainer import models
 from trainer.config.schema import default
-from trainer.models import applications
+from trainer.models import applications, replicable, siamese
 from trainer.system.errors import Unavailable, UsageError
 from trainer.training import initial_weights, run_checks
 from trainer.training.trained_model import TrainedModel
@@ -28,7 +28,7 @@ def equal(one: keras.Model, other: keras.Model) -> dict[str, bool]:
 
 
 def write_checkpoint(network: keras.Model, prefix: str):
-    names = {f"model/{w.path}": w.value for w in network.weights}
+    names = {f"model/{w.path}": w.value for w in network.variables}
     tf.train.Checkpoint().write(prefix)  # whose index is there before it is overwritten
     tf.raw_ops.SaveV2(
         prefix=prefix,
@@ -91,6 +91,38 @@ def test_a_deeper_network_does_not_give_its_first_layers(
         match=r"another network than model.name=resnet: it has (\d+|more) [a-z ]*weights",
     ):
         initial_weights.load(new(config), config, ["a"])
+
+
+def dense(*units: int, dropout: bool = False) -> keras.Model:
+    kept = [keras.layers.Dropout(0.5)] if dropout else []
+    with replicable.fresh_names():
+        parts = [layer for n in units for layer in (keras.layers.Dense(n), *kept)]
+        return keras.Sequential([keras.Input((4,)), *parts])
+
+
+def test_a_checkpoint_of_one_layer_more_is_of_another_network(config: ConfigDict, tmp_path: Path):
+    config.model.weights = str(tmp_path / "checkpoint")
+    write_checkpoint(dense(3, 1), config.model.weights)
+    with pytest.raises(UsageError, match="it has more weights, as .*dense_1/bias"):
+        initial_weights.load(dense(1), config, ["a"])
+
+
+def test_what_dropout_draws_from_is_no_weight_of_a_checkpoint(config: ConfigDict, tmp_path: Path):
+    before, after = dense(3, 2, 1, dropout=True), dense(3, 2, 1)
+    config.model.weights = str(tmp_path / "checkpoint")
+    write_checkpoint(before, config.model.weights)
+    initial_weights.load(after, config, ["a"])
+    assert all(equal(after, before).values())
+
+
+def test_a_checkpoint_of_a_pretraining_gives_its_backbone(config: ConfigDict, tmp_path: Path):
+    config.pretrain.projection, config.model.weights = 8, str(tmp_path / "checkpoint")
+    before, after = siamese.network(new(config), config.pretrain), new(config)
+    write_checkpoint(before, config.model.weights)
+    head = after.get_layer("logits").kernel.numpy()
+    initial_weights.load(after, config, ["a"])
+    np.testing.assert_array_equal(after.get_layer("stem").kernel, before.get_layer("stem").kernel)
+    np.testing.assert_array_equal(after.get_layer("logits").kernel, head)
 
 
 def test_what_keras_keeps_beside_the_layers_is_no_layer(config: ConfigDict, tmp_path: Path):

@@ -37,5 +37,9 @@ def weights(workdir: epath.Path) -> dict[str, np.ndarray]:
     checkpoint.check(folder)
     group = "averaged/" if run.settings["train.ema"] else "model/"
     saved = checkpoint.read(folder)
-    of_network = {n.removeprefix(group): v for n, v in saved.items() if n.startswith(group)}
-    return {n: value for n, value in of_network.items() if not n.startswith(siamese.ADDED)}
+    return of_backbone({n.removeprefix(group): v for n, v in saved.items() if n.startswith(group)})
+
+
+def of_backbone(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the weights, by name, without those that a pretraining has beside its backbone."""
+    return {name: value for name, value in weights.items() if not name.startswith(siamese.ADDED)}
