@@ -292,8 +292,8 @@ def evaluate_chosen(
     """Evaluates the best or the last epoch on validation and test; the chief writes the results."""
     assert progress.best is not None, "no epoch is finished"
     last, results = run.config.checkpoint.result == "last", dict[str, dict]()
-    best = progress.last if last else progress.best
-    folder = checkpoint.path(run.checkpoints, best["step"], best["epoch"])
+    kept = progress.last if last else progress.best
+    folder = checkpoint.path(run.checkpoints, kept["step"], kept["epoch"])
     saver.check(folder)
     log.status(f"evaluating the {'last' if last else 'best'} epoch ...")
     run.replicas.barrier()  # all have written, and the checkpoint is verified
@@ -306,14 +306,14 @@ def evaluate_chosen(
             split, images = run.data.splits[name], examples.identities(run.data.splits[name])
             predictions = Predictions(name, split.labels, split.classes, *images, split_scores)
             results[name] = predictions.evaluate(
-                points, epoch=best["epoch"], step=best["step"], seed=run.config.seed
+                points, epoch=kept["epoch"], step=kept["step"], seed=run.config.seed
             )
             evaluation_files.write(run.workdir, predictions, results[name])
         log.status("looking at what was trained on, for predict and evaluate ...")
         gate.write(run.workdir, run.data.splits["train"], run.state.averaged, run.config)
         learnt_images.write(run.workdir, run.data.splits)
         log.status("drawing what the network has learnt ...")
-        log.end(Evaluation(best, points, scores, results["test"]))
+        log.end(Evaluation(kept, points, scores, results["test"]))
         page = run_page.write(run.workdir, run.config.report.references)
         model_card.write(run.workdir)
         log.finished()

@@ -46,6 +46,7 @@ def test_runs_are_compared_on_the_same_images(runs, compare, tmp_path, finished_
     assert page.tags.count("svg") == 4
     for title in ("ROC curves, test", "Validation AUC", "Validation loss", "Validation accuracy"):
         assert title in page.text
+    assert "Epochs Kept epoch Images/s" in page.text
     assert "second 1 h 5 min 3 2 91 2.0 % 2026-11-22" in page.text
     assert "Some of the runs used synthetic radiographs (phantoms)" in page.text
 

@@ -156,5 +156,7 @@ def test_a_checkpoint_that_is_damaged_or_of_another_network_is_refused(copy):
     change_config(copy, "model", width=4)
     for file in copy.glob("checkpoints/*/variables.data*"):
         file.write_bytes(b"?" * file.stat().length)
-    with pytest.raises(CheckpointsDamaged, match="the best checkpoint, .* is damaged"):
+    with pytest.raises(
+        CheckpointsDamaged, match="the checkpoint .*, whose weights the run kept, is damaged"
+    ):
         TrainedModel.load(copy)

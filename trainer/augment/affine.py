@@ -9,7 +9,7 @@ from trainer import random_numbers
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import AffineParameters, affine_matrices, check_fill_mode, resample
 
-# Of the draws under one step's key; the other layers have 2 to 8.
+# Of the draws under one step's key; the other layers have 2 to 8, 10 and 11.
 SALT = 1
 CROP_SALT = 9
 

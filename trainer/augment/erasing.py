@@ -8,7 +8,7 @@ from trainer import random_numbers
 from trainer.augment.noise import pixel_uniform
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 
-# Of the draws under one step's key; the other layers have 1 to 4 and 7 to 9.
+# Of the draws under one step's key; the other layers have 1 to 4 and 7 to 11.
 SALT = 5
 GREY_SALT = 6
 

@@ -10,7 +10,7 @@ from trainer.augment.noise import pixel_noise
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import gaussian_blur
 
-# Salts of the draws under one step's key; the other layers have 1, 5 to 7, and 9.
+# Salts of the draws under one step's key; the other layers have 1, 5 to 7, 9 and 11.
 TONE_SALT = 2
 NOISE_SALT = 3
 COMPRESSION_SALT = 4

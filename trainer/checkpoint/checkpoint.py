@@ -131,8 +131,8 @@ def check(folder: epath.Path) -> None:
     """Raises CheckpointsDamaged unless the checkpoint is as it was written."""
     if damage := damage_of(folder):
         raise CheckpointsDamaged(
-            f"the best checkpoint, {folder}, is damaged ({damage}): bring it back from a backup, "
-            "or name another --workdir to begin anew."
+            f"the checkpoint {folder}, whose weights the run kept, is damaged ({damage}): bring it "
+            "back from a backup, or name another --workdir to begin anew."
         )
 
 

@@ -10,7 +10,7 @@ from trainer.tuning.search_space import Range, Sweep
 
 
 def study(sweep: Sweep, result: str = "best") -> dict[str, Any]:
-    """Returns a StudySpec that maximises validation AUC, of the epoch that each trial keeps.
+    """Returns a StudySpec that maximises validation AUC: the best of each trial, or the last.
 
     The service starts each trial with `--PARAMETER=VALUE` added to its flags, so a parameter has
     the name of the flag that overrides the field.

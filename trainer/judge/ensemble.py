@@ -56,11 +56,11 @@ class Ensemble:
 
     @classmethod
     def load(cls, workdirs: Sequence[epath.PathLike]) -> "Ensemble":
-        """Loads finished runs with their best weights, onto the current strategy's devices.
+        """Loads finished runs with the weights that they kept, onto the current strategy's devices.
 
         Raises:
           UsageError: one cannot be read, is named twice, or they do not fit together.
-          CheckpointsDamaged: a best checkpoint is damaged.
+          CheckpointsDamaged: a checkpoint of these weights is damaged.
         """
         paths = tuple(epath.Path(workdir) for workdir in workdirs)
         members = tuple(TrainedModel.load(path) for path in paths)

@@ -20,13 +20,13 @@ class Evaluation(NamedTuple):
     """The evaluation of the kept epoch.
 
     Attributes:
-      best: its epoch, step, AUC and loss on validation.
+      kept: its epoch, step, AUC and loss on validation.
       points: thresholds and temperatures, chosen on validation.
       scores: of the validation and the test split, by name.
       result: the content of `evaluation/test.json`.
     """
 
-    best: dict
+    kept: dict
     points: OperatingPoints
     scores: Mapping[str, Scores]
     result: dict

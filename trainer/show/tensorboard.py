@@ -80,7 +80,7 @@ class TensorBoard(Logger):
 
     def end(self, evaluation: Evaluation) -> None:
         """Writes the test metrics, and all figures of both splits."""
-        run, step = self._run, evaluation.best["step"]
+        run, step = self._run, evaluation.kept["step"]
         test, labels = evaluation.scores["test"], run.data.splits["test"].labels
         measured = classification.measure_all(test, labels)
         self._summaries.scalars("test", step, curves.of_metrics(measured))

@@ -108,7 +108,7 @@ class TrackerLog(Logger):
         """Adds the test metrics."""
         labels = self._run.data.splits["test"].labels
         measured = classification.measure_all(evaluation.scores["test"], labels)
-        self._add(evaluation.best["step"], "test", curves.of_metrics(measured))
+        self._add(evaluation.kept["step"], "test", curves.of_metrics(measured))
 
     def finished(self) -> None:
         """Notes that the files of the run are there."""

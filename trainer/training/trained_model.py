@@ -1,4 +1,4 @@
-"""The network of a finished run, with its best weights, for inference."""
+"""The network of a finished run, with the weights that it kept, for inference."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class TrainedModel:
       labels: names of the K labels.
       classes: the two class names where K is 1, the negative one first; else none.
       temperatures: of each label; it calibrates the probability.
-      model: [n, S, S, C] float32 in 0..1 -> [n, K] logits, with the best weights.
+      model: [n, S, S, C] float32 in 0..1 -> [n, K] logits, with the weights that the run kept.
       outputs: what these are.
     """
 
@@ -64,7 +64,7 @@ class TrainedModel:
 
         Raises:
           UsageError: there is no finished run, or one of its files cannot be read.
-          CheckpointsDamaged: the best checkpoint is damaged.
+          CheckpointsDamaged: the checkpoint of these weights is damaged.
         """
         run = RunFiles(workdir, OF_NETWORK)
         saved_config, data, evaluation = run.config, run.data, run.test

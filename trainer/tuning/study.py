@@ -238,7 +238,7 @@ class StudyTrial:
         return bool(new) and len(aucs) < epochs and self._trial.should_prune()
 
     def end(self, validation_auc: float | None, epoch: int | None, *, pruned: bool) -> None:
-        """Notes the epoch that is kept.
+        """Notes the epoch that is kept, or the best of a trial that was stopped.
 
         Args:
           validation_auc: None where the loss became infinite or NaN.

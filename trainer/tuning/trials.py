@@ -30,9 +30,10 @@ def run(
     """Runs the trials that are missing, and resumes one that was stopped.
 
     The first has the config's own values, as a baseline; see `Study` for the others. `sweep.json`
-    has the values of each trial and its best epoch by validation AUC; the test split plays no part.
-    Several processes may run the same sweep, but for a folder in a bucket. SIGTERM, SIGINT and
-    SIGUSR1 are passed on to the trial, which saves. Must be called from the main thread.
+    has each trial's values, and the epoch that it keeps, the best so far of one that was stopped,
+    with its validation AUC; the test split plays no part. Several processes may run the same
+    sweep, but for a folder in a bucket. SIGTERM, SIGINT and SIGUSR1 are passed on to the trial,
+    which saves. Must be called from the main thread.
 
     Args:
       config: of all trials; its seed is the sweep's too.
@@ -166,7 +167,7 @@ def _train(
     signals: list[int],
     epochs: int,
 ) -> None:
-    """Runs a trial to its end, or until it is clear that others are better, and notes its best."""
+    """Runs a trial to its end, or until it is clear that others are better, and notes its AUC."""
 
     def history() -> list[dict]:
         file = workdir / "history.json"
@@ -192,8 +193,8 @@ def _train(
         epoch = max(range(len(aucs)), key=aucs.__getitem__)
         trial.end(aucs[epoch], epoch + 1, pruned=True)
     else:
-        best = json_files.read(workdir / "evaluation" / "validation.json")
-        trial.end(best["auc"]["value"], best["epoch"], pruned=False)
+        kept = json_files.read(workdir / "evaluation" / "validation.json")
+        trial.end(kept["auc"]["value"], kept["epoch"], pruned=False)
 
 
 def _rank(row: dict) -> tuple[bool, bool, float]:
