@@ -233,9 +233,9 @@ def _check_pretraining(config: ConfigDict) -> None:
             )
     if config.model.views > 1:
         raise UsageError(
-            f"model.views={config.model.views} is by how many views a network answers, and "
-            f"pretrain.method={config.pretrain.method} trains none that does: give "
-            "--config.model.views=1, here, and the views where its weights are trained further."
+            f"model.views={config.model.views} is how many views of an image are answered by, and "
+            f"pretrain.method={config.pretrain.method} answers nothing: give "
+            "--config.model.views=1 here, and the views to the run that begins with its weights."
         )
     if config.pretrain.method == "byol" and not config.train.ema:
         raise UsageError(
