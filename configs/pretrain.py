@@ -7,10 +7,10 @@ Each of two random views of an image predicts the other (Chen and He 2021); no l
 but to measure, after each epoch, how well the nearest training images tell those of validation.
 --config.pretrain.method=byol predicts the averaged network instead (Grill et al. 2020).
 
-A first trial, seed 0, at 96 pixels on 4,638 of the Kermany images: in 5 epochs of this recipe the
-probe's AUC on validation rose from 0.918 (untrained) to 0.958, and the spread was 0.88. A run of
-configs/resnet.py that began with it had validation AUC 0.985, 0.991 and 0.994 after its 3 epochs;
-from scratch it was 0.978, 0.991 and 0.993. One seed, and validation is easy: no claim.
+Measured at 96 pixels on 4,638 of the Kermany images: 40 epochs in 12 minutes on one core of an AMD
+EPYC; the probe's AUC on validation rose from 0.920 (untrained) to 0.985, and the spread was 0.96.
+configs/resnet.py on the labels of a tenth of the patients then had AUC 0.970 ± 0.002 on the
+310-image half (five seeds), and from random weights 0.959 ± 0.006: docs/networks.md.
 """
 
 from ml_collections import ConfigDict

@@ -132,8 +132,7 @@ class Evaluator:
         outputs: IndependentLabels = INDEPENDENT,
         views: Sequence[View] = (unchanged,),
     ):
-        # In the parts that a training step is computed in, whose gradients take more memory than
-        # the views of an image do.
+        # In the parts that a training step is computed in, each with all its views.
         batch = config.train.batch_size // config.train.accumulate
         loop = evaluation_loop(
             replicas.strategy, model, batch, views, answer_views=config.model.views
