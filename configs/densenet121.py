@@ -7,9 +7,13 @@ Keras downloads the weights once (--config.model.weights=RUN begins with those o
 layer learns at a tenth of the head's rate. CheXNet (Rajpurkar et al., arXiv:1711.05225) took
 Adam and 224 pixels likewise.
 
-It was not trained here, where ImageNet's weights could not be downloaded, so there is no score to
-give. Tests take steps of a shrunken DenseNet with random weights, alike on two replicas and
-after a resume, which says that the path works, and nothing about radiographs.
+It was not trained from ImageNet's weights here, where they could not be downloaded. From random
+ones (--config.train.freeze_epochs=0 --config.data.image_size=96 --config.train.epochs=8), on
+473 of the Kermany images, a tenth of the patients, it came to AUC 0.833 (95 % interval over
+patients 0.790 to 0.873) and accuracy 0.629 at 0.5 on the 310-image half, seed 0, in 15 minutes
+on one core of an AMD EPYC that tests had, too: it learns, and so few images are too few for it
+(the small residual network has 0.959). Tests take steps of a shrunken DenseNet, alike on two
+replicas and after a resume.
 """
 
 from ml_collections import ConfigDict
