@@ -10,7 +10,7 @@ import tensorflow as tf
 from etils import epath
 from PIL import Image
 
-from trainer.data import data_split, dataset, examples, pipeline
+from trainer.data import data_split, dataset, examples
 from trainer.export.exported import Exported
 from trainer.export.similar_images import SIDE, Similar, SimilarImages
 from trainer.judge.ensemble import Ensemble
@@ -63,7 +63,7 @@ def test_other_data_than_the_run_was_trained_on_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ):
     other = dataclasses.replace(training, fingerprint="other")
-    monkeypatch.setattr(pipeline, "open_split", lambda *_: other)
+    monkeypatch.setattr(data_split, "open_split", lambda *_: other)
     with pytest.raises(UsageError, match="no training images for --similar"):
         SimilarImages.draw(served_run, phantoms, 5)
 
