@@ -218,25 +218,20 @@ def _check_image_size(config: ConfigDict) -> None:
 def _check_pretraining(config: ConfigDict) -> None:
     """Raises a UsageError for what makes no sense without labels, or a logit for each."""
     off = {
-        "augment.mixup": "mixes labels",
-        "augment.cutmix": "mixes labels",
-        "evaluation.test_each_epoch": "measures what is predicted",
-        "train.freeze_epochs": "trains the last layer alone",
-        "summaries.times": "draws what a network predicts",
+        "augment.mixup": (0.0, "mixes labels"),
+        "augment.cutmix": (0.0, "mixes labels"),
+        "evaluation.test_each_epoch": (False, "measures what is predicted"),
+        "model.views": (1, "predicts from several views of an image"),
+        "train.freeze_epochs": (0, "trains the last layer alone"),
+        "summaries.times": (0, "draws what a network predicts"),
     }
     given = dict(fields(config))
-    for path, what in off.items():
-        if given[path]:
+    for path, (value, what) in off.items():
+        if given[path] != value:
             raise UsageError(
                 f"{path}={given[path]} {what}, which pretrain.method={config.pretrain.method} has "
-                f"no use for: give --config.{path}={str(type(given[path])()).lower()}."
+                f"no use for: give --config.{path}={str(value).lower()}."
             )
-    if config.model.views > 1:
-        raise UsageError(
-            f"model.views={config.model.views} is how many views of an image are answered by, and "
-            f"pretrain.method={config.pretrain.method} answers nothing: give "
-            "--config.model.views=1 here, and the views to the run that begins with its weights."
-        )
     if config.pretrain.method == "byol" and not config.train.ema:
         raise UsageError(
             "pretrain.method=byol predicts what the averaged network sees, and train.ema=0 "

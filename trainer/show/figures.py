@@ -154,20 +154,22 @@ class Figures:
         return repeat_channels(grey, self._model.input_shape[-1]).numpy()
 
     def _explanation(self, chosen: Examples, shown: Sequence[str] = ()) -> attribution.GradCam:
-        floats = self._floats(chosen.images)
-        return attribution.grad_cam(self._model, floats, chosen.outputs, shown=shown)
+        floats, count = self._floats(chosen.images), self._config.model.views
+        found = attribution.grad_cam(self._model, floats, chosen.outputs, shown=shown)
+        if count == 1:
+            return found
+        # The evidence is of the image as it is, the answer of all its views.
+        return found._replace(logits=views.answer(self._model, tf.constant(floats), count).numpy())
 
     def _explained(
         self, chosen: Examples, found: attribution.GradCam, what: str, *, integrated: bool
     ) -> Sheet:
         """Returns the evidence by Grad-CAM and, which takes 16 times as long, its integral."""
-        floats, outputs = self._floats(chosen.images), chosen.outputs
-        logits, count = found.logits, self._config.model.views
-        if count > 1:  # the evidence is of the image as it is, the answer of all its views
-            logits = views.answer(self._model, tf.constant(floats), count).numpy()
-        probability = classification.probabilities(self._outputs.log_odds(logits))
+        log_odds, outputs = self._outputs.log_odds(found.logits), chosen.outputs
+        probability = classification.probabilities(log_odds)
         maps = {f"Grad-CAM {layer}": heat for layer, heat in found.evidence.items()}
         if integrated:
+            floats = self._floats(chosen.images)
             gradients = attribution.integrated_gradients(self._model, floats, outputs)
             maps["integrated gradients"] = np.maximum(gradients, 0)
         labels = self._split.labels
