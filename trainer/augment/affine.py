@@ -6,12 +6,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from trainer import random_numbers
+from trainer.augment import salts
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import AffineParameters, affine_matrices, check_fill_mode, resample
-
-# Of the draws under one step's key; the other layers have 2 to 8, 10 and 11.
-SALT = 1
-CROP_SALT = 9
 
 LARGEST_STRETCH = math.log(4 / 3)  # of a crop's width over its height, either way
 
@@ -100,7 +97,9 @@ class RandomAffine(RandomLayer):
         self, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int, height: int, width: int
     ) -> AffineParameters:
         """Returns the parameters of each of `rows`, for images of `height` by `width` pixels."""
-        unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(8,))
+        unit = random_numbers.uniform(
+            key, salts.AFFINE, rows, global_batch=global_batch, shape=(8,)
+        )
         rotation, x_shift, y_shift, shear, x_zoom, y_zoom, x_flip, y_flip = tf.unstack(unit, axis=1)
         low, high = self.zoom_range
         parameters = AffineParameters(
@@ -115,7 +114,7 @@ class RandomAffine(RandomLayer):
         )
         if not self.crop_range:
             return parameters
-        unit = random_numbers.uniform(key, CROP_SALT, rows, global_batch=global_batch, shape=(4,))
+        unit = random_numbers.uniform(key, salts.CROP, rows, global_batch=global_batch, shape=(4,))
         return _cropped(parameters, self.crop_range, unit, (height, width))
 
     def call(

@@ -7,9 +7,8 @@ taken rather than what it shows.
 import tensorflow as tf
 
 from trainer import random_numbers
+from trainer.augment import salts
 from trainer.augment.random_layer import RandomLayer, non_negative
-
-SALT = 11  # of the draws under one step's key; the other layers have 1 to 10
 
 
 class RandomCollimation(RandomLayer):
@@ -37,7 +36,9 @@ class RandomCollimation(RandomLayer):
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
     ) -> tf.Tensor:
         """Changes [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
-        unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(10,))
+        unit = random_numbers.uniform(
+            key, salts.COLLIMATION, rows, global_batch=global_batch, shape=(10,)
+        )
         depth, is_covered, grey = unit[:, :4], unit[:, 4:8] < 0.5, unit[:, 8:]
         depths = tf.where(is_covered, self.collimate * depth, 0.0)
         top, bottom, left, right = tf.unstack(depths, axis=1)

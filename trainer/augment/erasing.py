@@ -5,12 +5,9 @@ import math
 import tensorflow as tf
 
 from trainer import random_numbers
+from trainer.augment import salts
 from trainer.augment.noise import pixel_uniform
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
-
-# Of the draws under one step's key; the other layers have 1 to 4 and 7 to 11.
-SALT = 5
-GREY_SALT = 6
 
 SMALLEST = 0.02  # share of the area
 STRETCH = math.log(1 / 0.3)  # largest logarithm of height over width
@@ -40,7 +37,9 @@ class RandomErasing(RandomLayer):
         self, images: tf.Tensor, key: tf.Tensor, rows: tf.Tensor, *, global_batch: int
     ) -> tf.Tensor:
         """Changes [b, H, W, C] float32 images; the arguments are those of `Augmentation`."""
-        unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(5,))
+        unit = random_numbers.uniform(
+            key, salts.ERASING, rows, global_batch=global_batch, shape=(5,)
+        )
         erased, area, stretch, *place = tf.unstack(unit, axis=1)
         smallest = min(SMALLEST, self.erase)
         share = tf.where(erased < 0.5, smallest + (self.erase - smallest) * area, 0.0)
@@ -52,7 +51,7 @@ class RandomErasing(RandomLayer):
             )
         ]
         rectangle = inside[0][:, :, None, None] & inside[1][:, None, :, None]
-        draw = random_numbers.uniform(key, GREY_SALT, rows, global_batch=global_batch)
+        draw = random_numbers.uniform(key, salts.ERASING_GREY, rows, global_batch=global_batch)
         return tf.where(rectangle, pixel_uniform(draw, images.shape[1:]), images)
 
 

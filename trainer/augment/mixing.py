@@ -10,9 +10,9 @@ import tensorflow as tf
 from scipy.special import betaincinv
 
 from trainer import random_numbers
+from trainer.augment import salts
 from trainer.augment.random_layer import RandomLayer, non_negative
 
-SALT = 7  # of the draws under one step's key; the other layers have 1 to 6 and 8 to 11
 QUANTILES = 4096
 
 
@@ -51,7 +51,9 @@ class Mixing(RandomLayer):
         global_batch: int,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mixes [b, H, W, C] float32 images and [b, K] float32 labels, b even."""
-        unit = random_numbers.uniform(key, SALT, rows, global_batch=global_batch, shape=(4,))
+        unit = random_numbers.uniform(
+            key, salts.MIXING, rows, global_batch=global_batch, shape=(4,)
+        )
         which, share, x, y = tf.unstack(unit, axis=1)
         masks = []  # [b, H or 1, W or 1, 1]: the image's own share of each pixel
         if self.mixup:

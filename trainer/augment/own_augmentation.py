@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import random_numbers
+from trainer.augment import salts
 from trainer.augment.random_layer import RandomLayer
 from trainer.system import own_function
 from trainer.system.errors import UsageError
 
 FIELD = "augment.extra"
-FIRST_SALT = 100  # of the function's draws; the layers of this package have smaller ones
 RULE = (
     "it gets (images, uniform), images [b, H, W, 1] float32 in 0..1, and returns as many of the "
     "same shape; uniform(2, 3) draws [b, 2, 3] numbers in 0..1 for them"
@@ -84,11 +84,11 @@ def _refused(name: str, fault: str) -> UsageError:
 
 def _draws(key: tf.Tensor, rows: tf.Tensor, global_batch: int) -> Callable[..., tf.Tensor]:
     """Returns uniform(*shape), whose every call draws other numbers."""
-    salts: Iterator[int] = count(FIRST_SALT)
+    unused: Iterator[int] = count(salts.OWN)
 
     def uniform(*shape: int) -> tf.Tensor:
         return random_numbers.uniform(
-            key, next(salts), rows, global_batch=global_batch, shape=shape
+            key, next(unused), rows, global_batch=global_batch, shape=shape
         )
 
     return uniform

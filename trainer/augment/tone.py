@@ -5,17 +5,10 @@ import math
 import tensorflow as tf
 
 from trainer import random_numbers
-from trainer.augment import jpeg, local_contrast, tone_curve
+from trainer.augment import jpeg, local_contrast, salts, tone_curve
 from trainer.augment.noise import pixel_noise
 from trainer.augment.random_layer import RandomLayer, non_negative, signed
 from trainer.augment.resample import gaussian_blur
-
-# Salts of the draws under one step's key; the other layers have 1, 5 to 7, 9 and 11.
-TONE_SALT = 2
-NOISE_SALT = 3
-COMPRESSION_SALT = 4
-LOCAL_CONTRAST_SALT = 8
-CURVE_SALT = 10
 
 
 class RandomTone(RandomLayer):
@@ -93,7 +86,7 @@ class RandomTone(RandomLayer):
         if not self.is_on:
             return images
         unit = random_numbers.uniform(
-            key, TONE_SALT, rows, global_batch=global_batch, shape=(5, 1, 1, 1)
+            key, salts.TONE, rows, global_batch=global_batch, shape=(5, 1, 1, 1)
         )
         brightness, contrast, gamma, blur, noise = tf.unstack(unit, axis=1)
         if self.brightness_range:
@@ -109,22 +102,22 @@ class RandomTone(RandomLayer):
         if self.blur_range:
             images = gaussian_blur(images, self.blur_range * blur, self.blur_range)
         if self.noise_range:
-            row_draw = random_numbers.uniform(key, NOISE_SALT, rows, global_batch=global_batch)
+            row_draw = random_numbers.uniform(key, salts.NOISE, rows, global_batch=global_batch)
             images += self.noise_range * noise * pixel_noise(row_draw, images.shape[1:])
         images = tf.clip_by_value(images, 0.0, 1.0)
         if self.curve_range:
             unit = random_numbers.uniform(
-                key, CURVE_SALT, rows, global_batch=global_batch, shape=(tone_curve.PIECES,)
+                key, salts.CURVE, rows, global_batch=global_batch, shape=(tone_curve.PIECES,)
             )
             images = tone_curve.bend(images, tf.exp(self.curve_range * signed(unit)))
         if self.local_contrast:
             amount = self.local_contrast * random_numbers.uniform(
-                key, LOCAL_CONTRAST_SALT, rows, global_batch=global_batch, shape=(1, 1, 1)
+                key, salts.LOCAL_CONTRAST, rows, global_batch=global_batch, shape=(1, 1, 1)
             )
             images = tf.clip_by_value(local_contrast.equalise(images, amount), 0.0, 1.0)
         if self.compression_range:
             unit = random_numbers.uniform(
-                key, COMPRESSION_SALT, rows, global_batch=global_batch, shape=(3,)
+                key, salts.COMPRESSION, rows, global_batch=global_batch, shape=(3,)
             )
             quality = 100 - tf.cast(tf.round(self.compression_range * unit[:, 0]), tf.int32)
             corner = tf.cast(jpeg.BLOCK * unit[:, 1:], tf.int32)
