@@ -290,12 +290,11 @@ def evaluate_chosen(
     run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver
 ) -> dict | None:
     """Evaluates the best or the last epoch on validation and test; the chief writes the results."""
-    assert progress.best is not None, "no epoch is finished"
-    last, results = run.config.checkpoint.result == "last", dict[str, dict]()
-    kept = progress.last if last else progress.best
+    which, results = run.config.checkpoint.result, dict[str, dict]()
+    kept = progress.kept(which)
     folder = checkpoint.path(run.checkpoints, kept["step"], kept["epoch"])
     saver.check(folder)
-    log.status(f"evaluating the {'last' if last else 'best'} epoch ...")
+    log.status(f"evaluating the {which} epoch ...")
     run.replicas.barrier()  # all have written, and the checkpoint is verified
     checkpoint.restore(folder, run.state.variables(), ("scores",))
     scores = {name: run.scores(name) for name in ("validation", "test")}
@@ -324,8 +323,7 @@ def evaluate_chosen(
 
 def end_pretraining(run: Run, progress: Progress, log: Logger, *, saver: Saver | NoSaver) -> None:
     """Notes whose weights a later run begins with: the best or the last epoch's, on the chief."""
-    assert progress.best is not None, "no epoch is finished"
-    chosen = progress.last if run.config.checkpoint.result == "last" else progress.best
+    chosen = progress.kept(run.config.checkpoint.result)
     folder = checkpoint.path(run.checkpoints, chosen["step"], chosen["epoch"])
     saver.check(folder)
     run.replicas.barrier()  # all have written

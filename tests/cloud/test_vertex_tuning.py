@@ -57,12 +57,11 @@ def test_wrong_value_would_be_found():
     assert discovery.errors(study, "aiplatform", "v1", "GoogleCloudAiplatformV1StudySpec")
 
 
-@pytest.mark.parametrize("result", ["best", "last"])
-def test_validation_auc_is_maximised_at_the_epoch_that_is_kept(result: str):
-    study = vertex_tuning.study(SWEEP, result)
+def test_the_last_validation_auc_that_a_trial_reports_is_maximised():
+    study = vertex_tuning.study(SWEEP)
     assert study["metrics"] == [{"metricId": "validation_auc", "goal": "MAXIMIZE"}]
     selection = StudySpec.MeasurementSelectionType[study["measurementSelectionType"]]
-    assert selection.name == f"{result.upper()}_MEASUREMENT"
+    assert selection.name == "LAST_MEASUREMENT"
 
 
 def test_each_range_keeps_its_ends_and_its_scale():

@@ -28,7 +28,7 @@ class Trial:
     _lines: list[str] = field(default_factory=list, init=False, repr=False)
 
     def report(self, auc: float | None, epoch: int) -> None:
-        """Reports the validation AUC after an epoch; one that is not defined is left out."""
+        """Reports a validation AUC after an epoch; one that is not defined is left out."""
         if auc is None:
             return
         measurement = {

@@ -9,22 +9,22 @@ from trainer.cloud.hypertune import METRIC
 from trainer.tuning.search_space import Range, Sweep
 
 
-def study(sweep: Sweep, result: str = "best") -> dict[str, Any]:
-    """Returns a StudySpec that maximises validation AUC: the best of each trial, or the last.
+def study(sweep: Sweep) -> dict[str, Any]:
+    """Returns a StudySpec that maximises the validation AUC of what each trial keeps.
 
-    The service starts each trial with `--PARAMETER=VALUE` added to its flags, so a parameter has
-    the name of the flag that overrides the field.
+    A trial's last measurement is that, see `trainer.show.trial_log`. The service starts each trial
+    with `--PARAMETER=VALUE` added to its flags, so a parameter has the name of the flag that
+    overrides the field.
 
     Args:
       sweep: the fields that vary.
-      result: which epoch is kept, `checkpoint.result`.
     """
     return {
         "metrics": [{"metricId": METRIC, "goal": "MAXIMIZE"}],
         "parameters": [
             {"parameterId": f"config.{path}", **_values(sweep[path])} for path in sorted(sweep)
         ],
-        "measurementSelectionType": f"{result.upper()}_MEASUREMENT",
+        "measurementSelectionType": "LAST_MEASUREMENT",
     }
 
 

@@ -220,16 +220,15 @@ def _order(config: ConfigDict, machine: Machine, access: "platform.Access | None
         boot_disk_gb=_DISK.value,
         timeout_hours=_TIMEOUT.value,
         max_wait_hours=_FLEX_HOURS.value,
-        study=_study(config) if _TRIALS.value else None,
+        study=_study() if _TRIALS.value else None,
         trials=_TRIALS.value,
         parallel_trials=_PARALLEL.value,
         submission=secrets.token_hex(4),
     )
 
 
-def _study(config: ConfigDict) -> dict[str, Any]:
-    sweep = search_space.read(config_flags.FILE.value)
-    return vertex_tuning.study(sweep, config.checkpoint.result)
+def _study() -> dict[str, Any]:
+    return vertex_tuning.study(search_space.read(config_flags.FILE.value))
 
 
 def _region(access: "platform.Access | None", bucket: str) -> str:

@@ -158,3 +158,12 @@ class Progress:
         """Step, number, and validation metrics of the last finished epoch."""
         row = self.history[-1]
         return {"epoch": row["epoch"], "step": row["step"], **row["validation"]}
+
+    def kept(self, result: str) -> dict:
+        """Returns epoch, step, AUC and loss of what the run would keep if it ended now.
+
+        Args:
+          result: "best" or "last", as `checkpoint.result`.
+        """
+        assert self.best is not None, "no epoch is finished"
+        return self.last if result == "last" else self.best
