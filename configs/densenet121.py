@@ -12,7 +12,7 @@ ones (--config.train.freeze_epochs=0 --config.data.image_size=96 --config.train.
 473 of the Kermany images, a tenth of the patients, it came to AUC 0.833 (95 % interval over
 patients 0.790 to 0.873) and accuracy 0.629 at 0.5 on the 310-image half, seed 0, in 15 minutes
 on one core of an AMD EPYC that tests had, too: it learns, and so few images are too few for it
-(the small residual network has 0.959). Tests take steps of a shrunken DenseNet, alike on two
+(the residual network of width 16 has 0.959). Tests take steps of a shrunken DenseNet, alike on two
 replicas and after a resume.
 """
 

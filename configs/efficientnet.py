@@ -10,8 +10,8 @@ It was not trained from ImageNet's weights here, where they could not be downloa
 ones (--config.train.freeze_epochs=0 --config.data.image_size=96 --config.train.epochs=20), on
 473 of the Kermany images, a tenth of the patients, it came to AUC 0.871 (95 % interval over
 patients 0.833 to 0.905) and accuracy 0.790 at 0.5 on the 310-image half, seed 0, in 6 minutes
-on one core of an AMD EPYC: it learns, and so few images are too few for it (the small residual
-network has 0.959). Tests take steps of a shrunken EfficientNetV2, alike on two replicas and
+on one core of an AMD EPYC: it learns, and so few images are too few for it (the residual network
+of width 16 has 0.959). Tests take steps of a shrunken EfficientNetV2, alike on two replicas and
 after a resume.
 """
 
