@@ -208,8 +208,9 @@ def train(
                 log.status("evaluating ...")
                 with run.watchdog.watch("end of an epoch"):
                     with run.speed.spent_on("evaluation"):
-                        scores = run.scores("validation")
-                        test = run.scores("test") if config.evaluation.test_each_epoch else None
+                        scores, test = run.scores_while_training("validation"), None
+                        if config.evaluation.test_each_epoch:
+                            test = run.scores_while_training("test")
                     limit = run.limit if config.evaluation.every_steps else None
                     progress.end_epoch(
                         split.labels,
@@ -276,7 +277,7 @@ def evaluate_between(run: Run, progress: Progress, log: Logger, *, reason: str) 
     log.status("evaluating ...")
     with run.watchdog.watch("evaluation within an epoch"):
         with run.speed.spent_on("evaluation"):
-            scores = run.scores("validation", run.limit)
+            scores = run.scores_while_training("validation", run.limit)
         labels = run.data.splits["validation"].labels
         epochs = run.epochs_at(progress.step, progress.epoch)
         best_by = run.config.checkpoint.best_by

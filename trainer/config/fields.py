@@ -133,7 +133,8 @@ FIELDS: dict[str, Field] = {
     "model.blocks": Field(1, "residual blocks per stage (resnet)", low=1, high=64),
     "model.views": Field(
         1,
-        "of an image, whose mean is the answer: 2 adds its mirror image, 6 closer and wider frames",
+        "of an image, whose mean is the answer once trained: 2 adds its mirror image, 6 closer and "
+        "wider frames",
         choices=(1, 2, 6),
     ),
     "model.dropout": Field(0.0, "fraction of features dropped before the output", low=0, below=1),

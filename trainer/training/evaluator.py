@@ -119,6 +119,7 @@ class Evaluator:
       watchdog: that ends the process if one takes too long.
       outputs: what the network's outputs are.
       views: of an image, of whose outputs the mean is taken, see `evaluation_loop`.
+      answer_views: by which the network answers; `model.views` by default.
     """
 
     def __init__(
@@ -131,12 +132,12 @@ class Evaluator:
         watchdog: Watchdog,
         outputs: IndependentLabels = INDEPENDENT,
         views: Sequence[View] = (unchanged,),
+        answer_views: int | None = None,
     ):
         # In the parts that a training step is computed in, each with all its views.
         batch = config.train.batch_size // config.train.accumulate
-        loop = evaluation_loop(
-            replicas.strategy, model, batch, views, answer_views=config.model.views
-        )
+        answer_views = answer_views or config.model.views
+        loop = evaluation_loop(replicas.strategy, model, batch, views, answer_views=answer_views)
         process, remedy = Process(replicas, signals, watchdog), optimizer.remedy(config.precision)
         self._pass, self._outputs = SplitPass(process, loop, batch, remedy=remedy), outputs
 
